@@ -1,0 +1,78 @@
+# Needs: make and Python 3.11 or newer. Everything else is installed by `make install`, Debian
+# packages only when root.
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+PLUGINS := $(wildcard plugins/*)
+# The first interpreter that is new enough: a version manager may put an older one in front.
+PYTHON ?= $(shell for it in python3 /usr/bin/python3 python3.13 python3.12 python3.11; do \
+	$$it -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$it && break; done)
+WORKERS ?= 3
+ONCE ?=
+
+# What the agent itself calls, then what tests and demo boot their kernel with.
+DEBIAN_PACKAGES := python3-venv mdadm e2fsprogs xfsprogs btrfs-progs udev util-linux kmod mount \
+	user-mode-linux iproute2 dmsetup lvm2 fdisk gcc libc6-dev
+
+.PHONY: install demo test check lint types docs docs-write bench bench-udisks2 compile clean debian-packages
+
+install: debian-packages $(STAMP) compile
+
+debian-packages:
+	@missing=""; for package in $(DEBIAN_PACKAGES); do \
+		dpkg-query -W -f='$${Status}' $$package 2>/dev/null | grep -q '^install ok installed' \
+			|| missing="$$missing $$package"; done; \
+	if [ -z "$$missing" ]; then exit 0; fi; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		echo "Installing Debian packages:$$missing"; \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
+			apt-get install -y -qq --no-install-recommends $$missing; \
+	else \
+		echo "These Debian packages are missing and only root can install them:$$missing"; \
+		echo "  apt-get install --no-install-recommends$$missing"; \
+	fi
+
+$(STAMP): pyproject.toml constraints.txt $(wildcard plugins/*/pyproject.toml)
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed"; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt hatchling editables
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-build-isolation \
+		--editable '.[dev]' $(foreach it,$(PLUGINS),--editable ./$(it))
+	$(BIN)/python -m compileall -q $(VENV)/lib || true
+	@touch $@
+
+# Guests see these files read-only and would compile them anew at every start, for seconds.
+compile: $(STAMP)
+	@$(BIN)/python -m compileall -q backy_core $(PLUGINS) tests
+
+demo: install
+	$(BIN)/python -m tests.kernel.demo $(if $(ONCE),--once)
+
+test: install
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadscope
+
+check: install lint types docs
+
+lint:
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types:
+	$(BIN)/mypy
+
+docs:
+	$(BIN)/python -m pytest -q tests/test_architecture.py tests/test_packaging.py tests/test_docs.py
+
+docs-write: install
+	$(BIN)/python -m backy_core.cli.reference > docs/configuration.md
+
+bench: install
+	$(BIN)/python -m tests.bench
+
+bench-udisks2: install
+	$(BIN)/python -m tests.bench --udisks2
+
+clean:
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
+	find backy_core plugins tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,80 @@
+"""The HTTP application over one composed agent."""
+
+from __future__ import annotations
+
+from quart import Quart
+from quart.wrappers.base import BaseRequestWebsocket
+from werkzeug.routing import MapAdapter
+
+from backy_core import __version__
+from backy_core.api import replies, work
+from backy_core.api.auth import require_key
+from backy_core.api.errors import register_error_handlers
+from backy_core.api.openapi import add_document
+from backy_core.api.ports import Agent
+from backy_core.api.requests import StrictRequest, refuse_undeclared
+from backy_core.api.routes import (
+    backends,
+    drives,
+    metadata,
+    mounts,
+    operations,
+    pool_life,
+    pools,
+    processes,
+    service,
+)
+from backy_core.api.routing import MountPaths, configure_routing
+
+MAX_BODY_BYTES = 1 << 20
+_BLUEPRINTS = (
+    pools.blueprint,
+    pool_life.blueprint,
+    drives.blueprint,
+    mounts.blueprint,
+    processes.blueprint,
+    metadata.blueprint,
+    operations.blueprint,
+    backends.blueprint,
+    service.blueprint,
+)
+
+
+class AgentApp(Quart):
+    """A Quart application that reads requests strictly."""
+
+    request_class = StrictRequest
+
+    def create_url_adapter(self, request: BaseRequestWebsocket | None) -> MapAdapter | None:
+        """Match by path alone: the agent answers under whatever name it is reached.
+
+        Werkzeug would encode the Host header and fail, outside of all error handlers, on one
+        that is no host name.
+        """
+        if request is None:
+            return super().create_url_adapter(request)
+        return self.url_map.bind(
+            "localhost",
+            script_name=request.root_path,
+            url_scheme=request.scheme,
+            default_method=request.method,
+            path_info=request.path,
+        )
+
+
+def create_app(agent: Agent) -> Quart:
+    """The application that serves ``agent``. Starting and stopping the agent is the caller's."""
+    app = AgentApp("backy_core.api", static_folder="static", static_url_path="/docs/static")
+    app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
+    app.config["BACKY_VERSION"] = __version__
+    app.extensions[replies.EXTENSION] = agent
+    app.extensions[work.EXTENSION] = set()
+    configure_routing(app)
+    add_document(app, __version__)
+    app.before_request(require_key)
+    app.before_request(refuse_undeclared)
+    register_error_handlers(app)
+    for blueprint in _BLUEPRINTS:
+        app.register_blueprint(blueprint)
+    app.asgi_app = MountPaths(app.asgi_app)  # type: ignore[assignment, method-assign]
+    return app

@@ -1,0 +1,135 @@
+"""The one translator from errors to HTTP: status codes and the error envelope.
+
+Nothing leaves the agent with a status of 400 or more except through :func:`error_response`.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from quart import Quart, Response, request
+from quart_schema import RequestSchemaValidationError
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
+
+from backy_core.api.messages import explain
+from backy_core.api.wire.errors import ErrorBody, ErrorReply
+from backy_core.sdk.errors import BackyError, InvalidRequest, NotFound, PoolBusy
+
+log = logging.getLogger(__name__)
+
+STATUS_OF_CODE = {
+    "VALIDATION_ERROR": 400,
+    "SYSTEM_ERROR": 400,
+    "UNAUTHORIZED": 401,
+    "FORBIDDEN": 403,
+    "NOT_FOUND": 404,
+    "METHOD_NOT_ALLOWED": 405,
+    "CONFLICT": 409,
+    "DRIVE_IN_USE": 409,
+    "DRIVE_NOT_EMPTY": 409,
+    "DRIVE_PROTECTED": 409,
+    "POOL_BUSY": 409,
+    "PAYLOAD_TOO_LARGE": 413,
+    "UNSUPPORTED_MEDIA_TYPE": 415,
+    "INTERNAL_ERROR": 500,
+    "SHUTTING_DOWN": 503,
+}
+"""Every code of the contract with its status."""
+
+
+class Unauthorized(BackyError):
+    """The key is missing or wrong."""
+
+    code = "UNAUTHORIZED"
+
+
+class Forbidden(BackyError):
+    """The caller is known and still may not do this."""
+
+    code = "FORBIDDEN"
+
+
+class WrongMethod(BackyError):
+    """The path exists, the method does not."""
+
+    code = "METHOD_NOT_ALLOWED"
+
+
+class PayloadTooLarge(BackyError):
+    """The body is larger than any request of this API can be."""
+
+    code = "PAYLOAD_TOO_LARGE"
+
+
+class UnsupportedMediaType(BackyError):
+    """The body is not declared as JSON."""
+
+    code = "UNSUPPORTED_MEDIA_TYPE"
+
+
+class Unexpected(BackyError):
+    """A defect of the agent. What happened is in its log, never in the reply."""
+
+    code = "INTERNAL_ERROR"
+
+
+def error_response(error: BackyError) -> Response:
+    """The envelope of ``error`` with the status of its code."""
+    busy = True if isinstance(error, PoolBusy) else None
+    body = ErrorBody(code=error.code, message=error.message, details=_details(error))
+    text = ErrorReply(error=body, busy=busy).model_dump_json()
+    status = STATUS_OF_CODE.get(error.code, 500)
+    return Response(text, status, content_type="application/json")
+
+
+def _details(error: BackyError) -> str | None:
+    """What was seen and what to do about it: people are shown ``message: details``."""
+    parts = [part.strip().rstrip(".") for part in (error.details, error.hint) if part]
+    return ". ".join(parts) or None
+
+
+def register_error_handlers(app: Quart) -> None:
+    """Make every failure of ``app`` answer with the envelope."""
+    app.register_error_handler(BackyError, _on_expected)
+    app.register_error_handler(HTTPException, _on_http)
+    app.register_error_handler(Exception, _on_defect)
+
+
+async def _on_expected(error: BackyError) -> Response:
+    response = error_response(error)
+    if isinstance(error, Unauthorized):
+        response.headers["WWW-Authenticate"] = "X-Api-Key"
+    return response
+
+
+async def _on_http(error: HTTPException) -> Response:
+    response = error_response(_translate(error))
+    if isinstance(error, MethodNotAllowed) and error.valid_methods:
+        response.headers["Allow"] = ", ".join(sorted(error.valid_methods))
+    return response
+
+
+def _translate(error: HTTPException) -> BackyError:
+    """The framework's own refusals in the contract's words."""
+    if isinstance(error, RequestSchemaValidationError):
+        return explain(error)
+    match error.code:
+        case 404:
+            return NotFound(f"There is nothing at {request.path}")
+        case 405:
+            return WrongMethod(f"{request.method} is not possible on {request.path}")
+        case 408:
+            return InvalidRequest("The request's body did not arrive in time")
+        case 413:
+            return PayloadTooLarge("The request's body is too large")
+        case 415:
+            return UnsupportedMediaType("The body must be sent as application/json")
+        case code if code is not None and code < 500:
+            return InvalidRequest("The request is malformed")
+    log.error("the framework answered %s", error, exc_info=error)
+    return Unexpected("The agent made a mistake; its log says more")
+
+
+async def _on_defect(error: Exception) -> Response:
+    log.error("%s %s broke", request.method, request.path, exc_info=error)
+    return error_response(Unexpected("The agent made a mistake; its log says more"))

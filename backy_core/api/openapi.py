@@ -1,0 +1,92 @@
+"""The OpenAPI 3.1 document: quart-schema's, made exact where it is too vague."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from quart import Quart
+from quart_schema import APIKeySecurityScheme, Info, OpenAPIProvider, QuartSchema
+from werkzeug.routing import Rule
+
+from backy_core.api.auth import HEADER, open_to_all
+from backy_core.api.routing import BASE_PATH
+from backy_core.api.wire.errors import ErrorReply
+
+_FAILURE = {
+    "description": "Any failure",
+    "content": {"application/json": {"schema": {"$ref": "#/components/schemas/ErrorReply"}}},
+}
+_DESCRIPTION = """Creates, inspects, mounts, unmounts and tears down pools of whole drives.
+
+Sizes are bytes, times RFC 3339 UTC. Every reply with a status of 400 or more is the error
+envelope. A changing call may be sent again: it joins the running one."""
+
+
+class ExactProvider(OpenAPIProvider):
+    """Adds the error envelope, what path parameters look like and which bodies are required."""
+
+    def schema(self) -> dict[str, Any]:
+        document = super().schema()
+        error = ErrorReply.model_json_schema(
+            ref_template="#/components/schemas/{model}", mode="serialization"
+        )
+        document["components"]["schemas"] |= error.pop("$defs") | {"ErrorReply": error}
+        return document
+
+    def build_paths(self, rule: Rule) -> tuple[dict[str, Any], dict[str, Any]]:
+        paths, components = super().build_paths(rule)
+        for path, methods in paths.items():
+            for operation in methods.values():
+                operation["tags"] = [_noun(path)]
+                _complete(operation)
+        return paths, components
+
+    def build_path_parameter(self, name: str, converter: Any) -> dict[str, Any]:
+        parameter = super().build_path_parameter(name, converter)
+        if name == "guid":
+            parameter["schema"] = {"type": "string", "format": "uuid"}
+        if name == "mount_path":
+            parameter["description"] = "Percent-encoded absolute path of a pool's mount"
+        return parameter
+
+
+def _noun(path: str) -> str:
+    """The first word of a path, to group calls by."""
+    word = path.removeprefix(BASE_PATH).split("/")[1]
+    return "service" if word in ("status", "health") else word
+
+
+def _complete(operation: dict[str, Any]) -> None:
+    answers = {str(status): answer for status, answer in operation["responses"].items()}
+    operation["responses"] = answers | {"default": _FAILURE}
+    body = operation.get("requestBody")
+    if body is not None:
+        schema = body["content"]["application/json"]["schema"]
+        body["required"] = bool(schema.get("required"))
+
+
+def add_document(app: Quart, version: str) -> None:
+    """Serve the document at ``/openapi.json`` without a key."""
+    QuartSchema(
+        app,
+        swagger_ui_path=None,
+        redoc_ui_path=None,
+        scalar_ui_path=None,
+        info=Info(title="Backy agent", version=version, description=_DESCRIPTION),
+        security_schemes={"apiKey": APIKeySecurityScheme(name=HEADER, in_="header")},
+        security=[{"apiKey": []}],
+        conversion_preference="pydantic",
+        openapi_provider_class=ExactProvider,
+    )
+    for endpoint in ("openapi", "static"):
+        app.view_functions[endpoint] = open_to_all(_own_function(app.view_functions[endpoint]))
+
+
+def _own_function(view: Any) -> Any:
+    """A function of our own: attributes cannot be set on bound methods."""
+
+    async def call(**values: Any) -> Any:
+        return await view(**values)
+
+    call.__dict__.update(view.__dict__)
+    return call

@@ -1,0 +1,148 @@
+"""A pool as the wire shows it: the fields of its state, no more and no less.
+
+Clients poll, and pools rarely change: the JSON of a pool is remembered by its view, of which it
+is a pure function. That is most of the cost of a list.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import lru_cache
+from typing import Any
+
+from backy_core.api.wire.base import percent
+from backy_core.api.wire.pools import (
+    CreatingPool,
+    DeletedPool,
+    ErrorPool,
+    FailedPool,
+    ListedCreatingPool,
+    ListedDeletedPool,
+    ListedErrorPool,
+    ListedFailedPool,
+    ListedMemberReply,
+    ListedReadyPool,
+    ListedUnmountedPool,
+    ListItem,
+    MemberReply,
+    ReadyPool,
+    UnmountedPool,
+)
+from backy_core.pools.views import PoolState, PoolView
+
+_REMEMBERED = 4096
+_UNEXPLAINED = "The reason is not known"
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def detail_json(pool: PoolView) -> str:
+    """A :class:`~backy_core.api.wire.pools.PoolDetail` as JSON."""
+    return _detail(pool).model_dump_json()
+
+
+def list_json(pools: Iterable[PoolView]) -> str:
+    """A :class:`~backy_core.api.wire.pools.PoolList` as JSON."""
+    return f"[{','.join(map(_item_json, pools))}]"
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _item_json(pool: PoolView) -> str:
+    return _item(pool).model_dump_json()
+
+
+def _detail(
+    pool: PoolView,
+) -> CreatingPool | ReadyPool | UnmountedPool | ErrorPool | FailedPool | DeletedPool:
+    match pool.state:
+        case PoolState.CREATING:
+            return CreatingPool()
+        case PoolState.DELETED:
+            return DeletedPool()
+        case PoolState.FAILED:
+            return FailedPool(error_message=pool.error_message or _UNEXPLAINED)
+        case PoolState.READY:
+            return ReadyPool(**_standing_detail(pool))
+        case PoolState.UNMOUNTED:
+            return UnmountedPool(**_standing_detail(pool))
+        case PoolState.ERROR:
+            reason = pool.error_message or _UNEXPLAINED
+            return ErrorPool(**_standing_detail(pool), error_message=reason)
+
+
+def _item(pool: PoolView) -> ListItem:
+    common = _listed(pool)
+    match pool.state:
+        case PoolState.CREATING:
+            return ListedCreatingPool(**common)
+        case PoolState.DELETED:
+            return ListedDeletedPool(**common)
+        case PoolState.FAILED:
+            return ListedFailedPool(**common, error_message=pool.error_message or _UNEXPLAINED)
+        case PoolState.READY:
+            return ListedReadyPool(**common, **_standing(pool))
+        case PoolState.UNMOUNTED:
+            return ListedUnmountedPool(**common, **_standing(pool))
+        case PoolState.ERROR:
+            reason = pool.error_message or _UNEXPLAINED
+            return ListedErrorPool(**common, **_standing(pool), error_message=reason)
+
+
+def _standing(pool: PoolView) -> dict[str, Any]:
+    """What a pool that exists has in the detail and in the list alike.
+
+    Only a mounted pool has sizes: of another nothing can be read, and clients expect zeros.
+    """
+    mounted = pool.state is PoolState.READY
+    return {
+        "size": pool.size if mounted else 0,
+        "used": pool.used if mounted else 0,
+        "available": pool.available if mounted else 0,
+        "use_percent": percent(pool.use_percent if mounted else 0),
+        "backend": pool.backend,
+        "level": pool.level,
+        "filesystem": pool.filesystem,
+        "created_at": pool.created_at,
+        "resync_percentage": pool.sync_percent,
+        "resync_time_estimate": pool.sync_minutes,
+    }
+
+
+def _standing_detail(pool: PoolView) -> dict[str, Any]:
+    return _standing(pool) | {
+        "pool_status": pool.pool_status,
+        "mount_path": pool.mount_path,
+        "pool_group_guid": pool.guid,
+        "label": pool.label,
+        "pool_id": pool.device,
+        "md_device_name": pool.device,
+        "drives": tuple(
+            MemberReply(
+                serial=drive.serial, label=drive.label, status=drive.status, state=drive.status
+            )
+            for drive in pool.drives
+        ),
+    }
+
+
+def _listed(pool: PoolView) -> dict[str, Any]:
+    return {
+        "pool_group_guid": pool.guid,
+        "label": pool.label,
+        "pool_status": pool.pool_status,
+        "status": pool.pool_status,
+        "pool_id": pool.device,
+        "md_device_name": pool.device,
+        "is_mounted": pool.is_mounted,
+        "mount_path": pool.mount_path,
+        "drive_count": len(pool.drives),
+        "drives": tuple(
+            ListedMemberReply(
+                serial=drive.serial,
+                label=drive.label,
+                status=drive.status,
+                state=drive.status,
+                is_connected=drive.is_connected,
+            )
+            for drive in pool.drives
+        ),
+    }

@@ -1,0 +1,120 @@
+"""From what the use cases say to what the wire shows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel
+from quart import Response, current_app
+
+from backy_core.api.ports import (
+    Agent,
+    BlockPort,
+    ListedDrivePort,
+    OperationPort,
+    ProcessPort,
+)
+from backy_core.api.routing import BASE_PATH
+from backy_core.api.wire.drives import BlockReply, DriveReply, ProcessList, ProcessReply
+from backy_core.api.wire.operations import AcceptedReply, OperationReply, ProgressReply
+
+EXTENSION = "backy_agent"
+
+
+def agent() -> Agent:
+    """The agent this application serves."""
+    served: Agent = current_app.extensions[EXTENSION]
+    return served
+
+
+def reply(model: BaseModel, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    """``model`` as a JSON response."""
+    return json_reply(model.model_dump_json(), status, headers)
+
+
+def json_reply(text: str, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    """JSON text as a response."""
+    return Response(text, status, headers, content_type="application/json")
+
+
+def monitor_headers(operation: OperationPort | None) -> dict[str, str]:
+    """Where to watch an operation."""
+    if operation is None:
+        return {}
+    return {"Link": f'<{BASE_PATH}/operations/{operation.id}>; rel="monitor"'}
+
+
+def accepted(operation: OperationPort) -> Response:
+    """The 202 for a client that preferred not to wait (RFC 7240)."""
+    headers = monitor_headers(operation) | {
+        "Location": f"{BASE_PATH}/operations/{operation.id}",
+        "Preference-Applied": "respond-async",
+    }
+    return reply(AcceptedReply(operation=operation_reply(operation)), 202, headers)
+
+
+def operation_reply(operation: OperationPort) -> OperationReply:
+    done = operation.progress
+    return OperationReply(
+        id=operation.id,
+        kind=operation.kind,
+        pool_group_guid=operation.guid,
+        state=str(operation.state),
+        progress=ProgressReply(
+            step=done.step, steps=done.steps, title=done.title, percent=done.percent
+        ),
+        started_at=operation.started_at,
+        finished_at=operation.finished_at,
+        error_message=operation.error_message,
+        agent_instance=agent().agent_instance,
+    )
+
+
+def process_replies(processes: Any) -> tuple[ProcessReply, ...]:
+    return tuple(_process_reply(process) for process in processes)
+
+
+def process_list(processes: Any) -> ProcessList:
+    return ProcessList(processes=process_replies(processes))
+
+
+def _process_reply(process: ProcessPort) -> ProcessReply:
+    return ProcessReply(
+        pid=process.pid,
+        command=process.command,
+        user=process.user,
+        path=process.path,
+        name=process.name,
+    )
+
+
+def drive_reply(listed: ListedDrivePort) -> DriveReply:
+    """A whole drive; serial and link are the inventory's, which knows the fall-backs."""
+    fields = _block_fields(listed.drive.device) | {
+        "serial": listed.drive.id.serial,
+        "id_link": listed.drive.id_link,
+    }
+    return DriveReply(
+        **fields,
+        available=listed.available,
+        unavailable_because=listed.unavailable_because,
+        pool_group_guid=listed.pool_guid,
+        protected=listed.protected,
+    )
+
+
+def _block_fields(device: BlockPort) -> dict[str, Any]:
+    return {
+        "name": device.name,
+        "path": device.path,
+        "type": device.type,
+        "size": device.size,
+        "serial": device.serial,
+        "vendor": device.vendor,
+        "model": device.model,
+        "fstype": device.fstype,
+        "uuid": device.uuid,
+        "mountpoint": device.mountpoint,
+        "id_link": device.id_link,
+        "children": tuple(BlockReply(**_block_fields(child)) for child in device.children),
+    }

@@ -1,0 +1,43 @@
+"""What pools can be made with."""
+
+from __future__ import annotations
+
+from quart import Blueprint, Response
+
+from backy_core.api.ports import BackendPort
+from backy_core.api.replies import agent, reply
+from backy_core.api.routing import BASE_PATH, endpoint
+from backy_core.api.wire.operations import (
+    BackendReply,
+    BackendsReply,
+    FailedPluginReply,
+    LevelReply,
+    ToolReply,
+)
+
+blueprint = Blueprint("backends", __name__, url_prefix=BASE_PATH)
+
+
+@endpoint(blueprint, "GET", "/backends", replies={200: BackendsReply})
+async def list_backends() -> Response:
+    """List the backends, and the plugins that could not be loaded."""
+    host = agent().host
+    failed = tuple(FailedPluginReply(name=one.name, reason=one.reason) for one in host.failed)
+    backends = tuple(_backend_reply(backend) for backend in host.backends.values())
+    return reply(BackendsReply(backends=backends, failed_plugins=failed))
+
+
+def _backend_reply(backend: BackendPort) -> BackendReply:
+    info = backend.info
+    missing = backend.missing_tools()
+    return BackendReply(
+        name=info.name,
+        version=info.version,
+        levels=tuple(
+            LevelReply(name=level.name, min_drives=level.min_drives) for level in info.levels
+        ),
+        filesystems=info.filesystems,
+        capabilities=tuple(sorted(info.capabilities)),
+        tools_installed=not missing,
+        missing_tools=tuple(ToolReply(name=tool.name, package=tool.package) for tool in missing),
+    )

@@ -1,0 +1,66 @@
+"""Whole drives: what there is, what it is used for, what must not be touched."""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine
+from typing import Any
+
+from quart import Blueprint, Response
+
+from backy_core.api.replies import agent, drive_reply, process_replies, reply
+from backy_core.api.routing import BASE_PATH, endpoint
+from backy_core.api.wire.base import SuccessMessage
+from backy_core.api.wire.drives import DriveList, DriveStatusReply, ProtectionReply
+from backy_core.api.work import carry_out
+
+blueprint = Blueprint("drives", __name__, url_prefix=BASE_PATH)
+
+
+@endpoint(blueprint, "GET", "/drives", replies={200: DriveList})
+async def list_drives() -> Response:
+    """List whole drives in the shape of lsblk."""
+    drives = await agent().drives_service.list()
+    return reply(DriveList(blockdevices=tuple(drive_reply(listed) for listed in drives)))
+
+
+@endpoint(blueprint, "GET", "/drives/<serial>/status", replies={200: DriveStatusReply})
+async def get_drive_status(serial: str) -> Response:
+    """Show what a drive is used for."""
+    found = await agent().drives_service.status(serial)
+    return reply(
+        DriveStatusReply(
+            status=found.status,
+            state=found.status,
+            in_pool=found.pool_guid is not None,
+            pool_group_guid=found.pool_guid,
+            pool_id=found.device,
+            md_device_name=found.device,
+            mount_point=found.mount_point,
+            processes=process_replies(found.processes),
+        )
+    )
+
+
+@endpoint(blueprint, "POST", "/drives/refresh", replies={200: SuccessMessage})
+async def refresh_drives() -> Response:
+    """Look at the drives afresh, or wait for the look that is under way."""
+    await carry_out(_done(agent().drives_service.refresh()))
+    return reply(SuccessMessage(message="The drives were looked at afresh"))
+
+
+async def _done(work: Coroutine[Any, Any, object]) -> None:
+    await work
+
+
+@endpoint(blueprint, "PUT", "/drives/<serial>/protection", replies={200: ProtectionReply})
+async def protect_drive(serial: str) -> Response:
+    """Refuse a drive for every destructive call from now on."""
+    await carry_out(_done(agent().drives_service.protect(serial)))
+    return reply(ProtectionReply(serial=serial, protected=True))
+
+
+@endpoint(blueprint, "DELETE", "/drives/<serial>/protection", replies={200: ProtectionReply})
+async def unprotect_drive(serial: str) -> Response:
+    """Lift a drive's protection."""
+    await carry_out(_done(agent().drives_service.unprotect(serial)))
+    return reply(ProtectionReply(serial=serial, protected=False))

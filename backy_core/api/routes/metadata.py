@@ -1,0 +1,53 @@
+"""What the agent remembers of pools, apart from the disks."""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine
+from typing import Any
+
+from quart import Blueprint, Response
+
+from backy_core.api.replies import agent, reply
+from backy_core.api.routing import BASE_PATH, endpoint
+from backy_core.api.wire.base import SuccessMessage
+from backy_core.api.wire.pool_life import ValidateReply
+from backy_core.api.work import carry_out
+
+blueprint = Blueprint("metadata", __name__, url_prefix=BASE_PATH)
+
+
+@endpoint(blueprint, "DELETE", "/pools/metadata/<guid:guid>", replies={200: SuccessMessage})
+async def forget_pool(guid: str) -> Response:
+    """Forget a pool without touching its drives."""
+    await carry_out(_done(agent().pools.forget(guid)))
+    return reply(SuccessMessage(message=f"Pool {guid} is forgotten; its drives are untouched"))
+
+
+async def _done(work: Coroutine[Any, Any, object]) -> None:
+    await work
+
+
+@endpoint(blueprint, "DELETE", "/pools/metadata", replies={200: SuccessMessage})
+async def forget_all_pools() -> Response:
+    """Forget every pool without touching any drive."""
+    count = await carry_out(agent().pools.forget_all())
+    pools = "1 pool is" if count == 1 else f"{count} pools are"
+    return reply(SuccessMessage(message=f"{pools} forgotten; the drives are untouched"))
+
+
+async def _validate() -> Response:
+    fixed = await carry_out(agent().pools.validate_metadata())
+    entries = "1 entry" if fixed == 1 else f"{fixed} entries"
+    return reply(ValidateReply(message=f"{entries} corrected", fixed_entries=fixed))
+
+
+@endpoint(blueprint, "PUT", "/pools/metadata/validate", replies={200: ValidateReply})
+async def validate_metadata() -> Response:
+    """Compare the metadata with the drives and correct it."""
+    return await _validate()
+
+
+@endpoint(blueprint, "POST", "/pools/metadata/validate", replies={200: ValidateReply})
+async def validate_metadata_by_post() -> Response:
+    """Compare the metadata with the drives and correct it."""
+    return await _validate()

@@ -1,0 +1,49 @@
+"""Long work: watching, cancelling and forgetting it."""
+
+from __future__ import annotations
+
+from quart import Blueprint, Response
+
+from backy_core.api.replies import accepted, agent, operation_reply, reply
+from backy_core.api.requests import prefers_async
+from backy_core.api.routing import BASE_PATH, endpoint
+from backy_core.api.wire.base import SuccessMessage
+from backy_core.api.wire.operations import AcceptedReply, OperationList, OperationReply
+from backy_core.api.work import carry_out
+
+blueprint = Blueprint("operations", __name__, url_prefix=BASE_PATH)
+
+
+@endpoint(blueprint, "GET", "/operations", replies={200: OperationList})
+async def list_operations() -> Response:
+    """List the operations that run or are still remembered."""
+    known = agent().operations.all()
+    return reply(OperationList(tuple(operation_reply(operation) for operation in known)))
+
+
+@endpoint(blueprint, "GET", "/operations/<operation_id>", replies={200: OperationReply})
+async def get_operation(operation_id: str) -> Response:
+    """Show one operation."""
+    return reply(operation_reply(agent().operations.get(operation_id)))
+
+
+@endpoint(
+    blueprint,
+    "POST",
+    "/operations/<operation_id>/cancel",
+    replies={200: AcceptedReply, 202: AcceptedReply},
+)
+async def cancel_operation(operation_id: str) -> Response:
+    """Stop an operation at its next safe point, undo it and report how it ended."""
+    operation = agent().operations.cancel(operation_id)
+    if prefers_async():
+        return accepted(operation)
+    await carry_out(operation.ended())
+    return reply(AcceptedReply(operation=operation_reply(operation)))
+
+
+@endpoint(blueprint, "DELETE", "/operations/<operation_id>", replies={200: SuccessMessage})
+async def forget_operation(operation_id: str) -> Response:
+    """Forget a finished operation and its outputs."""
+    agent().operations.forget(operation_id)
+    return reply(SuccessMessage(message=f"Operation {operation_id} is forgotten"))

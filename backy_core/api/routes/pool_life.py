@@ -1,0 +1,150 @@
+"""Mounting, unmounting, changing and ending pools."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from pydantic import BaseModel
+from quart import Blueprint, Response
+
+from backy_core.api.ports import OperationPort
+from backy_core.api.replies import accepted, agent, reply
+from backy_core.api.requests import prefers_async
+from backy_core.api.routing import BASE_PATH, endpoint
+from backy_core.api.wire.operations import AcceptedReply
+from backy_core.api.wire.pool_life import (
+    CommandsReply,
+    DeleteReply,
+    ImportReply,
+    MountReply,
+    RenameReply,
+    UnmountReply,
+)
+from backy_core.api.wire.pool_requests import AddDriveBody, ImportBody, MountBody, RenameBody
+from backy_core.api.work import carry_out
+
+blueprint = Blueprint("pool_life", __name__, url_prefix=BASE_PATH)
+
+Starting = Coroutine[Any, Any, OperationPort]
+
+
+async def finished(starting: Starting) -> OperationPort:
+    """Start an operation and see it through; raises the error it ended with."""
+    operation = await starting
+    await operation.wait()
+    return operation
+
+
+async def _answer(starting: Starting, done: Callable[[OperationPort], BaseModel]) -> Response:
+    """Wait for the operation, or tell a client who prefers so where to watch it."""
+    if prefers_async():
+        return accepted(await carry_out(starting))
+    return reply(done(await carry_out(finished(starting))))
+
+
+@endpoint(
+    blueprint,
+    "POST",
+    "/pools/<guid:guid>/mount",
+    body=MountBody,
+    replies={200: MountReply, 202: AcceptedReply},
+)
+async def mount_pool(guid: str, data: MountBody) -> Response:
+    """Assemble a pool by identity and mount it."""
+    starting = agent().pools.mount(guid, data.mount_path)
+    if prefers_async():
+        return accepted(await carry_out(starting))
+    operation = await carry_out(finished(starting))
+    pool = await agent().pools.get(guid)
+    return reply(
+        MountReply(mount_path=pool.mount_path, command_outputs=tuple(operation.outputs.lines))
+    )
+
+
+@endpoint(
+    blueprint,
+    "DELETE",
+    "/pools/<guid:guid>/mount",
+    replies={200: UnmountReply, 202: AcceptedReply},
+)
+async def unmount_pool(guid: str) -> Response:
+    """Unmount a pool and stop its device."""
+    return await _answer(
+        agent().pools.unmount(guid),
+        lambda operation: UnmountReply(command_outputs=tuple(operation.outputs.lines)),
+    )
+
+
+@endpoint(
+    blueprint,
+    "DELETE",
+    "/pools/<guid:guid>",
+    replies={200: DeleteReply, 202: AcceptedReply},
+)
+async def delete_pool(guid: str) -> Response:
+    """Tear a pool down and wipe its drives."""
+    return await _answer(
+        agent().pools.delete(guid),
+        lambda operation: DeleteReply(
+            command_outputs=tuple(operation.outputs.lines), message=operation.message
+        ),
+    )
+
+
+@endpoint(blueprint, "PATCH", "/pools/<guid:guid>", body=RenameBody, replies={200: RenameReply})
+async def rename_pool(guid: str, data: RenameBody) -> Response:
+    """Change a pool's label or the labels of its drives."""
+    pools = agent().pools
+    await carry_out(_forget_result(pools.rename(guid, data.label, data.drive_labels)))
+    pool = await pools.get(guid)
+    labels = {drive.serial: drive.label for drive in pool.drives if drive.label is not None}
+    return reply(RenameReply(pool_group_guid=guid, label=pool.label, drive_labels=labels))
+
+
+async def _forget_result(work: Coroutine[Any, Any, object]) -> None:
+    await work
+
+
+@endpoint(
+    blueprint,
+    "POST",
+    "/pools/<guid:guid>/drives/add",
+    body=AddDriveBody,
+    replies={200: CommandsReply},
+)
+async def add_drive(guid: str, data: AddDriveBody) -> Response:
+    """Re-add a returned member to a degraded pool, or add a replacement."""
+    starting = agent().pools.add_drive(
+        guid,
+        serial=data.serial,
+        dev_path=data.dev_path,
+        replaces=data.replaces,
+        wipe=data.wipe,
+    )
+    operation = await carry_out(finished(starting))
+    return reply(commands_reply(operation))
+
+
+def commands_reply(operation: OperationPort) -> CommandsReply:
+    return CommandsReply(command_outputs=tuple(operation.outputs.lines), message=operation.message)
+
+
+@endpoint(
+    blueprint,
+    "POST",
+    "/pools/<guid:guid>/import",
+    body=ImportBody,
+    replies={200: ImportReply},
+)
+async def import_pool(guid: str, data: ImportBody) -> Response:
+    """Adopt a pool found on drives without writing to them."""
+    pool = await carry_out(agent().pools.import_pool(guid, data.label, data.mount_path))
+    return reply(
+        ImportReply(
+            pool_group_guid=pool.guid,
+            label=pool.label,
+            state=pool.state.value,
+            mount_path=pool.mount_path,
+        )
+    )

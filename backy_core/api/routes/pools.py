@@ -1,0 +1,123 @@
+"""Making pools and looking at them."""
+
+from __future__ import annotations
+
+from quart import Blueprint, Response
+
+from backy_core.api.pool_replies import detail_json, list_json
+from backy_core.api.replies import agent, json_reply, monitor_headers, reply
+from backy_core.api.routing import BASE_PATH, endpoint
+from backy_core.api.wire.pool_life import (
+    CreateReply,
+    DryRunReply,
+    ImportableList,
+    ImportableReply,
+    OutputsReply,
+    PlannedStepReply,
+    PlanReply,
+)
+from backy_core.api.wire.pool_requests import (
+    CreatePoolBody,
+    CreatePoolQuery,
+    ListPoolsQuery,
+    OutputsQuery,
+)
+from backy_core.api.wire.pools import PoolDetail, PoolList
+from backy_core.api.work import carry_out
+from backy_core.pools.views import CreateRequest
+
+blueprint = Blueprint("pools", __name__, url_prefix=BASE_PATH)
+
+
+@endpoint(
+    blueprint,
+    "POST",
+    "/pools",
+    body=CreatePoolBody,
+    query=CreatePoolQuery,
+    replies={202: CreateReply, 200: DryRunReply},
+)
+async def create_pool(data: CreatePoolBody, query_args: CreatePoolQuery) -> Response:
+    """Create a pool, or with dryRun=true say how."""
+    if query_args.dry_run:
+        return await _dry_run(_request(data))
+    guid, operation = await carry_out(agent().pools.create(_request(data)))
+    headers = monitor_headers(operation) | {"Location": f"{BASE_PATH}/pools/{guid}"}
+    return reply(CreateReply(pool_group_guid=guid), 202, headers)
+
+
+async def _dry_run(request: CreateRequest) -> Response:
+    steps = await agent().pools.dry_run(request)
+    plan = PlanReply(
+        steps=tuple(
+            PlannedStepReply(
+                title=step.title, command=step.command, undo=step.undo, effect=step.effect
+            )
+            for step in steps
+        )
+    )
+    return reply(DryRunReply(plan=plan))
+
+
+def _request(body: CreatePoolBody) -> CreateRequest:
+    return CreateRequest(
+        label=body.label,
+        drive_serials=tuple(body.drive_serials),
+        drive_labels=dict(body.drive_labels),
+        mount_path=body.mount_path,
+        guid=body.pool_group_guid,
+        backend=body.backend,
+        level=body.level,
+        filesystem=body.filesystem,
+        wipe=body.wipe,
+    )
+
+
+@endpoint(blueprint, "GET", "/pools", query=ListPoolsQuery, replies={200: PoolList})
+async def list_pools(query_args: ListPoolsQuery) -> Response:
+    """List pools: all that exist or are being created, or those in one state."""
+    pools = await agent().pools.list(backend=query_args.backend, state=query_args.state)
+    return json_reply(list_json(pools))
+
+
+@endpoint(blueprint, "GET", "/pools/<guid:guid>", replies={200: PoolDetail})
+async def get_pool(guid: str) -> Response:
+    """Show one pool."""
+    return json_reply(detail_json(await agent().pools.get(guid)))
+
+
+@endpoint(
+    blueprint,
+    "GET",
+    "/pools/<guid:guid>/outputs",
+    query=OutputsQuery,
+    replies={200: OutputsReply},
+)
+async def get_outputs(guid: str, query_args: OutputsQuery) -> Response:
+    """Show the command outputs of a pool's latest operation, live while it runs."""
+    offset = query_args.offset
+    lines, following = await agent().pools.outputs(guid, offset=offset or 0)
+    shown = None if offset is None else following
+    return reply(OutputsReply(outputs=tuple(lines), next_offset=shown))
+
+
+@endpoint(blueprint, "GET", "/pools/importable", replies={200: ImportableList})
+async def list_importable() -> Response:
+    """List pools found on drives that the metadata does not know."""
+    found = await agent().pools.importable()
+    return reply(
+        ImportableList(
+            tuple(
+                ImportableReply(
+                    pool_group_guid=pool.guid,
+                    backend=pool.backend,
+                    native_id=pool.native_id,
+                    label=pool.label,
+                    level=pool.level,
+                    filesystem=pool.filesystem,
+                    drives=tuple(pool.drives),
+                )
+                for pool in found
+            )
+        )
+    )

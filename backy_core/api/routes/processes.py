@@ -1,0 +1,28 @@
+"""The processes that keep a pool busy."""
+
+from __future__ import annotations
+
+from quart import Blueprint, Response
+
+from backy_core.api.replies import agent, process_list, reply
+from backy_core.api.routes.pool_life import commands_reply, finished
+from backy_core.api.routing import BASE_PATH, endpoint
+from backy_core.api.wire.drives import ProcessList
+from backy_core.api.wire.pool_life import CommandsReply
+from backy_core.api.wire.pool_requests import KillBody
+from backy_core.api.work import carry_out
+
+blueprint = Blueprint("processes", __name__, url_prefix=BASE_PATH)
+
+
+@endpoint(blueprint, "GET", "/pools/<guid:guid>/processes", replies={200: ProcessList})
+async def get_pool_processes(guid: str) -> Response:
+    """List the processes that hold a pool's mount."""
+    return reply(process_list(await agent().pools.processes(guid)))
+
+
+@endpoint(blueprint, "POST", "/processes/kill", body=KillBody, replies={200: CommandsReply})
+async def kill_processes(data: KillBody) -> Response:
+    """End processes that hold a pool's mount, then unmount or remove the pool if asked."""
+    starting = agent().pools.kill(data.pool_group_guid, tuple(data.pids), data.action)
+    return reply(commands_reply(await carry_out(finished(starting))))

@@ -1,0 +1,40 @@
+"""The agent itself: whether it runs, and the page that shows its interface."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from quart import Blueprint, Response, current_app
+from quart_schema import hide, security_scheme
+
+from backy_core.api.auth import open_to_all
+from backy_core.api.replies import reply
+from backy_core.api.routing import BASE_PATH, endpoint
+from backy_core.api.wire.operations import HealthReply, StatusReply
+
+blueprint = Blueprint("service", __name__)
+
+
+@endpoint(blueprint, "GET", f"{BASE_PATH}/status", replies={200: StatusReply})
+@security_scheme([])
+@open_to_all
+async def get_status() -> Response:
+    """Say that the agent runs, and which version. Needs no key."""
+    version: str = current_app.config["BACKY_VERSION"]
+    return reply(StatusReply(version=version, timestamp=datetime.now(UTC)))
+
+
+@endpoint(blueprint, "GET", "/health", replies={200: HealthReply})
+@security_scheme([])
+@open_to_all
+async def get_health() -> Response:
+    """Answer, for those who watch the service. Needs no key."""
+    return reply(HealthReply())
+
+
+@blueprint.get("/docs")
+@hide
+@open_to_all
+async def show_viewer() -> Response:
+    """The interactive view of the OpenAPI document, with no file from elsewhere."""
+    return await current_app.send_static_file("viewer.html")

@@ -1,0 +1,114 @@
+"""How paths and methods reach handlers."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from functools import wraps
+from typing import Any, TypeVar
+from urllib.parse import quote, unquote
+
+from pydantic import BaseModel
+from quart import Blueprint, Quart, Response
+from quart_schema import document_response, validate_querystring, validate_request
+from werkzeug.routing import BaseConverter
+
+from backy_core.api.wire.base import parse_guid
+
+BASE_PATH = "/api/v1"
+MOUNTS_PATH = f"{BASE_PATH}/mounts/"
+_MOUNT_SUFFIXES = frozenset({"processes", "size"})
+View = TypeVar("View", bound=Callable[..., Awaitable[Response]])
+Scope = dict[str, Any]
+AsgiApp = Callable[[Any, Any, Any], Awaitable[None]]
+
+
+class PoolGuidConverter(BaseConverter):
+    """A segment that may be a GUID. The names of fixed neighbours are left to their routes,
+    so that a wrong method on those is answered as one."""
+
+    regex = r"(?!(?:importable|metadata)\Z)[^/]+"
+    part_isolating = True
+
+
+class MountPathConverter(BaseConverter):
+    """A mount path as one percent-encoded segment, as :class:`MountPaths` writes it."""
+
+    def to_python(self, value: str) -> str:
+        return "/" + unquote(value).strip("/")
+
+    def to_url(self, value: Any) -> str:
+        return quote(str(value), safe="")
+
+
+class MountPaths:
+    """Keeps the slashes of a mount path inside one path segment.
+
+    ASGI servers decode ``%2F``, after which ``/mounts/%2Fmnt%2Fsize`` and ``/mounts/mnt/size``
+    look alike. The raw path still tells them apart; a path sent with plain slashes is folded
+    into one segment here.
+    """
+
+    def __init__(self, app: AsgiApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:
+        raw: bytes = scope.get("raw_path") or b""
+        if scope["type"] == "http" and raw.startswith(MOUNTS_PATH.encode()):
+            scope = {**scope, "path": MOUNTS_PATH + fold_mount_path(raw[len(MOUNTS_PATH) :])}
+        await self._app(scope, receive, send)
+
+
+def fold_mount_path(raw: bytes) -> str:
+    """``%2Fmnt%2Fa/size`` and ``mnt/a/size`` both as ``%2Fmnt%2Fa/size``."""
+    segments = raw.decode("latin-1").strip("/").split("/")
+    suffix = segments.pop() if len(segments) > 1 and segments[-1] in _MOUNT_SUFFIXES else None
+    path = "/".join(unquote(segment) for segment in segments).strip("/")
+    folded = quote("/" + path, safe="")
+    return f"{folded}/{suffix}" if suffix else folded
+
+
+def configure_routing(app: Quart) -> None:
+    """Both slash forms everywhere, no redirects. Must run before any route is added."""
+    app.url_map.strict_slashes = False
+    app.url_map.merge_slashes = False
+    app.url_map.converters["guid"] = PoolGuidConverter
+    app.url_map.converters["mount"] = MountPathConverter
+
+
+def endpoint(
+    blueprint: Blueprint,
+    method: str,
+    path: str,
+    *,
+    replies: Mapping[int, type[BaseModel]],
+    body: type[BaseModel] | None = None,
+    query: type[BaseModel] | None = None,
+) -> Callable[[View], View]:
+    """Register a handler with what it takes and gives, for routing, checking and the document.
+
+    The handler gets ``data`` for a ``body`` and ``query_args`` for a ``query``; GUIDs in the
+    path arrive checked and in lower case.
+    """
+
+    def register(view: View) -> View:
+        handler: Any = _with_checked_guid(view)
+        if query is not None:
+            handler = validate_querystring(query)(handler)
+        if body is not None:
+            handler = validate_request(body)(handler)
+        for status, model in replies.items():
+            handler = document_response(model, status)(handler)
+        blueprint.add_url_rule(path, view.__name__, handler, methods=[method])
+        return view
+
+    return register
+
+
+def _with_checked_guid(view: Callable[..., Awaitable[Response]]) -> Callable[..., Any]:
+    @wraps(view)
+    async def checked(**values: Any) -> Response:
+        if "guid" in values:
+            values["guid"] = parse_guid(values["guid"])
+        return await view(**values)
+
+    return checked

@@ -1,0 +1,90 @@
+"""Replies about drives, processes and mounts."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from backy_core.api.wire.base import Percent, ReplyModel, Success
+
+_DRIVE_STATES = ["available", "in_pool", "in_use", "mounted", "protected"]
+DriveState = Annotated[str, Field(json_schema_extra={"enum": list[Any](_DRIVE_STATES)})]
+
+
+class BlockReply(ReplyModel):
+    """A block device in the shape of ``lsblk``; sizes in bytes."""
+
+    name: str
+    size: int
+    type: str
+    mountpoint: str | None
+    uuid: str | None
+    serial: str | None
+    vendor: str | None
+    model: str | None
+    fstype: str | None
+    path: str
+    id_link: str | None = Field(alias="id-link")
+    children: tuple[BlockReply, ...]
+
+
+class DriveReply(BlockReply):
+    """A whole drive. ``unavailableBecause`` is null exactly if ``available``."""
+
+    serial: str
+    available: bool
+    unavailable_because: str | None
+    pool_group_guid: str | None
+    protected: bool
+
+
+class DriveList(ReplyModel):
+    """Whole drives with what is on them nested below."""
+
+    blockdevices: tuple[DriveReply, ...]
+
+
+class ProcessReply(ReplyModel):
+    """A process that holds a mount. ``path`` is what it holds, ``name`` its short name."""
+
+    pid: int
+    command: str
+    user: str
+    path: str
+    name: str
+
+
+class ProcessList(ReplyModel):
+    """One entry per process."""
+
+    processes: tuple[ProcessReply, ...]
+
+
+class DriveStatusReply(ReplyModel):
+    """What a drive is used for; ``state`` equals ``status``, ``mdDeviceName`` ``poolId``."""
+
+    status: DriveState
+    state: DriveState
+    in_pool: bool
+    pool_group_guid: str | None
+    pool_id: str | None
+    md_device_name: str | None
+    mount_point: str | None
+    processes: tuple[ProcessReply, ...]
+
+
+class ProtectionReply(Success):
+    """Whether the drive is refused for destructive calls now."""
+
+    serial: str
+    protected: bool
+
+
+class MountSizeReply(ReplyModel):
+    """Bytes of a mounted filesystem, as ``df`` prints them."""
+
+    size: int
+    used: int
+    available: int
+    use_percent: Percent

@@ -1,0 +1,98 @@
+"""Replies about operations, backends and the agent itself."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, RootModel
+
+from backy_core.api.wire.base import ReplyModel, Success, Time
+
+_STATES = ["running", "succeeded", "failed", "cancelled"]
+
+
+class ProgressReply(ReplyModel):
+    """Step ``step`` of ``steps``; ``percent`` is 100 only at success."""
+
+    step: int
+    steps: int
+    title: str
+    percent: int
+
+
+class OperationReply(ReplyModel):
+    """One piece of long work."""
+
+    id: str
+    kind: str
+    pool_group_guid: str
+    state: Annotated[str, Field(json_schema_extra={"enum": list[Any](_STATES)})]
+    progress: ProgressReply
+    started_at: Time
+    finished_at: Time | None
+    error_message: str | None
+    agent_instance: str
+
+
+class OperationList(RootModel[tuple[OperationReply, ...]]):
+    """Operations that run or are still remembered."""
+
+
+class AcceptedReply(Success):
+    """The operation was accepted, or cancelled; this is how it stands."""
+
+    operation: OperationReply
+
+
+class LevelReply(ReplyModel):
+    """A redundancy level and the least number of drives it takes."""
+
+    name: str
+    min_drives: int
+
+
+class ToolReply(ReplyModel):
+    """A program and the Debian package that brings it."""
+
+    name: str
+    package: str
+
+
+class BackendReply(ReplyModel):
+    """A backend. The first level and the first filesystem are the defaults."""
+
+    name: str
+    version: str
+    levels: tuple[LevelReply, ...]
+    filesystems: tuple[str, ...]
+    capabilities: tuple[str, ...]
+    tools_installed: bool
+    missing_tools: tuple[ToolReply, ...]
+
+
+class FailedPluginReply(ReplyModel):
+    """A plugin that could not be loaded, and why."""
+
+    name: str
+    reason: str
+
+
+class BackendsReply(ReplyModel):
+    """What this agent can make pools with."""
+
+    backends: tuple[BackendReply, ...]
+    failed_plugins: tuple[FailedPluginReply, ...]
+
+
+class StatusReply(ReplyModel):
+    """The agent runs."""
+
+    status: Literal["Running"] = "Running"
+    version: str
+    timestamp: Time
+
+
+class HealthReply(ReplyModel):
+    """The agent answers requests."""
+
+    status: Literal["ok"] = "ok"

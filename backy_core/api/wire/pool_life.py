@@ -1,0 +1,116 @@
+"""Replies of the calls that make, change and end pools."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, RootModel
+
+from backy_core.api.wire.base import ReplyModel, Success, absent
+
+
+class CreateReply(Success):
+    """The creation was accepted and will be carried out or undone."""
+
+    pool_group_guid: str
+    state: Literal["creating"] = "creating"
+
+
+class PlannedStepReply(ReplyModel):
+    """One step that would be run. ``undo`` is null where there is nothing to undo."""
+
+    title: str
+    command: str
+    undo: str | None
+    effect: str
+
+
+class PlanReply(ReplyModel):
+    """The plan that would be run."""
+
+    steps: tuple[PlannedStepReply, ...]
+
+
+class DryRunReply(Success):
+    """Nothing was run and nothing reserved."""
+
+    plan: PlanReply
+
+
+class OutputsReply(Success):
+    """Lines of command output in order; ``nextOffset`` only if an offset was asked for."""
+
+    outputs: tuple[str, ...]
+    next_offset: int | None = Field(default=None, exclude_if=absent)
+
+
+class MountReply(Success):
+    """The pool is mounted."""
+
+    state: Literal["ready"] = "ready"
+    mount_path: str | None
+    command_outputs: tuple[str, ...]
+
+
+class UnmountReply(Success):
+    """The pool is unmounted and its device stopped."""
+
+    busy: Literal[False] = False
+    state: Literal["unmounted"] = "unmounted"
+    command_outputs: tuple[str, ...]
+
+
+class DeleteReply(Success):
+    """The pool is gone. ``message`` names drives that were absent and still bear it."""
+
+    busy: Literal[False] = False
+    state: Literal["deleted"] = "deleted"
+    command_outputs: tuple[str, ...]
+    message: str | None = Field(default=None, exclude_if=absent)
+
+
+class CommandsReply(Success):
+    """It is done; these commands were run. ``message`` only where there is more to say."""
+
+    command_outputs: tuple[str, ...]
+    message: str | None = Field(default=None, exclude_if=absent)
+
+
+class RenameReply(Success):
+    """The pool's names now."""
+
+    pool_group_guid: str
+    label: str
+    drive_labels: dict[str, str]
+
+
+class ImportableReply(ReplyModel):
+    """A pool on connected drives that the metadata does not know."""
+
+    pool_group_guid: str
+    backend: str
+    native_id: str
+    label: str | None
+    level: str | None
+    filesystem: str | None
+    drives: tuple[str, ...]
+
+
+class ImportableList(RootModel[tuple[ImportableReply, ...]]):
+    """Pools that could be imported."""
+
+
+class ImportReply(Success):
+    """The pool is known now; nothing was written to its drives."""
+
+    pool_group_guid: str
+    label: str
+    state: str
+    mount_path: str | None
+
+
+class ValidateReply(Success):
+    """The metadata was compared with the drives."""
+
+    message: str
+    fixed_entries: int

@@ -1,0 +1,186 @@
+"""Replies that describe pools. Each state has exactly its own fields.
+
+The detail of a pool is a union told apart by ``state``; as a root model it keeps the exact
+fields of each state in the replies and in the OpenAPI document.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, RootModel
+
+from backy_core.api.wire.base import Health, MemberStatus, Percent, ReplyModel, Time, absent
+
+
+class MemberReply(ReplyModel):
+    """A member drive; ``state`` equals ``status``."""
+
+    serial: str
+    label: str | None
+    status: MemberStatus
+    state: MemberStatus
+
+
+class ListedMemberReply(MemberReply):
+    """A member drive in the pool list."""
+
+    is_connected: bool
+
+
+class CreatingPool(ReplyModel):
+    """A creation is running."""
+
+    state: Literal["creating"] = "creating"
+    pool_status: None = None
+    drives: tuple[MemberReply, ...] = ()
+
+
+class FailedPool(ReplyModel):
+    """Its creation failed and was undone."""
+
+    state: Literal["failed"] = "failed"
+    error_message: str
+
+
+class DeletedPool(ReplyModel):
+    """It was torn down a short while ago."""
+
+    state: Literal["deleted"] = "deleted"
+    pool_status: None = None
+    drives: tuple[MemberReply, ...] = ()
+
+
+class StandingPool(ReplyModel):
+    """What all pools that exist have. Sizes are bytes; the estimate is in minutes."""
+
+    pool_status: Health | None
+    size: int
+    used: int
+    available: int
+    use_percent: Percent
+    mount_path: str | None
+    drives: tuple[MemberReply, ...]
+    pool_group_guid: str
+    label: str
+    backend: str | None
+    level: str | None
+    filesystem: str | None
+    pool_id: str | None
+    md_device_name: str | None
+    created_at: Time | None
+    resync_percentage: float | None = Field(default=None, exclude_if=absent)
+    resync_time_estimate: float | None = Field(default=None, exclude_if=absent)
+
+
+class ReadyPool(StandingPool):
+    """The pool exists and is mounted."""
+
+    state: Literal["ready"] = "ready"
+
+
+class UnmountedPool(StandingPool):
+    """The pool exists and is not mounted; its drives may be on a shelf."""
+
+    state: Literal["unmounted"] = "unmounted"
+
+
+class ErrorPool(StandingPool):
+    """The pool should be usable and is not."""
+
+    state: Literal["error"] = "error"
+    error_message: str
+
+
+class PoolDetail(
+    RootModel[
+        Annotated[
+            CreatingPool | ReadyPool | UnmountedPool | ErrorPool | FailedPool | DeletedPool,
+            Field(discriminator="state"),
+        ]
+    ]
+):
+    """A pool; which fields there are depends on ``state``."""
+
+
+class ListedPool(ReplyModel):
+    """What every pool of the list has, whatever its state. ``status`` equals ``poolStatus``."""
+
+    pool_group_guid: str
+    label: str
+    pool_status: Health | None
+    status: Health | None
+    pool_id: str | None
+    md_device_name: str | None
+    is_mounted: bool
+    mount_path: str | None
+    drive_count: int
+    drives: tuple[ListedMemberReply, ...]
+
+
+class ListedCreatingPool(ListedPool):
+    """A creation is running; the drives are the requested ones."""
+
+    state: Literal["creating"] = "creating"
+
+
+class ListedFailedPool(ListedPool):
+    """Its creation failed and was undone."""
+
+    state: Literal["failed"] = "failed"
+    error_message: str
+
+
+class ListedDeletedPool(ListedPool):
+    """It was torn down a short while ago."""
+
+    state: Literal["deleted"] = "deleted"
+
+
+class ListedStandingPool(ListedPool):
+    """What all listed pools that exist have besides."""
+
+    size: int
+    used: int
+    available: int
+    use_percent: Percent
+    backend: str | None
+    level: str | None
+    filesystem: str | None
+    created_at: Time | None
+    resync_percentage: float | None = Field(default=None, exclude_if=absent)
+    resync_time_estimate: float | None = Field(default=None, exclude_if=absent)
+
+
+class ListedReadyPool(ListedStandingPool):
+    """The pool exists and is mounted."""
+
+    state: Literal["ready"] = "ready"
+
+
+class ListedUnmountedPool(ListedStandingPool):
+    """The pool exists and is not mounted."""
+
+    state: Literal["unmounted"] = "unmounted"
+
+
+class ListedErrorPool(ListedStandingPool):
+    """The pool should be usable and is not."""
+
+    state: Literal["error"] = "error"
+    error_message: str
+
+
+ListItem = Annotated[
+    ListedCreatingPool
+    | ListedReadyPool
+    | ListedUnmountedPool
+    | ListedErrorPool
+    | ListedFailedPool
+    | ListedDeletedPool,
+    Field(discriminator="state"),
+]
+
+
+class PoolList(RootModel[tuple[ListItem, ...]]):
+    """Pools, each with the fields of its state."""

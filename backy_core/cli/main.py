@@ -1,0 +1,30 @@
+"""``backy``: parse, act, and turn failures into one line and an exit status."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+from backy_core.cli.exits import Exit, status_of
+from backy_core.cli.flags import build_parser, given_flags
+from backy_core.config import load_settings
+from backy_core.sdk.errors import BackyError
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; the exit status, as :class:`Exit` lists them."""
+    arguments = build_parser().parse_args(argv)
+    try:
+        settings = load_settings(given_flags(arguments), os.environ)
+        # The server's libraries take a second to import on a small machine; a mistyped
+        # setting is told before that.
+        from backy_core.cli.serve import serve
+
+        serve(settings, os.environ)
+    except BackyError as error:
+        print(f"backy: {error}", file=sys.stderr)
+        if error.hint:
+            print(f"backy: {error.hint}", file=sys.stderr)
+        return status_of(error)
+    return Exit.OK

@@ -1,0 +1,79 @@
+"""``docs/configuration.md``, written from the settings: ``python -m backy_core.cli.reference``."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import get_args
+
+from pydantic.fields import FieldInfo
+
+from backy_core.cli.exits import Exit
+from backy_core.config import Settings, variable_of
+
+_HEAD = """\
+# Configuration
+
+This page is written from the settings themselves (`make docs-write`); a test holds it to them.
+
+Each setting is a key of the TOML file, an environment variable and a flag of `backy serve`; a
+flag wins over the environment, the environment over the file. The file is
+`/etc/backy/backy.toml`, or what `--config` or `BACKY_CONFIG` names. An unknown key is refused by
+name. Lists are TOML arrays; in the environment and in flags, comma-separated.
+
+```toml
+# /etc/backy/backy.toml
+wipe_policy = "request"
+exclude_drives = ["WD-OFFSITE-*"]
+open_wait_s = 60
+```
+"""
+
+_EXITS = """
+## Exit statuses of `backy`
+
+| Status | Meaning |
+|---|---|
+"""
+
+
+def render() -> str:
+    """The whole page."""
+    settings = "\n".join(_section(name, it) for name, it in Settings.model_fields.items())
+    rows = "".join(f"| {status.value} | {status.meaning} |\n" for status in Exit)
+    return f"{_HEAD}\n{settings}{_EXITS}{rows}"
+
+
+def _section(name: str, field: FieldInfo) -> str:
+    return "\n".join(
+        [
+            f"## `{name}`",
+            "",
+            f"{field.description}",
+            "",
+            f"- Default: {_default(field.default)}",
+            *_choices(field),
+            f"- Environment: `{variable_of(name)}`",
+            f"- Flag: `--{name.replace('_', '-')}`",
+            "",
+        ]
+    )
+
+
+def _choices(field: FieldInfo) -> Iterator[str]:
+    words = [word for word in get_args(field.annotation) if isinstance(word, str)]
+    if words:
+        yield "- One of: " + ", ".join(f"`{word}`" for word in words)
+
+
+def _default(value: object) -> str:
+    if value == ():
+        return "none"
+    if isinstance(value, bool):
+        return f"`{str(value).lower()}`"
+    return f"`{value}`" if isinstance(value, str | Path) else f"{value}"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(render())

@@ -1,0 +1,211 @@
+"""Every setting, described once.
+
+Reference page, command-line flags, environment names and validation derive from the fields of
+:class:`Settings`. Constructing it reads nothing, so tests build one for each agent;
+:func:`load_settings` merges file < environment < flags.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from backy_core.sdk.errors import BackyError
+
+ENV_PREFIX = "BACKY_"
+CONFIG_FILE_VARIABLE = "BACKY_CONFIG"
+CONFIG_FILE_NAME = "backy.toml"
+_OTHER_VARIABLES = frozenset({CONFIG_FILE_VARIABLE, "BACKY_REQUIRE_KERNEL"})
+
+
+class ConfigurationError(BackyError):
+    """A setting is unknown or has a value that cannot be used. Never leaves the command line."""
+
+    code: ClassVar[str] = "CONFIGURATION_ERROR"
+
+
+def _absolute(path: Path) -> Path:
+    if not path.is_absolute() or ".." in path.parts:
+        raise ValueError("must be an absolute path without '..'")
+    return path
+
+
+def _split(value: object) -> object:
+    """Environment and flags give lists as comma-separated text."""
+    if not isinstance(value, str):
+        return value
+    return tuple(part for part in (word.strip() for word in value.split(",")) if part)
+
+
+Directory = Annotated[Path, AfterValidator(_absolute)]
+Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Patterns = Annotated[tuple[str, ...], BeforeValidator(_split)]
+
+
+class Settings(BaseModel):
+    """What can be set, with its default. Paths are absolute, times are seconds."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    host: str = Field(
+        "127.0.0.1",
+        min_length=1,
+        description="Address to listen on. Anything but a loopback address lets other machines "
+        "reach the agent, unencrypted: put a TLS proxy in front.",
+    )
+    port: int = Field(5151, ge=0, le=65535, description="TCP port to listen on; 0: any free one.")
+    state_dir: Directory = Field(
+        Path("/var/lib/backy"),
+        description="What must survive a restart: pool metadata, journal, tombstones, protection.",
+    )
+    runtime_dir: Directory = Field(
+        Path("/run/backy"), description="What is only true until the next boot."
+    )
+    config_dir: Directory = Field(
+        Path("/etc/backy"), description="Where the API key and, by default, `backy.toml` lie."
+    )
+    wipe_policy: Literal["request", "always"] = Field(
+        "request",
+        description="Consent to wipe foreign signatures when a pool is created: `request` asks "
+        "for `wipe: true` in the request; `always` wipes without asking, for clients that "
+        "cannot. Drives of known pools are taken by neither.",
+    )
+    allow_loop: bool = Field(
+        False, description="Offer loop devices as drives. For trials and tests only."
+    )
+    exclude_drives: Patterns = Field(
+        (),
+        description="Drives never to be touched nor shown: shell patterns on the serial, kernel "
+        "name or `/dev/disk/by-id` name.",
+    )
+    mount_root: Directory = Field(
+        Path("/mnt/backy"), description="Below it imported pools are mounted by default."
+    )
+    open_wait_s: Seconds = Field(
+        30, description="How long to wait at start for the late drives of a pool."
+    )
+    failed_output_grace_s: Seconds = Field(
+        300, description="How long the outputs of a failure are kept after they were read."
+    )
+    deleted_retention_s: Seconds = Field(
+        300, description="How long a deleted pool answers `deleted` before it is not found."
+    )
+    success_retention_s: Seconds = Field(
+        3600, description="How long a successful operation keeps its outputs."
+    )
+    unread_failure_min_age_s: Seconds = Field(
+        3600, description="An unread failure younger than this is never dropped to make room."
+    )
+    max_operations: int = Field(
+        500, ge=1, description="How many finished operations are remembered."
+    )
+    max_output_bytes: int = Field(
+        16 * 1024 * 1024, ge=65536, description="Bytes of command output kept in all."
+    )
+    max_output_lines: int = Field(
+        2000, ge=10, description="Lines of command output kept of one operation."
+    )
+    shutdown_grace_s: Seconds = Field(
+        90, description="How long running operations may take to end once the agent is stopped."
+    )
+    plugin_deadline_s: Seconds = Field(5, description="How long a plugin may think about a plan.")
+    inspect_deadline_s: Seconds = Field(
+        30, description="How long a backend may take to look at its pools."
+    )
+    drives_rescan_s: Seconds = Field(
+        60, description="How often drives are looked for without a kernel event; 0: never."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="The least serious messages to log."
+    )
+    log_format: Literal["text", "json"] = Field(
+        "text", description="Log lines for people or, one object a line, for programs."
+    )
+
+    @property
+    def api_key_path(self) -> Path:
+        return self.config_dir / "api-key"
+
+    @property
+    def metadata_path(self) -> Path:
+        return self.state_dir / "pool-metadata.json"
+
+    @property
+    def journal_dir(self) -> Path:
+        return self.state_dir / "journal"
+
+    @property
+    def tombstones_path(self) -> Path:
+        return self.state_dir / "tombstones.json"
+
+    @property
+    def protection_path(self) -> Path:
+        return self.state_dir / "protection.json"
+
+
+def variable_of(setting: str) -> str:
+    """The environment variable of a setting."""
+    return ENV_PREFIX + setting.upper()
+
+
+def load_settings(flags: Mapping[str, object], env: Mapping[str, str]) -> Settings:
+    """Merge the configuration file, ``BACKY_*`` variables and flags, later ones winning.
+
+    ``flags`` holds only what was given, by setting name, and optionally ``config``, the file's
+    path. Raises :class:`ConfigurationError` naming the key and where it stands.
+    """
+    variables = {name: variable_of(name) for name in Settings.model_fields}
+    from_env = {name: env[var] for name, var in variables.items() if var in env}
+    from_flags = {name: value for name, value in flags.items() if name != "config"}
+    path, from_file = _read_file(flags, env, {**from_env, **from_flags})
+    origins = {
+        **dict.fromkeys(from_file, str(path)),
+        **{name: f"environment variable {variables[name]}" for name in from_env},
+        **{name: f"flag --{name.replace('_', '-')}" for name in from_flags},
+    }
+    try:
+        return Settings.model_validate({**from_file, **from_env, **from_flags})
+    except ValidationError as error:
+        raise _translated(error, origins) from None
+
+
+def unknown_variables(env: Mapping[str, str]) -> tuple[str, ...]:
+    """``BACKY_*`` variables that set nothing: worth a warning, for they may be mistyped."""
+    known = {variable_of(name) for name in Settings.model_fields} | _OTHER_VARIABLES
+    return tuple(sorted(v for v in env if v.startswith(ENV_PREFIX) and v not in known))
+
+
+def _read_file(
+    flags: Mapping[str, object], env: Mapping[str, str], given: Mapping[str, object]
+) -> tuple[Path, dict[str, object]]:
+    """The file that was asked for must be there; the default one may be absent."""
+    asked = flags.get("config") or env.get(CONFIG_FILE_VARIABLE)
+    directory = given.get("config_dir", Settings.model_fields["config_dir"].default)
+    path = Path(str(asked)) if asked else Path(str(directory)) / CONFIG_FILE_NAME
+    try:
+        return path, tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        if asked:
+            raise ConfigurationError(f"The configuration file {path} does not exist") from error
+        return path, {}
+    except OSError as error:
+        raise ConfigurationError(f"Cannot read {path}: {error.strerror}") from error
+    except ValueError as error:  # bad TOML and bad UTF-8 alike
+        raise ConfigurationError(f"{path} is not valid TOML: {error}") from error
+
+
+def _translated(error: ValidationError, origins: Mapping[str, str]) -> ConfigurationError:
+    """One sentence for the first problem, in our words where the library's would not do."""
+    problem = error.errors(include_url=False)[0]
+    key = str(problem["loc"][0]) if problem["loc"] else "settings"
+    origin = origins.get(key, "defaults")
+    if problem["type"] == "extra_forbidden":
+        return ConfigurationError(f"Unknown setting '{key}' ({origin})")
+    reason = problem["msg"].removeprefix("Value error, ")
+    return ConfigurationError(
+        f"Setting '{key}' ({origin}) cannot be {problem['input']!r}: {reason}",
+    )

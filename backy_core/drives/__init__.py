@@ -1,0 +1,21 @@
+"""Drives: inventory, identity, guards."""
+
+from backy_core.drives.guards import unavailable_because
+from backy_core.drives.inventory import (
+    Drive,
+    DriveAbsent,
+    build_inventory,
+    find,
+    find_by_path,
+    resolve,
+)
+
+__all__ = [
+    "Drive",
+    "DriveAbsent",
+    "build_inventory",
+    "find",
+    "find_by_path",
+    "resolve",
+    "unavailable_because",
+]

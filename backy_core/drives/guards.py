@@ -1,0 +1,238 @@
+"""Why a drive may not be taken: every guard, in one place, the first reason wins.
+
+Each reason is one sentence that names what is on the drive or holds it, with a hint how to free
+it. The list of drives and the admission of operations ask the same question here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from backy_core.drives.inventory import Drive, names_of
+from backy_core.sdk.errors import (
+    BackyError,
+    Conflict,
+    DriveInUse,
+    DriveNotEmpty,
+    DriveProtected,
+)
+from backy_core.sdk.models import PoolReport
+
+if TYPE_CHECKING:
+    from backy_core.snapshot import Snapshot
+
+
+@dataclass(frozen=True)
+class _Case:
+    drive: Drive
+    snapshot: Snapshot
+    pools: Mapping[str, str]
+    claimed: Collection[str]
+    quarantined: Mapping[str, str]
+    protected: Collection[str]
+    allow_signatures: bool
+    deleted: Collection[str]
+
+    @property
+    def serial(self) -> str:
+        return self.drive.id.serial
+
+
+def unavailable_because(
+    drive: Drive,
+    snapshot: Snapshot,
+    *,
+    pools: Mapping[str, str],
+    claimed: Collection[str] = frozenset(),
+    quarantined: Mapping[str, str] | None = None,
+    protected: Collection[str] = frozenset(),
+    allow_signatures: bool = False,
+    deleted: Collection[str] = frozenset(),
+) -> BackyError | None:
+    """The first reason against taking ``drive``; None: it may be taken.
+
+    ``pools``: label of the known pool by member serial. ``claimed``: serials under a running
+    operation. ``quarantined``: reason by serial. ``protected``: serials. ``allow_signatures``:
+    consent to wipe what it bears. ``deleted``: GUIDs of deleted pools whose remains count as
+    ordinary signatures.
+    """
+    case = _Case(
+        drive, snapshot, pools, claimed, quarantined or {}, protected, allow_signatures, deleted
+    )
+    return next((error for guard in _GUARDS if (error := guard(case)) is not None), None)
+
+
+def _protected(case: _Case) -> BackyError | None:
+    if case.serial not in case.protected:
+        return None
+    return DriveProtected(
+        f"Drive {case.serial} is protected",
+        hint=f"Lift the protection: DELETE /api/v1/drives/{case.serial}/protection",
+    )
+
+
+def _excluded(case: _Case) -> BackyError | None:
+    if not case.drive.excluded:
+        return None
+    return DriveProtected(
+        f"Drive {case.serial} is excluded by the agent's settings",
+        hint="Change the setting exclude_drives",
+    )
+
+
+def _system(case: _Case) -> BackyError | None:
+    if not case.drive.system:
+        return None
+    return DriveProtected(f"Drive {case.serial} holds the running system or its swap")
+
+
+def _ambiguous(case: _Case) -> BackyError | None:
+    if not case.drive.ambiguous:
+        return None
+    return Conflict(
+        f"More than one drive answers to the serial {case.serial}",
+        hint="Unplug all but one of them",
+    )
+
+
+def _quarantined(case: _Case) -> BackyError | None:
+    reason = case.quarantined.get(case.serial)
+    if reason is None:
+        return None
+    return DriveInUse(
+        f"Drive {case.serial} is quarantined: {reason}",
+        hint="Restart the agent to try again, or wipe the drive by hand and restart",
+    )
+
+
+def _unusable(case: _Case) -> BackyError | None:
+    if case.drive.problem is None:
+        return None
+    return DriveInUse(f"Drive {case.serial} cannot be used: {case.drive.problem}")
+
+
+def _known_member(case: _Case) -> BackyError | None:
+    label = case.pools.get(case.serial)
+    if label is None:
+        return None
+    return DriveInUse(
+        f"Drive {case.serial} is a member of pool {label}",
+        hint="Delete the pool: DELETE /api/v1/pools/{guid}",
+    )
+
+
+def _mounted(case: _Case) -> BackyError | None:
+    mounts = case.snapshot.mounts_on(case.drive)
+    if not mounts:
+        return None
+    return DriveInUse(
+        f"Drive {case.serial} is mounted at {mounts[0].path}",
+        hint=f"Unmount it: umount {mounts[0].path}",
+    )
+
+
+def _swapped_to(case: _Case) -> BackyError | None:
+    swaps = [each.name for each in case.drive.device.walk() if each.name in case.snapshot.swaps]
+    if not swaps:
+        return None
+    return DriveInUse(f"Drive {case.serial} is used as swap", hint=f"swapoff /dev/{swaps[0]}")
+
+
+def _foreign_member(case: _Case) -> BackyError | None:
+    """Of a pool that runs, or that is Backy's own: wiping it is nobody's consent.
+
+    A stopped array or volume group of someone else is data like any other: a signature.
+    """
+    for backend, reports in case.snapshot.reports.items():
+        for report in reports:
+            if _counts(report, case) and any(m.drive == case.drive.id for m in report.members):
+                return _member_error(case.serial, backend, report)
+    return None
+
+
+def _counts(report: PoolReport, case: _Case) -> bool:
+    if report.presence in ("active", "inactive"):
+        return True
+    return report.guid is not None and report.guid not in case.deleted
+
+
+def _member_error(serial: str, backend: str, report: PoolReport) -> BackyError:
+    guid = report.guid or report.native_id
+    return DriveInUse(
+        f"Drive {serial} is a member of the {backend} pool {report.name or guid}, "
+        "which this agent does not know",
+        hint=f"Import it: POST /api/v1/pools/{guid}/import, and delete it if it is not needed",
+    )
+
+
+def _held(case: _Case) -> BackyError | None:
+    """Whatever else the kernel has built on it: an LVM volume, a bcache, a crypt device."""
+    own = set(names_of(case.drive.device))
+    built = [each for each in case.drive.device.walk() if each.name not in own]
+    if not built:
+        return None
+    return DriveInUse(
+        f"Drive {case.serial} is held by {built[0].path} ({built[0].type})",
+        hint="Stop or deactivate what is built on it",
+    )
+
+
+def _claimed(case: _Case) -> BackyError | None:
+    if case.serial not in case.claimed:
+        return None
+    return DriveInUse(
+        f"Drive {case.serial} is being used by a running operation",
+        hint="Wait for it to end, or cancel it: GET /api/v1/operations",
+    )
+
+
+def _backend_failing(case: _Case) -> BackyError | None:
+    types = {signature.type for signature in case.snapshot.signatures_of(case.drive)}
+    for backend, problem in case.snapshot.problems.items():
+        if types & case.snapshot.owned_types.get(backend, frozenset()):
+            return DriveInUse(
+                f"Drive {case.serial} bears data of backend {backend}, which cannot look at its "
+                "pools now",
+                details=problem,
+            )
+    return None
+
+
+def _unknown_content(case: _Case) -> BackyError | None:
+    for name in names_of(case.drive.device):
+        reason = case.snapshot.unprobed.get(name)
+        if reason is not None:
+            return DriveInUse(f"What drive {case.serial} bears cannot be read", details=reason)
+    return None
+
+
+def _not_empty(case: _Case) -> BackyError | None:
+    found = case.snapshot.signatures_of(case.drive)
+    if case.allow_signatures or not found:
+        return None
+    named = ", ".join(dict.fromkeys(str(signature) for signature in found))
+    return DriveNotEmpty(
+        f"Drive {case.serial} is not empty: it bears {named}",
+        hint='Consent to wipe it with "wipe": true, if its data is not needed',
+    )
+
+
+_GUARDS: tuple[Callable[[_Case], BackyError | None], ...] = (
+    _protected,
+    _excluded,
+    _system,
+    _ambiguous,
+    _quarantined,
+    _unusable,
+    _known_member,
+    _mounted,
+    _swapped_to,
+    _foreign_member,
+    _held,
+    _claimed,
+    _backend_failing,
+    _unknown_content,
+    _not_empty,
+)

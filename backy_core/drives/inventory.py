@@ -1,0 +1,167 @@
+"""Whole drives: which there are, which is which, and which one a caller means.
+
+A drive is its serial, checked against all drives for duplicates, with WWN and size beside it.
+Kernel names are looked up each time and never trusted.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from backy_core.config import Settings
+from backy_core.sdk.errors import Conflict, NotFound, SystemFailure
+from backy_core.sdk.models import DriveId
+from backy_core.system.blocks import BlockDevice
+from backy_core.system.mounts import MountEntry
+from backy_core.system.occupied import occupied_by_system
+
+_NO_DRIVE = re.compile(r"(ram|zram|fd|zd|mtdblock)\d+|mmcblk\d+(boot\d+|rpmb|gp\d+)")
+_BY_ID = "/dev/disk/by-id/"
+
+
+@dataclass(frozen=True)
+class Drive:
+    """A whole drive as it is now. ``by_id`` are full paths, ``id_link`` a bare name."""
+
+    id: DriveId
+    device: BlockDevice
+    system: bool = False
+    """It holds the running system or swap, through any stack of devices."""
+    ambiguous: bool = False
+    """Another drive answers to the same serial."""
+    excluded: bool = False
+    problem: str | None = None
+    """Why no pool can be made of it, whatever is on it: ``it is read-only``."""
+
+    @property
+    def name(self) -> str:
+        return self.device.name
+
+    @property
+    def node(self) -> str:
+        return self.device.path
+
+    @property
+    def by_id(self) -> tuple[str, ...]:
+        return tuple(_BY_ID + link for link in self.device.links)
+
+    @property
+    def id_link(self) -> str | None:
+        return self.device.id_link
+
+
+class DriveAbsent(SystemFailure):
+    """The drive with this identity is not connected."""
+
+
+def build_inventory(
+    devices: Sequence[BlockDevice],
+    mounts: Sequence[MountEntry],
+    swaps: frozenset[str],
+    settings: Settings,
+) -> tuple[Drive, ...]:
+    """Every whole drive, the system's and excluded ones included, in natural order.
+
+    Left out: partitions, md and dm devices, ROM, RAM and zero-sized ones, loop devices unless
+    allowed.
+    """
+    whole = [device for device in devices if _is_drive(device, settings)]
+    counted = Counter(_serial(device) for device in whole)
+    occupied = occupied_by_system(devices, mounts, swaps)
+    return tuple(
+        Drive(
+            id=DriveId(serial=_serial(device), wwn=device.wwn, size=device.size),
+            device=device,
+            system=any(below.name in occupied for below in device.walk()),
+            ambiguous=counted[_serial(device)] > 1,
+            excluded=_is_excluded(device, settings.exclude_drives),
+            problem=_problem(device),
+        )
+        for device in whole
+    )
+
+
+def _is_drive(device: BlockDevice, settings: Settings) -> bool:
+    if device.parents or not device.size or _NO_DRIVE.fullmatch(device.name):
+        return False
+    return device.type == "disk" or (device.type == "loop" and settings.allow_loop)
+
+
+def _serial(device: BlockDevice) -> str:
+    """Serial, else WWN, else by-id name, else kernel name: something must tell drives apart."""
+    said = (device.serial or "").strip() or (device.wwn or "").strip()
+    return said or device.id_link or device.name
+
+
+def _is_excluded(device: BlockDevice, patterns: Iterable[str]) -> bool:
+    names = (_serial(device), device.name, device.path, *device.links)
+    names += tuple(_BY_ID + link for link in device.links)
+    return any(fnmatchcase(name, pattern) for pattern in patterns for name in names)
+
+
+def _problem(device: BlockDevice) -> str | None:
+    if device.multipath_leg or any(child.type == "mpath" for child in device.children):
+        return "it is one path of a multipath device"
+    return "it is read-only" if device.ro else None
+
+
+def find(drives: Iterable[Drive], serial: str) -> Drive:
+    """The drive with this serial. Raises :class:`NotFound`, or :class:`Conflict` for two."""
+    found = [drive for drive in drives if drive.id.serial == serial]
+    if not found:
+        raise NotFound(f"There is no drive {serial}")
+    if len(found) > 1:
+        raise Conflict(
+            f"{len(found)} drives answer to the serial {serial}",
+            details=", ".join(drive.node for drive in found),
+            hint="Unplug all but one of them",
+        )
+    return found[0]
+
+
+def find_by_path(drives: Iterable[Drive], dev_path: str) -> Drive:
+    """The drive a ``/dev`` path leads to now. Raises :class:`NotFound`."""
+    node = str(Path(dev_path).resolve())
+    for drive in drives:
+        if dev_path in drive.by_id or node in (drive.node, f"/dev/{drive.name}"):
+            return drive
+    raise NotFound(f"There is no drive at {dev_path}")
+
+
+def resolve(drives: Iterable[Drive], identity: DriveId) -> Drive:
+    """The drive with this very identity: serial, size and, where both are known, WWN.
+
+    Raises :class:`DriveAbsent`, or :class:`SystemFailure` if another drive, or more than one,
+    answers to the serial.
+    """
+    named = [drive for drive in drives if drive.id.serial == identity.serial]
+    if not named:
+        raise DriveAbsent(f"Drive {identity.serial} is not connected")
+    found = [drive for drive in named if _same(drive.id, identity)]
+    if not found:
+        raise SystemFailure(
+            f"Another drive answers to the serial {identity.serial}",
+            details=f"{named[0].node} has another size or WWN",
+        )
+    if len(found) > 1:
+        raise SystemFailure(
+            f"{len(found)} drives answer to the serial {identity.serial}",
+            details=", ".join(drive.node for drive in found),
+        )
+    return found[0]
+
+
+def _same(seen: DriveId, wanted: DriveId) -> bool:
+    same_wwn = None in (seen.wwn, wanted.wwn) or seen.wwn == wanted.wwn
+    return seen.size == wanted.size and same_wwn
+
+
+def names_of(device: BlockDevice) -> Iterator[str]:
+    """The device and its partitions, not what is built on them."""
+    yield device.name
+    yield from (child.name for child in device.children if child.type == "part")

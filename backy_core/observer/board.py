@@ -1,0 +1,96 @@
+"""Putting together the snapshot from looks that overlap in time.
+
+Looks run side by side, one backend may take long, and what began later is newer: a part that
+began before the one already shown is dropped.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from backy_core.observer.survey import Survey
+from backy_core.sdk.models import BackendInfo, PoolReport, Signature
+from backy_core.snapshot import Snapshot
+from backy_core.system.blocks import BlockDevice
+
+_log = logging.getLogger(__name__)
+
+OnChange = Callable[[Snapshot, Snapshot], None]
+Answer = tuple[PoolReport, ...] | str
+"""A backend's reports, or why there are none."""
+
+
+class Board:
+    """Holds the latest snapshot and tells subscribers when it changed."""
+
+    def __init__(self, backends: Mapping[str, BackendInfo]) -> None:
+        owned = {name: frozenset(info.signature_types) for name, info in backends.items()}
+        self.snapshot = Snapshot(owned_types=owned)
+        self._survey_ticket = 0
+        self._answer_tickets: dict[str, int] = {}
+        self._subscribers: list[OnChange] = []
+
+    def subscribe(self, callback: OnChange) -> Callable[[], None]:
+        """Call back after each change; the returned function ends that."""
+        self._subscribers.append(callback)
+        return lambda: self._subscribers.remove(callback)
+
+    def post(self, survey: Survey, answers: Mapping[str, Answer]) -> Snapshot:
+        """Take over what is newer than what is shown."""
+        before = self.snapshot
+        reports, problems = self._answered(survey.ticket, answers)
+        draft = replace(before, reports=reports, problems=problems)
+        if survey.ticket >= self._survey_ticket:
+            self._survey_ticket = survey.ticket
+            draft = replace(
+                draft,
+                drives=survey.drives,
+                devices=survey.devices,
+                mounts=survey.mounts,
+                swaps=survey.swaps,
+                signatures={**_pool_devices(reports, survey.devices), **survey.signatures},
+                unprobed=survey.unprobed,
+            )
+        changed = draft != before
+        stamped = replace(draft, taken_at=time.time(), generation=before.generation + 1)
+        self.snapshot = stamped
+        if changed:
+            self._tell(before, stamped)
+        return stamped
+
+    def _answered(
+        self, ticket: int, answers: Mapping[str, Answer]
+    ) -> tuple[dict[str, tuple[PoolReport, ...]], dict[str, str]]:
+        reports, problems = dict(self.snapshot.reports), dict(self.snapshot.problems)
+        for backend, answer in answers.items():
+            if ticket < self._answer_tickets.get(backend, 0):
+                continue
+            self._answer_tickets[backend] = ticket
+            problems.pop(backend, None)
+            if isinstance(answer, str):
+                problems[backend] = answer
+            else:
+                reports[backend] = answer
+        return reports, problems
+
+    def _tell(self, before: Snapshot, after: Snapshot) -> None:
+        for callback in tuple(self._subscribers):
+            try:
+                callback(before, after)
+            except Exception:
+                _log.exception("A subscriber of the observer failed")
+
+
+def _pool_devices(
+    reports: Mapping[str, tuple[PoolReport, ...]], devices: tuple[BlockDevice, ...]
+) -> dict[str, tuple[Signature, ...]]:
+    """What udev says of the pools' own devices: to open them could keep them from stopping."""
+    names = {report.device for answered in reports.values() for report in answered}
+    return {
+        device.name: (Signature(device=device.name, type=device.fstype, uuid=device.uuid),)
+        for device in devices
+        if device.name in names and device.fstype
+    }

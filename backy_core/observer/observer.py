@@ -1,0 +1,160 @@
+"""The observer: one snapshot of the machine, always there, never waited for by readers.
+
+Kernel events make it look again, at most as often as it can afford; whoever needs certainty asks
+for a look that starts after the question. It owns the event sources and its tasks from
+:meth:`Observer.start` to :meth:`Observer.stop`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+
+from backy_core.config import Settings
+from backy_core.observer.board import Answer, Board, OnChange
+from backy_core.observer.probe import MachineProbe
+from backy_core.observer.survey import Survey, Surveyor
+from backy_core.observer.ticker import Ticker
+from backy_core.plugins import PluginHost
+from backy_core.sdk.errors import BackendFailure, BackyError
+from backy_core.sdk.models import PoolReport
+from backy_core.snapshot import Snapshot
+from backy_core.system.udev import KernelEvents
+
+_log = logging.getLogger(__name__)
+
+_DEBOUNCE_S = 0.1
+_PUBLISH_AFTER_S = 2.0
+"""Slow backends do not keep what the others see from being shown."""
+
+
+class Observer:
+    def __init__(
+        self, settings: Settings, host: PluginHost, events: KernelEvents | None = None
+    ) -> None:
+        self._settings = settings
+        self._host = host
+        self._events = events
+        self._surveyor = Surveyor(settings)
+        self._board = Board({name: each.info for name, each in host.backends.items()})
+        self._ticker = Ticker(self, host, settings.drives_rescan_s)
+        self._running: asyncio.Task[Snapshot] | None = None
+        self._waiting: asyncio.Task[Snapshot] | None = None
+        self._background: asyncio.Task[None] | None = None
+        self._stale = asyncio.Event()
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The last one; never waits."""
+        return self._board.snapshot
+
+    def subscribe(self, callback: OnChange) -> Callable[[], None]:
+        """Call back in the loop with the snapshots before and after each change.
+
+        The returned function ends that.
+        """
+        return self._board.subscribe(callback)
+
+    async def start(self) -> None:
+        """Listen first, then look: nothing that happens in between is missed."""
+        if self._events is not None:
+            loop = asyncio.get_running_loop()
+            self._events.start(loop, self._on_block, self._stale.set, self._stale.set)
+        await self.refresh()
+        self._background = asyncio.create_task(self._follow_events())
+        self._ticker.start()
+
+    async def stop(self) -> None:
+        """No look starts after this; one that runs is ended."""
+        if self._events is not None:
+            self._events.stop()
+        await self._ticker.stop()
+        tasks = {self._background, self._waiting, self._running} - {None}
+        for task in tasks:
+            if task is not None:
+                task.cancel()
+        await asyncio.gather(*(task for task in tasks if task), return_exceptions=True)
+
+    async def refresh(self, fresh_signatures_of: Iterable[str] = ()) -> Snapshot:
+        """A complete look that starts after this call; callers share it.
+
+        Devices named in ``fresh_signatures_of`` are probed whatever is remembered.
+        """
+        self._surveyor.cache.forget(fresh_signatures_of)
+        if self._waiting is None:
+            self._waiting = asyncio.create_task(self._look_after(self._running))
+        return await asyncio.shield(self._waiting)
+
+    async def refresh_drives(self) -> Snapshot:
+        """Devices, mounts and signatures, without asking the backends."""
+        return self._board.post(await self._surveyor.look(), {})
+
+    async def inspect(self, backend: str) -> tuple[PoolReport, ...]:
+        """One backend's pools by a fresh look. Raises :class:`BackendFailure`."""
+        survey = await self._surveyor.look()
+        answer = await self._ask(backend, survey)
+        self._board.post(survey, {backend: answer})
+        if isinstance(answer, str):
+            raise BackendFailure(f"Backend {backend} cannot look at its pools", details=answer)
+        return answer
+
+    def forget_signatures(self, names: Iterable[str]) -> None:
+        """These devices were, or may have been, written to."""
+        self._surveyor.cache.forget(names)
+
+    async def _look_after(self, before: asyncio.Task[Snapshot] | None) -> Snapshot:
+        if before is not None:
+            await asyncio.wait({before})
+        self._running, self._waiting = self._waiting, None
+        return await self._look()
+
+    async def _look(self) -> Snapshot:
+        survey = await self._surveyor.look()
+        asked = {
+            backend: asyncio.create_task(self._ask(backend, survey))
+            for backend in self._host.backends
+        }
+        if not asked:
+            return self._board.post(survey, {})
+        try:
+            _, slow = await asyncio.wait(asked.values(), timeout=_PUBLISH_AFTER_S)
+            if slow:
+                self._board.post(survey, {b: t.result() for b, t in asked.items() if t.done()})
+                await asyncio.wait(slow)
+        finally:
+            for task in asked.values():
+                task.cancel()
+        return self._board.post(survey, {backend: task.result() for backend, task in asked.items()})
+
+    async def _ask(self, backend: str, survey: Survey) -> Answer:
+        info = self._host.backends[backend].info
+        deadline_s = self._settings.inspect_deadline_s
+        probe = MachineProbe(info, survey.probed_drives(), survey.all_signatures(), deadline_s)
+        try:
+            async with asyncio.timeout(deadline_s + 1):
+                reports = await self._host.inspect(backend, probe)
+        except TimeoutError:
+            return f"it did not answer within {deadline_s:g} s"
+        except BackyError as error:
+            _log.warning("Backend %s cannot look at its pools: %s", backend, error)
+            return str(error)
+        return tuple(survey.with_drives(report) for report in reports)
+
+    def _on_block(self, action: str, name: str) -> None:
+        _log.debug("Block device %s: %s", name or "(any)", action)
+        self._surveyor.cache.forget((name,))
+        self._stale.set()
+
+    async def _follow_events(self) -> None:
+        """One look for a burst of events, and never more than a third of the time."""
+        while True:
+            await self._stale.wait()
+            await asyncio.sleep(_DEBOUNCE_S)
+            self._stale.clear()
+            began = time.monotonic()
+            with suppress(BackyError):
+                await self.refresh()
+            await asyncio.sleep(2 * (time.monotonic() - began))

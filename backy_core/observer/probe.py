@@ -1,0 +1,55 @@
+"""What a backend may see of the machine: files of procfs and sysfs, signatures, declared
+read-only commands. Nothing else, and nothing that changes anything."""
+
+from __future__ import annotations
+
+import asyncio
+import os.path
+from collections.abc import Sequence
+from pathlib import Path
+
+from backy_core.sdk.errors import BackendFailure
+from backy_core.sdk.models import BackendInfo, ProbedDrive, Signature
+from backy_core.system.exec import Outcome, run
+from backy_core.system.sysfs import names_in, read_whole
+
+_READABLE = ("/proc/", "/sys/", "/run/")
+
+
+class MachineProbe:
+    """One look of one backend. Implements :class:`backy_core.sdk.models.Probe`."""
+
+    def __init__(
+        self,
+        info: BackendInfo,
+        drives: Sequence[ProbedDrive],
+        signatures: Sequence[Signature],
+        deadline_s: float,
+    ) -> None:
+        self._info = info
+        self._deadline_s = deadline_s
+        self.drives = tuple(drives)
+        self.signatures = tuple(signatures)
+
+    async def read(self, *paths: str) -> tuple[str | None, ...]:
+        """One thread for all of them: a thread costs more than a read."""
+        allowed = [self._allowed(path) for path in paths]
+        return await asyncio.to_thread(lambda: tuple(map(read_whole, allowed)))
+
+    async def listdir(self, path: str) -> tuple[str, ...]:
+        allowed = self._allowed(path)
+        return await asyncio.to_thread(lambda: tuple(sorted(names_in(allowed))))
+
+    async def run(self, *argv: str) -> Outcome:
+        """Raises :class:`BackendFailure` for a command that was not declared."""
+        if not any(argv[: len(prefix)] == prefix for prefix in self._info.read_commands if prefix):
+            raise BackendFailure(
+                f"Backend {self._info.name} may not run {argv[0] if argv else 'nothing'} to look",
+                details=" ".join(argv),
+            )
+        return await run(argv, check=False, timeout_s=self._deadline_s, cancel="term")
+
+    def _allowed(self, path: str) -> Path:
+        if not path.startswith(_READABLE) or os.path.normpath(path) != path.rstrip("/"):
+            raise BackendFailure(f"Backend {self._info.name} may not read {path}")
+        return Path(path)

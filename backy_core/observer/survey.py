@@ -1,0 +1,78 @@
+"""Looking at devices, mounts and signatures, before any backend is asked."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from backy_core.config import Settings
+from backy_core.drives.inventory import Drive, build_inventory, names_of
+from backy_core.observer.cache import SignatureCache
+from backy_core.sdk.models import DriveId, PoolReport, ProbedDrive, Signature
+from backy_core.system import blocks, mounts
+from backy_core.system.blocks import BlockDevice
+from backy_core.system.mounts import MountEntry
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What was there. ``ticket`` orders surveys by the moment they began."""
+
+    ticket: int
+    devices: tuple[BlockDevice, ...]
+    mounts: tuple[MountEntry, ...]
+    swaps: frozenset[str]
+    drives: tuple[Drive, ...]
+    signatures: Mapping[str, tuple[Signature, ...]]
+    unprobed: Mapping[str, str]
+
+    def probed_drives(self) -> tuple[ProbedDrive, ...]:
+        """What backends may know of: excluded drives are not shown to them."""
+        return tuple(
+            ProbedDrive(name=drive.name, node=drive.node, id=drive.id)
+            for drive in self.drives
+            if not drive.excluded
+        )
+
+    def all_signatures(self) -> tuple[Signature, ...]:
+        return tuple(each for found in self.signatures.values() for each in found)
+
+    def with_drives(self, report: PoolReport) -> PoolReport:
+        """The report with each member's drive filled in."""
+        by_device: dict[str, DriveId] = {
+            name: drive.id for drive in self.drives for name in names_of(drive.device)
+        }
+        members = tuple(
+            member.model_copy(update={"drive": by_device.get(member.device or "")})
+            for member in report.members
+        )
+        return report.model_copy(update={"members": members})
+
+
+class _Machine(NamedTuple):
+    devices: tuple[BlockDevice, ...]
+    mounts: tuple[MountEntry, ...]
+    swaps: frozenset[str]
+
+
+class Surveyor:
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._tickets = itertools.count(1)
+        self.cache = SignatureCache()
+
+    async def look(self) -> Survey:
+        """Starts no process but the probe of devices that may have changed."""
+        ticket = next(self._tickets)
+        machine = await asyncio.to_thread(_read_machine)
+        drives = build_inventory(*machine, self._settings)
+        shown = {n for drive in drives if not drive.excluded for n in names_of(drive.device)}
+        probed = await self.cache.look([it for it in machine.devices if it.name in shown])
+        return Survey(ticket, *machine, drives, probed.found, probed.failed)
+
+
+def _read_machine() -> _Machine:
+    return _Machine(blocks.read_block_devices(), mounts.read_mounts(), blocks.swaps())

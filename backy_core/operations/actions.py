@@ -1,0 +1,224 @@
+"""Performing one action of a plan. This is where a plan meets the machine.
+
+Every action can be repeated: what is so already is done. Destructive actions look at their
+target once more, right before they touch it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shlex
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from backy_core.observer import Observer
+
+from backy_core.operations import filesystems
+from backy_core.operations.journal import Child, JournalEntry
+from backy_core.operations.resolve import NoPoolDevice, Resolver
+from backy_core.sdk.errors import DriveInUse, DriveNotEmpty
+from backy_core.sdk.models import DriveId
+from backy_core.sdk.plan import (
+    Action,
+    Arg,
+    DriveRef,
+    Exec,
+    MakeDir,
+    MakeFilesystem,
+    Mount,
+    Plan,
+    PoolDevice,
+    RemoveDir,
+    Unmount,
+    WipeMember,
+    WipeSignatures,
+    references,
+)
+from backy_core.system import blocks, exec, files, mounts, signatures
+
+_LOCK_S = 30.0
+
+
+@dataclass(frozen=True)
+class Context:
+    """What an action is part of. ``write`` takes output lines."""
+
+    plan: Plan
+    write: Callable[[str], None]
+    entry: JournalEntry | None = None
+    undoing: bool = False
+    on_cancel: Literal["wait", "term"] = "wait"
+    hold_locks: bool = True
+
+
+class Actions:
+    def __init__(self, observer: Observer, resolver: Resolver) -> None:
+        self._observer = observer
+        self._resolver = resolver
+
+    async def perform(self, action: Action, context: Context) -> None:
+        """Do it; raises :class:`SystemFailure` or a guard's error."""
+        async with AsyncExitStack() as stack:
+            if context.hold_locks:
+                for identity in drives_of(action):
+                    drive = await self._resolver.drive(identity)
+                    await stack.enter_async_context(blocks.disk_lock(drive.node, _LOCK_S))
+            await self._perform(action, context)
+
+    async def _perform(self, action: Action, context: Context) -> None:
+        match action:
+            case Exec():
+                await self._exec(action, context)
+            case WipeMember():
+                await self._wipe_member(action, context)
+            case WipeSignatures():
+                await self._wipe_signatures(action, context)
+            case MakeFilesystem():
+                await self._make_filesystem(action, context)
+            case Mount():
+                await self._mount(action, context)
+            case Unmount():
+                await self._unmount(action, context)
+            case MakeDir():
+                context.write(f"$ mkdir -p {shlex.quote(action.path)}")
+                await asyncio.to_thread(files.make_directories, Path(action.path))
+            case RemoveDir():
+                await self._remove_directories(action, context)
+
+    async def describe(self, action: Action, plan: Plan) -> str:
+        """The command as a person would type it, with today's nodes where they are known."""
+        match action:
+            case Exec(argv=argv):
+                return shlex.join([await self._shown(arg, plan) for arg in argv])
+            case WipeMember(drive=drive):
+                return f"wipefs --all {(await self._resolver.drive(drive)).node}"
+            case WipeSignatures():
+                return f"wipefs --all {await self._shown(action.on, plan)}"
+            case MakeFilesystem(type=type, uuid=uuid, label=label):
+                node = await self._shown(PoolDevice(), plan)
+                return shlex.join(filesystems.make_argv(type, node=node, uuid=uuid, label=label))
+            case Mount(path=path):
+                node = await self._shown(PoolDevice(), plan)
+                return shlex.join(["mount", "-o", filesystems.MOUNT_OPTIONS, node, path])
+            case Unmount(path=path):
+                return shlex.join(["umount", path])
+            case MakeDir(path=path):
+                return shlex.join(["mkdir", "-p", path])
+            case RemoveDir(paths=paths):
+                return shlex.join(["rmdir", *paths])
+
+    async def _shown(self, arg: Arg, plan: Plan) -> str:
+        try:
+            return await self._resolver.argument(arg, plan)
+        except NoPoolDevice:
+            return f"<device of pool {plan.pool.guid}>"
+
+    async def _exec(self, action: Exec, context: Context) -> None:
+        try:
+            argv = await self._resolver.argv(action.argv, context.plan)
+        except NoPoolDevice:
+            if context.undoing:
+                return
+            raise
+        try:
+            await self._run(argv, context, ok_codes=action.ok_codes)
+        finally:  # a program that failed may have written all the same
+            self._touched(action, context.plan)
+
+    async def _run(
+        self, argv: tuple[str, ...], context: Context, ok_codes: tuple[int, ...] = (0,)
+    ) -> None:
+        context.write(f"$ {shlex.join(argv)}")
+
+        def started(pid: int, start_time: float) -> None:
+            if context.entry is not None:
+                context.entry.append_now(Child(pid=pid, start_time=start_time))
+
+        await exec.run(
+            argv,
+            ok_codes=ok_codes,
+            on_line=context.write,
+            on_start=started,
+            cancel=context.on_cancel,
+        )
+
+    def _touched(self, action: Action, plan: Plan) -> None:
+        """What was written to must be probed again, not remembered."""
+        names = [
+            drive.name
+            for drive in self._observer.snapshot.drives
+            if drive.id in plan.drives or drive.id in drives_of(action)
+        ]
+        self._observer.forget_signatures(names)
+
+    async def _wipe_member(self, action: WipeMember, context: Context) -> None:
+        drive = await self._resolver.drive(action.drive)
+        held = blocks.holders(drive.name)
+        if held:
+            raise DriveInUse(
+                f"Drive {drive.id.serial} is held by {', '.join(held)} and is not wiped"
+            )
+        found = await signatures.probe_drive(drive.name)
+        strange = [s for s in found if not any(s.matches(match) for match in action.bears)]
+        if strange:
+            raise DriveNotEmpty(
+                f"Drive {drive.id.serial} is not wiped: it bears {strange[0]}, "
+                "which is not what this operation may erase"
+            )
+        if not found:
+            return
+        context.write(f"$ wipefs --all {drive.node}")
+        try:
+            await signatures.wipe_device(drive.node, log=context.write)
+        finally:
+            self._touched(action, context.plan)
+
+    async def _wipe_signatures(self, action: WipeSignatures, context: Context) -> None:
+        try:
+            node = await self._resolver.target(action.on, context.plan)
+        except NoPoolDevice:
+            if context.undoing:
+                return
+            raise
+        name = Path(node).name
+        if not (await signatures.probe([node]))[name]:
+            return
+        context.write(f"$ wipefs --all {node}")
+        await signatures.wipe_device(node, log=context.write)
+        self._observer.forget_signatures([name])
+
+    async def _make_filesystem(self, action: MakeFilesystem, context: Context) -> None:
+        node = await self._resolver.target(PoolDevice(), context.plan)
+        argv = filesystems.make_argv(action.type, node=node, uuid=action.uuid, label=action.label)
+        await self._run(argv, context)
+        self._observer.forget_signatures([Path(node).name])
+
+    async def _mount(self, action: Mount, context: Context) -> None:
+        node = await self._resolver.target(PoolDevice(), context.plan)
+        options = filesystems.MOUNT_OPTIONS
+        context.write("$ " + shlex.join(["mount", "-o", options, node, action.path]))
+        await mounts.mount(node, action.path, action.filesystem, options, context.write)
+
+    async def _unmount(self, action: Unmount, context: Context) -> None:
+        if mounts.mount_at(mounts.read_mounts(), action.path) is None:
+            return
+        context.write(f"$ umount {shlex.quote(action.path)}")
+        await mounts.unmount(action.path, context.write)
+
+    async def _remove_directories(self, action: RemoveDir, context: Context) -> None:
+        for path in action.paths:
+            context.write(f"$ rmdir {shlex.quote(path)}")
+        await asyncio.to_thread(files.remove_directories, action.paths)
+
+
+def drives_of(action: Action) -> tuple[DriveId, ...]:
+    """The drives an action writes to directly."""
+    if isinstance(action, WipeMember):
+        return (action.drive,)
+    if not isinstance(action, Exec):
+        return ()
+    found = [ref for arg in action.argv for ref in references(arg)]
+    return tuple(ref.drive for ref in found if isinstance(ref, DriveRef))

@@ -1,0 +1,62 @@
+"""Who may touch what: drives, pools and mount paths are claimed before anything is planned.
+
+A claim is taken whole or not at all, without waiting: a clash is the caller's answer now.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from backy_core.sdk.errors import BackyError, Conflict, DriveInUse
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One thing an operation needs for itself."""
+
+    kind: Literal["drive", "pool", "mount"]
+    name: str
+
+
+class Claims:
+    """The table of what running operations hold."""
+
+    def __init__(self) -> None:
+        self._owners: dict[Claim, str] = {}
+
+    def take(self, owner: str, claims: Iterable[Claim]) -> None:
+        """Give all ``claims`` to ``owner`` or raise naming the first that is taken."""
+        wanted = tuple(claims)
+        for claim in wanted:
+            if self._owners.get(claim, owner) != owner:
+                raise _clash(claim)
+        self._owners.update(dict.fromkeys(wanted, owner))
+
+    def release(self, owner: str) -> None:
+        self._owners = {claim: held for claim, held in self._owners.items() if held != owner}
+
+    def holds(self, claim: Claim, other_than: str | None = None) -> bool:
+        return self._owners.get(claim, other_than) != other_than
+
+    def claimed_drives(self, other_than: str | None = None) -> frozenset[str]:
+        """Serials of drives that operations other than ``other_than`` work on."""
+        return frozenset(
+            claim.name
+            for claim, owner in self._owners.items()
+            if claim.kind == "drive" and owner != other_than
+        )
+
+
+def _clash(claim: Claim) -> BackyError:
+    if claim.kind == "drive":
+        return DriveInUse(
+            f"Drive {claim.name} is being used by a running operation",
+            hint="Wait for it to end, or cancel it: GET /api/v1/operations",
+        )
+    what = "Pool" if claim.kind == "pool" else "Mount path"
+    return Conflict(
+        f"{what} {claim.name} is being worked on by another operation",
+        hint="Wait for it to end: GET /api/v1/operations",
+    )

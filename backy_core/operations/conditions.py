@@ -1,0 +1,155 @@
+"""Whether a condition holds, by a fresh look at the machine.
+
+Each check answers None if it holds, otherwise one sentence of what is seen instead: the
+sentence is what an administrator reads when an outcome fails to appear.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterable
+
+from backy_core.observer import Observer
+
+from backy_core.operations.resolve import Resolver
+from backy_core.sdk.errors import DriveInUse, SystemFailure
+from backy_core.sdk.models import DriveId, Signature
+from backy_core.sdk.plan import (
+    Bears,
+    Blank,
+    Condition,
+    Free,
+    MemberIs,
+    MountedAt,
+    NotMounted,
+    Plan,
+    PoolIs,
+    Target,
+)
+from backy_core.system import blocks, mounts, signatures
+
+_FIRST_WAIT_S, _LONGEST_WAIT_S = 0.02, 0.5
+
+
+class Conditions:
+    def __init__(self, observer: Observer, resolver: Resolver) -> None:
+        self._observer = observer
+        self._resolver = resolver
+
+    async def unmet(self, conditions: Iterable[Condition], plan: Plan) -> str | None:
+        """A sentence for the first condition that does not hold now; None if all do."""
+        for condition in conditions:
+            try:
+                seen = await self._check(condition, plan)
+            except SystemFailure as error:
+                seen = str(error)
+            if seen is not None:
+                return seen
+        return None
+
+    async def wait(
+        self, conditions: tuple[Condition, ...], plan: Plan, *, within_s: float, stable_s: float = 0
+    ) -> None:
+        """Return once all hold and have held for ``stable_s``; raise after ``within_s``.
+
+        Raises :class:`SystemFailure` with what was seen instead.
+        """
+        if not conditions:
+            return
+        deadline = time.monotonic() + within_s
+        pause = _FIRST_WAIT_S
+        held_since: float | None = None
+        while True:
+            seen = await self.unmet(conditions, plan)
+            now = time.monotonic()
+            held_since = None if seen else (held_since or now)
+            if held_since is not None and now - held_since >= stable_s:
+                return
+            if seen is not None and now >= deadline:
+                raise SystemFailure("The expected outcome did not appear", details=seen)
+            await asyncio.sleep(pause)
+            pause = min(pause * 1.5, _LONGEST_WAIT_S, max(stable_s / 4, 0.05) if not seen else 1)
+
+    async def _check(self, condition: Condition, plan: Plan) -> str | None:
+        match condition:
+            case PoolIs():
+                return await self._pool_is(condition, plan)
+            case MemberIs():
+                return await self._member_is(condition, plan)
+            case Bears():
+                return await self._bears(condition, plan)
+            case Blank():
+                found = await self._signatures(condition.on, plan)
+                return f"it still bears {_listed(found)}" if found else None
+            case Free():
+                return await self._free(condition.on.drive, plan)
+            case MountedAt():
+                return await self._mounted_at(condition)
+            case NotMounted():
+                entry = mounts.mount_at(mounts.read_mounts(), condition.path)
+                return f"{entry.source} is mounted at {condition.path}" if entry else None
+
+    async def _pool_is(self, condition: PoolIs, plan: Plan) -> str | None:
+        report = await self._resolver.report(plan)
+        presence = report.presence if report else "absent"
+        if presence == "absent" and condition.presence == "stopped":
+            return None  # stopped, and its drives are unplugged
+        if presence != condition.presence:
+            return f"the pool is {presence}, not {condition.presence}"
+        if report and report.degraded and not condition.degraded_ok:
+            return "the pool is degraded"
+        return None
+
+    async def _member_is(self, condition: MemberIs, plan: Plan) -> str | None:
+        report = await self._resolver.report(plan)
+        serial = condition.drive.serial
+        members = report.members if report else ()
+        state = next((m.state for m in members if m.drive and m.drive.serial == serial), None)
+        if state in condition.states or (state is None and not condition.states):
+            return None
+        return f"drive {serial} is {state or 'not a member'}"
+
+    async def _bears(self, condition: Bears, plan: Plan) -> str | None:
+        found = await self._signatures(condition.on, plan)
+        for signature in found:
+            if signature.type == condition.type and condition.uuid in (None, signature.uuid):
+                return None
+        return f"it bears {_listed(found)}, not {condition.type}"
+
+    async def _signatures(self, target: Target, plan: Plan) -> tuple[Signature, ...]:
+        node = await self._resolver.target(target, plan)
+        return (await signatures.probe([node]))[blocks.kernel_name(node)]
+
+    async def _free(self, identity: DriveId, plan: Plan) -> str | None:
+        drive = await self._resolver.drive(identity)
+        held = blocks.holders(drive.name)
+        if held:
+            return f"drive {identity.serial} is held by {', '.join(held)}"
+        await self._observer.inspect(plan.backend)
+        for backend, reports in self._observer.snapshot.reports.items():
+            for report in reports:
+                if any(m.drive == identity for m in report.members):
+                    return f"drive {identity.serial} is a member of {backend} {report.native_id}"
+        return _exclusively_openable(drive.node)
+
+    async def _mounted_at(self, condition: MountedAt) -> str | None:
+        entry = mounts.mount_at(mounts.read_mounts(), condition.path)
+        if entry is None:
+            return f"nothing is mounted at {condition.path}"
+        found = (await signatures.probe([entry.source])).get(blocks.kernel_name(entry.source), ())
+        if any(signature.uuid == condition.fs_uuid for signature in found):
+            return None
+        return f"{entry.source} with {_listed(found)} is mounted at {condition.path}"
+
+
+def _exclusively_openable(node: str) -> str | None:
+    try:
+        with blocks.open_exclusive(node):
+            return None
+    except DriveInUse as error:
+        return str(error)
+
+
+def _listed(found: Iterable[Signature]) -> str:
+    return ", ".join(str(signature) for signature in found) or "nothing"

@@ -1,0 +1,137 @@
+"""Running a plan: one step at a time, journalled before it begins, judged by its outcome.
+
+A step is done when a fresh look shows what it promised; the exit status is only evidence that
+it is not. Steps are attempted again for as long as they say (a disk that udev, blkid or a
+monitor has open for a moment is busy, not broken).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable
+from contextlib import ExitStack
+
+from backy_core.observer import Observer
+
+from backy_core.operations.actions import Actions, Context, drives_of
+from backy_core.operations.conditions import Conditions
+from backy_core.operations.journal import Begun, Done, JournalEntry
+from backy_core.operations.records import Operation
+from backy_core.operations.resolve import Resolver
+from backy_core.sdk.errors import BackyError, Cancelled, DriveInUse, SystemFailure
+from backy_core.sdk.plan import Plan, Step
+from backy_core.system import blocks
+
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 2.0
+
+
+class Executor:
+    def __init__(self, observer: Observer) -> None:
+        self.resolver = Resolver(observer)
+        self.conditions = Conditions(observer, self.resolver)
+        self.actions = Actions(observer, self.resolver)
+
+    async def run(self, op: Operation, entry: JournalEntry, plan: Plan) -> None:
+        """Run every step; raises at the first that fails, with nothing undone yet."""
+        number = len(entry.plans) - 1
+        for index, step in enumerate(plan.steps, 1):
+            op.check_cancelled()
+            op.report(index, len(plan.steps), step.title)
+            await self._step(op, entry, number, plan, step)
+        if seen := await self.conditions.unmet(plan.goal, plan):
+            raise SystemFailure("The operation did not reach its goal", details=seen)
+
+    async def _step(
+        self, op: Operation, entry: JournalEntry, number: int, plan: Plan, step: Step
+    ) -> None:
+        if await self._already(step, plan):
+            return
+        disks = await self._disks(step)
+        command = await self.actions.describe(step.run, plan)
+        await entry.append(Begun(round=number, step=step.id, command=command, disks=disks))
+        context = Context(
+            plan,
+            op.outputs.append,
+            entry,
+            on_cancel=step.on_cancel,
+            hold_locks=step.device_lock == "hold",
+        )
+        await self._attempt_until(op, step, context)
+        await entry.append(Done(round=number, step=step.id))
+
+    async def _already(self, step: Step, plan: Plan) -> bool:
+        if step.already == "run" or not step.expect:
+            return False
+        if await self.conditions.unmet(step.expect, plan) is not None:
+            return False
+        if step.already == "refuse":
+            raise SystemFailure(f"{step.title} refused", details="it is there already")
+        return True
+
+    async def _disks(self, step: Step) -> dict[str, int]:
+        found = {}
+        for identity in drives_of(step.run):
+            drive = await self.resolver.drive(identity)
+            if (number := blocks.diskseq(drive.name)) is not None:
+                found[identity.serial] = number
+        return found
+
+    async def _attempt_until(self, op: Operation, step: Step, context: Context) -> None:
+        deadline = time.monotonic() + step.retry_s
+        pause = _FIRST_PAUSE_S
+        while True:
+            try:
+                await self._attempt(op, step, context)
+                return
+            except Cancelled:
+                raise
+            except (SystemFailure, DriveInUse):
+                if time.monotonic() >= deadline:
+                    raise
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, _LONGEST_PAUSE_S)
+
+    async def _attempt(self, op: Operation, step: Step, context: Context) -> None:
+        await _watched(op, step, self.actions.perform(step.run, context))
+        await self.conditions.wait(
+            step.expect, context.plan, within_s=step.expect_s, stable_s=step.stable_s
+        )
+
+    async def open_all(self, plan: Plan) -> None:
+        """Prove that every drive of a plan can be had exclusively, all at the same time.
+
+        The descriptors cannot be kept: mdadm and its like open exclusively themselves.
+        """
+        with ExitStack() as stack:
+            for identity in plan.drives:
+                drive = await self.resolver.drive(identity)
+                stack.enter_context(blocks.open_exclusive(drive.node))
+
+
+async def _watched(op: Operation, step: Step, work: Awaitable[None]) -> None:
+    """Await ``work``; say when it is slow; end it on cancel if it may be ended half-way."""
+    task = asyncio.ensure_future(work)
+    cancel = asyncio.ensure_future(op.cancel_requested.wait())
+    interruptible = {cancel} if step.on_cancel == "term" else set()
+    try:
+        done, _ = await asyncio.wait(
+            {task, *interruptible}, timeout=step.soft_timeout_s, return_when="FIRST_COMPLETED"
+        )
+        if not done:
+            op.outputs.append(f"# still running after {step.soft_timeout_s:g} s: {step.title}")
+            await asyncio.wait({task, *interruptible}, return_when="FIRST_COMPLETED")
+        if not task.done():
+            task.cancel()
+            await asyncio.wait({task})
+            op.check_cancelled()
+        await task
+    finally:
+        cancel.cancel()
+
+
+def failure_of(error: BaseException) -> BackyError:
+    """``error`` as an expected failure."""
+    return (
+        error if isinstance(error, BackyError) else SystemFailure("It broke", details=repr(error))
+    )

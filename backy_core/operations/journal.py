@@ -1,0 +1,249 @@
+"""The write-ahead journal: one file per operation, one JSON record per line, each fsynced.
+
+An entry is opened before anything is promised and closed after everything is settled; what is
+in the directory at start is exactly what was interrupted. A torn last line is what a power cut
+leaves and is ignored: its action never began, because actions begin after their record is durable.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, TypeAdapter, ValidationError
+
+from backy_core.sdk.models import Model
+from backy_core.sdk.plan import Plan, Step
+from backy_core.system.files import append_durably, sync_directory
+
+log = logging.getLogger(__name__)
+
+
+class Opened(Model):
+    """The promise: this plan, decided on this boot."""
+
+    rec: Literal["opened"] = "opened"
+    operation: str
+    kind: str
+    boot_id: str
+    at: str
+    plan: Plan
+    subject: dict[str, Any] = Field(default_factory=dict)
+    """What the use case needs to carry on after a restart (the metadata entry to commit…)."""
+
+
+class Planned(Model):
+    """A later round of the same operation, planned from a fresh look."""
+
+    rec: Literal["planned"] = "planned"
+    plan: Plan
+
+
+class Begun(Model):
+    """A step is about to run. ``round`` numbers the plans of this entry from 0."""
+
+    rec: Literal["begun"] = "begun"
+    round: int
+    step: str
+    command: str
+    disks: dict[str, int] = Field(default_factory=dict)
+    """Each drive's disk sequence number at this moment."""
+
+
+class Child(Model):
+    """A program was started for the step begun last."""
+
+    rec: Literal["child"] = "child"
+    pid: int
+    start_time: float
+
+
+class Done(Model):
+    rec: Literal["done"] = "done"
+    round: int
+    step: str
+
+
+class Commit(Model):
+    """The operation counts as done. Recovery repeats what follows from it."""
+
+    rec: Literal["commit"] = "commit"
+    entry: dict[str, Any] | None = None
+    tombstone: dict[str, Any] | None = None
+
+
+class Undoing(Model):
+    rec: Literal["undoing"] = "undoing"
+    reason: str
+
+
+class Undone(Model):
+    rec: Literal["undone"] = "undone"
+    round: int
+    step: str
+
+
+class Stuck(Model):
+    """Undo or completion did not get through; the next start tries again."""
+
+    rec: Literal["stuck"] = "stuck"
+    reason: str
+    drives: dict[str, str] = Field(default_factory=dict)
+    """Serial and what is wrong with it."""
+
+
+class Closed(Model):
+    rec: Literal["closed"] = "closed"
+
+
+Record = Annotated[
+    Opened | Planned | Begun | Child | Done | Commit | Undoing | Undone | Stuck | Closed,
+    Field(discriminator="rec"),
+]
+_RECORD: TypeAdapter[Record] = TypeAdapter(Record)
+
+
+class JournalEntry:
+    """One operation's records, on disk and in memory."""
+
+    def __init__(self, path: Path, records: list[Record]) -> None:
+        self._path = path
+        self.records = records
+
+    @property
+    def opened(self) -> Opened:
+        first = self.records[0]
+        assert isinstance(first, Opened)
+        return first
+
+    @property
+    def plans(self) -> tuple[Plan, ...]:
+        later = [record.plan for record in self.records if isinstance(record, Planned)]
+        return (self.opened.plan, *later)
+
+    @property
+    def plan(self) -> Plan:
+        return self.plans[-1]
+
+    @property
+    def commit(self) -> Commit | None:
+        return next((r for r in self.records if isinstance(r, Commit)), None)
+
+    @property
+    def stuck(self) -> Stuck | None:
+        return next((r for r in reversed(self.records) if isinstance(r, Stuck)), None)
+
+    @property
+    def closed(self) -> bool:
+        return isinstance(self.records[-1], Closed)
+
+    @property
+    def children(self) -> tuple[Child, ...]:
+        return tuple(r for r in self.records if isinstance(r, Child))
+
+    def begun(self) -> tuple[tuple[int, Step], ...]:
+        """Steps that began and were not undone, in the order they began."""
+        undone = {(r.round, r.step) for r in self.records if isinstance(r, Undone)}
+        marks = [(r.round, r.step) for r in self.records if isinstance(r, Begun)]
+        return tuple(
+            (number, self._step(number, step))
+            for number, step in dict.fromkeys(marks)
+            if (number, step) not in undone
+        )
+
+    @property
+    def touched(self) -> bool:
+        """Whether any step ever began, undone since or not."""
+        return any(isinstance(record, Begun) for record in self.records)
+
+    def passed_pivot(self) -> bool:
+        """Whether a pivot step began: from there the operation goes forward."""
+        return any(step.effect == "pivot" for _, step in self.begun())
+
+    def _step(self, number: int, step_id: str) -> Step:
+        return next(step for step in self.plans[number].steps if step.id == step_id)
+
+    async def append(self, record: Record) -> None:
+        """Durable when this returns."""
+        await asyncio.to_thread(self.append_now, record)
+
+    def append_now(self, record: Record) -> None:
+        line = _RECORD.dump_json(record) + b"\n"
+        descriptor = os.open(
+            self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600
+        )
+        try:
+            _append_whole(descriptor, line)
+        finally:
+            os.close(descriptor)
+        self.records.append(record)
+
+    async def close(self) -> None:
+        """Settled: nothing to recover."""
+        await self.append(Closed())
+        await asyncio.to_thread(self.remove)
+
+    def remove(self) -> None:
+        self._path.unlink(missing_ok=True)
+        sync_directory(self._path.parent)
+
+
+def _append_whole(descriptor: int, line: bytes) -> None:
+    """All of it or nothing: half a line (ENOSPC) would spoil the records after it."""
+    size = os.fstat(descriptor).st_size
+    try:
+        append_durably(descriptor, line)
+    except OSError:
+        os.ftruncate(descriptor, size)
+        raise
+
+
+class Journal:
+    """The directory of entries."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self.damaged: dict[str, str] = {}
+        """Files that do not read as a journal, with the reason; they are left alone."""
+
+    async def open(self, opened: Opened) -> JournalEntry:
+        """Write the promise durably, the directory's entry included."""
+        entry = JournalEntry(self._directory / f"{opened.operation}.jsonl", [])
+        await entry.append(opened)
+        await asyncio.to_thread(sync_directory, self._directory)
+        return entry
+
+    def load(self) -> tuple[JournalEntry, ...]:
+        """Every entry that is not closed; closed leftovers are removed."""
+        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        entries = [self._read(path) for path in sorted(self._directory.glob("*.jsonl"))]
+        found = [entry for entry in entries if entry is not None]
+        for entry in found:
+            if entry.closed:
+                entry.remove()
+        return tuple(entry for entry in found if not entry.closed)
+
+    def _read(self, path: Path) -> JournalEntry | None:
+        lines = path.read_bytes().split(b"\n")
+        torn = lines.pop()
+        try:
+            records = [_RECORD.validate_json(line) for line in lines]
+        except ValidationError as error:
+            self._damaged(path, f"{error.error_count()} unreadable fields")
+            return None
+        if torn:
+            os.truncate(path, path.stat().st_size - len(torn))
+        if not records:  # cut off before the promise was made
+            path.unlink()
+            return None
+        if not isinstance(records[0], Opened):
+            self._damaged(path, "it does not begin with an opened record")
+            return None
+        return JournalEntry(path, records)
+
+    def _damaged(self, path: Path, reason: str) -> None:
+        self.damaged[path.name] = reason
+        log.error("journal file %s cannot be read and is left as it is: %s", path, reason)

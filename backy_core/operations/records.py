@@ -1,0 +1,136 @@
+"""What is known of one operation while it runs and after it ended."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+
+from backy_core.operations.outputs import OutputLog
+from backy_core.sdk.errors import BackyError, Cancelled
+
+
+class OperationState(StrEnum):
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Step ``step`` of ``steps``; ``percent`` never goes down and is 100 only at success."""
+
+    step: int = 0
+    steps: int = 0
+    title: str = ""
+    percent: int = 0
+
+
+class Operation:
+    """One piece of work on one pool.
+
+    It lives in the registry's task, never in a request's. ``accepted`` ends when admission
+    succeeded (the work will be done, whatever happens to the client) or failed (then the
+    operation never existed).
+    """
+
+    def __init__(
+        self,
+        kind: str,
+        guid: str,
+        fingerprint: str,
+        *,
+        max_lines: int = 2000,
+        on_change: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.id = str(uuid.uuid4())
+        self.kind = kind
+        self.guid = guid
+        self.fingerprint = fingerprint
+        self.state = OperationState.RUNNING
+        self.progress = Progress()
+        self.started_at = datetime.now(UTC)
+        self.finished_at: datetime | None = None
+        self.error: BackyError | None = None
+        self.message: str | None = None
+        """A sentence beside success, e.g. which drives were absent."""
+        self.outputs = OutputLog(max_lines)
+        self.outputs_read_at: datetime | None = None
+        self.subject: Any = None
+        """What the use case wants to remember: the request of a creation, a deleted label."""
+        self.earlier_state: str | None = None
+        """The pool's state when this was accepted; it stays until the operation commits."""
+        self.cancel_requested = asyncio.Event()
+        self.cancellable = True
+        self._on_change = on_change
+        self._accepted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._ended = asyncio.Event()
+
+    @property
+    def running(self) -> bool:
+        return self.state is OperationState.RUNNING
+
+    @property
+    def is_accepted(self) -> bool:
+        return self._accepted.done() and self._accepted.exception() is None
+
+    @property
+    def error_message(self) -> str | None:
+        return str(self.error) if self.error else None
+
+    def accept(self) -> None:
+        """Admission is over: from here on the work is promised."""
+        if not self._accepted.done():
+            self._accepted.set_result(None)
+        self._on_change()
+
+    def refuse(self, error: BaseException) -> None:
+        """Admission failed with ``error``; everyone who waits gets it."""
+        if not self._accepted.done():
+            self._accepted.set_exception(error)
+            self._accepted.exception()  # nobody may be waiting; that is no defect
+
+    async def accepted(self) -> None:
+        """Wait for the end of admission; raises what refused it."""
+        await asyncio.shield(self._accepted)
+
+    def report(self, step: int, steps: int, title: str) -> None:
+        """Step ``step`` (from 1) of ``steps`` begins."""
+        percent = min(99, max(self.progress.percent, 100 * (step - 1) // max(steps, 1)))
+        self.progress = Progress(step, steps, title, percent)
+        self._on_change()
+
+    def check_cancelled(self) -> None:
+        """A safe point: raises :class:`Cancelled` if someone asked for it."""
+        if self.cancel_requested.is_set():
+            raise Cancelled("The operation was cancelled")
+
+    def finish(self, error: BackyError | None) -> None:
+        self.error = error
+        self.finished_at = datetime.now(UTC)
+        if error is None:
+            self.state = OperationState.SUCCEEDED
+            done = self.progress
+            self.progress = Progress(done.steps, done.steps, done.title, 100)
+        elif isinstance(error, Cancelled):
+            self.state = OperationState.CANCELLED
+        else:
+            self.state = OperationState.FAILED
+        self._ended.set()
+        self._on_change()
+
+    async def wait(self) -> None:
+        """Wait for the end; raises the operation's error."""
+        await self.accepted()
+        await self._ended.wait()
+        if self.error is not None:
+            raise self.error
+
+    async def ended(self) -> None:
+        """Wait for the end, however it ended."""
+        await self._ended.wait()

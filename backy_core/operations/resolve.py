@@ -1,0 +1,77 @@
+"""References become nodes here, each time something is run, never earlier."""
+
+from __future__ import annotations
+
+from backy_core.drives import Drive
+from backy_core.observer import Observer
+
+from backy_core import drives
+from backy_core.sdk.errors import SystemFailure
+from backy_core.sdk.models import DriveId, PoolReport
+from backy_core.sdk.plan import Arg, DriveRef, Join, Plan, PoolDevice, Target
+from backy_core.system import blocks
+
+
+class NoPoolDevice(SystemFailure):
+    """The pool has no block device now; for an undo that means there is nothing to undo."""
+
+
+class Resolver:
+    """Looks up what a plan's identities are called right now."""
+
+    def __init__(self, observer: Observer) -> None:
+        self._observer = observer
+
+    async def report(self, plan: Plan) -> PoolReport | None:
+        """This pool by a fresh inspect of its backend."""
+        reports = await self._observer.inspect(plan.backend)
+        wanted = plan.pool.identity
+        return next((report for report in reports if report.native_id == wanted), None)
+
+    async def drive(self, identity: DriveId) -> Drive:
+        """The drive with this identity; looks again if the node changed hands meanwhile."""
+        try:
+            drive = drives.resolve(self._observer.snapshot.drives, identity)
+            if blocks.diskseq(drive.name) == drive.device.diskseq:
+                return drive
+        except drives.DriveAbsent:
+            pass
+        snapshot = await self._observer.refresh_drives()
+        return drives.resolve(snapshot.drives, identity)
+
+    async def pool_device(self, plan: Plan) -> str:
+        """Kernel name of the pool's block device."""
+        report = await self.report(plan)
+        if report is None or report.device is None:
+            raise NoPoolDevice(f"Pool {plan.pool.guid} has no block device at the moment")
+        if not blocks.node_exists(report.device):
+            raise NoPoolDevice(f"The node /dev/{report.device} is not there (yet)")
+        return report.device
+
+    async def target(self, target: Target, plan: Plan) -> str:
+        """The node of a drive, partition or pool device."""
+        if isinstance(target, PoolDevice):
+            return f"/dev/{await self.pool_device(plan)}"
+        drive = await self.drive(target.drive)
+        return _node(drive, target)
+
+    async def argument(self, arg: Arg, plan: Plan) -> str:
+        if isinstance(arg, str):
+            return arg
+        if isinstance(arg, Join):
+            return arg.sep.join([await self.argument(part, plan) for part in arg.parts])
+        return await self.target(arg, plan)
+
+    async def argv(self, args: tuple[Arg, ...], plan: Plan) -> tuple[str, ...]:
+        return tuple([await self.argument(arg, plan) for arg in args])
+
+
+def _node(drive: Drive, reference: DriveRef) -> str:
+    if reference.form == "by-id":
+        if not drive.by_id:
+            raise SystemFailure(f"Drive {drive.id.serial} has no /dev/disk/by-id link")
+        return drive.by_id[0] + (f"-part{reference.part}" if reference.part else "")
+    if reference.part is None:
+        return drive.node
+    separator = "p" if drive.name[-1].isdigit() else ""
+    return f"{drive.node}{separator}{reference.part}"

@@ -1,0 +1,173 @@
+"""Taking back what a failed, cancelled or interrupted operation began.
+
+Begun steps are undone in reverse, with references resolved now. Then, whatever that did, a
+sweep starts from what is on the drives: it releases the pool's container if there still is one
+and wipes every drive that bears this pool's stamp. At the end the drives are proven clean and
+free. A drive that is not connected keeps the journal entry pending until it returns.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass, field
+
+from backy_core.drives import DriveAbsent
+from backy_core.observer import Observer
+
+from backy_core.operations.actions import Context
+from backy_core.operations.executor import Executor
+from backy_core.operations.journal import JournalEntry, Undoing, Undone
+from backy_core.operations.records import Operation
+from backy_core.plugins import PluginHost
+from backy_core.sdk.errors import BackyError
+from backy_core.sdk.models import DriveId, SignatureMatch
+from backy_core.sdk.plan import (
+    Action,
+    Blank,
+    Condition,
+    DriveRef,
+    Free,
+    MakeDir,
+    Plan,
+    Step,
+    WipeMember,
+)
+from backy_core.system import signatures
+
+_RETRY_S = 15.0
+_STABLE_S = 1.0
+_ROUNDS = 3
+
+
+@dataclass
+class Leftovers:
+    """What an undo could not settle: per drive serial, or of the pool as a whole."""
+
+    absent: tuple[DriveId, ...] = ()
+    drives: dict[str, str] = field(default_factory=dict)
+    pool: str | None = None
+
+    @property
+    def clean(self) -> bool:
+        return not (self.absent or self.drives or self.pool)
+
+    def __str__(self) -> str:
+        sentences = [f"drive {drive.serial} is not connected" for drive in self.absent]
+        sentences += [f"drive {serial}: {reason}" for serial, reason in self.drives.items()]
+        return "; ".join(sentences + ([self.pool] if self.pool else []))
+
+
+class Undoer:
+    def __init__(self, executor: Executor, observer: Observer, host: PluginHost) -> None:
+        self._executor = executor
+        self._observer = observer
+        self._host = host
+
+    async def undo(self, op: Operation, entry: JournalEntry, reason: str) -> Leftovers:
+        """Undo what ``entry`` began. What the machine refuses is in the answer, never raised.
+
+        Only a creation is swept: its drives hold nothing but what it wrote itself.
+        """
+        await entry.append(Undoing(reason=reason))
+        problem = await self._undo_steps(op, entry)
+        if entry.opened.plan.kind == "create" and entry.touched:
+            return await self.sweep(op, entry.opened.plan)
+        return Leftovers(pool=problem)
+
+    async def _undo_steps(self, op: Operation, entry: JournalEntry) -> str | None:
+        """Undo in reverse up to the first failure; made directories go in any case."""
+        problem = None
+        for number, step in reversed(entry.begun()):
+            if problem and not isinstance(step.run, MakeDir):
+                continue
+            try:
+                await self._undo_step(op, entry.plans[number], step)
+            except BackyError as error:
+                problem = f"undoing “{step.title}” failed: {error}"
+                op.outputs.append(f"# {problem}")
+            else:
+                await entry.append(Undone(round=number, step=step.id))
+        return problem
+
+    async def _undo_step(self, op: Operation, plan: Plan, step: Step) -> None:
+        if not step.undo:
+            return
+        op.outputs.append(f"# undoing: {step.title}")
+        await self._until_done(op, plan, step.undo, step.undo_expect)
+
+    async def _until_done(
+        self,
+        op: Operation,
+        plan: Plan,
+        actions: tuple[Action, ...],
+        expect: tuple[Condition, ...],
+        stable_s: float = 0,
+    ) -> None:
+        deadline = time.monotonic() + _RETRY_S
+        context = Context(plan, op.outputs.append, undoing=True)
+        while True:
+            try:
+                for action in actions:
+                    await self._executor.actions.perform(action, context)
+                await self._executor.conditions.wait(expect, plan, within_s=5, stable_s=stable_s)
+                return
+            except DriveAbsent:
+                raise
+            except BackyError:
+                if time.monotonic() >= deadline:
+                    raise
+            await asyncio.sleep(0.5)
+
+    async def sweep(
+        self, op: Operation, plan: Plan, *, allowed: tuple[SignatureMatch, ...] = ()
+    ) -> Leftovers:
+        """Release and wipe whatever is still stamped as this pool; prove the drives clean.
+
+        ``allowed``: what may stay on the drives (their content from before, not yet wiped).
+        """
+        leftovers = Leftovers()
+        for _ in range(_ROUNDS):
+            snapshot = await self._observer.refresh()
+            leftovers = Leftovers(pool=await self._release(op, plan))
+            connected = {drive.id for drive in snapshot.drives}
+            leftovers.absent = tuple(d for d in plan.drives if d not in connected)
+            for drive in plan.drives:
+                if drive in connected and (problem := await self._clean(op, plan, drive, allowed)):
+                    leftovers.drives[drive.serial] = problem
+            if leftovers.clean:
+                break
+        return leftovers
+
+    async def _release(self, op: Operation, plan: Plan) -> str | None:
+        report = await self._executor.resolver.report(plan)
+        if report is None or report.presence not in ("active", "inactive"):
+            return None
+        try:
+            teardown = await self._host.plan_teardown(plan.backend, plan.pool, report)
+            for step in teardown.steps:
+                await self._until_done(op, plan, (step.run,), step.expect, step.stable_s)
+        except BackyError as error:
+            return f"the pool's device could not be released: {error}"
+        return None
+
+    async def _clean(
+        self, op: Operation, plan: Plan, drive: DriveId, allowed: tuple[SignatureMatch, ...]
+    ) -> str | None:
+        """Wipe ``drive`` if it bears the stamp; a sentence if it is not clean and free."""
+        on = DriveRef(drive=drive)
+        wipe = WipeMember(drive=drive, bears=plan.stamps + allowed)
+        try:
+            if await self._stamped(drive, plan.stamps):
+                blank = (Blank(on=on), Free(on=on))
+                await self._until_done(op, plan, (wipe,), blank, stable_s=_STABLE_S)
+            if await self._stamped(drive, plan.stamps):
+                return "it still bears this pool's signature"
+            return await self._executor.conditions.unmet((Free(on=on),), plan)
+        except BackyError as error:
+            return str(error)
+
+    async def _stamped(self, identity: DriveId, stamps: tuple[SignatureMatch, ...]) -> bool:
+        drive = await self._executor.resolver.drive(identity)
+        found = await signatures.probe_drive(drive.name)
+        return any(signature.matches(stamp) for signature in found for stamp in stamps)

@@ -1,0 +1,159 @@
+"""What a backend's plan may contain.
+
+Plans run as root on drives that may hold the only copy of something, so a plan that names a
+drive nobody handed to the backend, a node by a name that changes at the next boot, or a program
+the backend never declared is refused before anything runs.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Iterable, Iterator
+from typing import Literal
+
+from backy_core.sdk.errors import PlanRefused
+from backy_core.sdk.models import BackendInfo, DriveId
+from backy_core.sdk.plan import (
+    Action,
+    Arg,
+    BackendPlan,
+    Bears,
+    Blank,
+    Condition,
+    DriveRef,
+    Exec,
+    Free,
+    Join,
+    MemberIs,
+    PlanKind,
+    Step,
+    WipeMember,
+    references,
+)
+
+PlannedFor = PlanKind | Literal["import"]
+
+_KERNEL_NAME = (
+    r"(?:(?:[shv]d|xvd|ubd)[a-z]{1,3}\d*|dasd[a-z]{1,4}\d*|nvme\d+(?:c\d+)?n\d+(?:p\d+)?"
+    r"|mmcblk\d+(?:p\d+|boot\d+)?|md\d+(?:p\d+)?|md_d\d+|dm-\d+|loop\d+(?:p\d+)?"
+    r"|nbd\d+(?:p\d+)?|zd\d+(?:p\d+)?|pmem\d+(?:p\d+)?|z?ram\d+|sr\d+|sg\d+)"
+)
+_BARE = re.compile(_KERNEL_NAME)
+_NODE = re.compile(rf"/dev/(?:{_KERNEL_NAME}(?![\w-])|block/|disk/by-[\w-]+/)")
+_SYSFS = re.compile(r"/sys/(?:block|class/block|dev/block)/")
+_HOLE = "\N{OBJECT REPLACEMENT CHARACTER}"
+
+
+def validate_plan(
+    info: BackendInfo, kind: PlannedFor, plan: BackendPlan, drives: Iterable[DriveId]
+) -> None:
+    """Raise :class:`PlanRefused` naming the step and the rule it breaks.
+
+    ``drives`` are all the drives the backend was told of in this call.
+    """
+    allowed = frozenset(drives)
+    _check_ids(plan)
+    if kind == "create" and plan.delivers != info.delivers:
+        raise PlanRefused(f"The plan delivers {plan.delivers}, {info.name} says {info.delivers}")
+    if kind == "add" and not any(step.effect == "pivot" for step in plan.steps):
+        raise PlanRefused("A plan that adds a drive needs a pivot step")
+    for step in plan.steps:
+        for rule in _STEP_RULES:
+            rule(info, kind, step)
+        _check_drives(f"Step {step.id}", _drives_of_step(step), allowed)
+    _check_drives("The goal", _drives_of_conditions(plan.goal), allowed)
+
+
+def _check_ids(plan: BackendPlan) -> None:
+    ids = [step.id for step in plan.steps]
+    if not all(ids):
+        raise PlanRefused("A step has no id")
+    if len(set(ids)) != len(ids):
+        twice = next(name for name in ids if ids.count(name) > 1)
+        raise PlanRefused(f"Two steps have the id {twice}")
+
+
+def _check_drives(where: str, named: Iterable[DriveId], allowed: frozenset[DriveId]) -> None:
+    for drive in named:
+        if drive not in allowed:
+            raise PlanRefused(f"{where} names drive {drive}, which is not part of the request")
+
+
+def _check_times(info: BackendInfo, kind: PlannedFor, step: Step) -> None:
+    times = (step.retry_s, step.expect_s, step.stable_s, step.soft_timeout_s)
+    if not all(math.isfinite(time) and time >= 0 for time in times):
+        raise PlanRefused(f"Step {step.id} has a time that is negative or endless")
+
+
+def _check_effect(info: BackendInfo, kind: PlannedFor, step: Step) -> None:
+    if kind == "create" and not step.undo and step.effect != "none":
+        raise PlanRefused(f"Step {step.id} of a creation changes something and cannot be undone")
+    if kind != "add" and step.effect == "pivot":
+        raise PlanRefused(f"Step {step.id} is a pivot, which only adding a drive has")
+
+
+def _check_actions(info: BackendInfo, kind: PlannedFor, step: Step) -> None:
+    for action in (step.run, *step.undo):
+        if isinstance(action, Exec):
+            _check_command(info, step, action)
+        elif not isinstance(action, WipeMember):
+            raise PlanRefused(f"Step {step.id} plans {action.do}, which is the core's to plan")
+
+
+def _check_command(info: BackendInfo, step: Step, command: Exec) -> None:
+    program = command.argv[0] if command.argv else None
+    if program not in {tool.name for tool in info.tools}:
+        raise PlanRefused(f"Step {step.id} runs {program!r}, which {info.name} did not declare")
+    if not command.ok_codes:
+        raise PlanRefused(f"Step {step.id} has no exit status that means success")
+    for arg in command.argv:
+        _check_text(step, _text(arg))
+
+
+def _check_text(step: Step, text: str) -> None:
+    if "\0" in text:
+        raise PlanRefused(f"Step {step.id} has an argument with a NUL character")
+    if _BARE.fullmatch(text) or _NODE.search(text) or _SYSFS.search(text):
+        raise PlanRefused(
+            f"Step {step.id} names a device as {text!r}",
+            hint="Name drives by DriveRef and the pool's device by PoolDevice.",
+        )
+
+
+_STEP_RULES: tuple[Callable[[BackendInfo, PlannedFor, Step], None], ...] = (
+    _check_times,
+    _check_effect,
+    _check_actions,
+)
+
+
+def _text(arg: Arg) -> str:
+    """The argument as written, references shown as a hole."""
+    if isinstance(arg, str):
+        return arg
+    if isinstance(arg, Join):
+        return arg.sep.join(_text(part) for part in arg.parts)
+    return _HOLE
+
+
+def _drives_of_step(step: Step) -> Iterator[DriveId]:
+    for action in (step.run, *step.undo):
+        yield from _drives_of_action(action)
+    yield from _drives_of_conditions((*step.expect, *step.undo_expect))
+
+
+def _drives_of_action(action: Action) -> Iterator[DriveId]:
+    if isinstance(action, WipeMember):
+        yield action.drive
+    if isinstance(action, Exec):
+        found = (reference for arg in action.argv for reference in references(arg))
+        yield from (reference.drive for reference in found if isinstance(reference, DriveRef))
+
+
+def _drives_of_conditions(conditions: Iterable[Condition]) -> Iterator[DriveId]:
+    for condition in conditions:
+        if isinstance(condition, MemberIs):
+            yield condition.drive
+        if isinstance(condition, Bears | Blank | Free) and isinstance(condition.on, DriveRef):
+            yield condition.on.drive

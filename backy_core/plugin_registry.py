@@ -1,0 +1,119 @@
+"""Finding plugins and letting each in, or not, by itself.
+
+Every entry point is imported and registered with a manager of its own, so one that is broken
+takes nothing with it. pluggy's own loader stops at the first that fails, accepts a backend that
+lacks hooks, and never awaits asynchronous ones; all three are refused here with a reason.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
+from importlib.metadata import EntryPoint, entry_points
+
+import pluggy
+
+from backy_core.sdk.errors import BackendFailure
+from backy_core.sdk.hookspecs import REQUIRED_HOOKS, BackendSpecs, ListenerSpecs
+
+BACKEND_GROUP = "backy.backends"
+LISTENER_GROUP = "backy.listeners"
+_NAME = re.compile(r"[a-z][a-z0-9-]{0,31}")
+_ASYNC_HOOKS = frozenset({"backy_inspect"})
+
+
+@dataclass(frozen=True)
+class FailedPlugin:
+    """A plugin that was left out; ``reason`` is one sentence."""
+
+    name: str
+    origin: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A plugin not loaded yet; ``load`` imports it and may raise or hang."""
+
+    name: str
+    origin: str
+    load: Callable[[], object]
+
+
+def candidates(
+    group: str, found: Iterable[EntryPoint] | None, builtin: Iterable[tuple[str, object]]
+) -> tuple[Candidate, ...]:
+    """Built-in objects first, then entry points by name and distribution."""
+    points = entry_points(group=group) if found is None else found
+    named = [Candidate(point.name, _origin(point), point.load) for point in points]
+    named.sort(key=lambda candidate: (candidate.name, candidate.origin))
+    given = [Candidate(name, "builtin", partial(_itself, plugin)) for name, plugin in builtin]
+    return (*given, *named)
+
+
+def backend_manager(candidate: Candidate) -> pluggy.PluginManager:
+    """A manager with this one backend; BackendFailure says why it cannot be used."""
+    if not _NAME.fullmatch(candidate.name):
+        raise BackendFailure("its name is not made of lower-case letters, digits and dashes")
+    manager = _manager(candidate, BackendSpecs)
+    missing = [hook for hook in REQUIRED_HOOKS if hook not in hooks_of(manager)]
+    if missing:
+        raise BackendFailure(f"it does not implement {', '.join(missing)}")
+    return manager
+
+
+def listener_manager(candidate: Candidate) -> pluggy.PluginManager:
+    """A manager with this one listener; BackendFailure says why it cannot be used."""
+    manager = _manager(candidate, ListenerSpecs)
+    if not hooks_of(manager):
+        raise BackendFailure("it implements no hook")
+    return manager
+
+
+def hooks_of(manager: pluggy.PluginManager) -> frozenset[str]:
+    """Names of the hooks its plugin implements."""
+    return frozenset(name for name, _ in _implemented(manager))
+
+
+def reason_of(error: BaseException) -> str:
+    """What went wrong, for ``failedPlugins``: our own sentences bare, others with their type."""
+    if isinstance(error, BackendFailure):
+        return error.message
+    if isinstance(error, TimeoutError):
+        return "it did not answer in time"
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def _manager(candidate: Candidate, specs: type) -> pluggy.PluginManager:
+    manager = pluggy.PluginManager("backy")
+    manager.add_hookspecs(specs)
+    manager.register(candidate.load(), name=candidate.name)
+    manager.check_pending()
+    for hook, function in _implemented(manager):
+        if hook not in _ASYNC_HOOKS and inspect.iscoroutinefunction(function):
+            raise BackendFailure(f"{hook} must not be async")
+    return manager
+
+
+def _implemented(manager: pluggy.PluginManager) -> tuple[tuple[str, object], ...]:
+    """The hooks its one plugin implements, each with the function."""
+    (plugin,) = manager.get_plugins()
+    callers = manager.get_hookcallers(plugin) or ()
+    return tuple(
+        (caller.name, implementation.function)
+        for caller in callers
+        for implementation in caller.get_hookimpls()
+    )
+
+
+def _itself(plugin: object) -> object:
+    return plugin
+
+
+def _origin(point: EntryPoint) -> str:
+    dist = point.dist
+    return f"{dist.name} {dist.version}" if dist else point.value

@@ -1,0 +1,300 @@
+"""The typed plugin host: the only place that calls hooks.
+
+Everything that leaves it was checked: the right type, within its deadline, and, for plans,
+within the rules of :mod:`backy_core.plan_rules`. A plugin that raises, hangs or lies becomes a
+:class:`BackendFailure` naming the plugin and the hook. Lives as long as the agent.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from importlib.metadata import EntryPoint
+from types import MappingProxyType
+from typing import TypeVar
+
+import pluggy
+
+from backy_core import plugin_registry as registry
+from backy_core.plan_rules import PlannedFor, validate_plan
+from backy_core.plugin_listeners import Listener
+from backy_core.plugin_registry import Candidate, FailedPlugin
+from backy_core.plugin_threads import await_within, call_async_within, call_within
+from backy_core.sdk.errors import BackendFailure, BackyError, PlanRefused
+from backy_core.sdk.models import BackendInfo, DriveId, PoolReport, PoolSpec, Probe, Tool
+from backy_core.sdk.plan import BackendPlan
+from backy_core.system.child import SEARCH_PATH
+
+__all__ = ["FailedPlugin", "LoadedBackend", "PluginHost", "load_backends"]
+
+
+LOAD_DEADLINE_S = 30.0
+"""For importing a plugin: generous, for a loaded machine must not lose its pools by it."""
+
+_log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class LoadedBackend:
+    """A backend that passed every check at load."""
+
+    info: BackendInfo
+    origin: str
+    manager: pluggy.PluginManager
+
+    def missing_tools(self) -> tuple[Tool, ...]:
+        """Declared programs that are not installed now. Starts no process."""
+        return tuple(t for t in self.info.tools if shutil.which(t.name, path=SEARCH_PATH) is None)
+
+    def implements(self, hook: str) -> bool:
+        return hook in registry.hooks_of(self.manager)
+
+
+class PluginHost:
+    """All plugins, each behind its own manager."""
+
+    def __init__(
+        self,
+        backends: Mapping[str, LoadedBackend],
+        listeners: Sequence[Listener],
+        failed: Sequence[FailedPlugin],
+        *,
+        plan_deadline_s: float = 5,
+        inspect_deadline_s: float = 30,
+    ) -> None:
+        self.backends: Mapping[str, LoadedBackend] = MappingProxyType(dict(backends))
+        self.failed = tuple(failed)
+        self._listeners = tuple(listeners)
+        self._plan_deadline_s = plan_deadline_s
+        self._inspect_deadline_s = inspect_deadline_s
+
+    def backend(self, name: str) -> LoadedBackend:
+        """BackendFailure with the reason if it is not loaded."""
+        if name in self.backends:
+            return self.backends[name]
+        broken = next((it.reason for it in self.failed if it.name == name), None)
+        if broken is not None:
+            raise BackendFailure(f"The plugin of backend {name} cannot be used: {broken}")
+        raise BackendFailure(f"No plugin for backend {name} is installed")
+
+    async def plan_create(
+        self, backend: str, pool: PoolSpec, drives: tuple[DriveId, ...]
+    ) -> BackendPlan:
+        """The plan for a new pool. BackendFailure, PlanRefused."""
+        call = {"pool": pool, "drives": drives}
+        return await self._plan(backend, "create", call, drives)
+
+    async def plan_open(
+        self, backend: str, pool: PoolSpec, report: PoolReport, degraded: bool
+    ) -> BackendPlan:
+        """The plan that brings the pool's device or filesystem up."""
+        call = {"pool": pool, "report": report, "degraded": degraded}
+        return await self._plan(backend, "open", call, _drives(pool, report))
+
+    async def plan_close(self, backend: str, pool: PoolSpec, report: PoolReport) -> BackendPlan:
+        """The plan that stops an unmounted pool."""
+        call = {"pool": pool, "report": report}
+        return await self._plan(backend, "close", call, _drives(pool, report))
+
+    async def plan_teardown(self, backend: str, pool: PoolSpec, report: PoolReport) -> BackendPlan:
+        """The plan that releases the container for good."""
+        call = {"pool": pool, "report": report}
+        return await self._plan(backend, "teardown", call, _drives(pool, report))
+
+    async def plan_add_drive(
+        self,
+        backend: str,
+        pool: PoolSpec,
+        report: PoolReport,
+        drive: DriveId,
+        replaces: DriveId | None,
+    ) -> BackendPlan:
+        """The plan that adds ``drive``; BackendFailure if the backend cannot."""
+        if "add_drive" not in self.backend(backend).info.capabilities:
+            raise BackendFailure(f"Backend {backend} cannot add drives to a pool")
+        call = {"pool": pool, "report": report, "drive": drive, "replaces": replaces}
+        drives = (*_drives(pool, report), drive, *((replaces,) if replaces else ()))
+        return await self._plan(backend, "add", call, drives)
+
+    async def plan_import(
+        self, backend: str, pool: PoolSpec, report: PoolReport
+    ) -> BackendPlan | None:
+        """The plan that adopts a found pool; None: nothing needs to be done."""
+        if not self.backend(backend).implements("backy_plan_import"):
+            return None
+        call = {"pool": pool, "report": report}
+        return await self._plan(backend, "import", call, _drives(pool, report))
+
+    async def inspect(self, backend: str, probe: Probe) -> tuple[PoolReport, ...]:
+        """The pools the backend sees now. BackendFailure if it raises, hangs or lies."""
+        hook = "backy_inspect"
+        loaded = self.backend(backend)
+        with _blaming(backend, hook):
+            answer = loaded.manager.hook.backy_inspect(probe=probe)
+            _require(backend, hook, answer, Awaitable)
+            reports = await await_within(answer, self._inspect_deadline_s)
+        _require(backend, hook, reports, Sequence)
+        for report in reports:
+            _require(backend, hook, report, PoolReport)
+        return tuple(reports)
+
+    def notify_operation_finished(self, operation: object) -> None:
+        """Tell the listeners; returns at once."""
+        for listener in self._listeners:
+            hook = listener.manager.hook.backy_operation_finished
+            listener.post(partial(hook, operation=operation))
+
+    def notify_pool_changed(self, before: PoolReport | None, after: PoolReport | None) -> None:
+        """Tell the listeners; returns at once."""
+        for listener in self._listeners:
+            hook = listener.manager.hook.backy_pool_changed
+            listener.post(partial(hook, before=before, after=after))
+
+    async def _plan(
+        self,
+        backend: str,
+        kind: PlannedFor,
+        call: Mapping[str, object],
+        drives: Iterable[DriveId],
+    ) -> BackendPlan:
+        hook = _PLAN_HOOKS[kind]
+        loaded = self.backend(backend)
+        caller = getattr(loaded.manager.hook, hook)
+        with _blaming(backend, hook):
+            plan: BackendPlan = await call_async_within(
+                partial(caller, **call), f"{backend}-{hook}", self._plan_deadline_s
+            )
+        _require(backend, hook, plan, BackendPlan)
+        try:
+            validate_plan(loaded.info, kind, plan, drives)
+        except PlanRefused as error:
+            message = f"The plan of backend {backend} breaks a rule: {error.message}"
+            raise PlanRefused(message, details=error.details, hint=error.hint) from None
+        return plan
+
+
+def load_backends(
+    found: Iterable[EntryPoint] | None = None,
+    builtin: Iterable[tuple[str, object]] = (),
+    *,
+    found_listeners: Iterable[EntryPoint] | None = None,
+    listeners: Iterable[tuple[str, object]] = (),
+    plan_deadline_s: float = 5,
+    inspect_deadline_s: float = 30,
+    load_deadline_s: float = LOAD_DEADLINE_S,
+) -> PluginHost:
+    """Load every plugin that can be; the others are in ``failed``. Never raises for a plugin.
+
+    ``found`` are entry points, the installed ones if None; ``builtin`` are names and plugin
+    objects that need none. Of two backends with one name the first stays.
+    """
+    backends: dict[str, LoadedBackend] = {}
+    heard: list[Listener] = []
+    failed: list[FailedPlugin] = []
+    for candidate in registry.candidates(registry.BACKEND_GROUP, found, builtin):
+        try:
+            _refuse_second(candidate, backends)
+            backends[candidate.name] = _within(_load_backend, candidate, load_deadline_s)
+        except Exception as error:
+            failed.append(_left_out(candidate, error))
+    for candidate in registry.candidates(registry.LISTENER_GROUP, found_listeners, listeners):
+        try:
+            heard.append(_within(_load_listener, candidate, load_deadline_s))
+        except Exception as error:
+            failed.append(_left_out(candidate, error))
+    return PluginHost(
+        backends,
+        heard,
+        failed,
+        plan_deadline_s=plan_deadline_s,
+        inspect_deadline_s=inspect_deadline_s,
+    )
+
+
+_PLAN_HOOKS: Mapping[PlannedFor, str] = MappingProxyType(
+    {
+        "create": "backy_plan_create",
+        "open": "backy_plan_open",
+        "close": "backy_plan_close",
+        "teardown": "backy_plan_teardown",
+        "add": "backy_plan_add_drive",
+        "import": "backy_plan_import",
+    }
+)
+
+
+def _load_backend(candidate: Candidate) -> LoadedBackend:
+    manager = registry.backend_manager(candidate)
+    info = manager.hook.backy_backend()
+    _check_info(candidate.name, info)
+    loaded = LoadedBackend(info, candidate.origin, manager)
+    if "add_drive" in info.capabilities and not loaded.implements(_PLAN_HOOKS["add"]):
+        raise BackendFailure(f"it advertises add_drive without {_PLAN_HOOKS['add']}")
+    return loaded
+
+
+def _load_listener(candidate: Candidate) -> Listener:
+    return Listener(candidate.name, registry.listener_manager(candidate))
+
+
+def _check_info(name: str, info: object) -> None:
+    if not isinstance(info, BackendInfo):
+        raise BackendFailure(f"backy_backend answered {type(info).__name__}, not BackendInfo")
+    if info.name != name:
+        raise BackendFailure(f"it calls itself {info.name}, its entry point {name}")
+    words = [word for level in info.levels for word in (level.name, *level.aliases)]
+    if not words or len(set(words)) != len(words):
+        raise BackendFailure("it names no level, or one twice")
+    if any(level.min_drives < 1 for level in info.levels):
+        raise BackendFailure("one of its levels needs no drive")
+    if info.delivers != "nothing" and not info.filesystems:
+        raise BackendFailure("it names no filesystem")
+    if any("/" in tool.name or not tool.name for tool in info.tools):
+        raise BackendFailure("one of its tools is not a plain program name")
+
+
+def _refuse_second(candidate: Candidate, backends: Mapping[str, LoadedBackend]) -> None:
+    if candidate.name in backends:
+        first = backends[candidate.name].origin
+        raise BackendFailure(f"{first} already provides a backend of this name")
+
+
+def _within(load: Callable[[Candidate], T], candidate: Candidate, deadline_s: float) -> T:
+    return call_within(lambda: load(candidate), f"load-{candidate.name}", deadline_s)
+
+
+def _left_out(candidate: Candidate, error: Exception) -> FailedPlugin:
+    reason = registry.reason_of(error)
+    _log.error("Plugin %s (%s) is left out: %s", candidate.name, candidate.origin, reason)
+    return FailedPlugin(candidate.name, candidate.origin, reason)
+
+
+def _drives(pool: PoolSpec, report: PoolReport) -> tuple[DriveId, ...]:
+    seen = tuple(member.drive for member in report.members if member.drive is not None)
+    return (*pool.drives, *seen)
+
+
+def _require(backend: str, hook: str, answer: object, wanted: type) -> None:
+    if not isinstance(answer, wanted):
+        got, expected = type(answer).__name__, wanted.__name__
+        raise BackendFailure(f"Backend {backend} answered {hook} with {got}, not {expected}")
+
+
+@contextmanager
+def _blaming(backend: str, hook: str) -> Iterator[None]:
+    """Refusals that the plugin worded itself pass; anything else is its failure."""
+    try:
+        yield
+    except BackyError:
+        raise
+    except TimeoutError as error:
+        raise BackendFailure(f"Backend {backend} did not answer {hook} in time") from error
+    except Exception as error:
+        _log.exception("Backend %s failed in %s", backend, hook)
+        reason = registry.reason_of(error)
+        raise BackendFailure(f"Backend {backend} failed in {hook}", details=reason) from error

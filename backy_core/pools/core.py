@@ -1,0 +1,203 @@
+"""What the use cases share: the agent's parts, and the ways they all record and settle work."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from backy_core.config import Settings
+from backy_core.observer import Observer
+from backy_core.operations.executor import Executor
+from backy_core.operations.journal import Journal, JournalEntry, Opened, Stuck
+from backy_core.operations.records import Operation
+from backy_core.operations.registry import OperationRegistry
+from backy_core.operations.undo import Leftovers, Undoer
+from backy_core.plugins import PluginHost
+from backy_core.pools.metadata import MetadataStore, PoolEntry
+from backy_core.pools.tombstones import Tombstones
+from backy_core.protection import ProtectionStore
+from backy_core.sdk.errors import BackyError, NotFound, SystemFailure, UndoFailed
+from backy_core.sdk.models import DriveId, PoolReport, PoolSpec, SignatureMatch
+from backy_core.sdk.plan import BackendPlan, Condition, Plan, PlanKind, Step
+from backy_core.snapshot import Snapshot
+from backy_core.system import blocks
+
+
+@dataclass
+class Core:
+    """The parts, composed once in ``runtime.py``."""
+
+    settings: Settings
+    host: PluginHost
+    observer: Observer
+    registry: OperationRegistry
+    journal: Journal
+    metadata: MetadataStore
+    tombstones: Tombstones
+    protection: ProtectionStore
+    executor: Executor
+    undoer: Undoer
+    pending: dict[str, JournalEntry] = field(default_factory=dict)
+    """Journal entries that could not be settled, by operation id."""
+    opening: set[str] = field(default_factory=set)
+    """GUIDs that start-up has yet to open."""
+    open_errors: dict[str, str] = field(default_factory=dict)
+    """Why a pool that should be mounted is not, by GUID."""
+
+    def entry(self, guid: str) -> PoolEntry:
+        """The remembered pool; raises :class:`NotFound`."""
+        found = self.metadata.get(guid)
+        if found is None:
+            raise NotFound(f"There is no pool {guid}")
+        return found
+
+    def quarantined(self) -> dict[str, str]:
+        """Drives an interrupted or failed undo left in doubt: serial and reason."""
+        reasons: dict[str, str] = {}
+        for entry in self.pending.values():
+            if entry.stuck is not None and entry.commit is None:
+                reasons.update(entry.stuck.drives)
+        return reasons
+
+    def pending_of(self, guid: str) -> tuple[JournalEntry, ...]:
+        return tuple(e for e in self.pending.values() if e.opened.plan.pool.guid == guid)
+
+    async def open_journal(
+        self, op: Operation, plan: Plan, subject: dict[str, Any] | None = None
+    ) -> JournalEntry:
+        """Write the promise; when this returns the operation is accepted."""
+        entry = await self.journal.open(
+            Opened(
+                operation=op.id,
+                kind=op.kind,
+                boot_id=blocks.boot_id(),
+                at=datetime.now(UTC).isoformat(),
+                plan=plan,
+                subject=subject or {},
+            )
+        )
+        op.accept()
+        return entry
+
+    async def settle(self, entry: JournalEntry) -> None:
+        """The operation's work is over, one way or the other."""
+        await entry.close()
+        self.pending.pop(entry.opened.operation, None)
+
+    async def keep(self, entry: JournalEntry, reason: str, drives: dict[str, str]) -> None:
+        """What could not be settled waits for the next start, the drives set apart."""
+        await entry.append(Stuck(reason=reason, drives=drives))
+        self.pending[entry.opened.operation] = entry
+
+    async def fail(self, op: Operation, entry: JournalEntry, error: BackyError) -> BackyError:
+        """Undo what was begun; the error to raise: ``error``, or that undo failed as well."""
+        try:
+            leftovers = await self.undoer.undo(op, entry, str(error))
+        except (BackyError, OSError) as problem:
+            leftovers = Leftovers(pool=f"undoing broke off: {problem}")
+        if leftovers.clean:
+            await self.settle(entry)
+            return error
+        doubtful = {drive.serial: _quarantine_reason(leftovers) for drive in entry.plan.drives}
+        if leftovers.drives and not leftovers.pool:
+            absent = {drive.serial: "it was absent" for drive in leftovers.absent}
+            doubtful = {**leftovers.drives, **absent}
+        await self.keep(entry, str(leftovers), doubtful)
+        return UndoFailed(
+            f"{error.message}; undoing it did not succeed, the drives are set apart",
+            cause=str(error),
+            details=f"{error.details or error.message}. Left over: {leftovers}",
+        )
+
+    def find_report(self, entry: PoolEntry, snapshot: Snapshot | None = None) -> PoolReport | None:
+        """What is seen of a remembered pool."""
+        looked = snapshot or self.observer.snapshot
+        if entry.native_id is None:
+            return self._legacy_report(entry, looked)
+        return looked.report_for(entry.backend, entry.native_id)
+
+    def _legacy_report(self, entry: PoolEntry, snapshot: Snapshot) -> PoolReport | None:
+        """The earlier agent remembered serials only: the pool with exactly these members."""
+        wanted = set(entry.drive_serials)
+        for report in snapshot.reports.get(entry.backend, ()):
+            seen = {member.drive.serial for member in report.members if member.drive}
+            if seen == wanted:
+                return report
+        return None
+
+    def claimed_identities(self) -> frozenset[tuple[str, str]]:
+        """(backend, native id) of every remembered pool."""
+        return frozenset(
+            (entry.backend, report.native_id)
+            for entry in self.metadata.entries()
+            if (report := self.find_report(entry)) is not None
+        )
+
+
+def _quarantine_reason(leftovers: Leftovers) -> str:
+    return f"an undo left it in doubt ({leftovers})"
+
+
+def spec_of(entry: PoolEntry) -> PoolSpec:
+    """A remembered pool as backends are asked about it."""
+    return PoolSpec(
+        guid=entry.guid,
+        native_id=entry.native_id,
+        label=entry.label,
+        level=entry.level or "",
+        filesystem=entry.filesystem,
+        fs_uuid=entry.fs_uuid,
+        mount_path=entry.last_mount_path,
+        drives=entry.drive_ids,
+    )
+
+
+def compose(
+    kind: PlanKind,
+    core: Core,
+    pool: PoolSpec,
+    backend: str,
+    *,
+    steps: tuple[Step, ...],
+    drives: tuple[DriveId, ...],
+    draft: BackendPlan | None = None,
+    goal: tuple[Condition, ...] = (),
+    stamps: tuple[SignatureMatch, ...] = (),
+) -> Plan:
+    """A whole plan from a backend's draft and the core's steps."""
+    loaded = core.host.backends.get(backend)
+    return Plan(
+        kind=kind,
+        backend=backend,
+        plugin_version=loaded.info.version if loaded else "",
+        pool=pool,
+        drives=drives,
+        delivers=draft.delivers if draft else "block",
+        stamps=draft.stamps if draft else stamps,
+        steps=steps,
+        goal=goal,
+    )
+
+
+def mounts_of_device(snapshot: Snapshot, device: str | None) -> tuple[str, ...]:
+    """Where the pool's block device is mounted, the innermost last.
+
+    By source, not device number: btrfs shows an anonymous number in mountinfo.
+    """
+    if device is None:
+        return ()
+    node = Path(f"/dev/{device}")
+    return tuple(
+        mount.path
+        for mount in snapshot.mounts
+        if mount.source.startswith("/dev/") and Path(mount.source).resolve() == node
+    )
+
+
+def expected(error: Exception) -> BackyError:
+    """Any failure of the machine as one of ours."""
+    if isinstance(error, BackyError):
+        return error
+    return SystemFailure("A system call failed", details=str(error))

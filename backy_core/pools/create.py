@@ -1,0 +1,243 @@
+"""Making a pool: admit, plan, journal, run, commit; or undo."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from backy_core import drives
+from backy_core.drives import Drive
+from backy_core.operations import filesystems
+from backy_core.operations.claims import Claim
+from backy_core.operations.journal import Commit, JournalEntry
+from backy_core.operations.records import Operation, OperationState
+from backy_core.pools import guards, steps
+from backy_core.pools.core import Core, compose, expected
+from backy_core.pools.metadata import PoolEntry
+from backy_core.pools.requests import Creation
+from backy_core.sdk.errors import BackyError, Conflict
+from backy_core.sdk.models import PoolSpec, SignatureMatch
+from backy_core.sdk.plan import Plan, Step
+from backy_core.snapshot import Snapshot
+
+KIND = "create"
+
+
+@dataclass(frozen=True)
+class Admitted:
+    """A creation whose every check passed: its plan and what to commit when it is done."""
+
+    plan: Plan
+    entry: PoolEntry
+
+
+class PoolCreation:
+    def __init__(self, core: Core) -> None:
+        self._core = core
+
+    def start(self, wanted: Creation) -> Operation | None:
+        """Start, join, or (None) find that this very pool exists already.
+
+        Raises :class:`Conflict` for a GUID that means something else.
+        """
+        entry = self._core.metadata.get(wanted.guid)
+        if entry is not None:
+            self._same_pool(entry, wanted)
+            return None
+        self._refuse_used_guid(wanted)
+        op = self._core.registry.start(
+            KIND, wanted.guid, wanted.fingerprint, _claims(wanted), lambda op: self._run(op, wanted)
+        )
+        op.subject = wanted
+        return op
+
+    async def plan(self, wanted: Creation) -> Plan:
+        """The plan that :meth:`start` would run now. Nothing is reserved."""
+        if self._core.metadata.get(wanted.guid) is not None:
+            raise Conflict(f"Pool {wanted.guid} exists already")
+        self._refuse_used_guid(wanted)
+        return (await self._admit(wanted, None)).plan
+
+    def _same_pool(self, entry: PoolEntry, wanted: Creation) -> None:
+        asked = (set(wanted.drive_serials), wanted.backend, wanted.label, wanted.mount_path)
+        there = (set(entry.drive_serials), entry.backend, entry.label, entry.last_mount_path)
+        kind = (wanted.level, wanted.filesystem)
+        if asked != there or kind != (entry.level, entry.filesystem):
+            raise Conflict(
+                f"Pool {wanted.guid} exists already and is not what is asked for",
+                hint="Use another GUID, or leave poolGroupGuid out",
+            )
+
+    def _refuse_used_guid(self, wanted: Creation) -> None:
+        core, guid = self._core, wanted.guid
+        past = core.registry.of_pool(guid)
+        if any(op.kind == "delete" and op.state is OperationState.SUCCEEDED for op in past):
+            raise Conflict(f"Pool {guid} was deleted; a GUID is never used again")
+        if core.tombstones.get(guid) is not None:
+            raise Conflict(
+                f"Pool {guid} was deleted while drives were absent; a GUID is never used again"
+            )
+        if core.pending_of(guid):
+            raise Conflict(
+                f"An earlier creation of pool {guid} is not undone yet",
+                hint=f"DELETE /api/v1/pools/{guid} tries again",
+            )
+
+    async def _run(self, op: Operation, wanted: Creation) -> None:
+        core = self._core
+        earlier = [o for o in core.registry.of_pool(wanted.guid) if o is not op and not o.running]
+        admitted = await self._admit(wanted, op.id)
+        entry = await core.open_journal(op, admitted.plan, {"entry": _dump(admitted.entry)})
+        for old in earlier:  # a failed record is replaced by the new creation
+            core.registry.discard(old)
+        try:
+            await core.executor.open_all(admitted.plan)
+            await core.executor.run(op, entry, admitted.plan)
+            op.check_cancelled()
+        except (BackyError, OSError) as error:
+            raise await core.fail(op, entry, expected(error)) from error
+        await self._commit(entry, admitted)
+
+    async def _commit(self, entry: JournalEntry, admitted: Admitted) -> None:
+        core = self._core
+        snapshot = await core.observer.refresh()
+        report = snapshot.report_for(admitted.entry.backend, admitted.entry.native_id or "")
+        made = admitted.entry.model_copy(
+            update={"md_device_name": report.device if report else None}
+        )
+        await entry.append(Commit(entry=_dump(made)))
+        try:
+            core.metadata.put(made)
+        except BackyError as error:  # the pool stands; the next start writes it down
+            await core.keep(entry, str(error), {})
+            raise
+        await core.settle(entry)
+
+    async def _admit(self, wanted: Creation, operation: str | None) -> Admitted:
+        core = self._core
+        snapshot = await core.observer.refresh()
+        found = [drives.find(snapshot.drives, serial) for serial in wanted.drive_serials]
+        await self._refuse_unavailable(wanted, found, snapshot, operation)
+        self._refuse_guid_on_disk(wanted.guid, snapshot)
+        missing = guards.check_mount_path(core, wanted.mount_path, snapshot, wanted.guid)
+        guards.check_tools(core, wanted.backend, _filesystem_program(core, wanted))
+        pool = _spec(wanted, found)
+        draft = await core.host.plan_create(wanted.backend, pool, pool.drives)
+        plan_steps: list[Step] = []
+        if missing:
+            plan_steps.append(steps.make_directory(wanted.mount_path, missing))
+        plan_steps += [
+            steps.wipe_content(drive.id, bears)
+            for drive in found
+            if (bears := _content(drive, snapshot))
+        ]
+        plan_steps += draft.steps
+        plan_steps += _filesystem_steps(pool, draft.delivers)
+        plan = compose(
+            "create",
+            core,
+            pool,
+            wanted.backend,
+            draft=draft,
+            steps=tuple(plan_steps),
+            drives=pool.drives,
+            goal=draft.goal,
+        )
+        return Admitted(plan, _entry(wanted, pool, missing))
+
+    async def _refuse_unavailable(
+        self, wanted: Creation, found: list[Drive], snapshot: Snapshot, operation: str | None
+    ) -> None:
+        labels = guards.pool_labels_by_serial(self._core)
+        for drive in found:
+            error = guards.unavailable(
+                self._core,
+                drive,
+                snapshot,
+                labels=labels,
+                operation=operation,
+                consent=wanted.wipe,
+            )
+            if error is not None:
+                raise error
+
+    def _refuse_guid_on_disk(self, guid: str, snapshot: Snapshot) -> None:
+        """A stale half under the same UUID makes mdadm refuse both good ones."""
+        reported = any(
+            guid in (report.guid, report.native_id)
+            for reports in snapshot.reports.values()
+            for report in reports
+        )
+        stamped = any(
+            guid in (signature.uuid or "") or guid in (signature.label or "")
+            for signatures in snapshot.signatures.values()
+            for signature in signatures
+        )
+        if reported or stamped:
+            raise Conflict(
+                f"A drive bears the GUID {guid} already",
+                hint="Import that pool, or use another GUID",
+            )
+
+
+def _claims(wanted: Creation) -> tuple[Claim, ...]:
+    of_drives = tuple(Claim("drive", serial) for serial in wanted.drive_serials)
+    return (*of_drives, Claim("mount", wanted.mount_path))
+
+
+def _content(drive: Drive, snapshot: Snapshot) -> tuple[SignatureMatch, ...]:
+    return tuple(signature.as_match() for signature in snapshot.signatures_of(drive))
+
+
+def _filesystem_program(core: Core, wanted: Creation) -> tuple[str, str] | None:
+    if core.host.backends[wanted.backend].info.delivers != "block":
+        return None
+    filesystem = filesystems.known(wanted.filesystem)
+    return filesystem.program, filesystem.package
+
+
+def _filesystem_steps(pool: PoolSpec, delivers: str) -> tuple[Step, ...]:
+    if delivers != "block":
+        return ()
+    assert pool.filesystem and pool.fs_uuid and pool.mount_path
+    return (
+        steps.clear_device(),
+        steps.make_filesystem(pool.filesystem, pool.fs_uuid, pool.label),
+        steps.mount(pool.mount_path, pool.filesystem, pool.fs_uuid),
+    )
+
+
+def _spec(wanted: Creation, found: list[Drive]) -> PoolSpec:
+    return PoolSpec(
+        guid=wanted.guid,
+        label=wanted.label,
+        level=wanted.level,
+        filesystem=wanted.filesystem,
+        fs_uuid=str(uuid.uuid4()),
+        mount_path=wanted.mount_path,
+        drives=tuple(drive.id for drive in found),
+    )
+
+
+def _entry(wanted: Creation, pool: PoolSpec, missing: tuple[str, ...]) -> PoolEntry:
+    return PoolEntry(
+        guid=wanted.guid,
+        label=wanted.label,
+        backend=wanted.backend,
+        level=wanted.level,
+        filesystem=wanted.filesystem,
+        drive_serials=wanted.drive_serials,
+        drive_labels=wanted.drive_labels,
+        created_at=datetime.now(UTC),
+        last_mount_path=wanted.mount_path,
+        is_mounted=True,
+        native_id=wanted.guid,
+        fs_uuid=pool.fs_uuid,
+        drive_ids=pool.drives,
+        made_directories=missing,
+    )
+
+
+def _dump(entry: PoolEntry) -> dict[str, object]:
+    return entry.model_dump(mode="json", by_alias=True)

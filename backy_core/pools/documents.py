@@ -1,0 +1,98 @@
+"""A small JSON file that must not be lost, nor silently replaced.
+
+Written by rename after fsync with the previous generation beside it. What does not parse is
+set aside under a dated name, the previous generation takes its place, and ``warnings`` says so.
+A file that cannot be *read* (an I/O error, say) is an error: taking it for empty would make the
+agent forget its pools.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from backy_core.sdk.errors import SystemFailure
+from backy_core.system.files import PREVIOUS_SUFFIX, write_atomically
+
+Document = dict[str, Any]
+
+
+class DocumentFile:
+    """One JSON object holding a list under ``list_key``. Not thread-safe; its owner locks."""
+
+    def __init__(self, path: Path, list_key: str) -> None:
+        self.path = path
+        self.previous = path.with_name(path.name + PREVIOUS_SUFFIX)
+        self.warnings: list[str] = []
+        self._list_key = list_key
+
+    def read(self) -> Document:
+        """The newest generation that parses; an empty document if there is none."""
+        data = _read(self.path)
+        if data is None:
+            self._warn_of_orphan()
+            return {}
+        document = self._parse(data)
+        return self._recover() if document is None else document
+
+    def write(self, document: Document) -> None:
+        """Replace the file durably, keeping what it held as the previous generation."""
+        write_atomically(self.path, _text(document), keep_previous=True)
+
+    def _recover(self) -> Document:
+        aside = self._set_aside(self.path)
+        old = _read(self.previous)
+        document = None if old is None else self._parse(old)
+        if old is not None and document is None:
+            self._set_aside(self.previous)
+        found = "was used" if document is not None else "does not help, so nothing is remembered"
+        self.warnings.append(
+            f"{self.path} could not be understood and was set aside as {aside.name}; "
+            f"its previous generation {found}"
+        )
+        # Replaces the bad file in one rename: at no moment is there no file.
+        write_atomically(self.path, _text(document or {self._list_key: []}))
+        return document or {}
+
+    def _parse(self, data: bytes) -> Document | None:
+        try:
+            document = json.loads(data)
+        except (ValueError, RecursionError):
+            return None
+        if not isinstance(document, dict):
+            return None
+        return document if isinstance(document.get(self._list_key), list) else None
+
+    def _set_aside(self, path: Path) -> Path:
+        """Link, so that the name itself is only ever replaced."""
+        stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
+        aside = path.with_name(f"{path.name}.unreadable-{stamp}")
+        try:
+            os.link(path, aside)
+        except OSError as error:
+            raise SystemFailure(f"Cannot set {path} aside: {error.strerror}") from error
+        return aside
+
+    def _warn_of_orphan(self) -> None:
+        if self.previous.exists():
+            self.warnings.append(
+                f"{self.path} is missing; its previous generation {self.previous} was left alone"
+            )
+
+
+def _text(document: Document) -> bytes:
+    return (json.dumps(document, indent=2, ensure_ascii=False) + "\n").encode(
+        errors="surrogatepass"
+    )
+
+
+def _read(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise SystemFailure(f"Cannot read {path}: {error.strerror}") from error

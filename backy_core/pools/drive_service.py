@@ -1,0 +1,120 @@
+"""The drive use cases: listing, status, refresh, protection."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from backy_core import drives
+from backy_core.drives import Drive
+from backy_core.pools import guards
+from backy_core.pools.core import Core
+from backy_core.pools.processes import processes_on
+from backy_core.pools.viewing import PoolViewer
+from backy_core.system.procs import ProcessInfo
+
+
+@dataclass(frozen=True)
+class ListedDrive:
+    """A drive with what a caller may do with it. ``unavailable_because``: one sentence."""
+
+    drive: Drive
+    available: bool
+    unavailable_because: str | None
+    pool_guid: str | None
+    protected: bool
+
+
+@dataclass(frozen=True)
+class DriveStatus:
+    """``status``: available, in_pool, in_use, mounted or protected. ``device``: the pool's."""
+
+    status: str
+    pool_guid: str | None
+    device: str | None
+    mount_point: str | None
+    processes: tuple[ProcessInfo, ...]
+
+
+class DriveService:
+    def __init__(self, core: Core) -> None:
+        self._core = core
+        self._viewer = PoolViewer(core)
+
+    async def list(self) -> tuple[ListedDrive, ...]:
+        snapshot = self._core.observer.snapshot
+        labels = guards.pool_labels_by_serial(self._core)
+        pools = self._pools()
+        return tuple(
+            self._listed(drive, labels, pools)
+            for drive in snapshot.drives
+            if not drive.system and not drive.excluded
+        )
+
+    def _listed(self, drive: Drive, labels: dict[str, str], pools: dict[str, str]) -> ListedDrive:
+        reason = guards.unavailable(self._core, drive, self._core.observer.snapshot, labels=labels)
+        return ListedDrive(
+            drive=drive,
+            available=reason is None,
+            unavailable_because=reason.message if reason else None,
+            pool_guid=pools.get(drive.id.serial),
+            protected=drive.id.serial in self._core.protection.serials(),
+        )
+
+    def _pools(self) -> dict[str, str]:
+        """Serial of every member of a remembered pool, and the pool's GUID."""
+        found: dict[str, str] = {}
+        for entry in self._core.metadata.entries():
+            report = self._core.find_report(entry)
+            members = [m.drive.serial for m in report.members if m.drive] if report else []
+            found.update(dict.fromkeys((*entry.drive_serials, *members), entry.guid))
+        return found
+
+    async def status(self, serial: str) -> DriveStatus:
+        """Raises :class:`NotFound` for a drive that is not connected."""
+        drive = drives.find(self._core.observer.snapshot.drives, serial)
+        listed = self._listed(drive, guards.pool_labels_by_serial(self._core), self._pools())
+        entry = self._core.metadata.get(listed.pool_guid) if listed.pool_guid else None
+        report = self._core.find_report(entry) if entry else None
+        mount_point = self._viewer.mounted_at(entry) if entry else _mounted_on(drive)
+        return DriveStatus(
+            status=_word(listed, mount_point),
+            pool_guid=listed.pool_guid,
+            device=report.device if report else None,
+            mount_point=mount_point,
+            processes=await processes_on(mount_point) if mount_point else (),
+        )
+
+    async def refresh(self) -> None:
+        await self._core.observer.refresh()
+
+    async def protect(self, serial: str) -> None:
+        """Refuse every destructive call on this drive from now on. Protected is done."""
+        drives.find(self._core.observer.snapshot.drives, serial)
+        self._core.protection.protect(serial)
+
+    async def unprotect(self, serial: str) -> None:
+        """Works for an absent drive too; not protected is done."""
+        if serial not in self._core.protection.serials():
+            drives.find(self._core.observer.snapshot.drives, serial)
+        self._core.protection.unprotect(serial)
+
+
+def _mounted_on(drive: Drive) -> str | None:
+    """The first mount point of the drive itself or of what lies on it."""
+    pending = [drive.device]
+    while pending:
+        device = pending.pop(0)
+        if device.mountpoint:
+            return device.mountpoint
+        pending += device.children
+    return None
+
+
+def _word(listed: ListedDrive, mount_point: str | None) -> str:
+    if listed.pool_guid is not None:
+        return "in_pool"
+    if listed.protected:
+        return "protected"
+    if mount_point is not None:
+        return "mounted"
+    return "available" if listed.available else "in_use"

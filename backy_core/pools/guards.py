@@ -1,0 +1,109 @@
+"""What must be true before a drive or a mount path is taken. Looks, never changes."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+from pathlib import Path, PurePosixPath
+
+from backy_core import drives
+from backy_core.drives import Drive
+from backy_core.pools.core import Core
+from backy_core.pools.metadata import PoolEntry
+from backy_core.sdk.errors import BackyError, Conflict, InvalidRequest, SystemFailure
+from backy_core.snapshot import Snapshot
+from backy_core.system.child import SEARCH_PATH
+
+
+def pool_labels_by_serial(core: Core) -> dict[str, str]:
+    """Every remembered member and the label of its pool."""
+    labels: dict[str, str] = {}
+    for entry in core.metadata.entries():
+        name = entry.label or entry.guid
+        labels.update(dict.fromkeys(entry.drive_serials, name))
+        report = core.find_report(entry)
+        members = report.members if report else ()
+        labels.update({m.drive.serial: name for m in members if m.drive is not None})
+    return labels
+
+
+def unavailable(
+    core: Core,
+    drive: Drive,
+    snapshot: Snapshot,
+    *,
+    labels: dict[str, str],
+    operation: str | None = None,
+    consent: bool = False,
+) -> BackyError | None:
+    """Why ``drive`` may not be taken (by ``operation``); None if it may.
+
+    ``consent``: what is on it may be wiped.
+    """
+    return drives.unavailable_because(
+        drive,
+        snapshot,
+        pools=labels,
+        claimed=core.registry.claims.claimed_drives(other_than=operation),
+        quarantined=core.quarantined(),
+        protected=core.protection.serials(),
+        allow_signatures=consent or core.settings.wipe_policy == "always",
+    )
+
+
+def check_mount_path(core: Core, path: str, snapshot: Snapshot, guid: str) -> tuple[str, ...]:
+    """The missing directories of a mount path that may be used, deepest first."""
+    _refuse_if_taken(core, path, snapshot, guid)
+    missing = []
+    for directory in (PurePosixPath(path), *PurePosixPath(path).parents):
+        try:
+            info = os.lstat(directory)
+        except FileNotFoundError:
+            missing.append(str(directory))
+            continue
+        except OSError as error:
+            raise InvalidRequest(f"Mount path {path} cannot be used", details=str(error)) from error
+        if stat.S_ISLNK(info.st_mode):
+            raise InvalidRequest(f"Mount path {path} goes through the symbolic link {directory}")
+        if not stat.S_ISDIR(info.st_mode):
+            raise InvalidRequest(f"Mount path {path} cannot be used: {directory} is no directory")
+    if not missing and any(Path(path).iterdir()):
+        raise InvalidRequest(
+            f"Mount path {path} is not empty", hint="Choose an empty or a new directory"
+        )
+    return tuple(missing)
+
+
+def _refuse_if_taken(core: Core, path: str, snapshot: Snapshot, guid: str) -> None:
+    if snapshot.mount_at(path) is not None:
+        raise Conflict(f"Something is mounted at {path} already")
+    for entry in core.metadata.entries():
+        if entry.guid != guid and _overlaps(entry, path):
+            raise Conflict(
+                f"Mount path {path} belongs to pool {entry.label or entry.guid}",
+                hint="Choose another path",
+            )
+
+
+def _overlaps(entry: PoolEntry, path: str) -> bool:
+    other = entry.last_mount_path
+    return other is not None and (
+        path == other or path.startswith(other + "/") or other.startswith(path + "/")
+    )
+
+
+def check_tools(core: Core, backend: str, filesystem_program: tuple[str, str] | None) -> None:
+    """Raise :class:`SystemFailure` naming the first missing program and its package."""
+    missing = [(t.name, t.package) for t in core.host.backends[backend].missing_tools()]
+    if filesystem_program and not _installed(filesystem_program[0]):
+        missing.append(filesystem_program)
+    if missing:
+        program, package = missing[0]
+        raise SystemFailure(
+            f"{program} is not installed", hint=f"Install it: apt-get install {package}"
+        )
+
+
+def _installed(program: str) -> bool:
+    return shutil.which(program, path=SEARCH_PATH) is not None

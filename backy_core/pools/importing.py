@@ -1,0 +1,126 @@
+"""Pools found on drives that the metadata does not know: listing and adopting them."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import UTC, datetime
+
+from backy_core.operations import filesystems
+from backy_core.pools import guards
+from backy_core.pools.core import Core, mounts_of_device, spec_of
+from backy_core.pools.metadata import PoolEntry
+from backy_core.pools.requests import checked_label, checked_mount_path
+from backy_core.pools.views import ImportablePool
+from backy_core.sdk.errors import BackyError, Conflict, NotFound
+from backy_core.sdk.models import DriveId, PoolReport, PoolSpec
+from backy_core.snapshot import Snapshot
+
+_NAMESPACE = uuid.UUID("5b1f2a52-7c0b-5d0e-9a44-6f6f1c0c5e11")
+
+
+def guid_of(backend: str, report: PoolReport) -> str:
+    """The stamped GUID, or a stable one derived from the backend's own identity."""
+    return report.guid or str(uuid.uuid5(_NAMESPACE, f"{backend}:{report.native_id}"))
+
+
+def importable(core: Core, snapshot: Snapshot) -> dict[str, tuple[str, PoolReport]]:
+    """Backend and report of every unknown pool, by the GUID it would get."""
+    known = core.claimed_identities()
+    return {
+        guid_of(backend, report): (backend, report)
+        for backend, reports in snapshot.reports.items()
+        for report in reports
+        if (backend, report.native_id) not in known and _members(report)
+    }
+
+
+def describe(guid: str, backend: str, report: PoolReport, snapshot: Snapshot) -> ImportablePool:
+    filesystem, _ = _filesystem(report, snapshot)
+    return ImportablePool(
+        guid=guid,
+        backend=backend,
+        native_id=report.native_id,
+        label=report.name,
+        level=report.level,
+        filesystem=filesystem,
+        drives=tuple(drive.serial for drive in _members(report)),
+    )
+
+
+async def adopt(core: Core, guid: str, label: str | None, mount_path: str | None) -> PoolEntry:
+    """Remember a found pool without writing to its drives. Adopted already is done."""
+    known = core.metadata.get(guid)
+    if known is not None:
+        return known
+    snapshot = await core.observer.refresh()
+    found = importable(core, snapshot).get(guid)
+    if found is None:
+        raise NotFound(
+            f"There is no pool {guid} to import",
+            hint="GET /api/v1/pools/importable lists what there is",
+        )
+    backend, report = found
+    if core.tombstones.get(guid) is not None:
+        raise Conflict(f"Pool {guid} was deleted; what is left of it cannot be imported")
+    entry = _entry(core, guid, backend, report, snapshot, label, mount_path)
+    plan_import = await core.host.plan_import(backend, _spec(entry, report), report)
+    if plan_import is not None and plan_import.steps:
+        raise _cannot_write(backend)
+    core.metadata.put(entry)
+    return entry
+
+
+def _cannot_write(backend: str) -> BackyError:
+    return Conflict(f"Backend {backend} wants to change the drives to import this pool")
+
+
+def _entry(
+    core: Core,
+    guid: str,
+    backend: str,
+    report: PoolReport,
+    snapshot: Snapshot,
+    label: str | None,
+    mount_path: str | None,
+) -> PoolEntry:
+    mounted = mounts_of_device(snapshot, report.device)
+    path = (
+        mounted[-1]
+        if mounted
+        else checked_mount_path(mount_path or str(core.settings.mount_root / guid))
+    )
+    if not mounted:
+        guards.check_mount_path(core, path, snapshot, guid)
+    filesystem, fs_uuid = _filesystem(report, snapshot)
+    members = _members(report)
+    return PoolEntry(
+        guid=guid,
+        label=checked_label(label or report.name or guid),
+        backend=backend,
+        level=report.level,
+        filesystem=filesystem,
+        fs_uuid=fs_uuid,
+        md_device_name=report.device,
+        drive_serials=tuple(drive.serial for drive in members),
+        drive_ids=members,
+        created_at=datetime.now(UTC),
+        last_mount_path=path,
+        is_mounted=bool(mounted),
+        native_id=report.native_id,
+    )
+
+
+def _spec(entry: PoolEntry, report: PoolReport) -> PoolSpec:
+    return spec_of(entry).model_copy(update={"native_id": report.native_id})
+
+
+def _filesystem(report: PoolReport, snapshot: Snapshot) -> tuple[str | None, str | None]:
+    """Type and UUID, where the pool runs and bears a filesystem that is known."""
+    for signature in snapshot.signatures.get(report.device or "", ()):
+        if filesystems.is_known(signature.type):
+            return signature.type, signature.uuid
+    return None, None
+
+
+def _members(report: PoolReport) -> tuple[DriveId, ...]:
+    return tuple(member.drive for member in report.members if member.drive is not None)

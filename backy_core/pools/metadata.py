@@ -1,0 +1,191 @@
+"""What is remembered of pools across restarts: ``pool-metadata.json``.
+
+Only pools whose creation succeeded are ever in it. The earlier agent's file is read as it is.
+Fields and entries this version does not know are carried along when it writes.
+"""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
+from pydantic.alias_generators import to_camel
+
+from backy_core.pools.documents import Document, DocumentFile
+from backy_core.sdk.models import DriveId
+
+FILE_VERSION = 1
+LEGACY_BACKEND = "mdadm"
+"""The earlier agent made mdadm pools only, and its entries do not say so."""
+
+
+def _guid_text(value: str) -> str:
+    return str(uuid.UUID(value))
+
+
+def _utc(value: datetime) -> datetime:
+    """A time without a zone is UTC; the earlier agent's seven digits are cut to microseconds."""
+    return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+def _without_nulls(value: object) -> object:
+    if isinstance(value, dict):
+        return {key: label for key, label in value.items() if label is not None}
+    return value
+
+
+Guid = Annotated[str, AfterValidator(_guid_text)]
+Moment = Annotated[datetime, AfterValidator(_utc)]
+Labels = Annotated[dict[str, str], BeforeValidator(_without_nulls)]
+
+
+class PoolEntry(BaseModel):
+    """One remembered pool. ``is_mounted`` is the wish, not what is."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="allow", alias_generator=to_camel, populate_by_name=True
+    )
+
+    guid: Guid = Field(alias="poolGroupGuid")
+    label: str = ""
+    backend: str = LEGACY_BACKEND
+    level: str | None = None
+    """None in the earlier agent's entries, until the pool is seen."""
+    filesystem: str | None = None
+    md_device_name: str | None = None
+    """The kernel's name when last seen. Shown, never trusted."""
+    drive_serials: tuple[str, ...] = ()
+    drive_labels: Labels = Field(default_factory=dict)
+    """By serial."""
+    created_at: Moment | None = None
+    last_mount_path: str | None = None
+    is_mounted: bool = False
+    native_id: str | None = None
+    """Equals the GUID for pools we made; None for the earlier agent's until it is learnt."""
+    fs_uuid: str | None = None
+    drive_ids: tuple[DriveId, ...] = ()
+    """The members by serial, WWN and size; empty in the earlier agent's entries."""
+    made_directories: tuple[str, ...] = ()
+    """Directories made for the mount path, deepest first; removed when the pool is deleted."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _null_is_absent(cls, raw: object) -> object:
+        if not isinstance(raw, dict):
+            return raw
+        known = {field.alias for field in cls.model_fields.values()}
+        return {key: raw[key] for key in raw if raw[key] is not None or key not in known}
+
+
+class MetadataStore:
+    """The file and its content in memory. Every change is on disk before it is seen.
+
+    Lives as long as the agent; methods block for a few milliseconds and may be called from any
+    thread. They raise SystemFailure when the file cannot be read or written, and then nothing
+    has changed.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._file = DocumentFile(path, "pools")
+        self._lock = threading.Lock()
+        self._entries: dict[str, PoolEntry] = {}
+        self._kept: list[Any] = []
+        self._top: Document = {}
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What a person should know about the file, one sentence each."""
+        return tuple(self._file.warnings)
+
+    def load(self) -> None:
+        """Read the file; forget what was in memory."""
+        with self._lock:
+            self._file.warnings.clear()
+            document = self._file.read()
+            self._entries, self._kept = {}, []
+            self._top = {key: document[key] for key in document if key != "pools"}
+            self._warn_of_version()
+            for raw in document.get("pools", ()):
+                self._take(raw)
+
+    def entries(self) -> tuple[PoolEntry, ...]:
+        """Every remembered pool, oldest entry first."""
+        return tuple(self._entries.values())
+
+    def get(self, guid: str) -> PoolEntry | None:
+        return self._entries.get(guid)
+
+    def put(self, entry: PoolEntry) -> None:
+        """Add the entry or replace the one with its GUID."""
+        self._change(lambda entries: {**entries, entry.guid: entry})
+
+    def remove(self, guid: str) -> None:
+        """Forget the pool; not known is done."""
+        if guid in self._entries:
+            self._change(lambda entries: {key: entries[key] for key in entries if key != guid})
+
+    def replace_all(self, entries: Iterable[PoolEntry]) -> None:
+        """Make these the only entries."""
+        replaced = {entry.guid: entry for entry in entries}
+        self._change(lambda _: replaced)
+
+    def _change(self, change: Callable[[dict[str, PoolEntry]], dict[str, PoolEntry]]) -> None:
+        with self._lock:
+            changed = change(self._entries)
+            self._file.write(self._document(changed))
+            self._entries = changed
+
+    def _document(self, entries: dict[str, PoolEntry]) -> Document:
+        pools = [entry.model_dump(mode="json", by_alias=True) for entry in entries.values()]
+        now = datetime.now(UTC).isoformat().replace("+00:00", "Z")
+        return {
+            **{"version": FILE_VERSION},
+            **self._top,
+            "pools": [*pools, *self._kept],
+            "lastUpdated": now,
+        }
+
+    def _take(self, raw: Any) -> None:
+        try:
+            entry = PoolEntry.model_validate(raw)
+        except ValidationError as error:
+            self._keep(raw, _problem(error))
+            return
+        if entry.guid in self._entries:
+            self._keep(raw, "its GUID is there twice")
+            return
+        self._entries[entry.guid] = entry
+
+    def _keep(self, raw: Any, reason: str) -> None:
+        """An entry that cannot be used is not thrown away with the next write."""
+        self._kept.append(raw)
+        name = raw.get("poolGroupGuid") if isinstance(raw, dict) else None
+        self._file.warnings.append(
+            f"{self._file.path}: the entry of pool {name or '(no GUID)'} is not used: {reason}"
+        )
+
+    def _warn_of_version(self) -> None:
+        version = self._top.get("version", FILE_VERSION)
+        if version != FILE_VERSION:
+            self._file.warnings.append(
+                f"{self._file.path} has version {version!r}; this agent knows {FILE_VERSION}"
+            )
+
+
+def _problem(error: ValidationError) -> str:
+    first = error.errors(include_url=False, include_input=False)[0]
+    where = ".".join(str(part) for part in first["loc"]) or "entry"
+    return f"{where} cannot be used ({first['msg']})"

@@ -1,0 +1,143 @@
+"""Mounting a pool: assemble it by identity, look what is on it, mount it; or go back."""
+
+from __future__ import annotations
+
+from backy_core.operations import filesystems
+from backy_core.operations.journal import Commit, JournalEntry, Planned
+from backy_core.operations.records import Operation
+from backy_core.pools import guards, steps
+from backy_core.pools.core import Core, compose, expected, mounts_of_device, spec_of
+from backy_core.pools.metadata import PoolEntry
+from backy_core.sdk.errors import BackyError, Conflict, SystemFailure
+from backy_core.sdk.models import PoolReport, Signature
+from backy_core.sdk.plan import Plan, PoolIs, Step
+from backy_core.snapshot import Snapshot
+from backy_core.system import signatures
+
+
+class PoolOpening:
+    def __init__(self, core: Core) -> None:
+        self._core = core
+
+    async def run(
+        self, op: Operation, guid: str, mount_path: str | None, *, degraded: bool
+    ) -> None:
+        """The body of a mount. ``degraded``: members may be missing."""
+        core = self._core
+        entry = core.entry(guid)
+        snapshot = await core.observer.refresh()
+        report = self._present(entry, snapshot)
+        path = mount_path or entry.last_mount_path or str(core.settings.mount_root / guid)
+        there = mounts_of_device(snapshot, report.device)
+        if path in there:
+            op.accept()
+            self._commit_now(entry, path)
+            return
+        if there:
+            raise Conflict(
+                f"Pool {entry.label or guid} is mounted at {there[-1]}",
+                hint=f"Unmount it first: DELETE /api/v1/pools/{guid}/mount",
+            )
+        missing = guards.check_mount_path(core, path, snapshot, guid)
+        plan = await self._open_plan(entry, report, degraded)
+        journal = await core.open_journal(op, plan)
+        try:
+            await core.executor.run(op, journal, plan)
+            mounted = await self._mount(op, journal, entry, path, missing)
+        except (BackyError, OSError) as error:
+            raise await core.fail(op, journal, expected(error)) from error
+        await self._commit(journal, mounted)
+
+    def _present(self, entry: PoolEntry, snapshot: Snapshot) -> PoolReport:
+        report = self._core.find_report(entry, snapshot)
+        if report is not None:
+            return report
+        problem = snapshot.problems.get(entry.backend)
+        if problem:
+            raise SystemFailure(f"Backend {entry.backend} cannot look at its pools: {problem}")
+        serials = ", ".join(entry.drive_serials) or "its drives"
+        raise Conflict(
+            f"No drive of pool {entry.label or entry.guid} is connected",
+            hint=f"Plug in {serials} and try again",
+        )
+
+    async def _open_plan(self, entry: PoolEntry, report: PoolReport, degraded: bool) -> Plan:
+        spec = spec_of(entry).model_copy(update={"native_id": report.native_id})
+        members = tuple(m.drive for m in report.members if m.drive is not None)
+        if report.presence == "active":
+            return compose("open", self._core, spec, entry.backend, steps=(), drives=members)
+        draft = await self._core.host.plan_open(entry.backend, spec, report, degraded)
+        return compose(
+            "open",
+            self._core,
+            spec,
+            entry.backend,
+            draft=draft,
+            steps=draft.steps,
+            drives=members,
+            goal=(*draft.goal, PoolIs(presence="active", degraded_ok=True)),
+        )
+
+    async def _mount(
+        self,
+        op: Operation,
+        journal: JournalEntry,
+        entry: PoolEntry,
+        path: str,
+        missing: tuple[str, ...],
+    ) -> PoolEntry:
+        """The second round: what is on the device decides how it is mounted."""
+        device = await self._core.executor.resolver.pool_device(journal.plan)
+        content = await self._content(entry, device)
+        assert content.uuid is not None
+        round_steps: list[Step] = [steps.make_directory(path, missing)] if missing else []
+        round_steps.append(steps.mount(path, content.type, content.uuid))
+        plan = journal.plan.model_copy(update={"steps": tuple(round_steps), "goal": ()})
+        await journal.append(Planned(plan=plan))
+        await self._core.executor.run(op, journal, plan)
+        return entry.model_copy(
+            update={
+                "filesystem": content.type,
+                "fs_uuid": content.uuid,
+                "native_id": journal.plan.pool.identity,
+                "md_device_name": device,
+                "is_mounted": True,
+                "last_mount_path": path,
+                "made_directories": entry.made_directories + missing
+                if path == entry.last_mount_path
+                else missing,
+            }
+        )
+
+    async def _content(self, entry: PoolEntry, device: str) -> Signature:
+        """The filesystem on the pool's device; it must be the one that is remembered."""
+        found = (await signatures.probe([f"/dev/{device}"]))[device]
+        usable = [s for s in found if filesystems.is_known(s.type) and s.uuid]
+        if len(found) != 1 or not usable:
+            seen = ", ".join(map(str, found)) or "nothing"
+            raise SystemFailure(
+                f"Pool {entry.label or entry.guid} holds no filesystem that can be mounted",
+                details=f"/dev/{device} bears {seen}",
+            )
+        if entry.fs_uuid is not None and usable[0].uuid != entry.fs_uuid:
+            raise SystemFailure(
+                f"Pool {entry.label or entry.guid} holds another filesystem than the one "
+                "that was made on it",
+                details=f"expected {entry.fs_uuid}, found {usable[0]} {usable[0].uuid}",
+            )
+        return usable[0]
+
+    def _commit_now(self, entry: PoolEntry, path: str) -> None:
+        """Mounted there already: only the wish may have to be recorded."""
+        self._core.open_errors.pop(entry.guid, None)
+        if not entry.is_mounted or entry.last_mount_path != path:
+            update = {"is_mounted": True, "last_mount_path": path}
+            self._core.metadata.put(entry.model_copy(update=update))
+
+    async def _commit(self, journal: JournalEntry, mounted: PoolEntry) -> None:
+        core = self._core
+        await journal.append(Commit(entry=mounted.model_dump(mode="json", by_alias=True)))
+        core.metadata.put(mounted)
+        core.open_errors.pop(mounted.guid, None)
+        await core.observer.refresh()
+        await core.settle(journal)

@@ -1,0 +1,164 @@
+"""Settling what the last run of the agent left in the journal.
+
+A create goes back until its commit; open goes back; close and teardown go forward, planned
+again from what is seen; an add goes back before its pivot and forward after it. Each recovery
+is an ordinary operation with its claims, so changing calls on its pool wait for it. An entry
+whose drive is absent stays pending and is tried again when drives change.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from backy_core.operations.claims import Claim
+from backy_core.operations.journal import JournalEntry
+from backy_core.operations.records import Operation
+from backy_core.pools.closing import PoolClosing
+from backy_core.pools.core import Core, expected
+from backy_core.pools.metadata import PoolEntry
+from backy_core.pools.teardown import PoolTeardown
+from backy_core.pools.tombstones import Tombstone
+from backy_core.sdk.errors import BackyError, SystemFailure
+from backy_core.system import blocks, exec, runtime_files
+
+log = logging.getLogger(__name__)
+
+ROLLED_BACK = "The agent restarted while this pool was being created; everything was rolled back"
+STUCK = (
+    "The agent restarted while this pool was being created; rolling it back did not succeed, "
+    "the drives are set apart"
+)
+_CHILD_WAIT_S = 600.0
+
+
+class Recovery:
+    def __init__(self, core: Core, closing: PoolClosing, teardown: PoolTeardown) -> None:
+        self._core = core
+        self._closing = closing
+        self._teardown = teardown
+
+    def begin(self) -> list[Operation]:
+        """Start a recovery for every entry; call before the API serves changes."""
+        runtime_files.remove_stale()
+        entries = self._core.journal.load()
+        for entry in entries:
+            self._core.pending[entry.opened.operation] = entry
+        return [self._start(entry) for entry in self._newest_first(entries)]
+
+    def retry(self) -> None:
+        """Try pending entries again whose pool nothing is working on."""
+        for entry in self._newest_first(tuple(self._core.pending.values())):
+            if self._core.registry.running_on(entry.opened.plan.pool.guid) is None:
+                self._start(entry)
+
+    def _newest_first(self, entries: tuple[JournalEntry, ...]) -> list[JournalEntry]:
+        """One entry a pool, its newest: the others are settled by the same work."""
+        newest = {
+            entry.opened.plan.pool.guid: entry
+            for entry in sorted(entries, key=lambda entry: entry.opened.at)
+        }
+        return list(newest.values())
+
+    def _start(self, entry: JournalEntry) -> Operation:
+        plan = entry.opened.plan
+        op = self._core.registry.start(
+            entry.opened.kind,
+            plan.pool.guid,
+            f"recovery {entry.opened.operation}",
+            [Claim("drive", drive.serial) for drive in plan.drives],
+            lambda op: self._recover(op, entry),
+            cancellable=False,
+        )
+        op.accept()
+        return op
+
+    async def _recover(self, op: Operation, entry: JournalEntry) -> None:
+        await self._wait_for_children(entry)
+        try:
+            await self._settle(op, entry)
+        except OSError as error:
+            raise expected(error) from error
+        finally:
+            await self._core.observer.refresh()
+
+    async def _wait_for_children(self, entry: JournalEntry) -> None:
+        """A program of the dead agent may still run; undoing under it would race it."""
+        await asyncio.gather(
+            *(
+                exec.wait_for_exit(child.pid, child.start_time, _CHILD_WAIT_S)
+                for child in entry.children
+                if entry.opened.boot_id == blocks.boot_id()
+            )
+        )
+
+    async def _settle(self, op: Operation, entry: JournalEntry) -> None:
+        if entry.commit is not None:
+            await self._repeat_commit(entry)
+            return
+        match entry.opened.plan.kind:
+            case "create":
+                await self._roll_back_creation(op, entry)
+            case "open":
+                await self._roll_back(op, entry)
+            case "close":
+                await self._finish_close(op, entry)
+            case "teardown":
+                await self._finish_teardown(op, entry)
+            case "add":
+                await self._settle_add(op, entry)
+
+    async def _repeat_commit(self, entry: JournalEntry) -> None:
+        core, commit = self._core, entry.commit
+        assert commit is not None
+        if commit.entry is not None:
+            core.metadata.put(PoolEntry.model_validate(commit.entry))
+        if commit.tombstone is not None:
+            core.tombstones.add(Tombstone.model_validate(commit.tombstone))
+        if entry.opened.plan.kind == "teardown":
+            core.metadata.remove(entry.opened.plan.pool.guid)
+        await core.settle(entry)
+
+    async def _roll_back_creation(self, op: Operation, entry: JournalEntry) -> None:
+        leftovers = await self._core.undoer.undo(op, entry, "the agent restarted")
+        if leftovers.clean:
+            await self._core.settle(entry)
+            raise SystemFailure(ROLLED_BACK)
+        doubtful = {drive.serial: str(leftovers) for drive in entry.opened.plan.drives}
+        await self._core.keep(entry, str(leftovers), doubtful)
+        raise SystemFailure(STUCK, details=str(leftovers))
+
+    async def _roll_back(self, op: Operation, entry: JournalEntry) -> None:
+        leftovers = await self._core.undoer.undo(op, entry, "the agent restarted")
+        if not leftovers.clean:
+            log.warning("pool %s: %s", entry.opened.plan.pool.guid, leftovers)
+        await self._core.settle(entry)
+
+    async def _finish_close(self, op: Operation, entry: JournalEntry) -> None:
+        guid = entry.opened.plan.pool.guid
+        try:
+            if self._core.metadata.get(guid) is not None:
+                await self._closing.run(op, guid)
+        finally:
+            await self._core.settle(entry)
+
+    async def _finish_teardown(self, op: Operation, entry: JournalEntry) -> None:
+        guid = entry.opened.plan.pool.guid
+        if self._core.metadata.get(guid) is None:
+            await self._core.settle(entry)
+            return
+        try:
+            await self._teardown.run(op, guid)
+        except BackyError as error:
+            if entry.opened.operation in self._core.pending:
+                await self._core.keep(entry, str(error), {})
+            raise
+
+    async def _settle_add(self, op: Operation, entry: JournalEntry) -> None:
+        if not entry.passed_pivot():
+            await self._roll_back(op, entry)
+            return
+        dumped = entry.opened.subject.get("entry")
+        if dumped is not None:
+            self._core.metadata.put(PoolEntry.model_validate(dumped))
+        await self._core.settle(entry)

@@ -1,0 +1,315 @@
+"""The pool use cases, as the API and the start-up call them.
+
+Every change is an operation in the registry; this class decides which, joins repeats, and
+otherwise leaves the work to the modules beside it.
+"""
+
+from __future__ import annotations
+
+import builtins
+import dataclasses
+import json
+from collections.abc import Awaitable, Callable, Sequence
+
+from backy_core.operations.claims import Claim
+from backy_core.operations.records import Operation
+from backy_core.pools import importing
+from backy_core.pools.add_drive import AddRequest, PoolGrowth
+from backy_core.pools.closing import PoolClosing
+from backy_core.pools.core import Core
+from backy_core.pools.create import PoolCreation
+from backy_core.pools.learning import learn
+from backy_core.pools.opening import PoolOpening
+from backy_core.pools.processes import kill_holders, processes_on, require_mount
+from backy_core.pools.removal import PoolRemoval
+from backy_core.pools.requests import checked_guid, checked_label, checked_mount_path, complete
+from backy_core.pools.teardown import PoolTeardown
+from backy_core.pools.usage import UsageReader
+from backy_core.pools.viewing import DELETE, PoolViewer
+from backy_core.pools.views import (
+    CreateRequest,
+    ImportablePool,
+    PlannedStep,
+    PoolState,
+    PoolView,
+)
+from backy_core.sdk.errors import Conflict, InvalidRequest, NotFound
+from backy_core.system.mounts import Usage
+from backy_core.system.procs import ProcessInfo
+
+_HIDDEN = (PoolState.FAILED, PoolState.DELETED)
+_ACTIONS = {"unmountpool": "unmount", "removepoolgroup": DELETE}
+
+
+class PoolService:
+    def __init__(self, core: Core) -> None:
+        self._core = core
+        self._usage = UsageReader()
+        self.viewer = PoolViewer(core)
+        self.creation = PoolCreation(core)
+        self.opening = PoolOpening(core)
+        self.closing = PoolClosing(core)
+        self.teardown = PoolTeardown(core, self.closing)
+        self.removal = PoolRemoval(core, self.teardown)
+        self.growth = PoolGrowth(core)
+
+    # reading
+
+    async def get(self, guid: str) -> PoolView:
+        return (await self._measured([self.viewer.view(checked_guid(guid))]))[0]
+
+    async def list(
+        self, *, backend: str | None = None, state: str | None = None
+    ) -> tuple[PoolView, ...]:
+        wanted = _state(state)
+        views = [self.viewer.view(guid) for guid in self.viewer.guids() if self.viewer.state(guid)]
+        shown = [
+            view
+            for view in views
+            if (view.state is wanted if wanted else view.state not in _HIDDEN)
+            and backend in (None, view.backend)
+        ]
+        return await self._measured(shown)
+
+    async def _measured(self, views: builtins.list[PoolView]) -> tuple[PoolView, ...]:
+        mounted = [view.mount_path for view in views if _measurable(view) and view.mount_path]
+        usage = await self._usage.read(mounted)
+        return tuple(
+            _with_usage(view, usage.get(view.mount_path or "")) if _measurable(view) else view
+            for view in views
+        )
+
+    async def outputs(self, guid: str, offset: int = 0) -> tuple[tuple[str, ...], int]:
+        operations = self._core.registry.of_pool(checked_guid(guid))
+        if not operations:
+            raise NotFound(f"No outputs of pool {guid} are kept")
+        latest = operations[-1]
+        self._core.registry.mark_read(latest)
+        return latest.outputs.since(offset), latest.outputs.next_offset
+
+    # creating
+
+    async def create(self, request: CreateRequest) -> tuple[str, Operation | None]:
+        """Returns once the journal has the promise; None: the pool is there already."""
+        wanted = complete(request, self._core.host)
+        op = self.creation.start(wanted)
+        if op is not None:
+            await op.accepted()
+        return wanted.guid, op
+
+    async def dry_run(self, request: CreateRequest) -> tuple[PlannedStep, ...]:
+        plan = await self.creation.plan(complete(request, self._core.host))
+        describe = self._core.executor.actions.describe
+        return tuple(
+            [
+                PlannedStep(
+                    title=step.title,
+                    command=await describe(step.run, plan),
+                    undo="; ".join([await describe(action, plan) for action in step.undo]) or None,
+                    effect=step.effect,
+                )
+                for step in plan.steps
+            ]
+        )
+
+    # the rest of a pool's life
+
+    async def mount(
+        self, guid: str, mount_path: str | None = None, *, degraded: bool = True
+    ) -> Operation:
+        path = checked_mount_path(mount_path) if mount_path is not None else None
+        self._core.entry(checked_guid(guid))
+        claims = [Claim("mount", path)] if path else []
+        return await self._start(
+            "mount",
+            guid,
+            json.dumps([path]),
+            lambda op: self.opening.run(op, guid, path, degraded=degraded),
+            claims,
+            cancellable=True,
+        )
+
+    async def unmount(self, guid: str) -> Operation:
+        self._core.entry(checked_guid(guid))
+        return await self._start("unmount", guid, "", lambda op: self.closing.run(op, guid))
+
+    async def delete(self, guid: str) -> Operation:
+        checked_guid(guid)
+        done = await self.removal.prepare(guid)
+        if done is not None:
+            return done
+        return await self._start(DELETE, guid, "", lambda op: self.removal.run(op, guid))
+
+    async def add_drive(
+        self,
+        guid: str,
+        *,
+        serial: str | None,
+        dev_path: str | None,
+        replaces: str | None,
+        wipe: bool,
+    ) -> Operation:
+        self._core.entry(checked_guid(guid))
+        named = self.growth.serial_of(serial, dev_path)
+        request = AddRequest(named, replaces, wipe)
+        return await self._start(
+            "add",
+            guid,
+            repr(request),
+            lambda op: self.growth.run(op, guid, request),
+            [Claim("drive", named)],
+            cancellable=True,
+        )
+
+    async def kill(self, guid: str, pids: Sequence[int], action: str | None) -> Operation:
+        """End processes that hold the pool, then do what they stood in the way of."""
+        self._core.entry(checked_guid(guid))
+        follow = _follow_up(action)
+        fingerprint = json.dumps([sorted(pids), follow])
+
+        async def body(op: Operation) -> None:
+            path = self.viewer.mounted_at(self._core.entry(guid))
+            if path is not None:
+                await kill_holders((path,), tuple(pids))
+            if follow == "unmount":
+                await self.closing.run(op, guid)
+            elif follow == DELETE:
+                await self.removal.run(op, guid)
+
+        return await self._start("kill" if follow != DELETE else DELETE, guid, fingerprint, body)
+
+    async def _start(
+        self,
+        kind: str,
+        guid: str,
+        fingerprint: str,
+        body: Callable[[Operation], Awaitable[None]],
+        claims: Sequence[Claim] = (),
+        *,
+        cancellable: bool = False,
+    ) -> Operation:
+        state = self.viewer.state(guid)
+        op = self._core.registry.start(
+            kind, guid, fingerprint, claims, body, cancellable=cancellable
+        )
+        if op.earlier_state is None and not op.is_accepted:
+            op.earlier_state = state
+        await op.accepted()
+        return op
+
+    async def rename(
+        self, guid: str, label: str | None, drive_labels: dict[str, str] | None
+    ) -> PoolView:
+        entry = self._core.entry(checked_guid(guid))
+        self._refuse_while_running(guid)
+        labels = dict(drive_labels or {})
+        strangers = sorted(set(labels) - set(entry.drive_serials))
+        if strangers:
+            raise InvalidRequest(f"Drive {strangers[0]} is not a member of this pool")
+        changed = entry.model_copy(
+            update={
+                "label": checked_label(label) if label is not None else entry.label,
+                "drive_labels": {**entry.drive_labels, **labels},
+            }
+        )
+        self._core.metadata.put(changed)
+        return await self.get(guid)
+
+    def _refuse_while_running(self, guid: str) -> None:
+        running = self._core.registry.running_on(guid)
+        if running is not None:
+            raise Conflict(f"Pool {guid} is being worked on: {running.kind} is running")
+
+    # mounts and processes
+
+    async def processes(self, guid: str) -> tuple[ProcessInfo, ...]:
+        path = self.viewer.mounted_at(self._core.entry(checked_guid(guid)))
+        return await processes_on(path) if path else ()
+
+    async def mount_processes(self, path: str) -> tuple[ProcessInfo, ...]:
+        return await processes_on(require_mount(self._mount_paths(), path))
+
+    async def mount_usage(self, path: str) -> Usage:
+        known = require_mount(self._mount_paths(), path)
+        usage = await self._usage.read([known])
+        if known not in usage:
+            raise Conflict(f"The filesystem at {known} does not answer")
+        return usage[known]
+
+    def _mount_paths(self) -> tuple[str, ...]:
+        paths = (self.viewer.mounted_at(entry) for entry in self._core.metadata.entries())
+        return tuple(path for path in paths if path is not None)
+
+    # pools from elsewhere, and the metadata
+
+    async def importable(self) -> tuple[ImportablePool, ...]:
+        snapshot = self._core.observer.snapshot
+        found = importing.importable(self._core, snapshot)
+        return tuple(
+            importing.describe(guid, backend, report, snapshot)
+            for guid, (backend, report) in found.items()
+        )
+
+    async def import_pool(self, guid: str, label: str | None, mount_path: str | None) -> PoolView:
+        self._refuse_while_running(checked_guid(guid))
+        entry = await importing.adopt(self._core, guid, label, mount_path)
+        return await self.get(entry.guid)
+
+    async def forget(self, guid: str) -> None:
+        """Drop the entry; the drives are not touched and the pool becomes importable."""
+        self._core.entry(checked_guid(guid))
+        self._refuse_while_running(guid)
+        self._core.metadata.remove(guid)
+
+    async def forget_all(self) -> int:
+        """Drop every entry no operation works on; returns how many."""
+        idle = [
+            entry.guid
+            for entry in self._core.metadata.entries()
+            if self._core.registry.running_on(entry.guid) is None
+        ]
+        for guid in idle:
+            self._core.metadata.remove(guid)
+        return len(idle)
+
+    async def validate_metadata(self) -> int:
+        """Bring entries up to what is seen; returns how many were changed."""
+        await self._core.observer.refresh()
+        return learn(self._core)
+
+
+def _state(text: str | None) -> PoolState | None:
+    if text is None:
+        return None
+    try:
+        return PoolState(text)
+    except ValueError:
+        choices = ", ".join(state.value for state in PoolState)
+        raise InvalidRequest(f"{text} is no pool state", hint=f"Choose one of {choices}") from None
+
+
+def _measurable(view: PoolView) -> bool:
+    return view.state is PoolState.READY and view.is_mounted
+
+
+def _with_usage(view: PoolView, usage: Usage | None) -> PoolView:
+    if usage is None:
+        return view
+    return dataclasses.replace(
+        view,
+        size=usage.size,
+        used=usage.used,
+        available=usage.available,
+        use_percent=usage.use_percent,
+    )
+
+
+def _follow_up(action: str | None) -> str | None:
+    if action is None:
+        return None
+    try:
+        return _ACTIONS[action.lower()]
+    except KeyError:
+        raise InvalidRequest(
+            f"Action {action} is not known", hint="Use UnmountPool or RemovePoolGroup"
+        ) from None

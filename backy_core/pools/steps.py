@@ -1,0 +1,118 @@
+"""The steps the core adds to a backend's plan: directories, wiping, filesystem, mount."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from backy_core.sdk.models import DriveId, SignatureMatch
+from backy_core.sdk.plan import (
+    Bears,
+    Blank,
+    DriveRef,
+    Free,
+    MakeDir,
+    MakeFilesystem,
+    Mount,
+    MountedAt,
+    NotMounted,
+    PoolDevice,
+    RemoveDir,
+    Step,
+    Unmount,
+    WipeMember,
+    WipeSignatures,
+)
+
+_BUSY_RETRY_S = 10.0
+_LONG_S = 600.0
+
+
+def make_directory(path: str, missing: tuple[str, ...]) -> Step:
+    """Make the mount directory; ``missing`` are the ones we make, deepest first."""
+    return Step(
+        id="make-directory",
+        title="Making the mount directory",
+        run=MakeDir(path=path),
+        undo=(RemoveDir(paths=missing),),
+    )
+
+
+def remove_directories(paths: tuple[str, ...]) -> Step:
+    return Step(
+        id="remove-directory",
+        title="Removing the mount directory",
+        run=RemoveDir(paths=paths),
+        effect="none",
+    )
+
+
+def wipe_content(drive: DriveId, bears: tuple[SignatureMatch, ...]) -> Step:
+    """Erase what a drive bore at admission, with the caller's consent."""
+    return Step(
+        id=f"wipe-{drive.serial}",
+        title=f"Wiping drive {drive.serial}",
+        run=WipeMember(drive=drive, bears=bears),
+        expect=(Blank(on=DriveRef(drive=drive)),),
+        effect="destroys",
+        retry_s=_BUSY_RETRY_S,
+    )
+
+
+def wipe_members(drives: Iterable[DriveId], stamps: tuple[SignatureMatch, ...]) -> tuple[Step, ...]:
+    """Erase members of a pool that is released; udev must not bring it back meanwhile."""
+    return tuple(
+        Step(
+            id=f"wipe-{drive.serial}",
+            title=f"Wiping drive {drive.serial}",
+            run=WipeMember(drive=drive, bears=stamps),
+            expect=(Blank(on=DriveRef(drive=drive)), Free(on=DriveRef(drive=drive))),
+            effect="destroys",
+            retry_s=30,
+        )
+        for drive in drives
+    )
+
+
+def clear_device() -> Step:
+    """Erase what older content shines through on the pool's new block device."""
+    return Step(
+        id="clear-device",
+        title="Clearing stale content",
+        run=WipeSignatures(),
+        expect=(Blank(on=PoolDevice()),),
+        effect="destroys",
+        retry_s=_BUSY_RETRY_S,
+    )
+
+
+def make_filesystem(filesystem: str, uuid: str, label: str) -> Step:
+    return Step(
+        id="make-filesystem",
+        title=f"Formatting {filesystem}",
+        run=MakeFilesystem(type=filesystem, uuid=uuid, label=label),
+        undo=(WipeSignatures(),),
+        expect=(Bears(on=PoolDevice(), type=filesystem, uuid=uuid),),
+        soft_timeout_s=_LONG_S,
+        on_cancel="term",
+    )
+
+
+def mount(path: str, filesystem: str, uuid: str) -> Step:
+    return Step(
+        id="mount",
+        title=f"Mounting at {path}",
+        run=Mount(path=path, filesystem=filesystem, fs_uuid=uuid),
+        undo=(Unmount(path=path),),
+        undo_expect=(NotMounted(path=path),),
+        expect=(MountedAt(path=path, fs_uuid=uuid),),
+        already="skip",
+    )
+
+
+def unmount(path: str) -> Step:
+    return Step(
+        id=f"unmount-{path}",
+        title=f"Unmounting {path}",
+        run=Unmount(path=path),
+        expect=(NotMounted(path=path),),
+    )

@@ -1,0 +1,94 @@
+"""Pools that were torn down while some of their drives were absent.
+
+Such a drive still bears its pool's stamp when it returns. The tombstone says whose it was, so
+that wiping it can be offered, and keeps the GUID from being used again.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic.alias_generators import to_camel
+
+from backy_core.pools.documents import DocumentFile
+from backy_core.sdk.models import DriveId, SignatureMatch
+
+FILE_VERSION = 1
+
+
+class Tombstone(BaseModel):
+    """A pool that is gone, and the absent drives that do not know it yet."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="allow", alias_generator=to_camel, populate_by_name=True
+    )
+
+    guid: str
+    backend: str
+    label: str = ""
+    drives: tuple[DriveId, ...]
+    """Those that were absent at teardown."""
+    stamps: tuple[SignatureMatch, ...] = ()
+    """How the pool's members are recognised."""
+    deleted_at: datetime
+
+
+class Tombstones:
+    """The file and its content in memory, as :class:`MetadataStore` for pools."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = DocumentFile(path, "tombstones")
+        self._lock = threading.Lock()
+        self._stones: dict[str, Tombstone] = {}
+        self._kept: list[Any] = []
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What a person should know about the file, one sentence each."""
+        return tuple(self._file.warnings)
+
+    def load(self) -> None:
+        """Read the file; forget what was in memory. SystemFailure if it cannot be read."""
+        with self._lock:
+            self._file.warnings.clear()
+            self._stones, self._kept = {}, []
+            for raw in self._file.read().get("tombstones", ()):
+                self._take(raw)
+
+    def all(self) -> tuple[Tombstone, ...]:
+        """Every tombstone, oldest first."""
+        return tuple(self._stones.values())
+
+    def get(self, guid: str) -> Tombstone | None:
+        return self._stones.get(guid)
+
+    def add(self, stone: Tombstone) -> None:
+        """Remember durably, replacing one with the same GUID."""
+        self._change(lambda stones: {**stones, stone.guid: stone})
+
+    def discard(self, guid: str) -> None:
+        """Forget; not known is done."""
+        if guid in self._stones:
+            self._change(lambda stones: {key: stones[key] for key in stones if key != guid})
+
+    def _change(self, change: Callable[[dict[str, Tombstone]], dict[str, Tombstone]]) -> None:
+        with self._lock:
+            changed = change(self._stones)
+            stones = [stone.model_dump(mode="json", by_alias=True) for stone in changed.values()]
+            document = {"version": FILE_VERSION, "tombstones": [*stones, *self._kept]}
+            self._file.write(document)
+            self._stones = changed
+
+    def _take(self, raw: Any) -> None:
+        try:
+            stone = Tombstone.model_validate(raw)
+        except ValidationError:
+            self._kept.append(raw)
+            self._file.warnings.append(f"{self._file.path}: an entry is not used: {raw!r:.200}")
+            return
+        self._stones[stone.guid] = stone

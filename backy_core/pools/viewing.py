@@ -1,0 +1,153 @@
+"""What a pool looks like to a caller: built from the snapshot and the registry, no I/O."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from backy_core.operations.records import Operation, OperationState
+from backy_core.pools.core import Core, mounts_of_device
+from backy_core.pools.create import KIND as CREATE
+from backy_core.pools.metadata import PoolEntry
+from backy_core.pools.requests import Creation
+from backy_core.pools.state import Evidence, derive
+from backy_core.pools.views import DriveView, PoolState, PoolView
+from backy_core.sdk.errors import NotFound
+from backy_core.sdk.models import PoolReport
+
+DELETE = "delete"
+
+
+class PoolViewer:
+    def __init__(self, core: Core) -> None:
+        self._core = core
+
+    def state(self, guid: str) -> PoolState | None:
+        """Where the pool stands; None: nobody knows it."""
+        return derive(self._evidence(guid))
+
+    def view(self, guid: str) -> PoolView:
+        """Raises :class:`NotFound`. Sizes are zero; the service fills them in."""
+        state = self.state(guid)
+        entry = self._core.metadata.get(guid)
+        if state is None:
+            raise NotFound(f"There is no pool {guid}")
+        if state in (PoolState.CREATING, PoolState.FAILED) or entry is None:
+            return self._unborn(guid, state)
+        return self._known(entry, state)
+
+    def guids(self) -> tuple[str, ...]:
+        """Every pool that answers, remembered ones first."""
+        remembered = [entry.guid for entry in self._core.metadata.entries()]
+        others = [op.guid for op in self._core.registry.all()]
+        return tuple(dict.fromkeys((*remembered, *others)))
+
+    def _evidence(self, guid: str) -> Evidence:
+        core = self._core
+        entry = core.metadata.get(guid)
+        operations = core.registry.of_pool(guid)
+        running = next((op for op in operations if op.running), None)
+        last_create = _last(operations, CREATE)
+        return Evidence(
+            known=entry is not None,
+            wanted=bool(entry and entry.is_mounted),
+            mounted=bool(entry and self.mounted_at(entry)),
+            creating=running is not None and running.kind == CREATE,
+            failed=bool(last_create and not last_create.running and last_create.error),
+            deleted=self._deleted_lately(operations),
+            earlier=PoolState(running.earlier_state)
+            if running is not None and running.earlier_state
+            else None,
+            opening=guid in core.opening or bool(core.pending_of(guid)),
+        )
+
+    def _deleted_lately(self, operations: tuple[Operation, ...]) -> bool:
+        last = _last(operations, DELETE)
+        if last is None or last.state is not OperationState.SUCCEEDED or last.finished_at is None:
+            return False
+        age = (datetime.now(UTC) - last.finished_at).total_seconds()
+        return age < self._core.settings.deleted_retention_s
+
+    def mounted_at(self, entry: PoolEntry) -> str | None:
+        """Where the pool is mounted: its own path if that is among the places."""
+        report = self._core.find_report(entry)
+        snapshot = self._core.observer.snapshot
+        paths = mounts_of_device(snapshot, report.device if report else None)
+        if entry.last_mount_path in paths:
+            return entry.last_mount_path
+        return paths[-1] if paths else None
+
+    def _unborn(self, guid: str, state: PoolState) -> PoolView:
+        """A pool without metadata: being created, failed or deleted."""
+        op = _last(self._core.registry.of_pool(guid), CREATE)
+        wanted = op.subject if op and isinstance(op.subject, Creation) else None
+        error = op.error_message if op and state is PoolState.FAILED else None
+        if wanted is None:
+            return PoolView(guid=guid, label="", state=state, error_message=error)
+        connected = {drive.id.serial for drive in self._core.observer.snapshot.drives}
+        return PoolView(
+            guid=guid,
+            label=wanted.label,
+            state=state,
+            backend=wanted.backend,
+            level=wanted.level,
+            filesystem=wanted.filesystem,
+            mount_path=wanted.mount_path,
+            error_message=error,
+            drives=tuple(
+                DriveView(serial, wanted.drive_labels.get(serial), "active", serial in connected)
+                for serial in wanted.drive_serials
+            ),
+        )
+
+    def _known(self, entry: PoolEntry, state: PoolState) -> PoolView:
+        report = self._core.find_report(entry)
+        mounted = self.mounted_at(entry)
+        return PoolView(
+            guid=entry.guid,
+            label=entry.label,
+            state=state,
+            pool_status=report.health if report else "inactive",
+            backend=entry.backend,
+            level=(report.level if report else None) or entry.level,
+            filesystem=entry.filesystem,
+            device=report.device if report else None,
+            mount_path=mounted or entry.last_mount_path,
+            created_at=entry.created_at,
+            drives=self._drives(entry, report),
+            sync_percent=report.sync_percent if report else None,
+            sync_minutes=report.sync_minutes if report else None,
+            error_message=self._why(entry, report) if state is PoolState.ERROR else None,
+            is_mounted=mounted is not None,
+        )
+
+    def _drives(self, entry: PoolEntry, report: PoolReport | None) -> tuple[DriveView, ...]:
+        """Remembered members in their order, then the ones only the report knows."""
+        connected = {drive.id.serial for drive in self._core.observer.snapshot.drives}
+        members = {m.drive.serial: m.state for m in (report.members if report else ()) if m.drive}
+        serials = dict.fromkeys((*entry.drive_serials, *members))
+        return tuple(
+            DriveView(
+                serial=serial,
+                label=entry.drive_labels.get(serial),
+                status=members.get(serial, "missing" if serial in connected else "disconnected"),
+                is_connected=serial in connected,
+            )
+            for serial in serials
+        )
+
+    def _why(self, entry: PoolEntry, report: PoolReport | None) -> str:
+        remembered = self._core.open_errors.get(entry.guid)
+        if remembered:
+            return remembered
+        problem = self._core.observer.snapshot.problems.get(entry.backend)
+        if problem:
+            return f"Backend {entry.backend} cannot look at its pools: {problem}"
+        if report is None:
+            return "None of its drives is connected"
+        if report.presence == "active":
+            return "It is running but not mounted; mount it to use it"
+        return report.detail or "It should be mounted but its device is not running"
+
+
+def _last(operations: tuple[Operation, ...], kind: str) -> Operation | None:
+    return next((op for op in reversed(operations) if op.kind == kind), None)

@@ -1,0 +1,94 @@
+"""What the use cases take and give: requests and answers as frozen data, free of any edge.
+
+Sizes are bytes, times are UTC, percentages are 0 to 100, estimates are minutes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+
+class PoolState(StrEnum):
+    """Where a pool stands in its life; how healthy it is, is ``PoolView.pool_status``."""
+
+    CREATING = "creating"
+    READY = "ready"
+    UNMOUNTED = "unmounted"
+    ERROR = "error"
+    FAILED = "failed"
+    DELETED = "deleted"
+
+
+@dataclass(frozen=True)
+class CreateRequest:
+    """A pool someone asks for. None means: choose for me."""
+
+    label: str
+    drive_serials: tuple[str, ...]
+    mount_path: str
+    drive_labels: dict[str, str] = field(default_factory=dict)
+    guid: str | None = None
+    backend: str | None = None
+    level: str | None = None
+    filesystem: str | None = None
+    wipe: bool = False
+
+
+@dataclass(frozen=True)
+class DriveView:
+    """A member of a pool. ``status`` is a member state of the SDK."""
+
+    serial: str
+    label: str | None
+    status: str
+    is_connected: bool
+
+
+@dataclass(frozen=True)
+class PoolView:
+    """One pool as it stands now. ``device`` is the kernel's name of its device, if any."""
+
+    guid: str
+    label: str
+    state: PoolState
+    pool_status: str | None = None
+    backend: str | None = None
+    level: str | None = None
+    filesystem: str | None = None
+    device: str | None = None
+    mount_path: str | None = None
+    created_at: datetime | None = None
+    size: int = 0
+    used: int = 0
+    available: int = 0
+    use_percent: int = 0
+    drives: tuple[DriveView, ...] = ()
+    sync_percent: float | None = None
+    sync_minutes: float | None = None
+    error_message: str | None = None
+    is_mounted: bool = False
+
+
+@dataclass(frozen=True)
+class PlannedStep:
+    """A step of a dry run. ``command`` and ``undo`` are texts for people."""
+
+    title: str
+    command: str
+    undo: str | None
+    effect: str
+
+
+@dataclass(frozen=True)
+class ImportablePool:
+    """A pool found on drives that the metadata does not know. ``drives`` are serials."""
+
+    guid: str
+    backend: str
+    native_id: str
+    label: str | None
+    level: str | None
+    filesystem: str | None
+    drives: tuple[str, ...]

@@ -1,0 +1,150 @@
+"""The composition root: the one place where the agent's parts are built and joined."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import uuid
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
+
+from backy_core import api_key
+from backy_core.config import Settings
+from backy_core.observer import Observer
+from backy_core.operations.executor import Executor
+from backy_core.operations.journal import Journal
+from backy_core.operations.records import Operation
+from backy_core.operations.registry import OperationRegistry
+from backy_core.operations.retention import Limits
+from backy_core.operations.undo import Undoer
+from backy_core.plugins import PluginHost, load_backends
+from backy_core.pools.core import Core
+from backy_core.pools.drive_service import DriveService
+from backy_core.pools.learning import learn
+from backy_core.pools.metadata import MetadataStore
+from backy_core.pools.recovery import Recovery
+from backy_core.pools.service import PoolService
+from backy_core.pools.startup import Startup
+from backy_core.pools.tombstones import Tombstones
+from backy_core.protection import ProtectionStore
+from backy_core.snapshot import Snapshot
+from backy_core.system.mounts import in_host_mount_namespace
+from backy_core.system.udev import KernelEvents
+
+log = logging.getLogger(__name__)
+
+
+class Runtime:
+    """One agent. Nothing is started before :meth:`start`."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        host: PluginHost | None = None,
+        events: Callable[[], KernelEvents | None] = KernelEvents,
+    ) -> None:
+        self.settings = settings
+        self.agent_instance = str(uuid.uuid4())
+        self.host = host or load_backends(
+            plan_deadline_s=settings.plugin_deadline_s,
+            inspect_deadline_s=settings.inspect_deadline_s,
+        )
+        self.observer = Observer(settings, self.host, events())
+        self.operations = OperationRegistry(_limits(settings), max_lines=settings.max_output_lines)
+        self.api_key = ""
+        self._core = self._compose()
+        self.pools = PoolService(self._core)
+        self.drives_service = DriveService(self._core)
+        self._recovery = Recovery(self._core, self.pools.closing, self.pools.teardown)
+        self._startup = Startup(self._core, self.pools)
+        self._background: set[asyncio.Task[None]] = set()
+
+    def _compose(self) -> Core:
+        settings = self.settings
+        executor = Executor(self.observer)
+        return Core(
+            settings=settings,
+            host=self.host,
+            observer=self.observer,
+            registry=self.operations,
+            journal=Journal(settings.journal_dir),
+            metadata=MetadataStore(settings.metadata_path),
+            tombstones=Tombstones(settings.tombstones_path),
+            protection=ProtectionStore(settings.protection_path),
+            executor=executor,
+            undoer=Undoer(executor, self.observer, self.host),
+        )
+
+    async def start(self) -> None:
+        """Read what is remembered, look at the machine, settle what was interrupted.
+
+        Returns when reads can be served; recovery and opening go on in the background.
+        """
+        core = self._core
+        self.settings.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.api_key = api_key.load_or_make(self.settings.api_key_path)
+        core.metadata.load()
+        core.tombstones.load()
+        core.protection.load()
+        for warning in (*core.metadata.warnings, *core.tombstones.warnings):
+            log.warning("%s", warning)
+        for broken in self.host.failed:
+            log.error("plugin %s is not used: %s", broken.name, broken.reason)
+        if not in_host_mount_namespace():
+            log.warning(
+                "the agent runs in a mount namespace of its own: other programs may not see "
+                "its mounts; remove ProtectSystem=, PrivateTmp= and the like from its unit"
+            )
+        await self.observer.start()
+        learn(core)
+        self._startup.mark()
+        self.operations.on_finished(self.host.notify_operation_finished)
+        recoveries = self._recovery.begin()
+        self.observer.subscribe(self._changed)
+        self._spawn(self._open_after(recoveries))
+        self._spawn(self.operations.run_sweeper())
+
+    async def _open_after(self, recoveries: Sequence[Operation]) -> None:
+        for operation in recoveries:
+            await operation.ended()
+        await self._startup.open_all()
+
+    def _changed(self, before: Snapshot, after: Snapshot) -> None:
+        """Drives came or went: pending work may go on, old entries may be recognised."""
+        self._notify_listeners(before, after)
+        if {drive.id for drive in before.drives} == {drive.id for drive in after.drives}:
+            return
+        learn(self._core)
+        if self._core.pending:
+            self._recovery.retry()
+
+    def _notify_listeners(self, before: Snapshot, after: Snapshot) -> None:
+        for backend in {*before.reports, *after.reports}:
+            old = {report.native_id: report for report in before.reports.get(backend, ())}
+            new = {report.native_id: report for report in after.reports.get(backend, ())}
+            for identity in {*old, *new}:
+                if old.get(identity) != new.get(identity):
+                    self.host.notify_pool_changed(old.get(identity), new.get(identity))
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+
+    async def stop(self) -> None:
+        """Let operations end or roll back within the grace time; then end everything."""
+        await self.operations.shutdown(self.settings.shutdown_grace_s)
+        for task in tuple(self._background):
+            task.cancel()
+        await self.observer.stop()
+
+
+def _limits(settings: Settings) -> Limits:
+    return Limits(
+        success_s=settings.success_retention_s,
+        read_grace_s=settings.failed_output_grace_s,
+        unread_s=settings.unread_failure_min_age_s,
+        max_records=settings.max_operations,
+        max_output=settings.max_output_bytes,
+    )

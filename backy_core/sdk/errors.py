@@ -1,0 +1,105 @@
+"""Everything that can go wrong, as one tree.
+
+Each class carries a stable ``code`` (part of the HTTP contract), a one-sentence ``message`` a
+person can act on, and optionally ``details`` (what was seen) and a ``hint`` (what to do).
+Edges translate: HTTP turns ``code`` into a status, the command line into an exit status.
+A thing being already so is an outcome, never an error.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class BackyError(Exception):
+    """Base of every expected failure."""
+
+    code: ClassVar[str] = "INTERNAL_ERROR"
+
+    def __init__(
+        self, message: str, *, details: str | None = None, hint: str | None = None
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.details = details
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return ": ".join(part for part in (self.message, self.details) if part)
+
+
+class InvalidRequest(BackyError):
+    """The request can never succeed as written."""
+
+    code = "VALIDATION_ERROR"
+
+
+class NotFound(BackyError):
+    """The pool, drive, operation or mount does not exist."""
+
+    code = "NOT_FOUND"
+
+
+class Conflict(BackyError):
+    """Another operation or state stands in the way right now."""
+
+    code = "CONFLICT"
+
+
+class DriveInUse(BackyError):
+    """The drive is mounted, held, claimed, a member of a pool, or quarantined."""
+
+    code = "DRIVE_IN_USE"
+
+
+class DriveNotEmpty(BackyError):
+    """The drive bears data and there is no consent to wipe it."""
+
+    code = "DRIVE_NOT_EMPTY"
+
+
+class DriveProtected(BackyError):
+    """The drive is protected, excluded or the system's own."""
+
+    code = "DRIVE_PROTECTED"
+
+
+class PoolBusy(BackyError):
+    """The pool's mount is in use; ``details`` names the processes.
+
+    ``message`` contains ``target is busy``: clients match these words.
+    """
+
+    code = "POOL_BUSY"
+
+
+class SystemFailure(BackyError):
+    """A system command failed, or its outcome was not what the plan promised."""
+
+    code = "SYSTEM_ERROR"
+
+
+class UndoFailed(SystemFailure):
+    """An undo could not restore clean drives; ``cause`` is what started the undo."""
+
+    def __init__(self, message: str, *, cause: str, details: str | None = None) -> None:
+        super().__init__(message, details=details)
+        self.cause = cause
+
+
+class Cancelled(SystemFailure):
+    """The operation was cancelled and undone."""
+
+
+class PlanRefused(SystemFailure):
+    """A backend's plan breaks a rule of the plan model; nothing was run."""
+
+
+class BackendFailure(SystemFailure):
+    """A backend raised, hung or lied in a hook."""
+
+
+class ShuttingDown(BackyError):
+    """The agent is stopping and takes no new work."""
+
+    code = "SHUTTING_DOWN"

@@ -1,0 +1,224 @@
+"""What backends and the core tell each other: drives, pools, reports.
+
+All models are frozen and survive a JSON round trip. Sizes are bytes, times are RFC 3339 UTC,
+percentages are floats from 0 to 100, estimates are minutes.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, Protocol
+
+from pydantic import BaseModel, ConfigDict
+
+MemberState = Literal[
+    "active", "rebuilding", "spare", "failed", "missing", "disconnected", "stale", "diverged"
+]
+"""A member's standing. Backends report all but ``disconnected``, which is the core's word for
+a remembered drive that is not plugged in."""
+
+Presence = Literal["absent", "stopped", "inactive", "active"]
+"""How much of a pool the kernel has: nothing found; stamps on drives only; assembled without
+running (it holds its drives); running."""
+
+Health = Literal[
+    "active",
+    "resync",
+    "recovering",
+    "check",
+    "reshape",
+    "degraded",
+    "inactive",
+    "failed",
+]
+"""The contract's ``poolStatus`` vocabulary."""
+
+Capability = Literal["add_drive", "degraded_open", "import"]
+
+Delivers = Literal["block", "filesystem", "nothing"]
+
+
+class Model(BaseModel):
+    """Frozen, closed to unknown fields."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class DriveId(Model):
+    """A whole drive by what stays true when kernel names change."""
+
+    serial: str
+    wwn: str | None = None
+    size: int
+
+    def __str__(self) -> str:
+        return self.serial
+
+
+class SignatureMatch(Model):
+    """What a signature must look like; ``None`` matches anything.
+
+    ``type``, ``uuid`` and ``label`` are libblkid's words (``linux_raid_member``, ``ext4`` …).
+    """
+
+    type: str
+    uuid: str | None = None
+    label: str | None = None
+
+
+class Signature(Model):
+    """One on-disk signature as the low-level probe sees it now (never a cache of udev's)."""
+
+    device: str
+    """Kernel name of the node that bears it: ``sda``, ``sda1``, ``md127``."""
+    type: str
+    uuid: str | None = None
+    label: str | None = None
+    offset: int = 0
+
+    def matches(self, match: SignatureMatch) -> bool:
+        return (
+            self.type == match.type
+            and match.uuid in (None, self.uuid)
+            and match.label in (None, self.label)
+        )
+
+    def as_match(self) -> SignatureMatch:
+        return SignatureMatch(type=self.type, uuid=self.uuid, label=self.label)
+
+    def __str__(self) -> str:
+        named = self.label or self.uuid
+        return f"{self.type} ({named})" if named else self.type
+
+
+class Level(Model):
+    """A redundancy level under the field's own name, with its least number of drives."""
+
+    name: str
+    min_drives: int
+    aliases: tuple[str, ...] = ()
+
+
+class Tool(Model):
+    """A program a backend needs, and the Debian package that brings it."""
+
+    name: str
+    package: str
+
+
+class BackendInfo(Model):
+    """What a backend says of itself, once, at load."""
+
+    name: str
+    version: str
+    levels: tuple[Level, ...]
+    """First one is the default."""
+    filesystems: tuple[str, ...]
+    """First one is the default."""
+    delivers: Delivers = "block"
+    capabilities: frozenset[Capability] = frozenset()
+    tools: tuple[Tool, ...]
+    """The only programs its plans may run."""
+    read_commands: tuple[tuple[str, ...], ...] = ()
+    """Prefixes of the read-only commands its inspect may run."""
+    signature_types: tuple[str, ...]
+    """Signatures it owns: while its inspect fails, drives that bear one are unavailable."""
+    refresh_s: float | None = None
+    """Re-inspect this often, for what gives no kernel events; None: events suffice."""
+
+
+class PoolSpec(Model):
+    """A pool as the core asks for it. Everything random was chosen before planning."""
+
+    guid: str
+    native_id: str | None = None
+    """The backend's own identity where it differs from the GUID (adopted pools)."""
+    label: str
+    level: str
+    filesystem: str | None
+    fs_uuid: str | None
+    """Both None while unknown: an adopted pool that was not opened yet."""
+    mount_path: str | None
+    drives: tuple[DriveId, ...]
+    """Members as remembered (metadata) or requested (create)."""
+
+    @property
+    def identity(self) -> str:
+        """What to match ``PoolReport.native_id`` against."""
+        return self.native_id or self.guid
+
+
+class MemberReport(Model):
+    """One member as seen now."""
+
+    device: str | None
+    """Kernel name of the member's node (``sda``, ``sda1``); None if it is not there."""
+    drive: DriveId | None = None
+    """Filled in by the core; backends leave it None."""
+    slot: int | None = None
+    state: MemberState
+
+
+class PoolReport(Model):
+    """One pool of one backend as seen now, by a look that changed nothing."""
+
+    native_id: str
+    """Array UUID, VG UUID or zpool guid as dashed lower-case GUID text where it is one."""
+    guid: str | None
+    """The Backy GUID stamped on it; None for pools made elsewhere."""
+    name: str | None = None
+    """The name a person gave it, for importable pools."""
+    level: str
+    presence: Presence
+    health: Health
+    degraded: bool = False
+    device: str | None = None
+    """Kernel name of its block device (``md127``); None if stopped or there is none."""
+    expected_members: int
+    members: tuple[MemberReport, ...]
+    sync_percent: float | None = None
+    sync_minutes: float | None = None
+    detail: str | None = None
+    """One sentence for a person where the health needs explaining."""
+
+
+class CommandOutcome(Protocol):
+    """What a read-only command gave. ``code`` is None if it did not end by itself."""
+
+    @property
+    def code(self) -> int | None: ...
+    @property
+    def stdout(self) -> str: ...
+    @property
+    def stderr(self) -> str: ...
+
+
+class ProbedDrive(Model):
+    """A whole drive as the probe offers it to backends."""
+
+    name: str
+    node: str
+    id: DriveId
+
+
+class Probe(Protocol):
+    """A backend's read-only view of the machine. Reads run off the event loop."""
+
+    @property
+    def drives(self) -> tuple[ProbedDrive, ...]: ...
+    @property
+    def signatures(self) -> tuple[Signature, ...]:
+        """Every signature on every drive and partition, probed freshly or since the last
+        kernel event for that device."""
+        ...
+
+    async def read(self, *paths: str) -> tuple[str | None, ...]:
+        """Texts of files below /proc, /sys or /run; None for one that cannot be read."""
+        ...
+
+    async def listdir(self, path: str) -> tuple[str, ...]:
+        """Sorted names in a directory below /proc, /sys or /run; empty if absent."""
+        ...
+
+    async def run(self, *argv: str) -> CommandOutcome:
+        """Run a command that starts with one of the backend's ``read_commands``."""
+        ...

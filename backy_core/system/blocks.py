@@ -1,0 +1,173 @@
+"""Block devices: what there is, what holds it, and opening it with care."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import fcntl
+import os
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from pathlib import Path
+
+from backy_core.sdk.errors import DriveInUse, SystemFailure
+from backy_core.system.block_devices import BlockDevice, assemble
+from backy_core.system.mountinfo import parse_mountinfo, read_bytes, unescape
+from backy_core.system.sysfs import (
+    HOST,
+    Roots,
+    names_in,
+    read_attribute,
+    read_raw_devices,
+)
+
+__all__ = [
+    "BlockDevice",
+    "boot_id",
+    "disk_lock",
+    "diskseq",
+    "holders",
+    "kernel_name",
+    "list_block_devices",
+    "node_exists",
+    "open_exclusive",
+    "partitions",
+    "read_block_devices",
+    "swaps",
+]
+
+_CLASS_BLOCK = Path("/sys/class/block")
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.02, 0.5
+
+
+async def list_block_devices() -> tuple[BlockDevice, ...]:
+    """Every block device once, in natural order, children nested in their parents."""
+    return await asyncio.to_thread(read_block_devices)
+
+
+def read_block_devices(roots: Roots = HOST) -> tuple[BlockDevice, ...]:
+    """As :func:`list_block_devices`, for callers that are in a thread already."""
+    mounts = parse_mountinfo(read_bytes(Path("/proc/self/mountinfo")))
+    return assemble(read_raw_devices(roots), links_by_device(roots), mounts, swaps())
+
+
+def links_by_device(roots: Roots = HOST) -> dict[str, tuple[str, ...]]:
+    """The ``/dev/disk/by-id`` names of each device, by its kernel name."""
+    directory = roots.dev / "disk/by-id"
+    links: dict[str, tuple[str, ...]] = {}
+    for name in names_in(directory):
+        with suppress(OSError):
+            target = (directory / name).readlink().name
+            links[target] = (*links.get(target, ()), name)
+    return links
+
+
+def kernel_name(node: str) -> str:
+    """``sda`` for ``/dev/sda`` and for every link to it."""
+    return Path(node).resolve().name
+
+
+def node_exists(name: str) -> bool:
+    """Whether devtmpfs has made the node of a device yet."""
+    return Path("/dev", name).exists()
+
+
+def holders(name: str) -> tuple[str, ...]:
+    """What the kernel has built on a device or its partitions (``md127``, ``dm-0``)."""
+    directory = _CLASS_BLOCK / name
+    found = set(names_in(directory / "holders"))
+    for part in names_in(directory):
+        if part.startswith(name):
+            found.update(names_in(directory / part / "holders"))
+    return tuple(sorted(found))
+
+
+def partitions(name: str) -> tuple[str, ...]:
+    """Kernel names of a disk's partitions."""
+    directory = _CLASS_BLOCK / name
+    inside = (part for part in names_in(directory) if part.startswith(name))
+    return tuple(part for part in inside if read_attribute(directory / part / "partition"))
+
+
+def diskseq(name: str) -> int | None:
+    """The kernel's sequence number of the disk behind this name (Linux 5.15).
+
+    It never comes twice in one boot: another number is another disk under the same name.
+    """
+    text = read_attribute(_CLASS_BLOCK / name / "diskseq")
+    return int(text) if text and text.strip().isdecimal() else None
+
+
+def swaps() -> frozenset[str]:
+    """Kernel names of the devices swapped to, those that hold a swap file included."""
+    lines = read_bytes(Path("/proc/swaps")).split(b"\n")[1:]
+    paths = (unescape(line.split()[0]) for line in lines if line.split())
+    return frozenset(name for path in paths if (name := _device_behind(path)) is not None)
+
+
+def _device_behind(path: str) -> str | None:
+    try:
+        found = Path(path).stat()
+        number = found.st_rdev or found.st_dev
+        device = Path(f"/sys/dev/block/{os.major(number)}:{os.minor(number)}")
+        return device.readlink().name
+    except OSError:
+        return None
+
+
+def boot_id() -> str:
+    """A new one at each boot of the kernel."""
+    return (read_attribute(Path("/proc/sys/kernel/random/boot_id")) or "").strip()
+
+
+@contextmanager
+def open_exclusive(node: str, *, write: bool = False) -> Iterator[int]:
+    """A descriptor nobody else can have: no mount, no holder, no swap, no other O_EXCL.
+
+    Raises :class:`DriveInUse` on EBUSY, :class:`SystemFailure` otherwise.
+    """
+    mode = os.O_RDWR if write else os.O_RDONLY
+    try:
+        descriptor = os.open(node, mode | os.O_EXCL | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno == errno.EBUSY:
+            raise DriveInUse(f"{node} is in use by the kernel or another program") from error
+        raise SystemFailure(f"{node} cannot be opened", details=str(error)) from error
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+@asynccontextmanager
+async def disk_lock(node: str, timeout_s: float) -> AsyncIterator[None]:
+    """Hold udev and other well-behaved programs off a whole disk.
+
+    The lock is the one of systemd's block device locking: flock(2) on the disk's node. The
+    descriptor is read-only and of its own, so that closing it announces no change. Raises
+    :class:`DriveInUse` if another holds it for ``timeout_s``.
+    """
+    try:
+        descriptor = os.open(node, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        raise SystemFailure(f"{node} cannot be opened", details=str(error)) from error
+    try:
+        await _lock(descriptor, node, timeout_s)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+async def _lock(descriptor: int, node: str, timeout_s: float) -> None:
+    deadline, pause = time.monotonic() + timeout_s, _FIRST_PAUSE_S
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            if time.monotonic() >= deadline:
+                raise DriveInUse(f"{node} is locked by another program") from error
+        else:
+            return
+        await asyncio.sleep(pause)
+        pause = min(pause * 2, _LONGEST_PAUSE_S)

@@ -1,0 +1,89 @@
+"""The one place that runs programs.
+
+An argument list, never a shell; a built environment, ``/dev/null`` as stdin, a session of its
+own, no inherited descriptors. A child is always waited for, whoever is cancelled meanwhile: to
+leave mdadm or LVM half-way is worse than to wait (``cancel="wait"``), and only what may be ended
+half-way is sent SIGTERM (``cancel="term"``).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+from backy_core.system.child import Child, Instructions
+from backy_core.system.identity import process_start_time, wait_for_exit
+from backy_core.system.outcome import CommandFailed, Outcome
+from backy_core.system.text import sanitise
+
+__all__ = [
+    "CommandFailed",
+    "Outcome",
+    "process_start_time",
+    "run",
+    "sanitise",
+    "wait_for_exit",
+]
+
+_log = logging.getLogger(__name__)
+
+
+async def run(
+    argv: Sequence[str],
+    *,
+    ok_codes: Sequence[int] = (0,),
+    check: bool = True,
+    timeout_s: float | None = None,
+    on_line: Callable[[str], None] | None = None,
+    on_start: Callable[[int, float], None] | None = None,
+    cancel: Literal["wait", "term"] = "wait",
+    output_limit: int = 1 << 20,
+    grace_s: float = 10,
+) -> Outcome:
+    """Run ``argv`` to its end.
+
+    ``timeout_s`` is for commands that only read: SIGTERM, ``grace_s``, then SIGKILL, to the
+    whole group. ``on_line`` gets both outputs live, sanitised; ``on_start`` gets pid and start
+    time (clock ticks after boot) right after the start; if it raises, the child is waited for
+    and the error raised. ``output_limit`` bounds each output in bytes.
+
+    Raises :class:`CommandFailed` if the program is not installed and, with ``check``, if it
+    timed out or its status is not in ``ok_codes``. A cancellation is raised only once the child
+    has ended.
+    """
+    command = tuple(argv)
+    instructions = Instructions(on_line, on_start, timeout_s, output_limit, grace_s)
+    child = Child(command, instructions)
+    following = asyncio.create_task(child.follow())
+    cancelled = await _wait_out(following, child.end if cancel == "term" else _let_it_end)
+    if cancelled or following.cancelled():
+        following.cancelled() or following.exception()
+        raise asyncio.CancelledError
+    outcome = following.result()
+    return _checked(outcome, ok_codes) if check else outcome
+
+
+async def _wait_out(task: asyncio.Task[Outcome], on_cancel: Callable[[], None]) -> bool:
+    """True if this was cancelled meanwhile; the task is done either way."""
+    cancelled = False
+    while not task.done():
+        try:
+            await asyncio.wait({task})
+        except asyncio.CancelledError:
+            cancelled = True
+            on_cancel()
+    return cancelled
+
+
+def _let_it_end() -> None:
+    """The child runs to its natural end."""
+
+
+def _checked(outcome: Outcome, ok_codes: Sequence[int]) -> Outcome:
+    if not outcome.timed_out and outcome.code in ok_codes:
+        _log.debug("%r", outcome)
+        return outcome
+    _log.warning("%r: %s", outcome, outcome.last_words)
+    raise CommandFailed(outcome.sentence.rsplit(" after ", 1)[0], outcome)

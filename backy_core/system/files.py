@@ -1,0 +1,148 @@
+"""Files that survive a power cut, and directories made and removed without following links."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from backy_core.sdk.errors import SystemFailure
+
+PREVIOUS_SUFFIX = ".previous"
+
+_LEFT_ALONE = frozenset({errno.ENOTEMPTY, errno.EEXIST, errno.EBUSY, errno.ENOTDIR})
+
+
+def write_atomically(
+    path: Path, data: bytes, mode: int = 0o600, *, keep_previous: bool = False
+) -> None:
+    """Replace ``path`` by a file with ``data``: whoever reads sees the old or the new one.
+
+    Durable when it returns. ``keep_previous`` leaves the old one at ``path`` + ``.previous``.
+    Raises :class:`SystemFailure`; the old file is then untouched.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        _write_durably(temporary, data, mode)
+        if keep_previous:
+            _keep_previous(path)
+        temporary.replace(path)
+        sync_directory(path.parent)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise SystemFailure(f"{path} could not be written", details=str(error)) from error
+
+
+def sync_directory(path: Path) -> None:
+    """Make renames, new and removed names in ``path`` survive a power cut."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def append_durably(descriptor: int, data: bytes) -> None:
+    """Append all of ``data``; on disk when it returns."""
+    _write_all(descriptor, data)
+    os.fsync(descriptor)
+
+
+def read_text(path: Path | str) -> str | None:
+    """The file's text, invalid UTF-8 replaced; None if it cannot be read.
+
+    Files of sysfs vanish, or answer EINVAL, ENODEV, EIO, while their device goes.
+    """
+    try:
+        with Path(path).open(encoding="utf-8", errors="replace") as file:
+            return file.read()
+    except (OSError, ValueError):
+        return None
+
+
+def _write_durably(path: Path, data: bytes, mode: int) -> None:
+    path.unlink(missing_ok=True)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
+    descriptor = os.open(path, flags, mode)
+    try:
+        os.fchmod(descriptor, mode)
+        append_durably(descriptor, data)
+    finally:
+        os.close(descriptor)
+
+
+def _keep_previous(path: Path) -> None:
+    """By a hard link and a rename, so that there is no moment without either file."""
+    link = path.with_name(f".{path.name}.{os.getpid()}.previous")
+    link.unlink(missing_ok=True)
+    try:
+        os.link(path, link)
+    except FileNotFoundError:
+        return
+    link.replace(path.with_name(path.name + PREVIOUS_SUFFIX))
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view) :]
+
+
+def make_directories(path: Path | str, mode: int = 0o755) -> tuple[str, ...]:
+    """Make ``path`` and what is missing above it; the ones made, outermost first.
+
+    Walks down descriptor by descriptor with O_NOFOLLOW, so that no symbolic link, not even one
+    put there meanwhile, leads elsewhere. Raises :class:`SystemFailure`; what was made until
+    then is removed.
+    """
+    made: list[str] = []
+    target = Path(path)
+    if not target.is_absolute() or ".." in target.parts:
+        raise SystemFailure(f"{target} is not an absolute path without '..'")
+    try:
+        _walk(target, mode, made)
+    except OSError as error:
+        remove_directories(made)
+        reason = "a part of it is a symbolic link or a file" if _no_directory(error) else str(error)
+        raise SystemFailure(f"Directory {target} cannot be used", details=reason) from error
+    return tuple(made)
+
+
+def _walk(target: Path, mode: int, made: list[str]) -> None:
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+    here = Path("/")
+    descriptor = os.open("/", flags)
+    try:
+        for part in target.parts[1:]:
+            here /= part
+            try:
+                os.mkdir(part, mode, dir_fd=descriptor)
+                made.append(str(here))
+            except FileExistsError:
+                pass
+            below = os.open(part, flags, dir_fd=descriptor)
+            os.close(descriptor)
+            descriptor = below
+    finally:
+        os.close(descriptor)
+
+
+def _no_directory(error: OSError) -> bool:
+    return isinstance(error, NotADirectoryError) or error.errno == errno.ELOOP
+
+
+def remove_directories(paths: Iterable[Path | str]) -> None:
+    """Remove the directories that are empty, innermost first, by rmdir alone.
+
+    Absent, not empty, busy: left as it is. Raises :class:`SystemFailure` for anything else.
+    """
+    for path in sorted(map(Path, paths), key=lambda path: len(path.parts), reverse=True):
+        try:
+            path.rmdir()
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            if error.errno not in _LEFT_ALONE:
+                message = f"Directory {path} could not be removed"
+                raise SystemFailure(message, details=str(error)) from error

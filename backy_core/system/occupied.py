@@ -1,0 +1,46 @@
+"""Which block devices the running system lives on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from backy_core.system.blocks import BlockDevice
+from backy_core.system.mounts import MountEntry
+
+SYSTEM_PATHS = frozenset({"/", "/boot", "/boot/efi", "/efi", "/usr", "/var", "/etc"})
+_MANY_DEVICES = {"btrfs": "btrfs", "zfs": "zfs_member", "bcachefs": "bcachefs"}
+"""Filesystems over many devices, of which mountinfo names one or none."""
+
+
+def occupied_by_system(
+    devices: Sequence[BlockDevice], mounts: Sequence[MountEntry], swaps: frozenset[str]
+) -> frozenset[str]:
+    """Kernel names of the devices that hold a system directory or swap, stacks not followed."""
+    system = [entry for entry in mounts if entry.path in SYSTEM_PATHS]
+    found = (name for entry in system for name in devices_of(entry, devices))
+    return swaps | frozenset(found)
+
+
+def devices_of(entry: MountEntry, devices: Sequence[BlockDevice]) -> Iterator[str]:
+    """Kernel names of the devices a mount lies on.
+
+    A filesystem over many devices counts on each that bears its UUID; where not even one can be
+    told (a ZFS root names its dataset), on each that bears its type.
+    """
+    nodes = {entry.source}
+    if entry.source.startswith("/dev/"):
+        nodes.add(str(Path(entry.source).resolve()))
+    direct = [
+        device
+        for device in devices
+        if device.majmin == entry.majmin or nodes & {device.path, f"/dev/{device.name}"}
+    ]
+    yield from (device.name for device in direct)
+    kind = _MANY_DEVICES.get(entry.fstype)
+    if kind is None:
+        return
+    uuids = {device.uuid for device in direct if device.uuid}
+    for device in devices:
+        if device.fstype == kind and (not uuids or device.uuid in uuids):
+            yield device.name

@@ -1,0 +1,72 @@
+"""What running a program gave, and the error it becomes."""
+
+from __future__ import annotations
+
+import shlex
+import signal
+from dataclasses import dataclass
+
+from backy_core.sdk.errors import SystemFailure
+from backy_core.system.text import sanitise
+
+_SHOWN_LINES = 5
+
+
+@dataclass(frozen=True, repr=False)
+class Outcome:
+    """One finished program. ``seconds`` is wall-clock time."""
+
+    argv: tuple[str, ...]
+    code: int | None
+    """Exit status; negative: the signal that ended it; None: timed out or never started."""
+    stdout: str
+    stderr: str
+    seconds: float
+    timed_out: bool = False
+    truncated: bool = False
+    """More was written than the output limit; the middle is left out."""
+
+    @property
+    def ok(self) -> bool:
+        return self.code == 0
+
+    @property
+    def sentence(self) -> str:
+        """``mdadm exited with status 1 after 0.2 s``."""
+        return f"{self.argv[0]} {self._ending()} after {self.seconds:.1f} s"
+
+    @property
+    def last_words(self) -> str | None:
+        """The last lines of stderr, or else of stdout, for people."""
+        for text in (self.stderr, self.stdout):
+            lines = [line.strip() for line in sanitise(text).splitlines() if line.strip()]
+            if lines:
+                return "; ".join(lines[-_SHOWN_LINES:])
+        return None
+
+    def __repr__(self) -> str:
+        return f"<{shlex.join(self.argv)}: {self.sentence}>"
+
+    def _ending(self) -> str:
+        if self.timed_out:
+            return "did not end in time and was stopped"
+        if self.code is None:
+            return "could not be started"
+        if self.code < 0:
+            return f"was ended by {_signal_name(-self.code)}"
+        return "succeeded" if self.code == 0 else f"exited with status {self.code}"
+
+
+class CommandFailed(SystemFailure):
+    """A program failed, timed out, or is not installed."""
+
+    def __init__(self, message: str, outcome: Outcome, *, hint: str | None = None) -> None:
+        super().__init__(message, details=outcome.last_words, hint=hint)
+        self.outcome = outcome
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"

@@ -1,0 +1,111 @@
+"""Which processes hold a mount, and ending them.
+
+A process holds a mount by its working directory, root, program, open files, mapped files, or by
+having the mount in a mount namespace of its own. Compared by device number, not by path: so
+deleted files and files reached by a bind mount are found too. Reading needs root and starts no
+process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import pwd
+import signal
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from backy_core.system.held import HeldBy, pids
+from backy_core.system.identity import is_alive, pidfd, process_start_time, wait_for_exit
+from backy_core.system.mountinfo import mount_at, read_mounts
+from backy_core.system.sysfs import read_attribute
+from backy_core.system.text import sanitise
+
+__all__ = ["ProcessInfo", "holders_of", "is_alive", "kill"]
+
+_KILL_WAIT_S = 2.0
+"""A process in uninterruptible sleep outlives SIGKILL until its disk answers."""
+
+
+@dataclass(frozen=True)
+class ProcessInfo:
+    """A process and one file by which it holds the mount. ``start_time`` is in clock ticks."""
+
+    pid: int
+    command: str
+    user: str
+    path: str
+    name: str
+    start_time: int
+
+
+async def holders_of(mount_path: str, majmin: str | None = None) -> tuple[ProcessInfo, ...]:
+    """The processes that hold the filesystem mounted at ``mount_path``, each once.
+
+    ``majmin`` is the filesystem's device number; by default that of what is mounted there.
+    Nothing mounted there: none. This process is never among them.
+    """
+    return await asyncio.to_thread(_holders_of, mount_path, majmin)
+
+
+def _holders_of(mount_path: str, majmin: str | None) -> tuple[ProcessInfo, ...]:
+    entry = mount_at(read_mounts(), mount_path)
+    number = majmin or (entry.majmin if entry else None)
+    if number is None:
+        return ()
+    search = HeldBy(mount_path, number, many_trees=entry is not None and entry.fstype == "btrfs")
+    found = (_describe(pid, search) for pid in pids() if pid != os.getpid())
+    return tuple(process for process in found if process is not None)
+
+
+def _describe(pid: int, search: HeldBy) -> ProcessInfo | None:
+    start_time = process_start_time(pid)
+    path = search.path_held_by(pid)
+    if path is None or start_time is None or process_start_time(pid) != start_time:
+        return None
+    directory = Path(f"/proc/{pid}")
+    name = (read_attribute(directory / "comm") or "").strip()
+    words = (read_attribute(directory / "cmdline") or "").split("\0")
+    command = sanitise(" ".join(word for word in words if word)) or name
+    return ProcessInfo(pid, command, _user(directory), sanitise(path), name, start_time)
+
+
+def _user(directory: Path) -> str:
+    try:
+        uid = directory.stat().st_uid
+        return pwd.getpwuid(uid).pw_name
+    except OSError:
+        return "?"
+    except KeyError:
+        return str(uid)
+
+
+async def kill(processes: Sequence[ProcessInfo], grace_s: float = 5) -> tuple[ProcessInfo, ...]:
+    """SIGTERM, and after ``grace_s`` SIGKILL; the processes that are still there afterwards.
+
+    By pidfd and start time, so that a later process with the same number is left alone. Gone
+    already is done. PID 1 and this process are left alone and counted as still there.
+    """
+    left = await _signal_and_wait(processes, signal.SIGTERM, grace_s)
+    return await _signal_and_wait(left, signal.SIGKILL, _KILL_WAIT_S) if left else ()
+
+
+async def _signal_and_wait(
+    processes: Sequence[ProcessInfo], number: signal.Signals, within_s: float
+) -> tuple[ProcessInfo, ...]:
+    for process in processes:
+        _signal(process, number)
+    ended = await asyncio.gather(
+        *(wait_for_exit(process.pid, process.start_time, within_s) for process in processes)
+    )
+    return tuple(each for each, gone in zip(processes, ended, strict=True) if not gone)
+
+
+def _signal(process: ProcessInfo, number: signal.Signals) -> None:
+    if process.pid in (1, os.getpid()):
+        return
+    with suppress(ProcessLookupError), pidfd(process.pid) as descriptor:
+        if process_start_time(process.pid) == process.start_time:
+            signal.pidfd_send_signal(descriptor, number)

@@ -1,0 +1,132 @@
+"""What sysfs and udev's database say of each block device. Starts no process.
+
+These are the sources ``lsblk`` reads; read directly because a look at all devices then costs a
+few milliseconds and no child. udev's properties are hints for people (model, filesystem): what
+must be right, as signatures, is probed on the device itself.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+_READ_LIMIT = 65536
+_HEX_ESCAPE = re.compile(r"\\x([0-9a-fA-F]{2})")
+
+
+@dataclass(frozen=True)
+class Roots:
+    """Where the kernel's and udev's views are found."""
+
+    sys: Path = Path("/sys")
+    dev: Path = Path("/dev")
+    udev_data: Path = Path("/run/udev/data")
+
+
+HOST = Roots()
+
+
+@dataclass(frozen=True)
+class RawDevice:
+    """One entry of ``/sys/class/block``. ``properties`` are udev's."""
+
+    name: str
+    directory: Path
+    uevent: Mapping[str, str]
+    properties: Mapping[str, str]
+
+    @property
+    def majmin(self) -> str:
+        return f"{self.uevent.get('MAJOR', '0')}:{self.uevent.get('MINOR', '0')}"
+
+    @property
+    def whole(self) -> str | None:
+        """The disk this is a partition of; partitions lie inside their disk's directory."""
+        return self.directory.parent.name if self.uevent.get("DEVTYPE") == "partition" else None
+
+    def attribute(self, name: str) -> str | None:
+        text = read_attribute(self.directory / name)
+        return text.strip() or None if text is not None else None
+
+    def number(self, name: str) -> int:
+        text = self.attribute(name)
+        return int(text) if text and text.isdecimal() else 0
+
+    def names_in(self, directory: str) -> tuple[str, ...]:
+        return names_in(self.directory / directory)
+
+
+def read_raw_devices(roots: Roots = HOST) -> tuple[RawDevice, ...]:
+    """Every block device of the kernel but empty ones (unused loops, empty readers)."""
+    found = (_read(roots, name) for name in names_in(roots.sys / "class/block"))
+    return tuple(device for device in found if device is not None and device.number("size"))
+
+
+def read_attribute(path: Path) -> str | None:
+    """A small file; None if it is gone, or its device is going (EINVAL, ENODEV, EIO)."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except (OSError, ValueError):
+        return None
+    try:
+        return os.read(descriptor, _READ_LIMIT).decode("utf-8", "replace")
+    except OSError:
+        return None
+    finally:
+        os.close(descriptor)
+
+
+def read_whole(path: Path) -> str | None:
+    """As :func:`read_attribute`, for files of procfs: those come in pieces of about a page."""
+    try:
+        return path.read_bytes().decode("utf-8", "replace")
+    except (OSError, ValueError):
+        return None
+
+
+def names_in(directory: Path) -> tuple[str, ...]:
+    """Sorted names; empty if there is no such directory."""
+    try:
+        return tuple(sorted((entry.name for entry in directory.iterdir()), key=natural))
+    except OSError:
+        return ()
+
+
+def natural(name: str) -> list[str | int]:
+    """Sort key: ``sda2`` before ``sda10``."""
+    return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", name)]
+
+
+def unescape_hex(text: str) -> str:
+    """udev writes unsafe characters of ``*_ENC`` values as ``\\xNN`` bytes of UTF-8."""
+    raw = _HEX_ESCAPE.sub(lambda found: chr(int(found[1], 16)), text)
+    try:
+        return raw.encode("latin-1").decode("utf-8", "replace").strip()
+    except UnicodeEncodeError:
+        return text.strip()
+
+
+def _read(roots: Roots, name: str) -> RawDevice | None:
+    parent = roots.sys / "class/block"
+    try:
+        directory = Path(os.path.normpath(parent / (parent / name).readlink()))
+    except OSError:
+        return None
+    uevent = _pairs(read_attribute(directory / "uevent"))
+    if "MAJOR" not in uevent:
+        return None
+    database = roots.udev_data / f"b{uevent['MAJOR']}:{uevent.get('MINOR', '0')}"
+    return RawDevice(name, directory, uevent, _properties(read_attribute(database)))
+
+
+def _pairs(text: str | None) -> dict[str, str]:
+    lines = (line.partition("=") for line in (text or "").splitlines())
+    return {key: value for key, separator, value in lines if separator}
+
+
+def _properties(text: str | None) -> dict[str, str]:
+    lines = (line[2:] for line in (text or "").splitlines() if line.startswith("E:"))
+    return _pairs("\n".join(lines))

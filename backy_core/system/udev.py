@@ -1,0 +1,89 @@
+"""What the kernel announces: block devices, md arrays, mounts.
+
+Block devices come from udev's netlink socket, after udev has made its links; where no udevd
+runs, from the kernel's own. A socket that overflowed has lost events: then everything may have
+changed, and the name is empty.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from backy_core.system.watch import FileWatch
+
+if TYPE_CHECKING:
+    import pyudev
+
+_log = logging.getLogger(__name__)
+_UDEVD_SOCKET = Path("/run/udev/control")
+_BUFFER_BYTES = 4 << 20
+_OTHER_CHANGES = frozenset({"add", "remove", "change", "move", "offline", "online"})
+
+OnBlock = Callable[[str, str], None]
+OnChange = Callable[[], None]
+
+
+class KernelEvents:
+    """Calls back in the loop, from :meth:`start` until :meth:`stop`."""
+
+    def __init__(self) -> None:
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._monitor: pyudev.Monitor | None = None
+        self._watch: FileWatch | None = None
+
+    def start(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        on_block: OnBlock,
+        on_mdstat: OnChange,
+        on_mounts: OnChange,
+    ) -> None:
+        """``on_block`` gets the action (``add``, ``remove``, ``change``) and the kernel name."""
+        self._loop = loop
+        files = {Path("/proc/mdstat"): on_mdstat, Path("/proc/self/mountinfo"): on_mounts}
+        self._watch = FileWatch(files, loop)
+        self._watch.start()
+        self._listen(loop, on_block)
+
+    def stop(self) -> None:
+        """No callback comes after this."""
+        if self._watch is not None:
+            self._watch.stop()
+        if self._loop is not None and self._monitor is not None:
+            self._loop.remove_reader(self._monitor.fileno())
+        self._watch = self._monitor = self._loop = None
+
+    def _listen(self, loop: asyncio.AbstractEventLoop, on_block: OnBlock) -> None:
+        # Loads libudev: not at import, which must do nothing.
+        import pyudev
+
+        source = "udev" if _UDEVD_SOCKET.exists() else "kernel"
+        monitor = pyudev.Monitor.from_netlink(pyudev.Context(), source=source)
+        monitor.filter_by("block")
+        _enlarge_buffer(monitor)
+        monitor.start()
+        self._monitor = monitor
+        loop.add_reader(monitor.fileno(), _receive, monitor, on_block)
+        _log.debug("Listening to block device events of %s", source)
+
+
+def _enlarge_buffer(monitor: pyudev.Monitor) -> None:
+    """A storm of events (many arrays stopping at once) must not overflow the socket."""
+    try:
+        monitor.set_receive_buffer_size(_BUFFER_BYTES)
+    except OSError as error:
+        _log.debug("The event buffer stays at its size: %s", error)
+
+
+def _receive(monitor: pyudev.Monitor, on_block: OnBlock) -> None:
+    try:
+        while (device := monitor.poll(timeout=0)) is not None:
+            if device.action in _OTHER_CHANGES:
+                on_block(device.action, device.sys_name)
+    except OSError as error:
+        _log.warning("Block device events were lost: %s", error)
+        on_block("change", "")

@@ -1,0 +1,104 @@
+"""Erasing what a device bears, until a fresh look finds nothing.
+
+The device is held exclusively from before the first look until after the last write, so nothing
+can be mounted or assembled on it meanwhile. Head and tail go too: old metadata there (md 1.0,
+GPT backups, ZFS labels) survives a plain ``wipefs`` when its other half is damaged.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import fcntl
+import os
+import time
+from collections.abc import Callable
+
+from backy_core.sdk.errors import SystemFailure
+from backy_core.system.blocks import kernel_name, open_exclusive, partitions
+from backy_core.system.exec import run
+from backy_core.system.probing import probe
+
+MARGIN = 4 << 20
+"""Bytes zeroed at either end."""
+_PASSES = 5
+_REREAD_DEADLINE_S = 10.0
+_BLKRRPART = 0x125F
+"""From linux/fs.h: read the partition table again."""
+
+Log = Callable[[str], None]
+
+
+async def wipe_device(node: str, *, log: Log) -> None:
+    """Erase every signature on ``node``, a disk with its partitions or a pool's device.
+
+    The caller has checked that it may. ``log`` gets the output lines. Raises
+    :class:`DriveInUse` if anything holds the device, :class:`SystemFailure` if it does not end
+    up blank.
+    """
+    name = kernel_name(node)
+    with open_exclusive(node, write=True) as descriptor:
+        for part in partitions(name):
+            await _erase_signatures(f"/dev/{part}", log)
+            await _until_blank(f"/dev/{part}", log)
+        await _erase_signatures(node, log)
+        await _zero_ends(descriptor)
+        await _until_blank(node, log)
+        await _reread_partitions(descriptor, name)
+    if left := partitions(name):
+        raise SystemFailure(f"{node} still has partitions after it was wiped: {', '.join(left)}")
+
+
+async def _erase_signatures(node: str, log: Log) -> None:
+    """``--force``: wipefs would open the device exclusively, which this process does already."""
+    await run(["wipefs", "--all", "--force", "--", node], on_line=log)
+
+
+async def _until_blank(node: str, log: Log) -> None:
+    """One pass does not always find everything: one signature may hide another."""
+    for _ in range(_PASSES):
+        found = await probe([node])
+        if not any(found.values()):
+            return
+        await _erase_signatures(node, log)
+    raise SystemFailure(f"{node} still bears signatures after it was wiped {_PASSES} times")
+
+
+async def _zero_ends(descriptor: int) -> None:
+    """To the end, whoever is cancelled: the descriptor must outlive the thread that writes."""
+    writing = asyncio.ensure_future(asyncio.to_thread(zero_ends, descriptor))
+    try:
+        await asyncio.shield(writing)
+    except asyncio.CancelledError:
+        await asyncio.wait({writing})
+        raise
+
+
+def zero_ends(descriptor: int, margin: int = MARGIN) -> None:
+    """Write zeroes over the first and last ``margin`` bytes, durably."""
+    size = os.lseek(descriptor, 0, os.SEEK_END)
+    zeroes = bytes(min(margin, size))
+    for start in sorted({0, max(0, size - len(zeroes))}):
+        _write_at(descriptor, zeroes, start)
+    os.fsync(descriptor)
+
+
+def _write_at(descriptor: int, data: bytes, offset: int) -> None:
+    view = memoryview(data)
+    while view:
+        written = os.pwrite(descriptor, view, offset)
+        view, offset = view[written:], offset + written
+
+
+async def _reread_partitions(descriptor: int, name: str) -> None:
+    """EBUSY while udev still looks at a partition; EINVAL from devices that have no table."""
+    deadline = time.monotonic() + _REREAD_DEADLINE_S
+    while partitions(name):
+        try:
+            fcntl.ioctl(descriptor, _BLKRRPART)
+        except OSError as error:
+            if error.errno != errno.EBUSY or time.monotonic() >= deadline:
+                raise SystemFailure(
+                    f"The partition table of {name} could not be read again", details=str(error)
+                ) from error
+            await asyncio.sleep(0.1)

@@ -1,0 +1,106 @@
+"""Intent to mdadm argument lists. Pure; members are references, never kernel names.
+
+``--run`` answers every question mdadm might ask; the core gives ``/dev/null`` as stdin besides.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from backy_core.sdk.models import DriveId
+from backy_core.sdk.plan import Arg, DriveRef, PoolDevice
+
+NAME_PREFIX = "backy-"
+EXAMINE = ("mdadm", "--examine")
+
+_PARTITION = re.compile(r"(?:\d+p|^(?!nvme|mmcblk|nbd|loop|md|dm-)\D+)(\d+)")
+
+
+def array_name(guid: str) -> str:
+    """The array's name: POSIX letters, and with ``any:`` before it within md's 32 characters.
+
+    Sixteen hex digits of the GUID, so that members can be told as ours by their label alone.
+    """
+    return NAME_PREFIX + guid.replace("-", "")[:16].lower()
+
+
+def array_uuid(identity: str) -> str:
+    """A GUID in mdadm's own form, four groups of eight hex digits."""
+    digits = identity.replace("-", "").lower()
+    return ":".join(digits[at : at + 8] for at in range(0, 32, 8))
+
+
+def partition_of(device: str) -> int | None:
+    """The partition number in a kernel name (``sda1``, ``nvme0n1p2``); None for a whole drive."""
+    found = _PARTITION.search(device)
+    return int(found[1]) if found and found.end() == len(device) else None
+
+
+def create(guid: str, level: str, drives: Sequence[DriveId]) -> tuple[Arg, ...]:
+    """Make an array whose UUID is the pool's GUID.
+
+    ``--homehost=any`` keeps assembly on another host from renaming it. A bitmap makes the
+    return of a member a matter of minutes; mdadm adds one by itself only from 100 GB up.
+    mdadm refuses an array of one drive without ``--force``.
+    """
+    return (
+        "mdadm",
+        "--create",
+        f"/dev/md/{array_name(guid)}",
+        "--run",
+        f"--uuid={array_uuid(guid)}",
+        f"--name={array_name(guid)}",
+        "--homehost=any",
+        "--metadata=1.2",
+        f"--level={level}",
+        f"--raid-devices={len(drives)}",
+        *(("--force",) if len(drives) == 1 else ()),
+        *(("--bitmap=internal",) if level != "raid0" else ()),
+        *(DriveRef(drive=drive) for drive in drives),
+    )
+
+
+def assemble(
+    guid: str, identity: str, members: Sequence[DriveRef], *, degraded: bool
+) -> tuple[Arg, ...]:
+    """Assemble exactly these members. ``degraded`` starts it though some are missing that
+    were active last; without it mdadm leaves such an array inactive and fails."""
+    return (
+        "mdadm",
+        "--assemble",
+        f"/dev/md/{array_name(guid)}",
+        f"--uuid={array_uuid(identity)}",
+        *(("--run",) if degraded else ()),
+        *members,
+    )
+
+
+def stop() -> tuple[Arg, ...]:
+    """Stop the pool's array, inactive ones included."""
+    return ("mdadm", "--stop", PoolDevice())
+
+
+def add(drive: DriveId) -> tuple[Arg, ...]:
+    """Hand a blank drive to the array: it rebuilds a missing member, or becomes a spare."""
+    return ("mdadm", "--manage", PoolDevice(), "--add", DriveRef(drive=drive))
+
+
+def re_add(member: DriveRef) -> tuple[Arg, ...]:
+    """Take a member back that was left behind; only what the bitmap names is copied."""
+    return ("mdadm", "--manage", PoolDevice(), "--re-add", member)
+
+
+def remove_failed() -> tuple[Arg, ...]:
+    """Let go of every failed member, also of one that is gone from the machine."""
+    return ("mdadm", "--manage", PoolDevice(), "--remove", "failed", "--remove", "detached")
+
+
+def replace(old: DriveRef, new: DriveId) -> tuple[Arg, ...]:
+    """Copy a healthy member to a spare and swap them; redundancy is kept meanwhile."""
+    return ("mdadm", "--manage", PoolDevice(), "--replace", old, "--with", DriveRef(drive=new))
+
+
+def examine(nodes: Sequence[str]) -> tuple[str, ...]:
+    """Print the superblocks of these nodes, one section each."""
+    return (*EXAMINE, *nodes)

@@ -1,0 +1,256 @@
+"""Look at every array and every stamped drive; change nothing.
+
+Running arrays are read from ``/proc/mdstat`` and sysfs, without a process. ``mdadm --examine``
+is run once, and only if a stamped drive belongs to no running array: its superblock then says
+whether it was merely left behind or ran apart.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from backy_core.sdk.models import MemberReport, MemberState, PoolReport, Presence, Probe, Signature
+from backy_mdadm import argv, parse, standing
+from backy_mdadm.parse import KernelArray, KernelMember, Superblock
+
+SIGNATURE = "linux_raid_member"
+
+_WAITING = {
+    "PENDING": "The resync starts with the first write.",
+    "DELAYED": "The resync waits for another array on the same drives.",
+}
+
+_SPEAKING: frozenset[MemberState] = frozenset(("active", "rebuilding", "spare"))
+
+
+@dataclass(frozen=True)
+class _Found:
+    """All that was found of one array UUID. Devices are kernel names."""
+
+    uuid: str
+    arrays: tuple[KernelArray, ...]
+    """Running ones first; more than one only where someone assembled its halves apart."""
+    stamped: tuple[Signature, ...]
+    blocks: Mapping[str, Superblock]
+
+    @property
+    def array(self) -> KernelArray | None:
+        return self.arrays[0] if self.arrays else None
+
+    @property
+    def devices(self) -> tuple[str, ...]:
+        held = (member.device for array in self.arrays for member in array.members)
+        return tuple(sorted({*held, *(stamp.device for stamp in self.stamped)}))
+
+    @property
+    def label(self) -> str | None:
+        """The name in the superblocks, without the host that made the array."""
+        labels = (stamp.label for stamp in self.stamped if stamp.label)
+        return next((label.rpartition(":")[2] for label in labels), None)
+
+    @property
+    def guid(self) -> str | None:
+        return self.uuid if self.label == argv.array_name(self.uuid) else None
+
+    def strays(self) -> tuple[str, ...]:
+        """Devices that no running array holds, or the wrong one."""
+        if self.array is None or not self.array.running:
+            return self.devices
+        held = {member.device for member in self.array.members}
+        return tuple(device for device in self.devices if device not in held)
+
+
+async def look(probe: Probe) -> tuple[PoolReport, ...]:
+    """A report for every array, running, inactive, or only stamped on drives."""
+    arrays = await _kernel_arrays(probe)
+    stamps = [stamp for stamp in probe.signatures if stamp.type == SIGNATURE and stamp.uuid]
+    found = _by_uuid(arrays, stamps)
+    blocks = await _superblocks(probe, found)
+    complete = (_Found(each.uuid, each.arrays, each.stamped, blocks) for each in found)
+    known = {array.name for each in found for array in each.arrays}
+    foreign = (array for array in arrays if array.name not in known)
+    return (*map(_report, complete), *map(_foreign, foreign))
+
+
+async def _kernel_arrays(probe: Probe) -> tuple[KernelArray, ...]:
+    (mdstat,) = await probe.read("/proc/mdstat")
+    arrays = [await _kernel_array(probe, listed) for listed in parse.parse_mdstat(mdstat or "")]
+    # Gone between the two reads: nothing is left to say of it.
+    return tuple(array for array in arrays if array.state)
+
+
+async def _kernel_array(probe: Probe, listed: parse.Listed) -> KernelArray:
+    base = f"/sys/block/{listed.name}/md"
+    names = [f"dev-{member}/{file}" for member in listed.members for file in parse.MEMBER_FILES]
+    texts = await probe.read(*(f"{base}/{name}" for name in (*parse.ARRAY_FILES, *names)))
+    files = dict(zip((*parse.ARRAY_FILES, *names), texts, strict=True))
+    members = tuple(
+        parse.parse_member(member, *(files[f"dev-{member}/{file}"] for file in parse.MEMBER_FILES))
+        for member in listed.members
+    )
+    return parse.parse_array(listed, files, members)
+
+
+def _by_uuid(arrays: Iterable[KernelArray], stamps: Iterable[Signature]) -> tuple[_Found, ...]:
+    held: dict[str, list[KernelArray]] = {}
+    stamped: dict[str, list[Signature]] = {}
+    for stamp in stamps:
+        stamped.setdefault(stamp.uuid or "", []).append(stamp)
+    uuid_on = {stamp.device: uuid for uuid, group in stamped.items() for stamp in group}
+    for array in sorted(arrays, key=lambda each: not each.running):
+        uuid = array.uuid or next(
+            (uuid_on[member.device] for member in array.members if member.device in uuid_on), None
+        )
+        if uuid and not array.external:
+            held.setdefault(uuid, []).append(array)
+    return tuple(
+        _Found(uuid, tuple(held.get(uuid, ())), tuple(stamped.get(uuid, ())), {})
+        for uuid in sorted({*held, *stamped})
+    )
+
+
+async def _superblocks(probe: Probe, found: Iterable[_Found]) -> Mapping[str, Superblock]:
+    """Superblocks by device, of arrays with strays alone: the running half speaks too."""
+    devices = [device for each in found if each.strays() for device in each.devices]
+    if not devices:
+        return {}
+    nodes = {f"/dev/{device.replace('!', '/')}": device for device in devices}
+    # One node without a superblock makes mdadm fail; the others are printed all the same.
+    outcome = await probe.run(*argv.examine(tuple(nodes)))
+    blocks = parse.parse_examine(outcome.stdout)
+    return {nodes[block.node]: block for block in blocks if block.node in nodes}
+
+
+def _report(found: _Found) -> PoolReport:
+    if found.array and found.array.running:
+        return _running(found, found.array)
+    return _resting(found)
+
+
+def _running(found: _Found, array: KernelArray) -> PoolReport:
+    held = [_held(member) for member in array.members]
+    working = frozenset(
+        member.slot for member in held if member.state == "active" and member.slot is not None
+    )
+    strays = _strays(found, held, working)
+    failed = not standing.survives(array.level or "", array.layout, array.slots, working)
+    degraded = len(working) < array.slots
+    rebuilding = any(member.state == "rebuilding" for member in held)
+    return PoolReport(
+        native_id=found.uuid,
+        guid=found.guid,
+        name=found.label,
+        level=array.level or "unknown",
+        presence="active",
+        health=standing.health(array, failed=failed, degraded=degraded, rebuilding=rebuilding),
+        degraded=degraded,
+        device=array.name,
+        expected_members=array.slots,
+        members=standing.with_missing((*held, *strays), array.slots),
+        sync_percent=array.listed.percent,
+        sync_minutes=array.listed.minutes,
+        detail=_waiting(array) or _apart(strays, found),
+    )
+
+
+def _held(member: KernelMember) -> MemberReport:
+    return MemberReport(
+        device=member.device if member.present else None,
+        slot=member.slot,
+        state=standing.kernel_standing(member),
+    )
+
+
+def _strays(
+    found: _Found, held: Iterable[MemberReport], working: frozenset[int]
+) -> tuple[MemberReport, ...]:
+    """Stamped drives beside the running array. One whose superblock cannot be read, or that
+    another array of the same UUID holds, is taken for diverged: that asks for consent."""
+    current = [found.blocks.get(each.device or "") for each in held if each.state == "active"]
+    judge = standing.newest(block for block in current if block)
+    elsewhere = {member.device for array in found.arrays[1:] for member in array.members}
+
+    def report(device: str) -> MemberReport:
+        block = found.blocks.get(device)
+        if block is None or judge is None or device in elsewhere:
+            return MemberReport(device=device, state="diverged")
+        state = standing.standing(block, judge, working)
+        outside: MemberState = "stale" if state in _SPEAKING else state
+        return MemberReport(device=device, slot=block.role, state=outside)
+
+    return tuple(report(device) for device in found.strays())
+
+
+def _resting(found: _Found) -> PoolReport:
+    """An array that does not run, by what its members' superblocks say."""
+    judge = standing.newest(
+        found.blocks[device] for device in found.devices if device in found.blocks
+    )
+    slots = judge.slots if judge else len(found.devices)
+    members = _judged(found, judge)
+    good = {member.slot for member in members if member.state == "active"}
+    presence: Presence = "inactive" if found.array else "stopped"
+    return PoolReport(
+        native_id=found.uuid,
+        guid=found.guid,
+        name=found.label,
+        level=judge.level if judge else "unknown",
+        presence=presence,
+        health="inactive",
+        degraded=len(good) < slots,
+        device=found.array.name if found.array else None,
+        expected_members=slots,
+        members=standing.with_missing(members, slots),
+        detail=_apart(members, found),
+    )
+
+
+def _judged(found: _Found, judge: Superblock | None) -> tuple[MemberReport, ...]:
+    """Each member by its own superblock; a second one that claims a slot is a copy."""
+    reports: list[MemberReport] = []
+    taken: Counter[int] = Counter()
+    order = sorted(found.devices, key=lambda device: found.blocks.get(device) is not judge)
+    for device in order:
+        block = found.blocks.get(device)
+        if block is None or judge is None:
+            reports.append(MemberReport(device=device, state="diverged"))
+            continue
+        state = standing.standing(block, judge, standing.live_slots(judge))
+        if state == "active" and block.role is not None:
+            taken[block.role] += 1
+            state = "active" if taken[block.role] == 1 else "diverged"
+        reports.append(MemberReport(device=device, slot=block.role, state=state))
+    return tuple(reports)
+
+
+def _foreign(array: KernelArray) -> PoolReport:
+    """An array without a UUID of md's own: firmware RAID, or built without superblocks."""
+    return PoolReport(
+        native_id=f"{array.metadata or 'none'}/{array.name}",
+        guid=None,
+        level=array.level or "container",
+        presence="active" if array.running else "inactive",
+        health="active" if array.running else "inactive",
+        device=array.name,
+        expected_members=array.slots or len(array.members),
+        members=tuple(map(_held, array.members)),
+        detail="Firmware RAID and arrays without superblocks cannot be used as pools.",
+    )
+
+
+def _waiting(array: KernelArray) -> str | None:
+    if array.listed.waiting:
+        return _WAITING.get(array.listed.waiting)
+    return "The array is read-only." if array.state == "readonly" else None
+
+
+def _apart(members: Iterable[MemberReport], found: _Found) -> str | None:
+    if len(found.arrays) > 1:
+        names = " and ".join(array.name for array in found.arrays)
+        return f"Members of this array were assembled apart, as {names}."
+    devices = [member.device or "" for member in members if member.state == "diverged"]
+    if devices:
+        return f"Used apart from the others, or a copy: {', '.join(devices)}."
+    return None

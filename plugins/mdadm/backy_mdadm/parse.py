@@ -1,0 +1,249 @@
+"""What md and mdadm print, as frozen objects. Pure; garbage gives less, never an exception."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+_ARRAY_LINE = re.compile(r"^(md\S*) : (active|inactive)\b(.*)$")
+_LISTED_MEMBER = re.compile(r"(\S+?)\[\d+\]")
+_PROGRESS = re.compile(r" = +([\d.]+)% .*finish=([\d.]+)min")
+_WAITING = re.compile(r"resync=(PENDING|DELAYED|REMOTE)")
+_FIELD = re.compile(r"^\s*([A-Z][A-Za-z ]+?) : (.*)$")
+_ROLE = re.compile(r"(Active|Replacement) device (\d+)")
+_OLD_ROW = re.compile(r"^\s*(this|\d+)\s+\d+\s+\d+\s+\d+\s+(-?\d+)\s+([a-z ]+)")
+
+_MOST_SLOTS = 4096
+"""More than md allows; a damaged number must not become a loop without end."""
+
+ARRAY_FILES = (
+    "uuid",
+    "level",
+    "layout",
+    "raid_disks",
+    "metadata_version",
+    "array_state",
+    "sync_action",
+)
+"""Files of ``/sys/block/mdN/md`` that tell an array's state."""
+
+MEMBER_FILES = ("slot", "state", "block/size")
+"""Files of ``md/dev-NAME``; ``block/size`` is unreadable once the drive left the machine."""
+
+
+@dataclass(frozen=True)
+class Listed:
+    """An array as ``/proc/mdstat`` lists it: kernel names, percent done and minutes left of
+    what runs (sysfs tells progress in steps of a sixteenth), and how a resync waits: ``PENDING``
+    for the first write, ``DELAYED`` by another array, ``REMOTE`` on another host."""
+
+    name: str
+    members: tuple[str, ...]
+    percent: float | None = None
+    minutes: float | None = None
+    waiting: str | None = None
+
+
+@dataclass(frozen=True)
+class KernelMember:
+    """A device the kernel holds in an array."""
+
+    device: str
+    slot: int | None
+    flags: frozenset[str]
+    present: bool
+
+
+@dataclass(frozen=True)
+class KernelArray:
+    """An array the kernel knows, running or not."""
+
+    listed: Listed
+    uuid: str | None
+    level: str | None
+    layout: int
+    slots: int
+    metadata: str
+    state: str
+    action: str
+    members: tuple[KernelMember, ...]
+
+    @property
+    def name(self) -> str:
+        return self.listed.name
+
+    @property
+    def running(self) -> bool:
+        """An inactive array holds its drives but gives no data."""
+        return self.state not in ("inactive", "clear", "")
+
+    @property
+    def external(self) -> bool:
+        """A firmware RAID (IMSM, DDF) whose metadata the kernel does not keep itself."""
+        return self.metadata.startswith("external:")
+
+
+@dataclass(frozen=True)
+class Superblock:
+    """One member's own view, by ``mdadm --examine``.
+
+    ``view`` has a letter per slot: ``A`` active, ``R`` being replaced, ``.`` missing. ``role``
+    is the slot, None for a spare. ``recovering``: its rebuild never finished. ``updated`` is in
+    the host's time zone.
+    """
+
+    node: str
+    uuid: str
+    level: str
+    slots: int
+    events: int
+    updated: datetime
+    role: int | None
+    view: str
+    replacement: bool = False
+    recovering: bool = False
+
+
+def parse_mdstat(text: str) -> tuple[Listed, ...]:
+    """The arrays in ``/proc/mdstat``."""
+    arrays: list[Listed] = []
+    for line in text.splitlines():
+        if found := _ARRAY_LINE.match(line):
+            arrays.append(Listed(found[1], tuple(_LISTED_MEMBER.findall(found[3]))))
+        elif arrays:
+            arrays[-1] = _with_sync(arrays[-1], line)
+    return tuple(arrays)
+
+
+def parse_array(
+    listed: Listed, files: Mapping[str, str | None], members: tuple[KernelMember, ...]
+) -> KernelArray:
+    """An array from the texts of :data:`ARRAY_FILES`; the kernel leaves out what does not
+    apply, and of an inactive array it tells next to nothing."""
+    text = {key: (value or "").strip() for key, value in files.items()}
+    metadata = text.get("metadata_version", "")
+    return KernelArray(
+        listed=listed,
+        uuid=_kernel_uuid(text.get("uuid", ""), metadata),
+        level=text.get("level") or None,
+        layout=_number(text.get("layout", "")) or 0,
+        slots=_slots(text.get("raid_disks", "")),
+        metadata=metadata,
+        state=text.get("array_state", ""),
+        action=text.get("sync_action", ""),
+        members=members,
+    )
+
+
+def parse_member(
+    device: str, slot: str | None, state: str | None, size: str | None
+) -> KernelMember:
+    """A member from the texts of :data:`MEMBER_FILES`."""
+    return KernelMember(
+        device=device,
+        slot=_number(slot or ""),
+        flags=frozenset((state or "").strip().split(",")) - {""},
+        present=size is not None,
+    )
+
+
+def parse_examine(text: str) -> tuple[Superblock, ...]:
+    """Every readable superblock in the output of ``mdadm --examine`` on one or more nodes."""
+    blocks = (_superblock(node, lines) for node, lines in _sections(text))
+    return tuple(block for block in blocks if block)
+
+
+def dashed(uuid: str) -> str | None:
+    """mdadm's or sysfs' text of a UUID as a dashed lower-case GUID; None if it is none."""
+    digits = re.sub(r"[:-]", "", uuid.strip().split(" ")[0]).lower()
+    if not re.fullmatch(r"[0-9a-f]{32}", digits) or not digits.strip("0"):
+        return None
+    return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
+
+
+def _with_sync(array: Listed, line: str) -> Listed:
+    if done := _PROGRESS.search(line):
+        return replace(array, percent=_decimal(done[1]), minutes=_decimal(done[2]))
+    if waits := _WAITING.search(line):
+        return replace(array, waiting=waits[1])
+    return array
+
+
+def _kernel_uuid(text: str, metadata: str) -> str | None:
+    uuid = dashed(text)
+    if uuid is None or metadata not in ("0.90", "0.91"):
+        return uuid
+    # Version 0 superblocks keep four host-endian words: sysfs prints bytes, mdadm words.
+    words = bytes.fromhex(uuid.replace("-", ""))
+    return dashed(b"".join(words[at : at + 4][::-1] for at in range(0, 16, 4)).hex())
+
+
+def _sections(text: str) -> Iterator[tuple[str, list[str]]]:
+    node, lines = "", list[str]()
+    for line in text.splitlines():
+        if line.startswith("/dev/") and line.rstrip().endswith(":"):
+            if node:
+                yield node, lines
+            node, lines = line.rstrip()[:-1], []
+        else:
+            lines.append(line)
+    if node:
+        yield node, lines
+
+
+def _superblock(node: str, lines: list[str]) -> Superblock | None:
+    fields = {found[1]: found[2].strip() for found in map(_FIELD.match, lines) if found}
+    uuid = dashed(fields.get("Array UUID") or fields.get("UUID") or "")
+    # Version 0 prints its 64-bit counter as two halves, "0.18".
+    events = _number(fields.get("Events", "").rpartition(".")[2])
+    if uuid is None or events is None:
+        return None
+    role = _ROLE.search(fields.get("Device Role", ""))
+    old_role, old_view = _old_table(lines)
+    return Superblock(
+        node=node,
+        uuid=uuid,
+        level=fields.get("Raid Level", "unknown"),
+        slots=_slots(fields.get("Raid Devices", "")),
+        events=events,
+        updated=_time(fields.get("Update Time", "")),
+        role=int(role[2]) if role else old_role,
+        view=fields.get("Array State", "").split(" ")[0] or old_view,
+        replacement=role is not None and role[1] == "Replacement",
+        recovering="Recovery Offset" in fields,
+    )
+
+
+def _old_table(lines: list[str]) -> tuple[int | None, str]:
+    """Role and view from the table of members that ends a version 0 superblock."""
+    rows = [found for found in map(_OLD_ROW.match, lines) if found]
+    role = next((int(row[2]) for row in rows if row[1] == "this" and "active" in row[3]), None)
+    states = {int(row[2]): row[3] for row in rows if row[1] != "this"}
+    view = ("A" if "active" in states[slot] else "." for slot in sorted(states) if slot >= 0)
+    return role, "".join(view)
+
+
+def _time(text: str) -> datetime:
+    try:
+        return datetime.strptime(text, "%a %b %d %H:%M:%S %Y")
+    except ValueError:
+        return datetime.min
+
+
+def _slots(text: str) -> int:
+    return min(_number(text) or 0, _MOST_SLOTS)
+
+
+def _decimal(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
+def _number(text: str) -> int | None:
+    """The leading number: ``4 (3)`` while an array is being reshaped, ``none`` is no number."""
+    found = re.match(r"\s*(\d+)", text)
+    return int(found[1]) if found else None

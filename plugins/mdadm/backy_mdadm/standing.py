@@ -1,0 +1,116 @@
+"""How a member stands to its array, and what an array's slots amount to. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+from backy_core.sdk.models import Health, MemberReport, MemberState
+from backy_mdadm.parse import KernelArray, KernelMember, Superblock
+
+_TOLERATED_LOSSES = {"raid4": 1, "raid5": 1, "raid6": 2}
+
+
+def newest(blocks: Iterable[Superblock]) -> Superblock | None:
+    """The member that speaks for the array, as mdadm chooses it: most events, not a spare.
+
+    Halves that ran apart can have counted alike; then the one written last speaks.
+    """
+    return max(blocks, key=_weight, default=None)
+
+
+def standing(block: Superblock, judge: Superblock, live: frozenset[int]) -> MemberState:
+    """One member against the one that speaks for the array, whose slots ``live`` are in use.
+
+    A member that was merely left behind still counts on one of the live ones. One that ran
+    apart has marked every one of them missing: both sides then hold writes of their own, md
+    compares only event counts, and would merge them without copying. Where no other live slot
+    is left to compare, having marked any slot missing is taken for having run apart.
+    """
+    if block is judge:
+        return _good(block)
+    if block.events > judge.events:
+        return "diverged"
+    if block.role is None:
+        return "spare"
+    missing = {slot for slot, letter in enumerate(block.view) if letter == "."}
+    others = live - {block.role}
+    if others <= missing and missing - {block.role}:
+        return "diverged"
+    # mdadm takes a member one event behind as current: a power cut between two writes.
+    if block.role not in live or block.events + 1 < judge.events:
+        return "stale"
+    return _good(block)
+
+
+def live_slots(block: Superblock) -> frozenset[int]:
+    """The slots this member saw in use when it was last written."""
+    return frozenset(slot for slot, letter in enumerate(block.view) if letter in "AR")
+
+
+def kernel_standing(member: KernelMember) -> MemberState:
+    """A member of a running array, by its sysfs files."""
+    if not member.present:
+        return "missing"
+    if "faulty" in member.flags:
+        return "failed"
+    if "journal" in member.flags:
+        return "active"
+    if member.slot is None:
+        return "spare"
+    return "active" if "in_sync" in member.flags else "rebuilding"
+
+
+def with_missing(members: Sequence[MemberReport], slots: int) -> tuple[MemberReport, ...]:
+    """Add a ``missing`` entry for each slot that no member listed here accounts for: a failed
+    one has lost its slot number but is the reason for an empty one."""
+    taken = {member.slot for member in members if member.slot is not None}
+    empty = [slot for slot in range(slots) if slot not in taken]
+    unplaced = sum(
+        member.state in ("failed", "missing") for member in members if member.slot is None
+    )
+    lost = (MemberReport(device=None, slot=slot, state="missing") for slot in empty[unplaced:])
+    return tuple(sorted((*members, *lost), key=_order))
+
+
+def survives(level: str, layout: int, slots: int, working: frozenset[int]) -> bool:
+    """Whether the working slots still hold all data. ``layout`` is md's number for raid10:
+    near copies in the low byte, far copies in the next."""
+    if level == "raid1":
+        return bool(working)
+    if level == "raid10":
+        near = layout & 0xFF or 2
+        copies = near * (layout >> 8 & 0xFF or 1)
+        groups = ({(at + copy) % slots for copy in range(copies)} for at in range(0, slots, near))
+        return all(group & working for group in groups)
+    return len(working) >= slots - _TOLERATED_LOSSES.get(level, 0)
+
+
+def health(array: KernelArray, *, failed: bool, degraded: bool, rebuilding: bool) -> Health:
+    """One word for a running array, the gravest first. An unfinished rebuild or resync counts
+    though it waits (auto-read-only, frozen, delayed). raid5 is built by a recovery."""
+    if failed:
+        return "failed"
+    if array.action == "reshape":
+        return "reshape"
+    if array.action == "recover" or rebuilding:
+        return "recovering"
+    if degraded:
+        return "degraded"
+    if array.action == "resync" or array.listed.waiting:
+        return "resync"
+    return "check" if array.action in ("check", "repair") else "active"
+
+
+def _weight(block: Superblock) -> tuple[bool, int, datetime]:
+    return block.role is not None, block.events, block.updated
+
+
+def _order(member: MemberReport) -> tuple[bool, int, str]:
+    return member.slot is None, member.slot or 0, member.device or ""
+
+
+def _good(block: Superblock) -> MemberState:
+    if block.role is None:
+        return "spare"
+    return "rebuilding" if block.recovering or block.replacement else "active"

@@ -1,0 +1,100 @@
+"""A probe that shows one state of ``samples/``: real outputs of kernel 6.1 and mdadm 4.2."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from backy_mdadm.inspect import SIGNATURE, look
+from backy_mdadm.parse import dashed
+
+from backy_core.sdk.models import PoolReport, ProbedDrive, Signature
+
+SAMPLES = Path(__file__).parent / "samples"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a command gave."""
+
+    code: int | None
+    stdout: str
+    stderr: str = ""
+
+
+class SampleProbe:
+    """Files and superblocks of one state.
+
+    The older samples lack ``block/size``, the sign that a member is still in the machine; here
+    it is unless the device is ``gone``. A member without an ``.examine`` file bears the UUID
+    that ``stamp`` or the running array gives.
+    """
+
+    drives: tuple[ProbedDrive, ...] = ()
+
+    def __init__(self, state: str, gone: tuple[str, ...] = (), stamp: str | None = None) -> None:
+        self.files = {"/proc/mdstat": (SAMPLES / f"md-{state}.mdstat").read_text()}
+        for path in sorted(SAMPLES.glob(f"md-{state}.md*.sysfs")):
+            self._load(path, path.name.split(".")[1], gone)
+        self.blocks = {
+            path.name.split(".")[1]: path.read_text()
+            for path in sorted(SAMPLES.glob(f"md-{state}.*.examine"))
+        }
+        self.signatures = tuple(self._signatures(gone, stamp))
+        self.commands: list[tuple[str, ...]] = []
+
+    def _load(self, path: Path, array: str, gone: tuple[str, ...]) -> None:
+        base = f"/sys/block/{array}"
+        for line in path.read_text().splitlines():
+            name, _, value = line.partition(":")
+            self.files[f"{base}/{name}"] = value + "\n"
+            member = re.match(r"md/dev-([^/]+)/slot", name)
+            if member and member[1] not in gone:
+                self.files[f"{base}/md/dev-{member[1]}/block/size"] = "522240\n"
+
+    def _signatures(self, gone: tuple[str, ...], stamp: str | None) -> list[Signature]:
+        found = {}
+        for name in self.files:
+            member = re.match(r"/sys/block/(md\d+)/md/dev-([^/]+)/slot", name)
+            uuid = member and dashed(self.files.get(f"/sys/block/{member[1]}/md/uuid", ""))
+            if member and (uuid or stamp):
+                found[member[2]] = Signature(device=member[2], type=SIGNATURE, uuid=stamp or uuid)
+        for device, text in self.blocks.items():
+            uuid = re.search(r" UUID : ([0-9a-f:]{35})", text)
+            label = re.search(r" Name : (\S+)", text)
+            if uuid:
+                found[device] = Signature(
+                    device=device,
+                    type=SIGNATURE,
+                    uuid=dashed(uuid[1]),
+                    label=label[1] if label else None,
+                )
+        return [found[device] for device in sorted(found) if device not in gone]
+
+    async def read(self, *paths: str) -> tuple[str | None, ...]:
+        return tuple(self.files.get(path) for path in paths)
+
+    async def listdir(self, path: str) -> tuple[str, ...]:
+        raise AssertionError(f"unexpected listdir of {path}")
+
+    async def run(self, *argv: str) -> Outcome:
+        """mdadm prints what it can and fails if one node has no superblock."""
+        assert argv[:2] == ("mdadm", "--examine"), argv
+        self.commands.append(argv)
+        texts = [self.blocks.get(node.removeprefix("/dev/"), "") for node in argv[2:]]
+        return Outcome(0 if all(texts) else 1, "".join(texts))
+
+
+async def reports(probe: SampleProbe) -> tuple[PoolReport, ...]:
+    return await look(probe)
+
+
+def line(report: PoolReport) -> str:
+    """A report in one line: presence/health, degraded or whole, members as device:slot:state."""
+    members = " ".join(
+        f"{each.device or '-'}:{'-' if each.slot is None else each.slot}:{each.state}"
+        for each in report.members
+    )
+    whole = "degraded" if report.degraded else "whole"
+    return f"{report.level} {report.presence}/{report.health} {whole} [{members}]"

@@ -1,0 +1,247 @@
+"""Plans by situation: what is run, in which order, and what is refused."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from backy_mdadm import hooks
+
+from backy_core.sdk.errors import Conflict, InvalidRequest
+from backy_core.sdk.models import DriveId, PoolReport
+from backy_core.sdk.plan import Arg, BackendPlan, DriveRef, Exec, PoolIs, Step, WipeMember
+
+from .pools import DRIVES, GUID, A, B, C, D, member, pool, report
+
+KERNEL_NAME = re.compile(r"\b(sd[a-z]+|md\d+|nvme\d+|ubd[a-z]|loop\d+)\b")
+ARRAY = "/dev/md/backy-0a1b2c3d4e5f6071"
+UUID = "--uuid=0a1b2c3d:4e5f6071:8293a4b5:c6d7e8f9"
+
+
+def word(arg: Arg) -> str:
+    if isinstance(arg, str):
+        return arg
+    if isinstance(arg, DriveRef):
+        return f"<{arg.drive.serial[-1]}{f'-part{arg.part}' if arg.part else ''}>"
+    return "<pool>"
+
+
+def command(step: Step) -> str:
+    if isinstance(step.run, WipeMember):
+        return f"wipe <{step.run.drive.serial[-1]}>"
+    assert isinstance(step.run, Exec)
+    return " ".join(map(word, step.run.argv))
+
+
+def commands(plan: BackendPlan) -> list[str]:
+    """The plan's commands, after the checks that hold for every plan."""
+    text = plan.model_dump_json()
+    assert BackendPlan.model_validate_json(text) == plan
+    assert not KERNEL_NAME.search(text)
+    assert [stamp.uuid for stamp in plan.stamps] == [GUID]
+    programs = {step.run.argv[0] for step in plan.steps if isinstance(step.run, Exec)}
+    assert programs <= {tool.name for tool in hooks.backy_backend().tools}
+    return [command(step) for step in plan.steps]
+
+
+def add(found: PoolReport, drive: DriveId = C, replaces: DriveId | None = None) -> list[str]:
+    return commands(
+        hooks.backy_plan_add_drive(pool=pool(), report=found, drive=drive, replaces=replaces)
+    )
+
+
+def test_create_is_undone_by_stopping_and_wiping_what_bears_the_stamp() -> None:
+    plan = hooks.backy_plan_create(pool=pool(), drives=(A, B))
+    (step,) = plan.steps
+    assert len(commands(plan)) == 1
+    stop, *wipes = step.undo
+    assert isinstance(stop, Exec)
+    assert list(map(word, stop.argv)) == ["mdadm", "--stop", "<pool>"]
+    assert [wipe.drive for wipe in wipes if isinstance(wipe, WipeMember)] == [A, B]
+    assert all(wipe.bears == plan.stamps for wipe in wipes if isinstance(wipe, WipeMember))
+    assert [getattr(condition, "cond", "") for condition in step.undo_expect] == ["blank", "blank"]
+    assert (step.already, step.effect) == ("refuse", "reversible")
+
+
+def test_open_takes_members_in_good_standing_alone() -> None:
+    found = report(
+        member(A, "active", 0), member(B, "stale", 1), member(C, "spare"), presence="stopped"
+    )
+    plan = hooks.backy_plan_open(pool=pool(), report=found, degraded=False)
+    assert commands(plan) == [f"mdadm --assemble {ARRAY} {UUID} <1> <3>"]
+
+
+def test_open_degraded_insists() -> None:
+    found = report(member(A, "active", 0), member(B, "diverged", 1), presence="stopped")
+    plan = hooks.backy_plan_open(pool=pool(), report=found, degraded=True)
+    assert commands(plan) == [f"mdadm --assemble {ARRAY} {UUID} --run <1>"]
+
+
+def test_open_stops_what_udev_left_half_assembled() -> None:
+    found = report(member(A, "active", 0), member(B, "active", 1), presence="inactive")
+    plan = hooks.backy_plan_open(pool=pool(), report=found, degraded=False)
+    assert commands(plan) == ["mdadm --stop <pool>", f"mdadm --assemble {ARRAY} {UUID} <1> <2>"]
+
+
+def test_open_of_a_running_pool_has_nothing_to_do() -> None:
+    found = report(member(A, "active", 0), member(B, "active", 1))
+    assert commands(hooks.backy_plan_open(pool=pool(), report=found, degraded=False)) == []
+
+
+def test_open_names_partitions_and_the_arrays_own_uuid() -> None:
+    members = [
+        member(A, "active", 0).model_copy(update={"device": "sda1"}),
+        member(B, "active", 1).model_copy(update={"device": "nvme0n1p2"}),
+    ]
+    native = "99999999-2222-4333-8444-555555555555"
+    found = report(*members, presence="stopped").model_copy(update={"native_id": native})
+    plan = hooks.backy_plan_open(pool=pool(native_id=native), report=found, degraded=False)
+    assert command(plan.steps[0]).endswith(
+        "--uuid=99999999:22224333:84445555:55555555 <1-part1> <2-part2>"
+    )
+
+
+@pytest.mark.parametrize("presence", ["stopped", "active"])
+def test_members_used_apart_are_opened_only_on_request(presence: str) -> None:
+    found = report(member(A, "active", 0), member(B, "diverged", 1), presence=presence)
+    with pytest.raises(Conflict, match="used apart"):
+        hooks.backy_plan_open(pool=pool(), report=found, degraded=False)
+
+
+def test_open_without_any_drive_says_so() -> None:
+    found = report(member(None, "missing", 0), member(None, "missing", 1), presence="stopped")
+    with pytest.raises(Conflict, match="No usable drive"):
+        hooks.backy_plan_open(pool=pool(), report=found, degraded=True)
+
+
+@pytest.mark.parametrize("hook", [hooks.backy_plan_close, hooks.backy_plan_teardown])
+@pytest.mark.parametrize("presence", ["active", "inactive", "stopped"])
+def test_close_and_teardown_stop_the_array_by_identity(hook: object, presence: str) -> None:
+    found = report(member(A, "active", 0), member(B, "active", 1), presence=presence)
+    plan = hook(pool=pool(), report=found)  # type: ignore[operator]
+    assert commands(plan) == ["mdadm --stop <pool>"]
+    assert plan.goal == (PoolIs(presence="stopped"),)
+    assert (plan.steps[0].already, plan.steps[0].retry_s) == ("skip", 30)
+
+
+def test_closing_a_pool_whose_drives_were_all_pulled_leaves_nothing() -> None:
+    found = report(member(None, "missing", 0), member(None, "missing", 1))
+    plan = hooks.backy_plan_close(pool=pool(), report=found)
+    assert plan.goal == (PoolIs(presence="absent"),)
+
+
+def test_a_blank_drive_takes_the_place_of_a_missing_member() -> None:
+    found = report(member(A, "active", 0), member(None, "missing", 1))
+    assert add(found) == ["mdadm --manage <pool> --add <3>"]
+
+
+def test_a_returned_member_is_re_added_and_else_wiped_and_rebuilt() -> None:
+    found = report(member(A, "active", 0), member(B, "stale", 1))
+    plan = hooks.backy_plan_add_drive(pool=pool(), report=found, drive=B, replaces=None)
+    assert commands(plan) == [
+        "mdadm --manage <pool> --re-add <2>",
+        "wipe <2>",
+        "mdadm --manage <pool> --add <2>",
+    ]
+    again = plan.steps[1:]
+    assert all(step.already == "skip" and step.expect == plan.goal for step in again)
+
+
+def test_a_diverged_member_is_wiped_first() -> None:
+    found = report(member(A, "active", 0), member(B, "diverged", 1))
+    plan = hooks.backy_plan_add_drive(pool=pool(), report=found, drive=B, replaces=None)
+    assert commands(plan) == ["wipe <2>", "mdadm --manage <pool> --add <2>"]
+    wipe = plan.steps[0].run
+    assert isinstance(wipe, WipeMember)
+    assert wipe.bears == plan.stamps
+    assert plan.steps[0].effect == "destroys"
+
+
+def test_a_failed_member_is_let_go_and_rebuilt() -> None:
+    found = report(member(A, "active", 0), member(B, "failed"))
+    assert add(found, B) == [
+        "mdadm --manage <pool> --remove failed --remove detached",
+        "wipe <2>",
+        "mdadm --manage <pool> --add <2>",
+    ]
+
+
+def test_a_failed_member_is_replaced() -> None:
+    found = report(member(A, "active", 0), member(B, "failed"))
+    assert add(found, C, B) == [
+        "mdadm --manage <pool> --add <3>",
+        "mdadm --manage <pool> --remove failed --remove detached",
+    ]
+
+
+def test_a_healthy_member_is_copied_to_its_replacement() -> None:
+    found = report(member(A, "active", 0), member(B, "active", 1))
+    assert add(found, C, A) == [
+        "mdadm --manage <pool> --add <3>",
+        "mdadm --manage <pool> --replace <1> --with <3>",
+    ]
+
+
+def test_the_drive_is_handed_over_at_the_pivot() -> None:
+    found = report(member(A, "active", 0), member(None, "missing", 1))
+    plan = hooks.backy_plan_add_drive(pool=pool(), report=found, drive=C, replaces=None)
+    assert [step.effect for step in plan.steps] == ["pivot"]
+
+
+def test_adding_a_member_again_does_nothing() -> None:
+    found = report(member(A, "active", 0), member(B, "rebuilding", 1))
+    plan = hooks.backy_plan_add_drive(pool=pool(), report=found, drive=B, replaces=None)
+    assert [step.already for step in plan.steps] == ["skip"]
+
+
+def test_a_whole_pool_takes_no_drive_without_a_name_to_replace() -> None:
+    found = report(member(A, "active", 0), member(B, "active", 1))
+    with pytest.raises(Conflict, match="not needed"):
+        add(found)
+
+
+def test_a_degraded_pool_is_completed_before_a_healthy_member_is_replaced() -> None:
+    found = report(member(A, "active", 0), member(None, "missing", 1))
+    with pytest.raises(Conflict, match="degraded"):
+        add(found, C, A)
+
+
+def test_raid0_takes_no_replacement() -> None:
+    found = report(member(A, "active", 0), member(B, "active", 1), level="raid0")
+    with pytest.raises(InvalidRequest, match="no redundancy"):
+        add(found, C, A)
+
+
+def test_a_stopped_pool_takes_no_drive() -> None:
+    with pytest.raises(Conflict, match="mounted before"):
+        add(report(member(A, "active", 0), presence="stopped"))
+
+
+def test_an_array_is_adopted_without_a_step() -> None:
+    assert (
+        commands(hooks.backy_plan_import(pool=pool(), report=report(member(A, "active", 0)))) == []
+    )
+
+
+def test_firmware_raid_is_refused_everywhere() -> None:
+    found = report(member(A, "active", 0)).model_copy(update={"native_id": "external:imsm/md127"})
+    spec = pool()
+    for call in (
+        lambda: hooks.backy_plan_open(pool=spec, report=found, degraded=True),
+        lambda: hooks.backy_plan_close(pool=spec, report=found),
+        lambda: hooks.backy_plan_teardown(pool=spec, report=found),
+        lambda: hooks.backy_plan_add_drive(pool=spec, report=found, drive=D, replaces=None),
+        lambda: hooks.backy_plan_import(pool=spec, report=found),
+    ):
+        with pytest.raises(Conflict, match="Firmware RAID"):
+            call()
+
+
+def test_plan_hooks_are_pure() -> None:
+    for level in hooks.backy_backend().levels:
+        drives = DRIVES[: level.min_drives]
+        first, second = (
+            hooks.backy_plan_create(pool=pool(level.name, len(drives)), drives=drives)
+            for _ in range(2)
+        )
+        assert first == second

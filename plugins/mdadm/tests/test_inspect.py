@@ -1,0 +1,206 @@
+"""What inspect makes of every sampled state, and of damaged text."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from .sample_probe import SAMPLES, SampleProbe, line, reports
+
+STATES = {
+    "linearx2": "linear active/active whole [ubda:0:active ubdb:1:active]",
+    "raid0x2-clean": "raid0 active/active whole [ubda:0:active ubdb:1:active]",
+    "raid0x2-missing-member": "raid0 inactive/inactive degraded [ubda:0:active -:1:missing]",
+    "raid10x4-clean": (
+        "raid10 active/active whole [ubda:0:active ubdb:1:active ubdc:2:active ubdd:3:active]"
+    ),
+    "raid10x4-failed1": (
+        "raid10 active/degraded degraded [ubdb:1:active ubdc:2:active ubdd:3:active ubda:-:failed]"
+    ),
+    "raid10x4-resyncing": (
+        "raid10 active/resync whole [ubda:0:active ubdb:1:active ubdc:2:active ubdd:3:active]"
+    ),
+    "raid1x1-clean": "raid1 active/active whole [ubda:0:active]",
+    "raid1x1-grown-to-2": "raid1 active/active whole [ubda:0:active ubdb:1:active]",
+    "raid1x2-all-pulled": "raid1 active/failed degraded [-:0:missing -:1:missing]",
+    "raid1x2-assemble-1of2": "raid1 inactive/inactive degraded [ubda:0:active -:1:missing]",
+    "raid1x2-auto-read-only-pending": "raid1 active/resync whole [ubda1:0:active ubdb1:1:active]",
+    "raid1x2-bitmap": "raid1 active/active whole [ubda:0:active ubdb:1:active]",
+    "raid1x2-check": "raid1 active/check whole [ubda:0:active ubdc:1:active ubdd:-:spare]",
+    "raid1x2-clean": "raid1 active/active whole [ubda:0:active ubdb:1:active]",
+    "raid1x2-clean-mounted-ext4": "raid1 active/active whole [ubda:0:active ubdb:1:active]",
+    "raid1x2-clean-spare": "raid1 active/active whole [ubda:0:active ubdc:1:active ubdd:-:spare]",
+    "raid1x2-created-missing": "raid1 active/degraded degraded [ubda:0:active -:1:missing]",
+    "raid1x2-degraded-removed": "raid1 active/degraded degraded [ubda:0:active ubdb:1:stale]",
+    "raid1x2-failed-disk": "raid1 active/degraded degraded [ubda:0:active ubdb:-:failed]",
+    "raid1x2-inactive": "raid1 inactive/inactive degraded [ubda:0:active -:1:missing]",
+    "raid1x2-inactive-then-run": "raid1 active/degraded degraded [ubda:0:active -:1:missing]",
+    "raid1x2-old-superblock-removed": "raid1 active/degraded degraded [ubda:0:active ubdb:1:stale]",
+    "raid1x2-readonly": "raid1 active/active whole [ubda:0:active ubdc:1:active ubdd:-:spare]",
+    "raid1x2-recovering": "raid1 active/recovering degraded [ubda:0:active ubdc:1:rebuilding]",
+    "raid1x2-repair": "raid1 active/check whole [ubda:0:active ubdc:1:active ubdd:-:spare]",
+    "raid1x2-replaced": "raid1 active/active whole [ubdc:0:active ubdb:1:active ubda:-:failed]",
+    "raid1x2-replacing": (
+        "raid1 active/recovering whole [ubda:0:active ubdc:0:rebuilding ubdb:1:active]"
+    ),
+    "raid1x2-resyncing": "raid1 active/resync whole [ubda:0:active ubdb:1:active]",
+    "raid1x2-split-running": "raid1 active/degraded degraded [ubdc:0:diverged ubdb:1:active]",
+    "raid1x2-split-stopped": "raid1 stopped/inactive degraded [ubdc:0:diverged ubdb:1:active]",
+    "raid1x2-stopped": "raid1 stopped/inactive whole [ubda:0:active ubdb:1:active]",
+    "raid1x3-clean": "raid1 active/active whole [ubda:0:active ubdb:1:active ubdc:2:active]",
+    "raid1x3-failed1": (
+        "raid1 active/degraded degraded [ubdb:1:active ubdc:2:active ubda:-:failed]"
+    ),
+    "raid5x3-building": (
+        "raid5 active/recovering degraded [ubda:0:active ubdb:1:active ubdc:2:rebuilding]"
+    ),
+    "raid5x3-clean": "raid5 active/active whole [ubda:0:active ubdb:1:active ubdc:2:active]",
+    "raid5x3-degraded": (
+        "raid5 active/degraded degraded [ubda:0:active ubdc:2:active ubdb:-:failed]"
+    ),
+    "raid5x3-reshaping-to-4": (
+        "raid5 active/reshape whole [ubda:0:active ubdb:1:active ubdc:2:active ubdd:3:active]"
+    ),
+    "raid5x3-two-failed": (
+        "raid5 active/failed degraded [ubda:0:active ubdc:2:failed ubdb:-:failed]"
+    ),
+    "raid6x4-clean": (
+        "raid6 active/active whole [ubda:0:active ubdb:1:active ubdc:2:active ubdd:3:active]"
+    ),
+    "raid6x4-resyncing": (
+        "raid6 active/resync whole [ubda:0:active ubdb:1:active ubdc:2:active ubdd:3:active]"
+    ),
+    "raid6x4-two-failed": (
+        "raid6 active/degraded degraded [ubdc:2:active ubdd:3:active ubda:-:failed ubdb:-:failed]"
+    ),
+}
+GONE = {"raid1x2-all-pulled": ("sda", "sdb")}
+SYNCING = {
+    "raid1x2-resyncing": (0.7, 2.0),
+    "raid1x2-recovering": (0.7, 2.0),
+    "raid1x2-check": (0.7, 2.0),
+    "raid5x3-building": (0.3, 3.6),
+    "raid5x3-reshaping-to-4": (1.7, 14.7),
+    "raid1x2-auto-read-only-pending": (None, None),
+    "raid1x2-clean": (None, None),
+}
+
+
+@pytest.mark.parametrize("state", STATES)
+async def test_each_state(state: str) -> None:
+    (report,) = await reports(SampleProbe(state, GONE.get(state, ())))
+    assert line(report) == STATES[state]
+
+
+def test_every_sample_is_used() -> None:
+    sampled = {path.name[3 : -len(".mdstat")] for path in SAMPLES.glob("*.mdstat")}
+    assert sampled == set(STATES) | {"two-arrays-delayed", "ddf-raid1x2"}
+
+
+@pytest.mark.parametrize("state", SYNCING)
+async def test_progress(state: str) -> None:
+    (report,) = await reports(SampleProbe(state))
+    assert (report.sync_percent, report.sync_minutes) == SYNCING[state]
+
+
+async def test_two_arrays_where_one_waits_for_the_other() -> None:
+    found = {report.device: report for report in await reports(SampleProbe("two-arrays-delayed"))}
+    assert found["md0"].health == found["md1"].health == "resync"
+    assert (found["md0"].sync_percent, found["md1"].sync_percent) == (2.0, None)
+    assert found["md1"].detail == "The resync waits for another array on the same drives."
+
+
+async def test_a_running_array_is_read_without_a_process() -> None:
+    probe = SampleProbe("raid5x3-building")
+    await reports(probe)
+    assert probe.commands == []
+
+
+async def test_one_process_tells_all_strays() -> None:
+    probe = SampleProbe("raid1x2-split-stopped")
+    await reports(probe)
+    assert probe.commands == [("mdadm", "--examine", "/dev/ubdb", "/dev/ubdc")]
+
+
+async def test_our_own_stamp_gives_the_guid_and_others_none() -> None:
+    (ours,) = await reports(SampleProbe("raid1x2-replacing"))
+    (other,) = await reports(SampleProbe("raid1x2-clean"))
+    assert ours.guid == ours.native_id
+    assert (other.guid, other.name) == (None, "pool1")
+
+
+async def test_version_0_arrays_go_by_the_uuid_that_mdadm_and_libblkid_print() -> None:
+    """Sysfs prints its bytes in another order: 04030201-0807-…"""
+    (report,) = await reports(SampleProbe("raid1x2-old-superblock-removed"))
+    assert report.native_id == "01020304-0506-0708-090a-0b0c0d0e0f10"
+
+
+async def test_firmware_raid_is_reported_without_an_identity() -> None:
+    found = await reports(SampleProbe("ddf-raid1x2"))
+    assert [report.native_id for report in found] == [
+        "external:/md127/0/md126",
+        "external:ddf/md127",
+    ]
+    assert all(report.guid is None and "Firmware RAID" in (report.detail or "") for report in found)
+
+
+async def test_a_stray_that_cannot_be_read_counts_as_diverged() -> None:
+    probe = SampleProbe("raid1x2-degraded-removed")
+    probe.blocks["ubdb"] = "/dev/ubdb:\n garbage\n"
+    (report,) = await reports(probe)
+    assert [member.state for member in report.members] == ["active", "missing", "diverged"]
+
+
+async def test_a_copy_of_a_member_is_never_used_beside_it() -> None:
+    probe = SampleProbe("raid1x2-stopped")
+    text = probe.blocks["ubda"]
+    probe.blocks["ubdz"] = text.replace("/dev/ubda:", "/dev/ubdz:")
+    probe.signatures += (probe.signatures[0].model_copy(update={"device": "ubdz"}),)
+    (report,) = await reports(probe)
+    states = sorted(member.state for member in report.members if member.slot == 0)
+    assert states == ["active", "diverged"]
+
+
+async def test_halves_assembled_apart_are_one_report() -> None:
+    probe = SampleProbe("raid1x2-degraded-removed")
+    probe.files["/proc/mdstat"] = probe.files["/proc/mdstat"].replace(
+        "unused", "md126 : inactive ubdb[1](S)\n      261120 blocks super 1.2\n\nunused"
+    )
+    base = "/sys/block/md126/md"
+    probe.files |= {f"{base}/array_state": "inactive", f"{base}/metadata_version": "1.2"}
+    (report,) = await reports(probe)
+    assert line(report).endswith("[ubda:0:active -:1:missing ubdb:-:diverged]")
+    assert report.detail == "Members of this array were assembled apart, as md0 and md126."
+
+
+def mangled(text: str) -> st.SearchStrategy[str]:
+    """Text with a piece cut out or replaced, as a torn read or another version would give."""
+    place = st.integers(0, len(text))
+    return st.builds(
+        lambda start, length, middle: text[:start] + middle + text[start + length :],
+        place,
+        st.integers(0, 60),
+        st.one_of(
+            st.just(""), st.text(max_size=8), st.sampled_from(["\n", "none", "-1", "9" * 30])
+        ),
+    )
+
+
+@settings(max_examples=40, deadline=None)
+@given(data=st.data(), state=st.sampled_from(sorted(STATES)))
+def test_damaged_text_gives_less_but_never_an_error(data: st.DataObject, state: str) -> None:
+    probe = SampleProbe(state, GONE.get(state, ()))
+    probe.files = {path: data.draw(mangled(text)) for path, text in probe.files.items()}
+    probe.blocks = {node: data.draw(mangled(text)) for node, text in probe.blocks.items()}
+    for report in asyncio.run(reports(probe)):
+        assert report.native_id
+        assert len(report.members) <= 5000
+
+
+async def test_nothing_at_all() -> None:
+    probe = SampleProbe("raid1x2-clean")
+    probe.files, probe.signatures = {}, ()
+    assert await reports(probe) == ()
