@@ -71,6 +71,7 @@ bench: install
 	$(BIN)/python -m tests.bench
 
 bench-udisks2: install
+	@$(MAKE) --no-print-directory debian-packages DEBIAN_PACKAGES="udisks2 libblockdev-mdraid2 dbus"
 	$(BIN)/python -m tests.bench --udisks2
 
 clean:

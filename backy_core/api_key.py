@@ -15,12 +15,17 @@ log = logging.getLogger(__name__)
 def load_or_make(path: Path) -> str:
     """The key in ``path``; made if there is no such file. There is no default key.
 
-    Raises :class:`SystemFailure` for an empty file: guessing would open the agent.
+    Raises :class:`SystemFailure` for a file that is empty or cannot be read: making another
+    key would lock every client out.
     """
-    text = files.read_text(path)
-    if text is None:
+    try:
+        key = path.read_text(encoding="utf-8").strip()
+    except FileNotFoundError:
         return _make(path)
-    key = text.strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SystemFailure(
+            f"The API key file {path} cannot be read", details=str(error)
+        ) from error
     if not key:
         raise SystemFailure(
             f"The API key file {path} is empty", hint="Remove it to have a new key made"

@@ -89,8 +89,6 @@ class Runtime:
         core.protection.load()
         for warning in (*core.metadata.warnings, *core.tombstones.warnings):
             log.warning("%s", warning)
-        for broken in self.host.failed:
-            log.error("plugin %s is not used: %s", broken.name, broken.reason)
         if not in_host_mount_namespace():
             log.warning(
                 "the agent runs in a mount namespace of its own: other programs may not see "

@@ -7,6 +7,7 @@ from backy_core.drives.inventory import (
     build_inventory,
     find,
     find_by_path,
+    names_of,
     resolve,
 )
 
@@ -16,6 +17,7 @@ __all__ = [
     "build_inventory",
     "find",
     "find_by_path",
+    "names_of",
     "resolve",
     "unavailable_because",
 ]

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Literal
 
 from backy_core.observer import Observer
-
 from backy_core.operations import filesystems
 from backy_core.operations.journal import Child, JournalEntry
 from backy_core.operations.resolve import NoPoolDevice, Resolver

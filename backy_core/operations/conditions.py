@@ -11,7 +11,6 @@ import time
 from collections.abc import Iterable
 
 from backy_core.observer import Observer
-
 from backy_core.operations.resolve import Resolver
 from backy_core.sdk.errors import DriveInUse, SystemFailure
 from backy_core.sdk.models import DriveId, Signature

@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, TypeAdapter, ValidationError
 
 from backy_core.sdk.models import Model
-from backy_core.sdk.plan import Plan, Step
+from backy_core.sdk.plan import Effect, Plan, Step
 from backy_core.system.files import append_durably, sync_directory
 
 log = logging.getLogger(__name__)
@@ -159,9 +159,9 @@ class JournalEntry:
         """Whether any step ever began, undone since or not."""
         return any(isinstance(record, Begun) for record in self.records)
 
-    def passed_pivot(self) -> bool:
-        """Whether a pivot step began: from there the operation goes forward."""
-        return any(step.effect == "pivot" for _, step in self.begun())
+    def began(self, effect: Effect) -> bool:
+        """Whether a step with this effect began. From a pivot on, the operation goes forward."""
+        return any(step.effect == effect for _, step in self.begun())
 
     def _step(self, number: int, step_id: str) -> Step:
         return next(step for step in self.plans[number].steps if step.id == step_id)

@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 
 from backy_core.drives import DriveAbsent
 from backy_core.observer import Observer
-
 from backy_core.operations.actions import Context
 from backy_core.operations.executor import Executor
 from backy_core.operations.journal import JournalEntry, Undoing, Undone

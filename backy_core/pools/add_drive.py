@@ -14,7 +14,7 @@ from backy_core.operations.records import Operation
 from backy_core.pools import guards, steps
 from backy_core.pools.core import Core, compose, expected, spec_of
 from backy_core.pools.metadata import PoolEntry
-from backy_core.sdk.errors import BackyError, Conflict, DriveNotEmpty, InvalidRequest
+from backy_core.sdk.errors import Conflict, DriveNotEmpty, InvalidRequest
 from backy_core.sdk.models import DriveId, PoolReport, SignatureMatch
 from backy_core.sdk.plan import Plan, Step
 from backy_core.snapshot import Snapshot
@@ -61,7 +61,7 @@ class PoolGrowth:
         journal = await core.open_journal(op, plan, {"entry": dumped})
         try:
             await core.executor.run(op, journal, plan)
-        except (BackyError, OSError) as error:
+        except Exception as error:
             raise await core.fail(op, journal, expected(error)) from error
         await journal.append(Commit(entry=dumped))
         core.metadata.put(new)

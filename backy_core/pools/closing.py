@@ -9,7 +9,7 @@ from __future__ import annotations
 from backy_core.operations.journal import JournalEntry, Planned
 from backy_core.operations.records import Operation
 from backy_core.pools import steps
-from backy_core.pools.core import Core, compose, mounts_of_device, spec_of
+from backy_core.pools.core import Core, compose, expected, mounts_of_device, spec_of
 from backy_core.pools.metadata import PoolEntry
 from backy_core.pools.processes import processes_on
 from backy_core.sdk.errors import BackyError, PoolBusy, SystemFailure
@@ -37,12 +37,12 @@ class PoolClosing:
         self._wish(entry, mounted=False)
         try:
             await self._rounds(op, journal, entry, plan)
-        except BackyError as error:
+        except Exception as error:
             await core.observer.refresh()
             if self._mounted_at(entry):  # nothing was taken away: it is still in use
                 self._wish(entry, mounted=entry.is_mounted)
             await core.settle(journal)
-            raise await self.explained(entry, error) from error
+            raise await self.explained(entry, expected(error)) from error
         await core.observer.refresh()
         await core.settle(journal)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,6 +24,8 @@ from backy_core.sdk.models import DriveId, PoolReport, PoolSpec, SignatureMatch
 from backy_core.sdk.plan import BackendPlan, Condition, Plan, PlanKind, Step
 from backy_core.snapshot import Snapshot
 from backy_core.system import blocks
+
+log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -91,12 +94,16 @@ class Core:
         await entry.append(Stuck(reason=reason, drives=drives))
         self.pending[entry.opened.operation] = entry
 
+    async def undo(self, op: Operation, entry: JournalEntry, reason: str) -> Leftovers:
+        """Undo what was begun; what goes wrong meanwhile is left over too, never raised."""
+        try:
+            return await self.undoer.undo(op, entry, reason)
+        except Exception as problem:
+            return Leftovers(pool=f"undoing broke off: {expected(problem)}")
+
     async def fail(self, op: Operation, entry: JournalEntry, error: BackyError) -> BackyError:
         """Undo what was begun; the error to raise: ``error``, or that undo failed as well."""
-        try:
-            leftovers = await self.undoer.undo(op, entry, str(error))
-        except (BackyError, OSError) as problem:
-            leftovers = Leftovers(pool=f"undoing broke off: {problem}")
+        leftovers = await self.undo(op, entry, str(error))
         if leftovers.clean:
             await self.settle(entry)
             return error
@@ -197,7 +204,10 @@ def mounts_of_device(snapshot: Snapshot, device: str | None) -> tuple[str, ...]:
 
 
 def expected(error: Exception) -> BackyError:
-    """Any failure of the machine as one of ours."""
+    """Any failure as one of ours: a defect of the agent is undone like a failure of the machine."""
     if isinstance(error, BackyError):
         return error
-    return SystemFailure("A system call failed", details=str(error))
+    if isinstance(error, OSError):
+        return SystemFailure("A system call failed", details=str(error))
+    log.error("an operation met an internal error", exc_info=error)
+    return SystemFailure("An internal error came up", details=repr(error))

@@ -95,7 +95,7 @@ class PoolCreation:
             await core.executor.open_all(admitted.plan)
             await core.executor.run(op, entry, admitted.plan)
             op.check_cancelled()
-        except (BackyError, OSError) as error:
+        except Exception as error:
             raise await core.fail(op, entry, expected(error)) from error
         await self._commit(entry, admitted)
 
@@ -116,7 +116,7 @@ class PoolCreation:
 
     async def _admit(self, wanted: Creation, operation: str | None) -> Admitted:
         core = self._core
-        snapshot = await core.observer.refresh()
+        snapshot = await core.observer.refresh(fresh_signatures_of=self._nodes(wanted))
         found = [drives.find(snapshot.drives, serial) for serial in wanted.drive_serials]
         await self._refuse_unavailable(wanted, found, snapshot, operation)
         self._refuse_guid_on_disk(wanted.guid, snapshot)
@@ -145,6 +145,15 @@ class PoolCreation:
             goal=draft.goal,
         )
         return Admitted(plan, _entry(wanted, pool, missing))
+
+    def _nodes(self, wanted: Creation) -> list[str]:
+        """What must be probed afresh: a remembered answer is not good enough to wipe on."""
+        return [
+            name
+            for drive in self._core.observer.snapshot.drives
+            if drive.id.serial in wanted.drive_serials
+            for name in drives.names_of(drive.device)
+        ]
 
     async def _refuse_unavailable(
         self, wanted: Creation, found: list[Drive], snapshot: Snapshot, operation: str | None

@@ -49,6 +49,7 @@ def unavailable(
         quarantined=core.quarantined(),
         protected=core.protection.serials(),
         allow_signatures=consent or core.settings.wipe_policy == "always",
+        deleted=frozenset(stone.guid for stone in core.tombstones.all()),
     )
 
 

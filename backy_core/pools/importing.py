@@ -24,14 +24,18 @@ def guid_of(backend: str, report: PoolReport) -> str:
 
 
 def importable(core: Core, snapshot: Snapshot) -> dict[str, tuple[str, PoolReport]]:
-    """Backend and report of every unknown pool, by the GUID it would get."""
+    """Backend and report of every unknown pool, by the GUID it would get.
+
+    What is left of a deleted pool is no pool.
+    """
     known = core.claimed_identities()
-    return {
+    found = {
         guid_of(backend, report): (backend, report)
         for backend, reports in snapshot.reports.items()
         for report in reports
         if (backend, report.native_id) not in known and _members(report)
     }
+    return {guid: what for guid, what in found.items() if core.tombstones.get(guid) is None}
 
 
 def describe(guid: str, backend: str, report: PoolReport, snapshot: Snapshot) -> ImportablePool:
@@ -60,8 +64,6 @@ async def adopt(core: Core, guid: str, label: str | None, mount_path: str | None
             hint="GET /api/v1/pools/importable lists what there is",
         )
     backend, report = found
-    if core.tombstones.get(guid) is not None:
-        raise Conflict(f"Pool {guid} was deleted; what is left of it cannot be imported")
     entry = _entry(core, guid, backend, report, snapshot, label, mount_path)
     plan_import = await core.host.plan_import(backend, _spec(entry, report), report)
     if plan_import is not None and plan_import.steps:

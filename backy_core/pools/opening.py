@@ -8,7 +8,7 @@ from backy_core.operations.records import Operation
 from backy_core.pools import guards, steps
 from backy_core.pools.core import Core, compose, expected, mounts_of_device, spec_of
 from backy_core.pools.metadata import PoolEntry
-from backy_core.sdk.errors import BackyError, Conflict, SystemFailure
+from backy_core.sdk.errors import Conflict, SystemFailure
 from backy_core.sdk.models import PoolReport, Signature
 from backy_core.sdk.plan import Plan, PoolIs, Step
 from backy_core.snapshot import Snapshot
@@ -25,6 +25,7 @@ class PoolOpening:
         """The body of a mount. ``degraded``: members may be missing."""
         core = self._core
         entry = core.entry(guid)
+        self._refuse_half_deleted(entry)
         snapshot = await core.observer.refresh()
         report = self._present(entry, snapshot)
         path = mount_path or entry.last_mount_path or str(core.settings.mount_root / guid)
@@ -44,9 +45,17 @@ class PoolOpening:
         try:
             await core.executor.run(op, journal, plan)
             mounted = await self._mount(op, journal, entry, path, missing)
-        except (BackyError, OSError) as error:
+        except Exception as error:
             raise await core.fail(op, journal, expected(error)) from error
         await self._commit(journal, mounted)
+
+    def _refuse_half_deleted(self, entry: PoolEntry) -> None:
+        """Its deletion goes on some day: nobody must have filled it again by then."""
+        if any(each.plan.kind == "teardown" for each in self._core.pending_of(entry.guid)):
+            raise Conflict(
+                f"Deleting pool {entry.label or entry.guid} began and did not end",
+                hint=f"Delete it again: DELETE /api/v1/pools/{entry.guid}",
+            )
 
     def _present(self, entry: PoolEntry, snapshot: Snapshot) -> PoolReport:
         report = self._core.find_report(entry, snapshot)

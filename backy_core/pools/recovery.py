@@ -17,7 +17,7 @@ from backy_core.operations.records import Operation
 from backy_core.pools.closing import PoolClosing
 from backy_core.pools.core import Core, expected
 from backy_core.pools.metadata import PoolEntry
-from backy_core.pools.teardown import PoolTeardown
+from backy_core.pools.teardown import PoolTeardown, remove_made_directories
 from backy_core.pools.tombstones import Tombstone
 from backy_core.sdk.errors import BackyError, SystemFailure
 from backy_core.system import blocks, exec, runtime_files
@@ -77,7 +77,7 @@ class Recovery:
         await self._wait_for_children(entry)
         try:
             await self._settle(op, entry)
-        except OSError as error:
+        except Exception as error:
             raise expected(error) from error
         finally:
             await self._core.observer.refresh()
@@ -94,7 +94,7 @@ class Recovery:
 
     async def _settle(self, op: Operation, entry: JournalEntry) -> None:
         if entry.commit is not None:
-            await self._repeat_commit(entry)
+            await self._repeat_commit(op, entry)
             return
         match entry.opened.plan.kind:
             case "create":
@@ -108,19 +108,21 @@ class Recovery:
             case "add":
                 await self._settle_add(op, entry)
 
-    async def _repeat_commit(self, entry: JournalEntry) -> None:
+    async def _repeat_commit(self, op: Operation, entry: JournalEntry) -> None:
         core, commit = self._core, entry.commit
         assert commit is not None
         if commit.entry is not None:
             core.metadata.put(PoolEntry.model_validate(commit.entry))
         if commit.tombstone is not None:
             core.tombstones.add(Tombstone.model_validate(commit.tombstone))
-        if entry.opened.plan.kind == "teardown":
-            core.metadata.remove(entry.opened.plan.pool.guid)
+        known = core.metadata.get(entry.opened.plan.pool.guid)
+        if entry.opened.plan.kind == "teardown" and known is not None:
+            await remove_made_directories(core, op, entry, known)
+            core.metadata.remove(known.guid)
         await core.settle(entry)
 
     async def _roll_back_creation(self, op: Operation, entry: JournalEntry) -> None:
-        leftovers = await self._core.undoer.undo(op, entry, "the agent restarted")
+        leftovers = await self._core.undo(op, entry, "the agent restarted")
         if leftovers.clean:
             await self._core.settle(entry)
             raise SystemFailure(ROLLED_BACK)
@@ -129,7 +131,7 @@ class Recovery:
         raise SystemFailure(STUCK, details=str(leftovers))
 
     async def _roll_back(self, op: Operation, entry: JournalEntry) -> None:
-        leftovers = await self._core.undoer.undo(op, entry, "the agent restarted")
+        leftovers = await self._core.undo(op, entry, "the agent restarted")
         if not leftovers.clean:
             log.warning("pool %s: %s", entry.opened.plan.pool.guid, leftovers)
         await self._core.settle(entry)
@@ -154,8 +156,14 @@ class Recovery:
                 await self._core.keep(entry, str(error), {})
             raise
 
+    async def _taken(self, entry: JournalEntry) -> bool:
+        """Whether the pool has the drive: between the pivot's record and its act lies a crash."""
+        report = await self._core.executor.resolver.report(entry.plan)
+        members = report.members if report else ()
+        return any(member.drive in entry.plan.drives for member in members)
+
     async def _settle_add(self, op: Operation, entry: JournalEntry) -> None:
-        if not entry.passed_pivot():
+        if not (entry.began("pivot") and await self._taken(entry)):
             await self._roll_back(op, entry)
             return
         dumped = entry.opened.subject.get("entry")

@@ -43,7 +43,7 @@ class PoolRemoval:
             return
         op.accept()
         for entry in self._core.pending_of(guid):
-            leftovers = await self._core.undoer.undo(op, entry, "the pool is deleted")
+            leftovers = await self._core.undo(op, entry, "the pool is deleted")
             if not leftovers.clean:
                 raise UndoFailed(
                     "The failed creation could not be undone yet",

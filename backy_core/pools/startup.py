@@ -32,6 +32,8 @@ class Startup:
         self._core.opening |= {entry.guid for entry in entries if entry.is_mounted}
 
     async def open_all(self) -> None:
+        """Open what is marked, and what a recovery has put into the metadata since."""
+        self.mark()
         await asyncio.gather(*(self._open(guid) for guid in tuple(self._core.opening)))
 
     async def _open(self, guid: str) -> None:

@@ -11,10 +11,10 @@ from backy_core.operations.journal import Commit, JournalEntry, Planned
 from backy_core.operations.records import Operation
 from backy_core.pools import steps
 from backy_core.pools.closing import PoolClosing
-from backy_core.pools.core import Core, compose, mounts_of_device, spec_of
+from backy_core.pools.core import Core, compose, expected, mounts_of_device, spec_of
 from backy_core.pools.metadata import PoolEntry
 from backy_core.pools.tombstones import Tombstone
-from backy_core.sdk.errors import BackyError, DriveProtected, PoolBusy, SystemFailure
+from backy_core.sdk.errors import BackyError, DriveProtected, SystemFailure
 from backy_core.sdk.models import DriveId, PoolReport, SignatureMatch
 from backy_core.sdk.plan import Plan, Step
 from backy_core.snapshot import Snapshot
@@ -34,19 +34,21 @@ class PoolTeardown:
         snapshot = await core.observer.refresh()
         self._refuse_unsafe(entry, snapshot)
         plan = await self._plan(entry, snapshot)
+        older = core.pending_of(guid)
         journal = await core.open_journal(op, plan, {"label": entry.label})
-        for older in core.pending_of(guid):  # an interrupted one is finished by this one
-            await core.settle(older)
+        for interrupted in older:  # is finished by this one
+            await core.settle(interrupted)
         core.metadata.put(entry.model_copy(update={"is_mounted": False}))
         try:
             await self._finish(op, journal, entry, plan)
-        except PoolBusy as error:
-            core.metadata.put(entry)
-            await core.settle(journal)
-            raise await self._closing.explained(entry, error) from error
-        except BackyError as error:
-            await core.keep(journal, str(error), {})
-            raise
+        except Exception as problem:
+            error = expected(problem)
+            if any(each.began("destroys") for each in (*older, journal)):
+                await core.keep(journal, str(error), {})
+            else:  # the pool is as it was
+                core.metadata.put(entry)
+                await core.settle(journal)
+            raise await self._closing.explained(entry, error) from problem
 
     async def _finish(
         self, op: Operation, journal: JournalEntry, entry: PoolEntry, plan: Plan

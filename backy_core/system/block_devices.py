@@ -114,7 +114,7 @@ def _device(
         size=raw.number("size") * _SECTOR,
         majmin=raw.majmin,
         serial=serial,
-        wwn=_first(properties, "ID_WWN_WITH_EXTENSION", "ID_WWN") if whole else None,
+        wwn=_first(properties, "ID_WWN_WITH_EXTENSION", "ID_WWN"),
         model=_described(raw, "MODEL") if disk else None,
         vendor=_described(raw, "VENDOR") if disk else None,
         fstype=properties.get("ID_FS_TYPE") or None,

@@ -28,12 +28,12 @@ class SampleProbe:
 
     The older samples lack ``block/size``, the sign that a member is still in the machine; here
     it is unless the device is ``gone``. A member without an ``.examine`` file bears the UUID
-    that ``stamp`` or the running array gives.
+    that the running array gives.
     """
 
     drives: tuple[ProbedDrive, ...] = ()
 
-    def __init__(self, state: str, gone: tuple[str, ...] = (), stamp: str | None = None) -> None:
+    def __init__(self, state: str, gone: tuple[str, ...] = ()) -> None:
         self.files = {"/proc/mdstat": (SAMPLES / f"md-{state}.mdstat").read_text()}
         for path in sorted(SAMPLES.glob(f"md-{state}.md*.sysfs")):
             self._load(path, path.name.split(".")[1], gone)
@@ -41,7 +41,7 @@ class SampleProbe:
             path.name.split(".")[1]: path.read_text()
             for path in sorted(SAMPLES.glob(f"md-{state}.*.examine"))
         }
-        self.signatures = tuple(self._signatures(gone, stamp))
+        self.signatures = tuple(self._signatures(gone))
         self.commands: list[tuple[str, ...]] = []
 
     def _load(self, path: Path, array: str, gone: tuple[str, ...]) -> None:
@@ -53,21 +53,20 @@ class SampleProbe:
             if member and member[1] not in gone:
                 self.files[f"{base}/md/dev-{member[1]}/block/size"] = "522240\n"
 
-    def _signatures(self, gone: tuple[str, ...], stamp: str | None) -> list[Signature]:
+    def _signatures(self, gone: tuple[str, ...]) -> list[Signature]:
         found = {}
         for name in self.files:
             member = re.match(r"/sys/block/(md\d+)/md/dev-([^/]+)/slot", name)
-            uuid = member and dashed(self.files.get(f"/sys/block/{member[1]}/md/uuid", ""))
-            if member and (uuid or stamp):
-                found[member[2]] = Signature(device=member[2], type=SIGNATURE, uuid=stamp or uuid)
+            if member and (uuid := dashed(self.files.get(f"/sys/block/{member[1]}/md/uuid", ""))):
+                found[member[2]] = Signature(device=member[2], type=SIGNATURE, uuid=uuid)
         for device, text in self.blocks.items():
-            uuid = re.search(r" UUID : ([0-9a-f:]{35})", text)
+            stamp = re.search(r" UUID : ([0-9a-f:]{35})", text)
             label = re.search(r" Name : (\S+)", text)
-            if uuid:
+            if stamp:
                 found[device] = Signature(
                     device=device,
                     type=SIGNATURE,
-                    uuid=dashed(uuid[1]),
+                    uuid=dashed(stamp[1]),
                     label=label[1] if label else None,
                 )
         return [found[device] for device in sorted(found) if device not in gone]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 import pytest
 from backy_mdadm import hooks
@@ -114,11 +115,11 @@ def test_open_without_any_drive_says_so() -> None:
         hooks.backy_plan_open(pool=pool(), report=found, degraded=True)
 
 
-@pytest.mark.parametrize("hook", [hooks.backy_plan_close, hooks.backy_plan_teardown])
 @pytest.mark.parametrize("presence", ["active", "inactive", "stopped"])
-def test_close_and_teardown_stop_the_array_by_identity(hook: object, presence: str) -> None:
+def test_close_and_teardown_stop_the_array_by_identity(presence: str) -> None:
     found = report(member(A, "active", 0), member(B, "active", 1), presence=presence)
-    plan = hook(pool=pool(), report=found)  # type: ignore[operator]
+    plan = hooks.backy_plan_close(pool=pool(), report=found)
+    assert hooks.backy_plan_teardown(pool=pool(), report=found) == plan
     assert commands(plan) == ["mdadm --stop <pool>"]
     assert plan.goal == (PoolIs(presence="stopped"),)
     assert (plan.steps[0].already, plan.steps[0].retry_s) == ("skip", 30)
@@ -226,13 +227,14 @@ def test_an_array_is_adopted_without_a_step() -> None:
 def test_firmware_raid_is_refused_everywhere() -> None:
     found = report(member(A, "active", 0)).model_copy(update={"native_id": "external:imsm/md127"})
     spec = pool()
-    for call in (
+    calls: tuple[Callable[[], object], ...] = (
         lambda: hooks.backy_plan_open(pool=spec, report=found, degraded=True),
         lambda: hooks.backy_plan_close(pool=spec, report=found),
         lambda: hooks.backy_plan_teardown(pool=spec, report=found),
         lambda: hooks.backy_plan_add_drive(pool=spec, report=found, drive=D, replaces=None),
         lambda: hooks.backy_plan_import(pool=spec, report=found),
-    ):
+    )
+    for call in calls:
         with pytest.raises(Conflict, match="Firmware RAID"):
             call()
 

@@ -1,6 +1,6 @@
 """The backend's plans and reports on a real kernel, in a lab guest.
 
-Inside, ``guest/scenarios.py`` runs: it fails at the first report that is not as expected.
+Inside, ``guest/scenarios.py`` runs; it fails at the first report that is not as expected.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[3]
-SCENARIOS = Path(__file__).parent / "guest" / "scenarios.py"
+SCENARIOS = "plugins.mdadm.tests.guest.scenarios"
 UNAVAILABLE = 69
 
 
@@ -22,8 +22,8 @@ UNAVAILABLE = 69
 def test_on_a_real_kernel(names: tuple[str, ...]) -> None:
     drives = [f"--drive=drive-scsi{number}=128M" for number in range(1, 5)]
     path = f"PYTHONPATH={ROOT}:{ROOT / 'plugins' / 'mdadm'}"
-    inside = ["env", path, sys.executable, str(SCENARIOS), *names]
-    lab = [sys.executable, "-m", "tests.kernel.lab", "run", *drives, "--timeout", "240"]
+    inside = ["env", path, sys.executable, "-m", SCENARIOS, *names]
+    lab = [sys.executable, "-m", "tests.kernel.lab", "run", *drives, "--timeout", "400"]
     raid6 = ["--raid6"] if "levels" in names else []
     done = subprocess.run(
         [*lab, *raid6, "--", *inside],

@@ -1,4 +1,4 @@
-"""Lives of arrays on a real kernel, run inside a lab guest: ``scenarios.py NAME…``.
+"""Lives of arrays on a real kernel, run as a module inside a lab guest, with their names.
 
 Each plans with the backend's own hooks, runs the plans, and compares what inspect says.
 """
@@ -11,10 +11,11 @@ import uuid
 from pathlib import Path
 
 from backy_mdadm import hooks
-from machine import Failed, Machine, command, drives, line, report_of, settle, wait_for, wipe
 
 from backy_core.sdk.errors import Conflict
 from backy_core.sdk.models import DriveId, PoolSpec
+
+from .machine import Failed, Machine, command, drives, line, report_of, settle, wait_for, wipe
 
 IDS = [drive.id for drive in drives()]
 A, B, C, D, *_ = IDS

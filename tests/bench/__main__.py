@@ -1,0 +1,102 @@
+"""`python -m tests.bench [--udisks2] [--write] [--only creation,reads,start]`"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+from tests.bench import creation, machine, reads, startup, udisks
+from tests.bench.figures import Comparison, table
+from tests.kernel.lab import requirements
+from tests.kernel.lab.errors import LabUnavailable
+
+_PAGE = Path(__file__).parents[2] / "docs/benchmarks.md"
+_PARTS = ("creation", "reads", "start")
+_BEGIN, _END = "<!-- figures -->", "<!-- end of figures -->"
+
+
+def main() -> int:
+    options = _options()
+    if options.udisks2:
+        _install_udisks()
+    rows: list[Comparison] = []
+    for part in options.only:
+        _say(f"measuring: {part}")
+        rows += _measures(options)[part]()
+    report = _report(rows)
+    print(report)
+    if options.write:
+        _write(report)
+    missed = [row for row in rows if not row.met]
+    for row in missed:
+        _say(f"goal missed: {row.what}, {row.ratio:.2f} instead of {row.goal}")
+    return 0
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
+    parser.add_argument("--udisks2", action="store_true", help="compare with UDisks2 as well")
+    parser.add_argument("--write", action="store_true", help="keep the table in docs/benchmarks.md")
+    parser.add_argument("--repetitions", type=int, default=10, metavar="N")
+    parser.add_argument("--only", type=_parts, default=_PARTS, metavar="PART,…")
+    return parser.parse_args()
+
+
+def _parts(text: str) -> tuple[str, ...]:
+    parts = tuple(text.split(","))
+    if not set(parts) <= set(_PARTS):
+        raise argparse.ArgumentTypeError(f"choose from {', '.join(_PARTS)}")
+    return parts
+
+
+def _measures(options: argparse.Namespace) -> dict[str, Callable[[], list[Comparison]]]:
+    count = options.repetitions
+    return {
+        "creation": lambda: _creation(count, with_udisks=options.udisks2),
+        "reads": lambda: reads.compare(count),
+        "start": lambda: startup.compare(count),
+    }
+
+
+def _creation(repetitions: int, *, with_udisks: bool) -> list[Comparison]:
+    try:
+        requirements.check()
+    except LabUnavailable as error:
+        _say(f"creation is left out: {error}")
+        return []
+    return creation.compare(repetitions, with_udisks=with_udisks)
+
+
+def _install_udisks() -> None:
+    if udisks.installed():
+        return
+    if os.geteuid() != 0:
+        raise SystemExit(f"Only root can install {' '.join(udisks.PACKAGES)}")
+    # Nothing of it may run on the host: it is started in the guest alone.
+    command = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *udisks.PACKAGES]
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    subprocess.run(command, env=environment, check=True, stdout=sys.stderr)
+
+
+def _report(rows: list[Comparison]) -> str:
+    facts = "\n".join(f"- {fact}" for fact in machine.description())
+    return f"{datetime.now(UTC):%Y-%m-%d}\n\n{facts}\n\n{table(rows)}"
+
+
+def _write(report: str) -> None:
+    before, _, rest = _PAGE.read_text().partition(_BEGIN)
+    after = rest.partition(_END)[2]
+    _PAGE.write_text(f"{before}{_BEGIN}\n\n{report}\n\n{_END}{after}")
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,96 @@
+"""Every combination of evidence against the contract's words, written down a second time."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+from backy_core.pools.state import Evidence, derive
+from backy_core.pools.views import PoolState
+
+_FLAGS = ("known", "wanted", "mounted", "creating", "failed", "deleted", "opening")
+_EARLIER = (None, *PoolState)
+_ALL = [
+    Evidence(**dict(zip(_FLAGS, flags, strict=True)), earlier=earlier)
+    for flags in itertools.product((False, True), repeat=len(_FLAGS))
+    for earlier in _EARLIER
+]
+
+
+def _matching(**wanted: object) -> list[Evidence]:
+    return [e for e in _ALL if all(getattr(e, name) == value for name, value in wanted.items())]
+
+
+def test_the_table_is_whole() -> None:
+    assert len(_ALL) == 2**7 * 7
+
+
+@pytest.mark.parametrize(
+    ("case", "state"),
+    [
+        # `creating`: a creation is running (or is being rolled back)
+        ({"creating": True}, "creating"),
+        # nobody knows it
+        ({"creating": False, "known": False, "deleted": False, "failed": False}, None),
+        # `failed`: its creation failed and was undone; known in memory only
+        ({"creating": False, "known": False, "deleted": False, "failed": True}, "failed"),
+        # `deleted`: it was torn down a short while ago; a failed record may be older
+        ({"creating": False, "known": False, "deleted": True}, "deleted"),
+        # `ready`: it exists and is mounted
+        ({"creating": False, "known": True, "earlier": None, "mounted": True}, "ready"),
+        # `unmounted`: it exists, is not mounted and nobody wants it to be
+        (
+            {"creating": False, "known": True, "earlier": None, "mounted": False, "wanted": False},
+            "unmounted",
+        ),
+        # at start, a pool still to be opened is `unmounted`
+        (
+            {
+                "creating": False,
+                "known": True,
+                "earlier": None,
+                "mounted": False,
+                "wanted": True,
+                "opening": True,
+            },
+            "unmounted",
+        ),
+        # `error`: it should be usable but is not
+        (
+            {
+                "creating": False,
+                "known": True,
+                "earlier": None,
+                "mounted": False,
+                "wanted": True,
+                "opening": False,
+            },
+            "error",
+        ),
+    ],
+)
+def test_states(case: dict[str, object], state: str | None) -> None:
+    found = _matching(**case)
+    assert found
+    assert {derive(evidence) for evidence in found} == {state}
+
+
+@pytest.mark.parametrize("earlier", list(PoolState))
+def test_while_a_change_runs_the_earlier_state_stays(earlier: PoolState) -> None:
+    found = _matching(creating=False, known=True, earlier=earlier)
+    assert {derive(evidence) for evidence in found} == {earlier}
+
+
+def test_the_cases_above_leave_nothing_out() -> None:
+    covered = [
+        evidence
+        for evidence in _ALL
+        if evidence.creating
+        or not evidence.known
+        or evidence.earlier is not None
+        or evidence.mounted
+        or not evidence.wanted
+        or evidence.opening in (True, False)
+    ]
+    assert len(covered) == len(_ALL)

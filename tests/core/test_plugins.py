@@ -1,0 +1,396 @@
+"""The plugin host: what gets in, what is left out, and that no plugin can do more harm."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Sequence
+from importlib.metadata import EntryPoint
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from backy_core.plugins import PluginHost, load_backends
+from backy_core.sdk import hookimpl
+from backy_core.sdk.errors import BackendFailure, InvalidRequest, PlanRefused
+from backy_core.sdk.models import (
+    BackendInfo,
+    DriveId,
+    Level,
+    MemberReport,
+    PoolReport,
+    PoolSpec,
+    Probe,
+    Tool,
+)
+from backy_core.sdk.plan import BackendPlan, DriveRef, Exec, Step, WipeMember
+
+GUID = "3fa85f64-5717-4562-b3fc-2c963f66afa6"
+DRIVE = DriveId(serial="drive-scsi1", size=1 << 28)
+OTHER = DriveId(serial="drive-scsi2", size=1 << 28)
+PROBE = cast(Probe, SimpleNamespace())
+
+POOL = PoolSpec(
+    guid=GUID,
+    label="shelf",
+    level="single",
+    filesystem="ext4",
+    fs_uuid=GUID,
+    mount_path="/mnt/backy/x",
+    drives=(DRIVE,),
+)
+REPORT = PoolReport(
+    native_id=GUID,
+    guid=GUID,
+    level="single",
+    presence="active",
+    health="active",
+    expected_members=1,
+    members=(MemberReport(device="sdz", drive=OTHER, state="spare"),),
+)
+INFO = BackendInfo(
+    name="toy",
+    version="1",
+    levels=(Level(name="single", min_drives=1),),
+    filesystems=("ext4",),
+    tools=(Tool(name="toyadm", package="toy-tools"),),
+    signature_types=("toy_member",),
+)
+
+
+def plan(drive: DriveId = DRIVE, effect: str = "reversible") -> BackendPlan:
+    step = Step.model_validate(
+        {
+            "id": "make",
+            "title": "Making the toy",
+            "run": Exec(argv=("toyadm", DriveRef(drive=drive))),
+            "undo": (WipeMember(drive=drive, bears=()),),
+            "effect": effect,
+        }
+    )
+    return BackendPlan(steps=(step,))
+
+
+class Toy:
+    """A whole backend; tests replace one hook each."""
+
+    @hookimpl
+    def backy_backend(self) -> BackendInfo:
+        return INFO
+
+    @hookimpl
+    def backy_plan_create(self, pool: PoolSpec) -> BackendPlan:
+        return plan()
+
+    @hookimpl
+    async def backy_inspect(self, probe: Probe) -> Sequence[PoolReport]:
+        return [REPORT]
+
+    @hookimpl
+    def backy_plan_open(self, pool: PoolSpec, report: PoolReport) -> BackendPlan:
+        return plan(OTHER)
+
+    @hookimpl
+    def backy_plan_close(self) -> BackendPlan:
+        return BackendPlan(steps=())
+
+    @hookimpl
+    def backy_plan_teardown(self) -> BackendPlan:
+        return BackendPlan(steps=())
+
+
+def toy(**hooks: Callable[..., object] | None) -> object:
+    """A toy backend with these hooks instead; None removes one."""
+    members = {name: hook and hookimpl(hook) for name, hook in hooks.items()}
+    return type("Custom", (Toy,), members)()
+
+
+def hosting(*plugins: object, **options: Any) -> PluginHost:
+    named = tuple(("toy", plugin) for plugin in plugins)
+    return load_backends((), named, found_listeners=(), **options)
+
+
+def left_out(host: PluginHost) -> str:
+    (failed,) = host.failed
+    return failed.reason
+
+
+def with_info(**changes: object) -> object:
+    return toy(backy_backend=lambda self: INFO.model_copy(update=changes))
+
+
+def test_a_good_backend_is_loaded() -> None:
+    host = hosting(Toy())
+    assert host.failed == ()
+    assert host.backends["toy"].info is INFO
+    assert host.backends["toy"].origin == "builtin"
+
+
+def test_tools_that_are_not_installed_are_named() -> None:
+    info = {"tools": (Tool(name="sh", package="dash"), Tool(name="toyadm", package="toy-tools"))}
+    backend = hosting(with_info(**info)).backends["toy"]
+    assert [tool.package for tool in backend.missing_tools()] == ["toy-tools"]
+
+
+def test_installed_entry_points_are_found_by_default() -> None:
+    assert "mdadm" in load_backends().backends
+
+
+@pytest.mark.parametrize(
+    ("plugin", "reason"),
+    [
+        (toy(backy_inspect=None), "does not implement backy_inspect"),
+        (toy(backy_plan_teardown=None), "does not implement backy_plan_teardown"),
+        (toy(backy_backend=lambda self: {"name": "toy"}), "answered dict, not BackendInfo"),
+        (toy(backy_backend=lambda self: None), "answered NoneType, not BackendInfo"),
+        (toy(backy_plan_creat=lambda self: plan()), "unknown hook 'backy_plan_creat'"),
+        (toy(backy_plan_close=lambda self, wrong: plan()), "wrong"),
+        (with_info(name="other"), "calls itself other"),
+        (with_info(levels=()), "names no level"),
+        (with_info(levels=(Level(name="a", min_drives=1, aliases=("a",)),)), "or one twice"),
+        (with_info(levels=(Level(name="a", min_drives=0),)), "needs no drive"),
+        (with_info(filesystems=()), "names no filesystem"),
+        (with_info(tools=(Tool(name="/bin/sh", package="dash"),)), "not a plain program name"),
+        (with_info(capabilities=frozenset({"add_drive"})), "without backy_plan_add_drive"),
+        (object(), "does not implement"),
+        ({}, "TypeError"),
+    ],
+)
+def test_a_backend_that_breaks_a_rule_is_left_out(plugin: object, reason: str) -> None:
+    host = hosting(plugin)
+    assert not host.backends
+    assert reason in left_out(host)
+
+
+def test_an_async_plan_hook_is_left_out() -> None:
+    async def backy_plan_create(self: object, pool: PoolSpec) -> BackendPlan:
+        return plan()
+
+    assert "must not be async" in left_out(hosting(toy(backy_plan_create=backy_plan_create)))
+
+
+def test_a_backend_that_raises_at_load_is_left_out() -> None:
+    def backy_backend(self: object) -> BackendInfo:
+        raise SystemExit("goodbye")
+
+    assert "goodbye" in left_out(hosting(toy(backy_backend=backy_backend)))
+
+
+def test_a_backend_that_hangs_at_load_is_left_out() -> None:
+    never = threading.Event()
+    host = hosting(toy(backy_backend=lambda self: never.wait()), load_deadline_s=0.05)
+    assert left_out(host) == "it did not answer in time"
+
+
+@pytest.mark.parametrize(
+    ("target", "reason"),
+    [
+        ("no_such_module_anywhere:plugin", "ModuleNotFoundError"),
+        ("backy_core.sdk:no_such_name", "AttributeError"),
+    ],
+)
+def test_a_broken_entry_point_takes_no_other_with_it(target: str, reason: str) -> None:
+    broken = EntryPoint("broken", target, "backy.backends")
+    host = load_backends([broken], [("toy", Toy())], found_listeners=())
+    assert tuple(host.backends) == ("toy",)
+    assert left_out(host).startswith(reason)
+    assert host.failed[0].origin == target
+
+
+def test_of_two_backends_with_one_name_the_first_stays() -> None:
+    first, second = Toy(), Toy()
+    host = hosting(first, second)
+    assert host.backends["toy"].manager.is_registered(first)
+    assert left_out(host) == "builtin already provides a backend of this name"
+
+
+def test_a_name_that_is_no_name_is_left_out() -> None:
+    host = load_backends((), [("Toy/..", Toy())], found_listeners=())
+    assert "lower-case letters" in left_out(host)
+
+
+async def test_plans_are_asked_for_with_what_the_hook_wants() -> None:
+    host = hosting(Toy())
+    assert await host.plan_create("toy", POOL, (DRIVE,)) == plan()
+    assert await host.plan_open("toy", POOL, REPORT, degraded=False) == plan(OTHER)
+    assert (await host.plan_close("toy", POOL, REPORT)).steps == ()
+    assert (await host.plan_teardown("toy", POOL, REPORT)).steps == ()
+
+
+async def test_a_plan_with_a_foreign_drive_is_refused() -> None:
+    host = hosting(toy(backy_plan_create=lambda self: plan(OTHER)))
+    with pytest.raises(PlanRefused, match=r"backend toy breaks a rule: .*drive-scsi2"):
+        await host.plan_create("toy", POOL, (DRIVE,))
+
+
+@pytest.mark.parametrize("answer", [None, [], {"steps": []}, "plan"])
+async def test_a_plan_of_the_wrong_type_is_a_failure(answer: object) -> None:
+    host = hosting(toy(backy_plan_create=lambda self: answer))
+    with pytest.raises(BackendFailure, match="toy answered backy_plan_create with"):
+        await host.plan_create("toy", POOL, (DRIVE,))
+
+
+@pytest.mark.parametrize("error", [ValueError("no"), SystemExit(3), StopIteration(), KeyError()])
+async def test_a_raising_plan_hook_is_named(error: BaseException) -> None:
+    def backy_plan_create(self: object) -> BackendPlan:
+        raise error
+
+    host = hosting(toy(backy_plan_create=backy_plan_create))
+    with pytest.raises(BackendFailure, match="toy failed in backy_plan_create"):
+        await host.plan_create("toy", POOL, (DRIVE,))
+
+
+async def test_a_refusal_in_the_plugins_own_words_passes() -> None:
+    def backy_plan_create(self: object) -> BackendPlan:
+        raise InvalidRequest("An odd number of drives does not make a toy")
+
+    host = hosting(toy(backy_plan_create=backy_plan_create))
+    with pytest.raises(InvalidRequest, match="odd number"):
+        await host.plan_create("toy", POOL, (DRIVE,))
+
+
+async def test_a_hanging_plan_hook_blocks_neither_loop_nor_host() -> None:
+    release = threading.Event()
+    host = hosting(toy(backy_plan_create=lambda self: release.wait()), plan_deadline_s=0.2)
+    asking = asyncio.create_task(host.plan_create("toy", POOL, (DRIVE,)))
+    await asyncio.sleep(0.01)
+    assert (await host.plan_close("toy", POOL, REPORT)).steps == ()
+    with pytest.raises(BackendFailure, match="did not answer backy_plan_create in time"):
+        await asking
+    release.set()
+
+
+async def test_adding_and_importing_need_the_backend_to_offer_them() -> None:
+    host = hosting(Toy())
+    with pytest.raises(BackendFailure, match="cannot add drives"):
+        await host.plan_add_drive("toy", POOL, REPORT, OTHER, None)
+    assert await host.plan_import("toy", POOL, REPORT) is None
+
+
+async def test_a_backend_that_adds_drives_is_asked() -> None:
+    capable = toy(
+        backy_backend=lambda self: INFO.model_copy(
+            update={"capabilities": frozenset({"add_drive"})}
+        ),
+        backy_plan_add_drive=lambda self, drive: plan(drive, "pivot"),
+        backy_plan_import=lambda self: BackendPlan(steps=()),
+    )
+    host = hosting(capable)
+    new = DriveId(serial="new", size=1)
+    assert await host.plan_add_drive("toy", POOL, REPORT, new, OTHER) == plan(new, "pivot")
+    assert await host.plan_import("toy", POOL, REPORT) == BackendPlan(steps=())
+
+
+async def test_an_unknown_backend_is_told_from_a_broken_one() -> None:
+    host = hosting(toy(backy_inspect=None))
+    with pytest.raises(BackendFailure, match="No plugin for backend zfs is installed"):
+        await host.inspect("zfs", PROBE)
+    with pytest.raises(BackendFailure, match="toy cannot be used: it does not implement"):
+        await host.inspect("toy", PROBE)
+
+
+async def test_inspect_gives_reports() -> None:
+    assert await hosting(Toy()).inspect("toy", PROBE) == (REPORT,)
+
+
+def inspecting(answer: object) -> object:
+    async def backy_inspect(self: object) -> object:
+        if isinstance(answer, BaseException):
+            raise answer
+        return answer
+
+    return toy(backy_inspect=backy_inspect)
+
+
+@pytest.mark.parametrize("answer", [None, 5, [None], [{"native_id": GUID}], iter([REPORT])])
+async def test_reports_of_the_wrong_type_are_a_failure(answer: object) -> None:
+    with pytest.raises(BackendFailure, match="toy answered backy_inspect with"):
+        await hosting(inspecting(answer)).inspect("toy", PROBE)
+
+
+async def test_an_inspect_that_is_not_async_is_a_failure() -> None:
+    with pytest.raises(BackendFailure, match="with list, not Awaitable"):
+        await hosting(toy(backy_inspect=lambda self: [REPORT])).inspect("toy", PROBE)
+
+
+@pytest.mark.parametrize("error", [OSError("gone"), SystemExit(1), KeyboardInterrupt()])
+async def test_a_raising_inspect_is_named(error: BaseException) -> None:
+    with pytest.raises(BackendFailure, match="toy failed in backy_inspect"):
+        await hosting(inspecting(error)).inspect("toy", PROBE)
+
+
+async def test_an_inspect_that_ignores_its_cancellation_does_not_hold_up() -> None:
+    ended = asyncio.Event()
+
+    async def backy_inspect(self: object) -> Sequence[PoolReport]:
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            await ended.wait()
+        return []
+
+    host = hosting(toy(backy_inspect=backy_inspect), inspect_deadline_s=0.05)
+    before = time.monotonic()
+    with pytest.raises(BackendFailure, match="did not answer backy_inspect in time"):
+        await host.inspect("toy", PROBE)
+    assert time.monotonic() - before < 10
+    ended.set()
+
+
+class Ear:
+    """A listener that keeps what it heard."""
+
+    def __init__(self) -> None:
+        self.heard: list[object] = []
+        self.woken = threading.Event()
+
+    @hookimpl
+    def backy_operation_finished(self, operation: object) -> None:
+        self.heard.append(operation)
+        self.woken.set()
+
+    @hookimpl
+    def backy_pool_changed(self, before: PoolReport | None, after: PoolReport | None) -> None:
+        self.heard.append((before, after))
+        self.woken.set()
+
+
+class BadEar:
+    @hookimpl
+    def backy_operation_finished(self, operation: object) -> None:
+        raise RuntimeError("deaf")
+
+
+class StuckEar:
+    def __init__(self) -> None:
+        self.release = threading.Event()
+
+    @hookimpl
+    def backy_operation_finished(self, operation: object) -> None:
+        self.release.wait(30)
+
+
+def test_a_raising_or_hanging_listener_keeps_nothing_from_the_others(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    stuck, ear = StuckEar(), Ear()
+    ears = [("bad", BadEar()), ("stuck", stuck), ("good", ear)]
+    host = load_backends((), found_listeners=(), listeners=ears)
+    host.notify_operation_finished("one")
+    host.notify_operation_finished("two")
+    host.notify_pool_changed(None, REPORT)
+    deadline = time.monotonic() + 20
+    while len(ear.heard) < 3 and time.monotonic() < deadline:
+        ear.woken.wait(0.1)
+    stuck.release.set()
+    assert ear.heard == ["one", "two", (None, REPORT)]
+    while "Listener bad failed" not in caplog.text and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert "deaf" in caplog.text
+
+
+def test_a_listener_without_a_hook_is_left_out() -> None:
+    host = load_backends((), found_listeners=(), listeners=[("mute", object())])
+    assert left_out(host) == "it implements no hook"

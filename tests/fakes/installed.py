@@ -1,0 +1,413 @@
+"""Putting a fake machine in the place of the real one.
+
+Every function of ``backy_core.system`` that reaches the machine is replaced wherever it was
+imported; what is left real are files below the test's own directory.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shlex
+import shutil
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from backy_core.operations import conditions, executor, undo
+from backy_core.operations.journal import JournalEntry, Record
+from backy_core.sdk.errors import DriveInUse, SystemFailure
+from backy_core.system import (
+    blocks,
+    exec,
+    files,
+    mountinfo,
+    mounts,
+    procs,
+    runtime_files,
+    sysfs,
+    wipe,
+)
+from backy_core.system.block_devices import BlockDevice
+from backy_core.system.exec import CommandFailed, Outcome
+from backy_core.system.mountinfo import MountEntry
+from backy_core.system.mounts import Usage
+from backy_core.system.procs import ProcessInfo
+from tests.fakes.interruptions import Crash, How
+from tests.fakes.kernel_files import text_of
+from tests.fakes.machine import FakeMachine
+from tests.fakes.model import Array, Disk
+from tests.fakes.programs import Answer, Programs
+
+_LOOKS = ("wipefs --no-act", "mdadm --examine")
+
+
+class Installed:
+    """The functions of the fake machine, with the signatures of the real ones."""
+
+    def __init__(self, machine: FakeMachine) -> None:
+        self.machine = machine
+        self.programs = Programs(machine)
+        self.orphans: dict[int, Callable[[], object]] = {}
+        """Programs that outlived the agent which started them."""
+        self._pids = iter(range(50_000, 10_000_000))
+
+    # running programs
+
+    async def run(self, argv: Sequence[str], **how: Any) -> Outcome:
+        words = tuple(argv)
+        command = shlex.join(words)
+        if command.startswith(_LOOKS):
+            self.machine.interruptions.alive()
+            return self._outcome(words, self.programs.run(words), how)
+        return await self._run(words, command, how)
+
+    async def _run(self, argv: tuple[str, ...], command: str, how: dict[str, Any]) -> Outcome:
+        machine = self.machine
+        machine.commands.append(command)
+        machine.interruptions.point(f"before {command}")
+        fault = machine.interruptions.fault(command)
+        if fault is How.BROKEN:
+            raise ValueError(f"the parser tripped over {command}")
+        if fault is How.VANISHED:
+            outcome = Outcome(argv, None, "", "", 0.0)
+            raise CommandFailed(f"{argv[0]} is not installed", outcome)
+        self._announce(how, argv)
+        await asyncio.sleep(0)
+        answer = self._answer(argv, fault)
+        machine.interruptions.point(f"after {command}")
+        return self._outcome(argv, answer, how)
+
+    def _announce(self, how: dict[str, Any], argv: tuple[str, ...]) -> None:
+        """A program that was started goes on, whatever becomes of the agent."""
+        pid = next(self._pids)
+        if how.get("on_start") is None:
+            return
+        try:
+            how["on_start"](pid, float(pid))
+        except Crash:
+            if self.machine.interruptions.reached[-1].startswith("torn"):
+                self.programs.run(argv)  # nobody knows of it, so nobody can wait for it
+            else:
+                self.orphans[pid] = lambda: self.programs.run(argv)
+            raise
+
+    def _answer(self, argv: tuple[str, ...], fault: How | None) -> Answer:
+        if fault is How.STATUS:
+            return 1, "", "it does not work today"
+        if fault is How.SILENT:
+            return 0, "", ""
+        return self.programs.run(argv, half=fault is How.HALF)
+
+    def _outcome(self, argv: tuple[str, ...], answer: Answer, how: dict[str, Any]) -> Outcome:
+        code, stdout, stderr = answer
+        for line in (stdout + stderr).splitlines():
+            if how.get("on_line"):
+                how["on_line"](line)
+        outcome = Outcome(argv, code, stdout, stderr, 0.0)
+        if how.get("check", True) and code not in how.get("ok_codes", (0,)):
+            raise CommandFailed(f"{argv[0]} exited with status {code}", outcome)
+        return outcome
+
+    async def wait_for_exit(self, pid: int, start_time: float, timeout_s: float) -> bool:
+        assert start_time == float(pid)
+        self.orphans.pop(pid, lambda: None)()
+        return True
+
+    # block devices
+
+    def read_block_devices(self, *_: object) -> tuple[BlockDevice, ...]:
+        self.machine.interruptions.alive()
+        arrays = {name: self._array(each) for name, each in self.machine.arrays.items()}
+        found: list[BlockDevice] = []
+        for disk in self.machine.disks.values():
+            parts = [self._part(disk, name, n) for n, name in enumerate(disk.partitions, 1)]
+            above = [arrays[name] for name in self.machine.holders(disk.name)]
+            found += [self._disk(disk, (*parts, *above)), *parts]
+        return (*found, *arrays.values())
+
+    async def list_block_devices(self) -> tuple[BlockDevice, ...]:
+        return self.read_block_devices()
+
+    def _disk(self, disk: Disk, children: tuple[BlockDevice, ...]) -> BlockDevice:
+        return BlockDevice(
+            name=disk.name,
+            path=f"/dev/{disk.name}",
+            type="disk",
+            size=disk.size,
+            majmin=f"8:{ord(disk.name[-1])}",
+            serial=disk.serial,
+            wwn=disk.wwn,
+            mountpoint=self._mountpoint(disk.name),
+            links=(f"scsi-{disk.serial}",),
+            diskseq=disk.number,
+            children=children,
+        )
+
+    def _part(self, disk: Disk, name: str, number: int) -> BlockDevice:
+        return BlockDevice(
+            name=name,
+            path=f"/dev/{name}",
+            type="part",
+            size=disk.size // 2,
+            majmin=f"8:{ord(disk.name[-1])}{number}",
+            mountpoint=self._mountpoint(name),
+            parents=(disk.name,),
+        )
+
+    def _array(self, array: Array) -> BlockDevice:
+        seen = array.volume.content[0] if array.running and array.volume.content else None
+        return BlockDevice(
+            name=array.name,
+            path=f"/dev/{array.name}",
+            type=array.level,
+            size=array.members[0].disk.size if array.members else 0,
+            majmin=f"9:{array.name[2:]}",
+            fstype=seen.type if seen else None,
+            uuid=seen.uuid if seen else None,
+            mountpoint=self._mountpoint(array.name),
+            parents=tuple(member.disk.name for member in array.members),
+        )
+
+    def _mountpoint(self, name: str) -> str | None:
+        return next((m.path for m in self.machine.mounts if m.device == name), None)
+
+    def holders(self, name: str) -> tuple[str, ...]:
+        self.machine.interruptions.alive()
+        return self.machine.holders(name)
+
+    def partitions(self, name: str) -> tuple[str, ...]:
+        disk = self.machine.disk_at(name)
+        return disk.partitions if disk else ()
+
+    def diskseq(self, name: str) -> int | None:
+        disk = self.machine.disk_at(name)
+        return disk.number if disk else None
+
+    def boot_id(self) -> str:
+        return self.machine.boot
+
+    @contextmanager
+    def open_exclusive(self, node: str, *, write: bool = False) -> Iterator[int]:
+        name = Path(node).name
+        if not self.machine.exists(name):
+            raise SystemFailure(f"{node} cannot be opened", details="no such device")
+        if self.machine.in_use(name):
+            raise DriveInUse(f"{node} is in use by the kernel or another program")
+        yield -1
+
+    @asynccontextmanager
+    async def disk_lock(self, node: str, timeout_s: float) -> AsyncIterator[None]:
+        if not self.machine.exists(Path(node).name):
+            raise SystemFailure(f"{node} cannot be opened", details="no such device")
+        yield
+
+    async def wipe_device(self, node: str, *, log: Callable[[str], None]) -> None:
+        """The real one runs wipefs and looks again: one command here."""
+        with self.open_exclusive(node):
+            pass
+        await self.run(("wipefs", "--all", node), on_line=log)
+        if not self._blank(Path(node).name):
+            raise SystemFailure(f"{node} still bears signatures after it was wiped")
+
+    def _blank(self, name: str) -> bool:
+        disk = self.machine.disk_at(name)
+        return disk.blank if disk else not self.machine.content_of(name)
+
+    def read_attribute(self, path: Path) -> str | None:
+        return text_of(self.machine, str(path))
+
+    def node_exists(self, name: str) -> bool:
+        return self.machine.exists(name)
+
+    # mounts, processes, directories
+
+    def read_mounts(self, pid: int | str = "self") -> tuple[MountEntry, ...]:
+        self.machine.interruptions.alive()
+        return tuple(
+            MountEntry(
+                majmin=f"9:{mount.device[2:]}" if mount.device.startswith("md") else "8:1",
+                root="/",
+                path=mount.path,
+                options=mount.options,
+                fstype=mount.fstype,
+                source=f"/dev/{mount.device}",
+            )
+            for mount in self.machine.mounts
+        )
+
+    async def filesystem_usage(self, path: str) -> Usage:
+        assert self.machine.mounted(path), path
+        return Usage(size=8000, used=1001, available=6999)
+
+    async def holders_of(self, path: str, majmin: str | None = None) -> tuple[ProcessInfo, ...]:
+        return tuple(
+            ProcessInfo(p.pid, f"{p.name} {p.path}", "root", p.path, p.name, p.pid)
+            for p in self.machine.processes.values()
+            if p.path.startswith(path)
+        )
+
+    async def kill(
+        self, processes: Sequence[ProcessInfo], grace_s: float = 5
+    ) -> tuple[ProcessInfo, ...]:
+        for process in processes:
+            del self.machine.processes[process.pid]
+        return ()
+
+    def is_alive(self, pid: int) -> bool:
+        return pid in self.machine.processes
+
+    def which(self, program: str, **_: object) -> str | None:
+        return f"/usr/sbin/{program}" if program in self.machine.programs else None
+
+
+def install(machine: FakeMachine, monkeypatch: pytest.MonkeyPatch) -> Installed:
+    fakes = Installed(machine)
+    originals: dict[Callable[..., Any], Callable[..., Any]] = {
+        exec.run: fakes.run,
+        exec.wait_for_exit: fakes.wait_for_exit,
+        blocks.list_block_devices: fakes.list_block_devices,
+        blocks.read_block_devices: fakes.read_block_devices,
+        blocks.holders: fakes.holders,
+        blocks.partitions: fakes.partitions,
+        blocks.diskseq: fakes.diskseq,
+        blocks.swaps: frozenset,
+        blocks.boot_id: fakes.boot_id,
+        blocks.node_exists: fakes.node_exists,
+        blocks.open_exclusive: fakes.open_exclusive,
+        blocks.disk_lock: fakes.disk_lock,
+        wipe.wipe_device: fakes.wipe_device,
+        sysfs.read_whole: fakes.read_attribute,
+        mountinfo.read_mounts: fakes.read_mounts,
+        mounts.filesystem_usage: fakes.filesystem_usage,
+        mounts.in_host_mount_namespace: lambda: True,
+        procs.holders_of: fakes.holders_of,
+        procs.kill: fakes.kill,
+        procs.is_alive: fakes.is_alive,
+        runtime_files.remove_stale: lambda: (),
+    }
+    _replace_everywhere(monkeypatch, originals | _interrupted(machine))
+    monkeypatch.setattr(shutil, "which", fakes.which)
+    monkeypatch.setattr(os, "fsync", lambda descriptor: None)
+    monkeypatch.setattr(asyncio, "to_thread", _at_once)
+    _interrupt_journal(machine, monkeypatch)
+    _hurry(monkeypatch)
+    return fakes
+
+
+def _replace_everywhere(
+    monkeypatch: pytest.MonkeyPatch, fakes: dict[Callable[..., Any], Callable[..., Any]]
+) -> None:
+    by_identity = {id(original): fake for original, fake in fakes.items()}
+    for name, module in list(sys.modules.items()):
+        if not name.startswith("backy_core"):
+            continue
+        for attribute, value in list(vars(module).items()):
+            if id(value) in by_identity:
+                monkeypatch.setattr(module, attribute, by_identity[id(value)])
+
+
+def _interrupt_journal(machine: FakeMachine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each record is a point; a crash inside an append leaves half a line."""
+    interruptions = machine.interruptions
+    append, remove = JournalEntry.append_now, JournalEntry.remove
+
+    def append_now(entry: JournalEntry, record: Record) -> None:
+        name = f"{record.rec} {getattr(record, 'step', '')}".strip()
+        try:
+            interruptions.point(f"torn {name}")
+        except Crash:
+            if interruptions.reached[-1] == f"torn {name}":
+                _tear(entry)
+            raise
+        append(entry, record)
+        interruptions.point(f"recorded {name}")
+
+    def remove_entry(entry: JournalEntry) -> None:
+        interruptions.point("before journal removal")
+        remove(entry)
+        interruptions.point("after journal removal")
+
+    monkeypatch.setattr(JournalEntry, "append_now", append_now)
+    monkeypatch.setattr(JournalEntry, "remove", remove_entry)
+
+
+def _interrupted(machine: FakeMachine) -> dict[Callable[..., Any], Callable[..., Any]]:
+    """The real ones, on real files, with points around them."""
+    interruptions = machine.interruptions
+    write, make, drop = files.write_atomically, files.make_directories, files.remove_directories
+
+    def write_atomically(path: Path, data: bytes, *rest: Any, **how: Any) -> None:
+        interruptions.point(f"before writing {path.name}")
+        write(path, data, *rest, **how)
+        interruptions.point(f"after writing {path.name}")
+
+    def make_directories(path: Path | str, *rest: Any) -> tuple[str, ...]:
+        interruptions.point("before mkdir")
+        silent = _refuse(machine, f"mkdir {path}")
+        made = () if silent else make(path, *rest)
+        interruptions.point("after mkdir")
+        return made
+
+    def remove_directories(paths: Iterable[Path | str]) -> None:
+        interruptions.point("before rmdir")
+        _refuse(machine, f"rmdir {paths}")
+        drop([path for path in paths if machine.mounted(str(path)) is None])
+        interruptions.point("after rmdir")
+
+    return {write: write_atomically, make: make_directories, drop: remove_directories}
+
+
+def _tear(entry: JournalEntry) -> None:
+    with entry._path.open("ab") as file:
+        file.write(b'{"rec": "beg')
+
+
+def _refuse(machine: FakeMachine, command: str) -> bool:
+    """Whether to do nothing and say nothing."""
+    fault = machine.interruptions.fault(command)
+    if fault is How.BROKEN:
+        raise ValueError(command)
+    if fault in (How.STATUS, How.HALF):
+        raise SystemFailure(f"{command} did not work")
+    return fault is How.SILENT
+
+
+async def _at_once(call: Callable[..., Any], *args: Any, **options: Any) -> Any:
+    """Nothing here blocks, so no thread is needed; tasks still take turns."""
+    await asyncio.sleep(0)
+    return call(*args, **options)
+
+
+class _Clock:
+    """Time that passes by sleeping alone: half a minute of patience takes no time."""
+
+    def __init__(self) -> None:
+        self.passed = 0.0
+
+    def monotonic(self) -> float:
+        return time.monotonic() + self.passed
+
+    async def sleep(self, seconds: float) -> None:
+        self.passed += seconds
+        await asyncio.sleep(0.0005)
+
+
+class _HurriedAsyncio:
+    def __init__(self, clock: _Clock) -> None:
+        self.sleep = clock.sleep
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(asyncio, name)
+
+
+def _hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = _Clock()
+    for module in (conditions, executor, undo):
+        monkeypatch.setattr(module, "time", clock)
+        monkeypatch.setattr(module, "asyncio", _HurriedAsyncio(clock))

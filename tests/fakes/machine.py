@@ -1,0 +1,203 @@
+"""The machine: drives, arrays, mounts and processes, and what people do to them."""
+
+from __future__ import annotations
+
+import itertools
+import uuid
+from dataclasses import replace
+
+from tests.fakes.interruptions import Interruptions
+from tests.fakes.model import Array, Content, Disk, Member, Mounted, Process, Superblock, Volume
+
+PROGRAMS = ("mdadm", "mkfs.ext4", "mkfs.xfs", "mkfs.btrfs", "mount", "umount", "wipefs")
+_LETTERS = "abcdefghijklmnopqrstuvwxyz"
+
+
+class FakeMachine:
+    """Named by kernel names inside, as the kernel is; tests speak of serials and GUIDs."""
+
+    def __init__(self) -> None:
+        self.disks: dict[str, Disk] = {}
+        """Connected drives by serial."""
+        self.shelf: dict[str, Disk] = {}
+        """Unplugged ones."""
+        self.arrays: dict[str, Array] = {}
+        self.mounts: list[Mounted] = []
+        self.processes: dict[int, Process] = {}
+        self.programs = set(PROGRAMS)
+        self.boot = str(uuid.uuid4())
+        self.shines_through: list[Content] = []
+        """Stale content that shows on every new array."""
+        self.commands: list[str] = []
+        self.refused: list[str] = []
+        """Commands this machine does not know: a test with one fails."""
+        self.interruptions = Interruptions()
+        self._names = itertools.count()
+
+    # drives
+
+    def add(self, serial: str, *content: Content, size: int | None = None) -> Disk:
+        disk = Disk(serial, content=list(content), **({"size": size} if size else {}))
+        self.disks[serial] = disk
+        disk.name = self._next_name()
+        return disk
+
+    def _next_name(self) -> str:
+        return "sdx" + _LETTERS[next(self._names) % 26]
+
+    def unplug(self, serial: str) -> None:
+        """Pull a drive; an array that holds it goes on without it if it can."""
+        disk = self.disks.pop(serial)
+        self.shelf[serial] = disk
+        for array in self.arrays.values():
+            gone = [member for member in array.members if member.disk is disk]
+            for member in gone:
+                array.members.remove(member)
+                self._write_superblocks(array, lost=member.slot)
+
+    def plug(self, serial: str) -> None:
+        """The drive returns under a new name, as a new disk to the kernel."""
+        disk = self.shelf.pop(serial)
+        self.disks[serial] = disk
+        self._renew(disk)
+
+    def _renew(self, disk: Disk) -> None:
+        disk.name = self._next_name()
+        disk.number += 1000
+
+    def swap(self, serial: str, other: Disk) -> None:
+        """Another drive comes under the same kernel name."""
+        gone = self.disks.pop(serial)
+        self.shelf[serial] = gone
+        other.name = gone.name
+        self.disks[other.serial] = other
+
+    def renumber(self) -> None:
+        """Every drive and array gets another kernel name."""
+        for disk in self.disks.values():
+            self._renew(disk)
+        renamed = {name: f"md{int(name[2:]) - 100}" for name in self.arrays}
+        for old, new in renamed.items():
+            array = self.arrays.pop(old)
+            array.name = new
+            self.arrays[new] = array
+        self.mounts = [replace(m, device=renamed.get(m.device, m.device)) for m in self.mounts]
+
+    def reboot(self, *, assembled: bool = False) -> None:
+        """Power off and on. ``assembled``: udev starts complete arrays, as Debian's does."""
+        self.boot = str(uuid.uuid4())
+        self.mounts.clear()
+        self.processes.clear()
+        self.arrays.clear()
+        for disk in self.disks.values():
+            self._renew(disk)
+        if assembled:
+            self.assemble_all()
+
+    def assemble_all(self) -> None:
+        """What udev's rules do with stamped drives that are free and complete."""
+        stamped: dict[str, list[Disk]] = {}
+        for disk in self.disks.values():
+            if disk.superblock and not self.holders(disk.name):
+                stamped.setdefault(disk.superblock.uuid, []).append(disk)
+        for disks in stamped.values():
+            self.start_array(self.free_array_name(), disks, degraded=False)
+
+    # looking
+
+    def disk_at(self, name: str) -> Disk | None:
+        """The drive with this kernel name, or the one this is a partition of."""
+        return next(
+            (d for d in self.disks.values() if name == d.name or name in d.partitions), None
+        )
+
+    def array_of(self, guid: str) -> Array | None:
+        return next((array for array in self.arrays.values() if array.uuid == guid), None)
+
+    def holders(self, name: str) -> tuple[str, ...]:
+        disk = self.disk_at(name)
+        return tuple(
+            array.name for array in self.arrays.values() for m in array.members if m.disk is disk
+        )
+
+    def mounted(self, path: str) -> Mounted | None:
+        return next((mount for mount in reversed(self.mounts) if mount.path == path), None)
+
+    def in_use(self, name: str) -> bool:
+        """Whether an exclusive open answers EBUSY."""
+        names = {name, *(part for d in self.disks.values() if d.name == name for part in d.partitions)}
+        return bool(self.holders(name)) or any(mount.device in names for mount in self.mounts)
+
+    def exists(self, name: str) -> bool:
+        return name in self.arrays or self.disk_at(name) is not None
+
+    def content_of(self, name: str) -> list[Content]:
+        return self.arrays[name].volume.content
+
+    # arrays
+
+    def free_array_name(self) -> str:
+        return next(f"md{n}" for n in range(1127, 0, -1) if f"md{n}" not in self.arrays)
+
+    def start_array(self, name: str, disks: list[Disk], *, degraded: bool) -> bool:
+        """Assemble these members; inactive (False) if some that were active last are missing."""
+        newest = max((d.superblock for d in disks if d.superblock), key=lambda each: each.events)
+        members = [
+            Member(disk, disk.superblock.role, "in_sync" if disk.superblock.role is not None else "spare")
+            for disk in disks
+            if disk.superblock and disk.superblock.events + 1 >= newest.events
+        ]
+        wanted = {slot for slot, letter in enumerate(newest.view) if letter in "AR"}
+        present = {member.slot for member in members}
+        running = wanted <= present or (degraded and bool(wanted & present))
+        array = Array(
+            name, newest.uuid, newest.level, newest.slots, newest.volume, members, running
+        )
+        self.arrays[name] = array
+        if running:
+            for slot in wanted - present:
+                self._write_superblocks(array, lost=slot)
+        return running
+
+    def _write_superblocks(self, array: Array, *, lost: int | None) -> None:
+        if lost is None:
+            return
+        for member in array.members:
+            if member.disk.superblock:
+                member.disk.superblock = member.disk.superblock.after(lost=lost)
+
+    def join(self, array: Array, disk: Disk, *, rebuilt: bool = False) -> None:
+        """The drive takes the first missing slot and rebuilds, or becomes a spare."""
+        slot = array.missing[0] if array.missing else None
+        letters = list(next(m.disk.superblock.view for m in array.members if m.disk.superblock))
+        if slot is not None:
+            letters[slot] = "A"
+        view = "".join(letters)
+        known = next(m.disk.superblock for m in array.members if m.disk.superblock)
+        disk.superblock = replace(known, role=slot, view=view)
+        for member in array.members:
+            if member.disk.superblock:
+                member.disk.superblock = replace(member.disk.superblock, view=view)
+        state = "spare" if slot is None or not rebuilt else "in_sync"
+        array.members.append(Member(disk, slot, state))
+
+    def make_pool(self, guid: str, name: str, *serials: str, fs: Content | None = None) -> Volume:
+        """Superblocks of a stopped raid1 pool on these drives, as if made earlier."""
+        volume = Volume([fs] if fs else [])
+        for role, serial in enumerate(serials):
+            self.disks[serial].superblock = Superblock(
+                guid, name, "raid1", len(serials), role, volume, view="A" * len(serials)
+            )
+        return volume
+
+    # processes
+
+    def hold(self, path: str, pid: int = 4711, name: str = "rsync") -> Process:
+        process = Process(pid, path, name)
+        self.processes[pid] = process
+        return process
+
+    def clean(self, *serials: str) -> bool:
+        """Whether these drives are blank and nobody's."""
+        disks = [self.disks[serial] for serial in serials]
+        return all(disk.blank and not self.in_use(disk.name) for disk in disks)

@@ -1,0 +1,270 @@
+"""The programs this machine has. Each knows exactly the words the agent may use."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.fakes.interruptions import How
+from tests.fakes.kernel_files import examine
+from tests.fakes.machine import FakeMachine
+from tests.fakes.model import MD, Content, Disk, Member, Mounted, Superblock, Volume
+
+Answer = tuple[int, str, str]
+"""Exit status, stdout, stderr."""
+OK: Answer = (0, "", "")
+
+
+class UnknownCommand(AssertionError):
+    """The agent ran something this machine has never heard of."""
+
+
+@dataclass
+class Programs:
+    machine: FakeMachine
+
+    def run(self, argv: Sequence[str], *, half: bool = False) -> Answer:
+        """``half``: stop in the middle of it and fail."""
+        shown = shlex.join(argv)
+        for pattern, method in _KNOWN:
+            found = re.fullmatch(pattern, shown)
+            if found is not None:
+                answer: Answer = method(self, half=half, **found.groupdict())
+                return (1, "", "it broke off in the middle") if half else answer
+        self.machine.refused.append(shown)
+        raise UnknownCommand(shown)
+
+    # looking
+
+    def list_signatures(self, nodes: str, *, half: bool) -> Answer:
+        found = []
+        for node in nodes.split():
+            name = Path(node).name
+            if not self.machine.exists(name):
+                return 1, "", f"wipefs: error: {node}: probing initialization failed"
+            found += self._signatures(name)
+        return 0, json.dumps({"signatures": found}), ""
+
+    def _signatures(self, name: str) -> list[dict[str, str | None]]:
+        disk = self.machine.disk_at(name)
+        if disk is not None:
+            seen = disk.signatures(name)
+        else:
+            seen = tuple(each.on(name, 1080) for each in self.machine.content_of(name))
+        return [
+            {
+                "device": s.device,
+                "offset": hex(s.offset),
+                "type": s.type,
+                "uuid": s.uuid,
+                "label": s.label,
+            }
+            for s in seen
+        ]
+
+    def examine(self, nodes: str, *, half: bool) -> Answer:
+        sections = []
+        for node in nodes.split():
+            disk = self.machine.disk_at(Path(node).name)
+            if disk is None or disk.superblock is None:
+                return 1, "".join(sections), f"mdadm: No md superblock detected on {node}."
+            sections.append(examine(node, disk.superblock))
+        return 0, "".join(sections), ""
+
+    # md
+
+    def create(
+        self, uuid: str, name: str, level: str, slots: str, nodes: str, *, half: bool
+    ) -> Answer:
+        machine = self.machine
+        disks = [machine.disk_at(Path(node).name) for node in nodes.split()]
+        assert all(disks) and len(disks) == int(slots)
+        members = [disk for disk in disks if disk is not None]
+        busy = next((disk for disk in members if machine.in_use(disk.name)), None)
+        if busy is not None:
+            return 1, "", f"mdadm: cannot open /dev/{busy.name}: Device or resource busy"
+        volume = Volume(list(machine.shines_through))
+        for role, disk in enumerate(members):
+            disk.content = []
+            disk.superblock = Superblock(
+                _dashed(uuid), name, level, len(members), role, volume, view="A" * len(members)
+            )
+            if half:
+                return OK
+        machine.start_array(machine.free_array_name(), members, degraded=False)
+        return 0, "", f"mdadm: array /dev/md/{name} started."
+
+    def assemble(self, uuid: str, run: str | None, nodes: str, *, half: bool) -> Answer:
+        machine = self.machine
+        disks = [disk for node in nodes.split() if (disk := machine.disk_at(Path(node).name))]
+        if len(disks) != len(nodes.split()):
+            return 1, "", "mdadm: cannot open device: No such file or directory"
+        if any(machine.in_use(disk.name) for disk in disks):
+            return 1, "", "mdadm: device is busy - skipping"
+        if any(d.superblock is None or d.superblock.uuid != _dashed(uuid) for d in disks):
+            return 1, "", "mdadm: device has wrong uuid."
+        name = machine.free_array_name()
+        running = machine.start_array(name, disks, degraded=run is not None)
+        if half:
+            machine.arrays[name].running = False
+        return OK if running else (1, "", "mdadm: not enough devices to start the array.")
+
+    def stop(self, device: str, *, half: bool) -> Answer:
+        machine = self.machine
+        if device not in machine.arrays:
+            return 1, "", f"mdadm: error opening /dev/{device}: No such file or directory"
+        if any(mount.device == device for mount in machine.mounts):
+            return 1, "", f"mdadm: Cannot get exclusive access to /dev/{device}"
+        del machine.arrays[device]
+        return 0, "", f"mdadm: stopped /dev/{device}"
+
+    def add(self, device: str, how: str, node: str, *, half: bool) -> Answer:
+        machine, disk = self.machine, self.machine.disk_at(Path(node).name)
+        array = machine.arrays.get(device)
+        if array is None or disk is None or machine.in_use(disk.name):
+            return 1, "", f"mdadm: cannot open {node}"
+        old = disk.superblock
+        if how == "--re-add" and (old is None or old.uuid != array.uuid or not old.bitmap):
+            return 1, "", f"mdadm: --re-add for {node} to /dev/{device} is not possible"
+        if how == "--add" and old is not None and old.uuid == array.uuid and not array.missing:
+            return 1, "", f"mdadm: {node} reports being an active member, but it is not"
+        disk.content = []
+        machine.join(array, disk, rebuilt=how == "--re-add")
+        return 0, "", f"mdadm: added {node}"
+
+    def remove_failed(self, device: str, *, half: bool) -> Answer:
+        array = self.machine.arrays[device]
+        array.members = [member for member in array.members if member.state != "faulty"]
+        return OK
+
+    def replace(self, device: str, old: str, new: str, *, half: bool) -> Answer:
+        array = self.machine.arrays[device]
+        going = self._member(array.members, old)
+        coming = self._member(array.members, new)
+        if going is None or coming is None:
+            return 1, "", "mdadm: Marked device is not a member"
+        coming.slot, coming.state = going.slot, "in_sync"
+        coming.disk.superblock = going.disk.superblock
+        going.slot, going.state = None, "faulty"
+        return OK
+
+    def _member(self, members: list[Member], node: str) -> Member | None:
+        return next((m for m in members if m.disk.name == Path(node).name), None)
+
+    # filesystems
+
+    def make_filesystem(
+        self, type: str, device: str, *, half: bool, uuid: str, label: str
+    ) -> Answer:
+        if device not in self.machine.arrays:
+            return 1, "", f"mkfs: cannot open /dev/{device}"
+        made = Content(type, None if half else uuid, label)
+        self.machine.arrays[device].volume.content[:] = [made]
+        return OK
+
+    def mount(
+        self, fstype: str, options: str, device: str, path: str, *, half: bool
+    ) -> Answer:
+        content = self.machine.content_of(device) if device in self.machine.arrays else []
+        if not any(each.type == fstype for each in content):
+            return 32, "", f"mount: {path}: wrong fs type, bad option, bad superblock"
+        if not Path(_plain(path)).is_dir():
+            return 32, "", f"mount: {path}: mount point does not exist."
+        entry = Mounted(device, _plain(path), fstype, frozenset(options.split(",")))
+        self.machine.mounts.append(entry)
+        return OK
+
+    def umount(self, path: str, *, half: bool) -> Answer:
+        machine, place = self.machine, _plain(path)
+        entry = machine.mounted(place)
+        if entry is None:
+            return 32, "", f"umount: {place}: not mounted."
+        if any(process.path.startswith(place) for process in machine.processes.values()):
+            return 32, "", f"umount: {place}: target is busy."
+        machine.mounts.remove(entry)
+        return OK
+
+    # what the core does with its own hands
+
+    def wipe(self, device: str, *, half: bool) -> Answer:
+        machine = self.machine
+        if device in machine.arrays:
+            machine.content_of(device).clear()
+            return OK
+        disk = machine.disk_at(device)
+        if disk is None:
+            return 1, "", f"wipefs: error: /dev/{device}: No such file or directory"
+        if machine.in_use(device):
+            return 1, "", f"wipefs: error: /dev/{device}: Device or resource busy"
+        _erase(disk, half=half)
+        return OK
+
+
+def _erase(disk: Disk, *, half: bool) -> None:
+    if half and disk.content:
+        disk.content.pop()
+        return
+    disk.erase()
+
+
+def _plain(word: str) -> str:
+    return shlex.split(word)[0]
+
+
+def _dashed(uuid: str) -> str:
+    digits = uuid.replace(":", "")
+    return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
+
+
+_NODE = r"/dev/sdx[a-z]\d*"
+_DEVICE = r"/dev/(?P<device>md\d+)"
+_KNOWN = (
+    (
+        r"wipefs --no-act --json --output DEVICE,OFFSET,TYPE,UUID,LABEL --(?P<nodes>( \S+)+)",
+        Programs.list_signatures,
+    ),
+    (rf"mdadm --examine(?P<nodes>( {_NODE})+)", Programs.examine),
+    (
+        r"mdadm --create /dev/md/\S+ --run --uuid=(?P<uuid>\S+) --name=(?P<name>\S+) "
+        r"--homehost=any --metadata=1\.2 --level=(?P<level>\w+) --raid-devices=(?P<slots>\d+)"
+        rf"( --force)?( --bitmap=internal)?(?P<nodes>( {_NODE})+)",
+        Programs.create,
+    ),
+    (
+        r"mdadm --assemble /dev/md/\S+ --uuid=(?P<uuid>\S+)(?P<run> --run)?"
+        rf"(?P<nodes>( {_NODE})+)",
+        Programs.assemble,
+    ),
+    (rf"mdadm --stop {_DEVICE}", Programs.stop),
+    (rf"mdadm --manage {_DEVICE} (?P<how>--add|--re-add) (?P<node>{_NODE})", Programs.add),
+    (rf"mdadm --manage {_DEVICE} --remove failed --remove detached", Programs.remove_failed),
+    (
+        rf"mdadm --manage {_DEVICE} --replace (?P<old>{_NODE}) --with (?P<new>{_NODE})",
+        Programs.replace,
+    ),
+    (
+        rf"mkfs\.(?P<type>ext4) -F -q -m 0 -U (?P<uuid>\S+) -L (?P<label>.+) {_DEVICE}",
+        Programs.make_filesystem,
+    ),
+    (
+        rf"mkfs\.(?P<type>xfs) -f -q -m uuid=(?P<uuid>\S+) -L (?P<label>.+) {_DEVICE}",
+        Programs.make_filesystem,
+    ),
+    (
+        rf"mkfs\.(?P<type>btrfs) -f -q -U (?P<uuid>\S+) -L (?P<label>.+) {_DEVICE}",
+        Programs.make_filesystem,
+    ),
+    (
+        rf"mount --no-canonicalize -t (?P<fstype>\w+) -o (?P<options>\S+) -- {_DEVICE} "
+        r"(?P<path>.+)",
+        Programs.mount,
+    ),
+    (r"umount -- (?P<path>.+)", Programs.umount),
+    (r"wipefs --all /dev/(?P<device>\w+)", Programs.wipe),
+)
+
+__all__ = ["MD", "OK", "Answer", "Programs", "UnknownCommand"]

@@ -1,0 +1,65 @@
+"""Killing the agent at chosen moments of its journal (`crashing_agent` says what a moment is)."""
+
+import contextlib
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from ..lab.state import REPOSITORY
+from . import crashing_agent
+from .site import Site
+
+_MODULE = "tests.kernel.http.crashing_agent"
+GUEST: dict[str, Any] = {
+    "argv": [
+        *(str(Path(sys.prefix).resolve() / "bin/python"), "-c"),
+        f"import runpy, sys; sys.path.insert(0, {str(REPOSITORY)!r});"
+        f" runpy.run_module({_MODULE!r}, run_name='__main__')",
+    ]
+}
+"""Options of a guest whose agent can be told when to die."""
+
+ROLLED_BACK = "The agent restarted while this pool was being created; everything was rolled back"
+COMMITTED = ("after commit 1", "before closed 1", "after closed 1")
+
+
+def arm(site: Site, *moments: str) -> None:
+    """The agent dies at these moments, in this order."""
+    lines = "\n".join(moments)
+    site.output(f"cat > {crashing_agent.MOMENTS} <<'END'\n{lines}\nEND")
+
+
+def send(site: Site, method: str, path: str, body: object = None) -> None:
+    """A call whose reply may die with the agent."""
+    with contextlib.suppress(httpx.TransportError):
+        site.call(method, path, body)
+
+
+def await_crash(site: Site) -> None:
+    """Every armed moment has come, and the agent that follows has nothing left to do."""
+    deadline = time.monotonic() + 60
+    while site.run(f"test -s {crashing_agent.MOMENTS}").rc == 0:
+        assert time.monotonic() < deadline, f"it did not come to {armed(site)}"
+        time.sleep(0.05)
+    while not settled(site):
+        assert time.monotonic() < deadline, site.journal()
+        time.sleep(0.05)
+
+
+def armed(site: Site) -> str:
+    """The moments yet to come."""
+    return site.run(f"cat {crashing_agent.MOMENTS}").out
+
+
+def settled(site: Site) -> bool:
+    """Whether the agent answers and nothing runs."""
+    try:
+        running = [op for op in site.get("/operations") if op["state"] == "running"]
+        opening = site.get("/pools?state=unmounted")
+    except httpx.TransportError:
+        return False
+    wished = [pool for pool in opening if site.metadata()[pool["poolGroupGuid"]]["isMounted"]]
+    return not running and not wished and not site.journal()

@@ -1,0 +1,71 @@
+"""The agent with a trap: it kills itself at a chosen moment of its journal, and starts again.
+
+Run in a guest in place of the agent. The file `/run/crash-at` holds moments, one a line, used up
+one after the other: `PLAN WHEN RECORD NUMBER`, for example `create after begun 2`: in an entry
+whose plan is of that kind, right `after` its second `begun` record is durable, or `before` that
+record is written, when what it tells of has happened. Power is not cut: what the kernel knows
+stays.
+
+Imports take seconds in a guest, so one process imports and each agent is a fork of it. Nothing of
+the agent happens at import, so such an agent is as new as one just started.
+"""
+
+import ctypes
+import os
+import signal
+import sys
+
+from backy_core.cli import serve as _imported_before_the_fork  # noqa: F401
+from backy_core.cli.main import main
+from backy_core.operations.journal import JournalEntry, Opened, Record
+
+MOMENTS = "/run/crash-at"
+_PR_SET_PDEATHSIG = 1
+
+
+def trap() -> None:
+    """Look for the moment before and after each record."""
+    write = JournalEntry.append_now
+
+    def trapped(self: JournalEntry, record: Record) -> None:
+        _crash_if_due(self, record, "before")
+        write(self, record)
+        _crash_if_due(self, record, "after")
+
+    JournalEntry.append_now = trapped  # type: ignore[method-assign]
+
+
+def _crash_if_due(entry: JournalEntry, record: Record, when: str) -> None:
+    opened = record if isinstance(record, Opened) else entry.opened
+    number = sum(each.rec == record.rec for each in entry.records) + (when == "before")
+    moment = f"{opened.plan.kind} {when} {record.rec} {number}"
+    moments = _moments()
+    if moments and moments[0] == moment:
+        with open(MOMENTS, "w") as file:
+            file.writelines(f"{each}\n" for each in moments[1:])
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _moments() -> list[str]:
+    try:
+        with open(MOMENTS) as file:
+            return file.read().splitlines()
+    except FileNotFoundError:
+        return []
+
+
+def run() -> int:
+    """One agent after another, until one ends by itself."""
+    trap()
+    while True:
+        pid = os.fork()
+        if pid == 0:
+            ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+            return main(["serve"])
+        status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        if status != -signal.SIGKILL:
+            return status
+
+
+if __name__ == "__main__":
+    sys.exit(run())

@@ -1,0 +1,292 @@
+"""A guest with the agent, seen as its user sees it: over HTTP, and by what is on the machine."""
+
+import json
+import time
+import uuid
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal, Self
+
+import httpx
+
+from ..lab.agent import AgentGuest
+from ..lab.guest import Result
+from . import fields
+from .machine import JOURNAL, METADATA_FILE, Look, look
+
+LOOK_SECONDS = 0.1
+
+
+class Site:
+    """One guest and a client of its API. `call` never follows, never raises for a status."""
+
+    def __init__(self, guest: AgentGuest) -> None:
+        self.guest = guest
+        # No connection outlives a request: agents come and go under the client.
+        limits = httpx.Limits(max_keepalive_connections=0)
+        self._client = httpx.Client(limits=limits, timeout=60)
+
+    def close(self) -> None:
+        """Close the client and cut the guest's power."""
+        self._client.close()
+        self.guest.cut()
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        timeout: float = 60,
+        headers: Mapping[str, str] | None = None,
+    ) -> httpx.Response:
+        """One request to `/api/v1` + `path`, with the key."""
+        return self._client.request(
+            method,
+            f"{self.guest.url}/api/v1{path}",
+            json=body,
+            headers={"X-Api-Key": self.guest.api_key, **(headers or {})},
+            timeout=timeout,
+        )
+
+    def get(self, path: str) -> Any:
+        """The JSON of a GET that must succeed."""
+        reply = self.call("GET", path)
+        assert reply.status_code == 200, reply.text
+        return reply.json()
+
+    def done(self, method: str, path: str, body: Any = None) -> dict[str, Any]:
+        """The JSON of a changing call that must succeed at once."""
+        reply = self.call(method, path, body)
+        assert reply.status_code == 200, reply.text
+        answer: dict[str, Any] = reply.json()
+        assert answer["success"] is True
+        return answer
+
+    def refused(
+        self, method: str, path: str, body: Any = None, *, status: int, code: str
+    ) -> dict[str, Any]:
+        """The JSON of a call that must be refused like this."""
+        reply = self.call(method, path, body)
+        assert reply.status_code == status, reply.text
+        answer: dict[str, Any] = reply.json()
+        fields.check_error(answer, code)
+        return answer
+
+    def create(self, *serials: str, **options: Any) -> "Pool":
+        """Ask for a pool; the reply must be the documented 202."""
+        pool = Pool.plan(self, serials, **options)
+        reply = self.call("POST", "/pools", pool.request)
+        assert reply.status_code == 202, reply.text
+        assert reply.json() == {"success": True, "poolGroupGuid": pool.guid, "state": "creating"}
+        return pool
+
+    def made(self, *serials: str, **options: Any) -> "Pool":
+        """A pool that is ready."""
+        pool = self.create(*serials, **options)
+        pool.until("ready")
+        return pool
+
+    def drives(self) -> dict[str, dict[str, Any]]:
+        """GET /drives by serial; each drive has exactly the documented fields."""
+        listed = self.get("/drives")["blockdevices"]
+        for drive in listed:
+            assert set(drive) == fields.DRIVE
+            assert drive["available"] is (drive["unavailableBecause"] is None)
+        found = {drive["serial"]: drive for drive in listed}
+        assert len(found) == len(listed)
+        return found
+
+    def look(self) -> Look:
+        """What is on the machine now."""
+        return look(self.guest)
+
+    def metadata(self) -> dict[str, dict[str, Any]]:
+        """The metadata file's pools by GUID; empty when there is no file."""
+        read = self.run(f"cat {METADATA_FILE} 2>/dev/null")
+        pools = json.loads(read.out)["pools"] if read.rc == 0 else []
+        return {pool["poolGroupGuid"]: pool for pool in pools}
+
+    def run(self, script: str) -> Result:
+        """A shell script as root, whatever it comes to."""
+        return self.guest.exec(script)
+
+    def output(self, script: str) -> str:
+        """What a script that must succeed prints, without the last newline."""
+        return self.guest.exec(script, check=True).out.strip()
+
+    def node(self, serial: str) -> str:
+        """Today's device node of a drive."""
+        return self.output(f"readlink -e /dev/disk/by-id/*-*{serial}")
+
+    def check_clean(self, serials: Iterable[str]) -> Look:
+        """Each drive is blank on the disk, held by nothing, and offered for new pools."""
+        named, listed, seen = list(serials), self.drives(), self.look()
+        for serial in named:
+            assert seen.drives[serial] == []
+            drive = listed[serial]
+            assert drive["available"], drive["unavailableBecause"]
+            assert (drive["poolGroupGuid"], drive["children"]) == (None, [])
+            assert drive["mountpoint"] is None
+        # What lsblk shows as fstype is udev's, which looks when the wiping is over.
+        deadline = time.monotonic() + 5
+        while shown := [s for s, drive in self.drives().items() if s in named and drive["fstype"]]:
+            assert time.monotonic() < deadline, shown
+            time.sleep(LOOK_SECONDS)
+        return seen
+
+    def journal(self) -> list[str]:
+        """Files of operations that are not settled."""
+        return self.run(f"ls {JOURNAL} 2>/dev/null").out.split()
+
+    def restart(self, verb: Literal["stop", "kill"] = "kill") -> None:
+        """End the agent and start it again."""
+        self.guest.agent(verb)
+        self.guest.agent("start")
+
+    def boot(self, order: Sequence[str] | None = None, without: Collection[str] = ()) -> None:
+        """Boot the guest that was cut or shut down, drives found in this order, some unplugged."""
+        everything = self.guest.spec
+        connected = tuple(drive for drive in everything.drives if drive.name not in without)
+        self.guest.spec = replace(everything, drives=connected)
+        try:
+            self.guest.start(order)
+        finally:
+            self.guest.spec = everything
+
+
+@dataclass(frozen=True)
+class Pool:
+    """A pool by its GUID, and the request that makes it."""
+
+    site: Site
+    guid: str
+    request: dict[str, Any]
+
+    @classmethod
+    def plan(cls, site: Site, serials: Iterable[str], **options: Any) -> Self:
+        """The request as the app sends it, with `options` (JSON names) put in."""
+        guid = options.get("poolGroupGuid") or str(uuid.uuid4())
+        request = {
+            "label": f"pool-{guid[:4]}",
+            "driveSerials": list(serials),
+            "driveLabels": {serial: f"{serial}-label" for serial in serials},
+            "mountPath": f"/mnt/backy/{guid}",
+            "poolGroupGuid": guid,
+        }
+        return cls(site, guid, {**request, **options})
+
+    @property
+    def url(self) -> str:
+        """Path of the pool below `/api/v1`."""
+        return f"/pools/{self.guid}"
+
+    @property
+    def path(self) -> str:
+        """Where it is asked to be mounted."""
+        path: str = self.request["mountPath"]
+        return path
+
+    @property
+    def serials(self) -> list[str]:
+        """The drives it was asked for."""
+        serials: list[str] = self.request["driveSerials"]
+        return serials
+
+    def detail(self) -> dict[str, Any]:
+        """GET of the pool, which must answer 200."""
+        reply: dict[str, Any] = self.site.get(self.url)
+        return reply
+
+    def state(self) -> str:
+        """`state` of the detail."""
+        return str(self.detail()["state"])
+
+    def until(self, *states: str, within: float = 60) -> dict[str, Any]:
+        """Poll the detail until it is in one of these states."""
+        deadline = time.monotonic() + within
+        while (detail := self.detail())["state"] not in states:
+            assert detail["state"] in ("creating", "unmounted", "error"), detail
+            assert time.monotonic() < deadline, detail
+            time.sleep(LOOK_SECONDS)
+        return detail
+
+    def until_health(self, *words: str, within: float = 30) -> dict[str, Any]:
+        """Poll the detail until `poolStatus` is one of these words."""
+        deadline = time.monotonic() + within
+        while (detail := self.detail())["poolStatus"] not in words:
+            assert time.monotonic() < deadline, detail
+            time.sleep(LOOK_SECONDS)
+        return detail
+
+    def listed(self) -> dict[str, Any] | None:
+        """This pool in the list, None if it is not there."""
+        pools = self.site.get("/pools")
+        return next((pool for pool in pools if pool["poolGroupGuid"] == self.guid), None)
+
+    def mount(self) -> dict[str, Any]:
+        """Mount it where it was last."""
+        return self.site.done("POST", f"{self.url}/mount", {"mountPath": None})
+
+    def unmount(self) -> dict[str, Any]:
+        """Unmount it."""
+        return self.site.done("DELETE", f"{self.url}/mount")
+
+    def delete(self) -> dict[str, Any]:
+        """Tear it down."""
+        return self.site.done("DELETE", self.url)
+
+    def outputs(self) -> list[str]:
+        """Command outputs of the last operation."""
+        reply = self.site.get(f"{self.url}/outputs")
+        assert set(reply) == {"success", "outputs"}
+        lines: list[str] = reply["outputs"]
+        return lines
+
+    def write(self, kilobytes: int = 512) -> str:
+        """Put a file of random data on it, flushed to the drives; returns its checksum."""
+        file = f"{self.path}/data"
+        return self.site.output(
+            f"head -c {kilobytes}K /dev/urandom > {file} && sync -f {file} && sha256sum < {file}"
+        )
+
+    def read(self) -> str:
+        """The file's checksum, read from the drives."""
+        drop = "echo 3 > /proc/sys/vm/drop_caches"
+        return self.site.output(f"{drop}; sha256sum < {self.path}/data")
+
+    def mounted(self) -> bool:
+        """Whether the kernel has something mounted at its path."""
+        return self.site.run(f"mountpoint -q {self.path}").rc == 0
+
+    def members(self) -> dict[str, str]:
+        """Status of each drive, by serial."""
+        return {drive["serial"]: drive["status"] for drive in self.detail()["drives"]}
+
+    def check_ready(self) -> None:
+        """Detail, list, drives, metadata and kernel agree that it is ready."""
+        detail, listed = self.detail(), self.listed()
+        fields.check_standing(detail)
+        assert listed is not None
+        fields.check_listed(listed)
+        drives, entry = self.site.drives(), self.site.metadata()[self.guid]
+        assert (detail["state"], listed["state"]) == ("ready", "ready")
+        assert set(entry) >= fields.METADATA
+        assert entry["isMounted"] is True and listed["isMounted"] is True
+        assert detail["mountPath"] == listed["mountPath"] == entry["lastMountPath"] == self.path
+        assert detail["poolId"] == listed["poolId"] == entry["mdDeviceName"]
+        assert detail["size"] > 0 and detail["used"] + detail["available"] <= detail["size"]
+        members = {drive["serial"] for drive in detail["drives"]}
+        assert members == {d["serial"] for d in listed["drives"]} == set(entry["driveSerials"])
+        for serial in members:
+            assert drives[serial]["poolGroupGuid"] == self.guid
+            assert not drives[serial]["available"]
+        assert self.mounted()
+
+    def check_gone(self) -> None:
+        """Nothing is left of it: not on its drives, not in the metadata, not on the mount path."""
+        seen = self.site.check_clean(self.serials)
+        assert self.guid not in seen.metadata and seen.journal == ()
+        assert self.listed() is None
+        assert self.path not in seen.mounted
+        assert self.site.run(f"test -e {self.path}").rc == 1

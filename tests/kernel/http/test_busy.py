@@ -1,0 +1,108 @@
+"""A pool in use: refused, explained, and freed on request."""
+
+from typing import Any
+
+import pytest
+
+from ..lab.drives import numbered
+from . import fields
+from .backends import Backend
+from .site import Pool, Site
+
+DRIVES = numbered(2, 64 << 20)
+ONE, TWO = (drive.serial for drive in DRIVES)
+
+
+def occupy(pool: Pool, how: str = "cd {path} && exec sleep 1000") -> int:
+    """A process that keeps the mount busy; its pid."""
+    script = how.format(path=pool.path)
+    return int(pool.site.output(f"(setsid sh -c '{script}' >/dev/null 2>&1 & echo $!); sleep 0.3"))
+
+
+def alive(site: Site, pid: int) -> bool:
+    """Whether it still runs."""
+    return site.run(f"kill -0 {pid}").rc == 0
+
+
+def holders(site: Site, path: str) -> set[int]:
+    """Pids of a reply with processes."""
+    processes = site.get(path)["processes"]
+    for process in processes:
+        assert set(process) == fields.PROCESS
+    pids = [process["pid"] for process in processes]
+    assert len(set(pids)) == len(pids)
+    return set(pids)
+
+
+def check_busy(site: Site, path: str, pool: Pool, pid: int) -> None:
+    """The reply the app opens its dialog on, and nothing changed."""
+    answer = site.refused("DELETE", path, status=409, code="POOL_BUSY")
+    assert answer["busy"] is True
+    assert "target is busy" in answer["error"]["message"]
+    assert str(pid) in answer["error"]["details"] and "sleep" in answer["error"]["details"]
+    pool.check_ready()
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        "cd {path} && exec sleep 1000",
+        "exec sleep 1000 > {path}/open",
+        "exec 3< {path} && rm -f {path}/open && exec sleep 1000",
+    ],
+)
+def test_unmount_and_kill(site: Site, backend: Backend, how: str) -> None:
+    pool = site.made(ONE, TWO, **backend.options())
+    pid = occupy(pool, how)
+    check_busy(site, f"{pool.url}/mount", pool, pid)
+    check_busy(site, pool.url, pool, pid)
+    encoded = pool.path.replace("/", "%2F")
+    for path in (pool.url, f"/mounts/{encoded}", f"/mounts{pool.path}"):
+        assert pid in holders(site, f"{path}/processes")
+    assert pid in holders(site, f"/mounts/{encoded}")
+    assert pid in {p["pid"] for p in site.get(f"/drives/{ONE}/status")["processes"]}
+
+    body = {"poolGroupGuid": pool.guid, "pids": sorted(holders(site, f"{pool.url}/processes"))}
+    answer = site.done("POST", "/processes/kill", {**body, "action": "UnmountPool"})
+    assert set(answer) == {"success", "commandOutputs"}
+    assert not alive(site, pid)
+    assert pool.state() == "unmounted" and not pool.mounted()
+    again = site.done("POST", "/processes/kill", {**body, "action": "unmountpool"})
+    assert again["success"] is True, "already unmounted counts as done"
+    pool.delete()
+    pool.check_gone()
+
+
+def test_kill_and_delete(site: Site, backend: Backend) -> None:
+    """One that ignores SIGTERM falls to SIGKILL; then the pool is torn down."""
+    pool = site.made(ONE, TWO, **backend.options())
+    pid = occupy(pool, 'cd {path} && trap "" TERM && while :; do sleep 1; done')
+    pids = sorted(holders(site, f"{pool.url}/processes"))
+    assert pid in pids
+    body: dict[str, Any] = {"poolGroupGuid": pool.guid, "pids": pids, "action": "RemovePoolGroup"}
+    site.done("POST", "/processes/kill", body)
+    assert not alive(site, pid) and pool.state() == "deleted"
+    pool.check_gone()
+
+
+def test_strangers_are_spared(site: Site, backend: Backend) -> None:
+    """One pid that does not hold the pool, and nobody is signalled."""
+    pool = site.made(ONE, TWO, **backend.options())
+    pid = occupy(pool)
+    stranger = occupy(pool, "cd / && exec sleep 1000")
+    body: dict[str, Any] = {"poolGroupGuid": pool.guid, "pids": [pid, stranger]}
+    for action in ({}, {"action": "UnmountPool"}):
+        site.refused("POST", "/processes/kill", {**body, **action}, status=409, code="CONFLICT")
+    for pids in ([1], [stranger]):
+        wrong = {**body, "pids": pids}
+        site.refused("POST", "/processes/kill", wrong, status=409, code="CONFLICT")
+    assert alive(site, pid) and alive(site, stranger)
+    site.done("POST", "/processes/kill", {**body, "pids": [pid]})
+    assert not alive(site, pid) and pool.state() == "ready", "without an action it stays mounted"
+    site.done("POST", "/processes/kill", {**body, "pids": [pid], "action": "UnmountPool"})
+    assert pool.state() == "unmounted"
+    bad = {**body, "pids": [], "action": "Explode"}
+    site.refused("POST", "/processes/kill", bad, status=400, code="VALIDATION_ERROR")
+    site.output(f"kill -9 {stranger}")
+    pool.delete()
+    pool.check_gone()

@@ -1,0 +1,75 @@
+"""The agent killed in mid-creation: undone before the commit, standing after it.
+
+One guest, and for each moment: arm it, start the operation, let the agent die and come back, and
+look at what it made of it.
+"""
+
+import pytest
+
+from ..lab.drives import numbered
+from . import crashes
+from .backends import Backend
+from .crashes import COMMITTED, ROLLED_BACK, arm, await_crash, send
+from .site import Pool, Site
+
+GUEST = crashes.GUEST
+DRIVES = numbered(2, 64 << 20)
+ONE, TWO = (drive.serial for drive in DRIVES)
+STEPS = 5
+"""Directory, array, stale content, filesystem, mount."""
+
+
+def check_undone(pool: Pool, backend: Backend, moment: str) -> None:
+    """The documented answer, and not a trace."""
+    assert (moment, pool.detail()) == (moment, {"state": "failed", "errorMessage": ROLLED_BACK})
+    pool.check_gone()
+    assert backend.leftovers(pool.site) == ""
+
+
+@pytest.mark.parametrize(
+    "moments",
+    [
+        pytest.param(["after opened 1", "after begun 2"], id="before-a-step"),
+        pytest.param([f"after child {n}" for n in (1, 2, 3)], id="while-a-program-runs"),
+        pytest.param([f"before done {n + 1}" for n in range(STEPS)], id="after-a-step"),
+        pytest.param(["before commit 1"], id="before-the-commit"),
+    ],
+)
+def test_create_goes_back(site: Site, backend: Backend, moments: list[str]) -> None:
+    for moment in moments:
+        pool = Pool.plan(site, [ONE, TWO], **backend.options())
+        arm(site, f"create {moment}")
+        send(site, "POST", "/pools", pool.request)
+        await_crash(site)
+        check_undone(pool, backend, moment)
+
+
+def test_create_stands(site: Site, backend: Backend) -> None:
+    """Killed in the gap between the commit and the end of the journal entry, and right after."""
+    for moment in COMMITTED:
+        pool = Pool.plan(site, [ONE, TWO], **backend.options())
+        arm(site, f"create {moment}")
+        send(site, "POST", "/pools", pool.request)
+        await_crash(site)
+        pool.until("ready")
+        pool.check_ready()
+        assert site.call("POST", "/pools", pool.request).status_code == 202
+        assert pool.write() == pool.read()
+        pool.delete()
+        pool.check_gone()
+
+
+@pytest.mark.parametrize(
+    "moments",
+    [
+        ["after undoing 1"],
+        ["after undone 1", "after undone 3"],
+        ["before undone 2", "before closed 1"],
+    ],
+)
+def test_crash_while_it_is_undone(site: Site, backend: Backend, moments: list[str]) -> None:
+    pool = Pool.plan(site, [ONE, TWO], **backend.options())
+    arm(site, *(f"create {moment}" for moment in ("after done 5", *moments)))
+    send(site, "POST", "/pools", pool.request)
+    await_crash(site)
+    check_undone(pool, backend, str(moments))

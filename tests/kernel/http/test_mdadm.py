@@ -1,0 +1,103 @@
+"""What only Linux software RAID has."""
+
+from ..lab.drives import numbered
+from .backends import MDADM, Backend
+from .site import Pool, Site
+
+BACKENDS = [MDADM]
+DRIVES = numbered(4, 64 << 20)
+ONE, TWO, THREE, FOUR = (drive.serial for drive in DRIVES)
+
+
+def test_the_guid_is_the_uuid(site: Site, backend: Backend) -> None:
+    pool = site.made(ONE, TWO, **backend.options())
+    device = pool.detail()["poolId"]
+    assert site.output(f"cat /sys/block/{device}/md/uuid") == pool.guid
+    entry = site.metadata()[pool.guid]
+    assert (entry["nativeId"], entry["mdDeviceName"]) == (pool.guid, device)
+    node = site.node(ONE)
+    nested = site.drives()[ONE]["children"]
+    assert [(child["name"], child["mountpoint"]) for child in nested] == [(device, pool.path)]
+    assert site.output(f"lsblk -no NAME -l {node} | tail -n 1") == device
+    pool.delete()
+
+
+def test_ready_while_it_syncs(site: Site, backend: Backend) -> None:
+    backend.slow_sync(site)
+    pool = site.made(ONE, TWO, **backend.options())
+    detail = pool.detail()
+    assert (detail["state"], detail["poolStatus"]) == ("ready", "resync")
+    assert 0 <= detail["resyncPercentage"] < 100
+    written = pool.write()
+    pool.unmount()
+    pool.mount()
+    assert pool.detail()["poolStatus"] in ("resync", "active") and pool.read() == written
+    backend.full_sync(site)
+    detail = pool.until_health("active")
+    assert "resyncPercentage" not in detail
+    pool.delete()
+    pool.check_gone()
+
+
+def test_check_is_health(site: Site, backend: Backend) -> None:
+    pool = site.made(ONE, TWO, **backend.options())
+    device = pool.until_health("active")["poolId"]
+    backend.slow_sync(site)
+    site.output(f"echo check > /sys/block/{device}/md/sync_action")
+    assert pool.until_health("check")["state"] == "ready"
+    pool.unmount()
+    backend.full_sync(site)
+    pool.delete()
+    pool.check_gone()
+
+
+def test_stopped_behind_its_back(site: Site, backend: Backend) -> None:
+    """Somebody unmounts and stops it: an error, said, and mounted again on request."""
+    pool = site.made(ONE, TWO, **backend.options())
+    written, device = pool.write(), pool.detail()["poolId"]
+    site.output(f"umount {pool.path} && udevadm settle && mdadm --stop /dev/{device}")
+    detail = pool.until("error")
+    assert detail["errorMessage"] and detail["usePercent"] == "0%"
+    pool.mount()
+    pool.check_ready()
+    assert pool.read() == written
+    pool.delete()
+    pool.check_gone()
+
+
+def test_an_array_of_somebody_else(site: Site, backend: Backend) -> None:
+    """Drives of an array that is not ours are held; stopped, they bear a signature."""
+    nodes = f"{site.node(ONE)} {site.node(TWO)}"
+    create = "mdadm --create /dev/md/strange --run --level=1 --raid-devices=2 --assume-clean"
+    site.output(f"{create} {nodes} && udevadm settle")
+    site.done("POST", "/drives/refresh")
+    pool = Pool.plan(site, [ONE, THREE], **backend.options(), wipe=True)
+    reply = site.call("POST", "/pools", pool.request)
+    assert reply.status_code == 409 and ONE in reply.json()["error"]["message"], reply.text
+    assert site.get("/pools") == []
+    found = site.get("/pools/importable")
+    assert [sorted(each["drives"]) for each in found] == [[ONE, TWO]]
+    site.output("mdadm --stop /dev/md/strange && udevadm settle")
+    site.output(f"mdadm --zero-superblock {nodes}; wipefs -qa {nodes}; udevadm settle")
+    site.done("POST", "/drives/refresh")
+
+
+def test_foreign_array_made_by_hand_is_imported(site: Site, backend: Backend) -> None:
+    """It has no GUID of ours: one is made of its UUID, the same each time."""
+    nodes = f"{site.node(ONE)} {site.node(TWO)}"
+    create = "mdadm --create /dev/md/hand --run --level=1 --raid-devices=2 --assume-clean"
+    site.output(f"{create} {nodes} && mkfs.ext4 -q /dev/md/hand && udevadm settle")
+    site.done("POST", "/drives/refresh")
+    (found,) = site.get("/pools/importable")
+    guid = found["poolGroupGuid"]
+    answer = site.done("POST", f"/pools/{guid}/import", {"label": "by hand"})
+    assert answer["poolGroupGuid"] == guid
+    pool = Pool(site, guid, {"driveSerials": [ONE, TWO], "mountPath": f"/mnt/backy/{guid}"})
+    pool.mount()
+    written = pool.write()
+    pool.unmount()
+    pool.mount()
+    assert pool.read() == written
+    pool.check_ready()
+    pool.delete()
+    site.check_clean([ONE, TWO])

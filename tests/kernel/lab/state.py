@@ -1,0 +1,191 @@
+"""The state directory: what outlives a guest, and the record of the one that runs."""
+
+import fcntl
+import json
+import os
+import subprocess
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from . import kernel, wire
+from .drives import Drive
+from .errors import LabError
+
+REPOSITORY = Path(__file__).resolve().parents[3]
+AGENT_IMAGE_BYTES = 64 << 20
+_MOVED = ("/run", "/dev", "/proc", "/sys", "/srv")
+"""Places where the guest mounts something of its own, or sees a memory file system."""
+
+
+@dataclass(frozen=True)
+class Spec:
+    """How to boot. `lifetime` in seconds.
+
+    `port` on the host's loopback leads to the agent's; None: no forwarding, 0: a free one.
+    """
+
+    drives: tuple[Drive, ...] = ()
+    memory: str = "512M"
+    raid6: bool = False
+    udev: bool = True
+    persistent: bool = False
+    lifetime: float = 4 * 3600.0
+    port: int | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data, for the supervisor's argument."""
+        return {**asdict(self), "drives": [drive.to_json() for drive in self.drives]}
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> "Spec":
+        """The inverse of `to_json`."""
+        drives = tuple(Drive.from_json(drive) for drive in data["drives"])
+        return cls(**{**data, "drives": drives})
+
+
+@dataclass(frozen=True)
+class Running:
+    """A running guest: two processes (with their start times, for pids are reused) and its port.
+
+    `supervisor` owns the guest and forwards its port; `inner` is first in the guest's namespaces.
+    """
+
+    supervisor: int
+    supervisor_start: int
+    inner: int
+    inner_start: int
+    port: int | None
+
+    def alive(self) -> bool:
+        """Whether the supervisor still runs."""
+        return start_time(self.supervisor) == self.supervisor_start
+
+
+class State:
+    """Paths and files of one state directory."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path.resolve()
+        self.agent_log = self.path / "agent.log"
+        self.console = self.path / kernel.CONSOLE
+        self.ready = self.path / "ready"
+        self._record = self.path / "guest.json"
+        self._drives = self.path / "drives.json"
+
+    def lock(self) -> int:
+        """Hold the directory for one guest; the descriptor keeps the lock. LabError when taken."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            raise LabError(f"A guest is already running with the state {self.path}.") from None
+        return descriptor
+
+    def drives(self) -> list[Drive]:
+        """Drives this directory was made with, empty for a new one."""
+        if not self._drives.exists():
+            return []
+        return [Drive.from_json(drive) for drive in json.loads(self._drives.read_text())]
+
+    def prepare(self, spec: Spec) -> None:
+        """Make what is missing (images are sparse) and write down how to boot."""
+        (self.path / "drives").mkdir(parents=True, exist_ok=True)
+        for drive in spec.drives:
+            _sparse(self.path / "drives" / drive.image, drive.size)
+        self._drives.write_text(json.dumps([drive.to_json() for drive in spec.drives], indent=1))
+        if spec.persistent:
+            _agent_image(self.path / "agent.img")
+        self.ready.unlink(missing_ok=True)
+        (self.path / "boot.json").write_text(json.dumps(_boot(spec)))
+        init = self.path / "init"
+        init.write_text(_INIT.format(version=f"{sys.version_info[0]}.{sys.version_info[1]}"))
+        init.chmod(0o755)
+
+    def record(self, running: Running) -> None:
+        """Publish the running guest."""
+        partial = self._record.with_suffix(".partial")
+        partial.write_text(json.dumps(asdict(running)))
+        partial.replace(self._record)
+
+    def forget(self) -> None:
+        """Withdraw the record."""
+        self._record.unlink(missing_ok=True)
+
+    def running(self) -> Running | None:
+        """The guest that runs with this state, None if none does."""
+        try:
+            running = Running(**json.loads(self._record.read_text()))
+        except FileNotFoundError:
+            return None
+        return running if running.alive() else None
+
+
+def start_time(pid: int) -> int:
+    """Field 22 of /proc/PID/stat, 0 for no such (or a dead) process."""
+    try:
+        after_name = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+    return 0 if after_name[0] in "ZX" else int(after_name[19])
+
+
+_INIT = """\
+#!/bin/sh
+exec /srv/host/python/bin/python{version} -E -s -S -c '
+import sys
+sys.path.insert(0, "/srv/host/repository")
+from tests.kernel.lab.inside.init import main
+main()'
+"""
+
+
+def _boot(spec: Spec) -> dict[str, Any]:
+    return {
+        **kernel.modules(list(spec.drives)),
+        "drives": [drive.to_json() for drive in spec.drives],
+        "persistent": spec.persistent,
+        "udev": spec.udev,
+        "udev_rules": kernel.RULES,
+        "exposed": _exposed(),
+        "address": wire.ADDRESS,
+        "trace": bool(os.environ.get("LAB_TRACE")),
+    }
+
+
+def shared_directories() -> dict[str, Path]:
+    """Directories the guest needs wherever they lie, by the names `confine.sh` gives them."""
+    return {
+        "python": Path(sys.base_prefix).resolve(),
+        "venv": Path(sys.prefix).resolve(),
+        "repository": REPOSITORY,
+    }
+
+
+def _exposed() -> dict[str, str]:
+    """Those of them that the view of the root file system does not show at their place."""
+    root = os.stat("/").st_dev
+    return {
+        str(path): f"/srv/host/{name}"
+        for name, path in shared_directories().items()
+        if path.stat().st_dev != root or any(path.is_relative_to(place) for place in _MOVED)
+    }
+
+
+def _sparse(image: Path, size: int) -> None:
+    if not image.exists():
+        with image.open("wb") as file:
+            file.truncate(size)
+
+
+def _agent_image(image: Path) -> None:
+    if image.exists():
+        return
+    partial = image.with_suffix(".partial")
+    partial.unlink(missing_ok=True)
+    _sparse(partial, AGENT_IMAGE_BYTES)
+    subprocess.run(["/sbin/mkfs.ext4", "-q", "-F", str(partial)], check=True, capture_output=True)
+    partial.replace(image)

@@ -1,0 +1,28 @@
+"""The code that touches the machine, on a real kernel: one guest, all of ``inside.py``."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+from tests.kernel.conftest import GuestFactory
+from tests.kernel.lab.drives import numbered
+from tests.kernel.lab.state import REPOSITORY
+
+INSIDE = Path(__file__).with_name("inside.py")
+LEAST_TESTS = 25
+
+
+def test_system_on_a_real_kernel(guest_factory: GuestFactory) -> None:
+    guest = guest_factory(numbered(4, 128 << 20))
+    options = "--noconftest -q -p no:cacheprovider -p no:xdist -o asyncio_mode=auto -rA"
+
+    done = guest.exec(
+        f"cd {REPOSITORY} && {sys.executable} -m pytest {options} {INSIDE}", timeout=300
+    )
+
+    assert done.rc == 0, done.out[-12000:] + done.err[-2000:]
+    passed = re.search(r"(\d+) passed", done.out)
+    assert passed is not None and int(passed[1]) >= LEAST_TESTS
+    assert "skipped" not in done.out.splitlines()[-1]

@@ -1,0 +1,206 @@
+"""The rules that keep the parts apart, held to every module there is."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.architecture import (
+    ROOT,
+    Module,
+    attribute_uses,
+    imports,
+    modules,
+    statements_at_import,
+    text_files,
+)
+
+CORE = modules(ROOT / "backy_core", "backy_core")
+PLUGIN_FOLDERS = sorted((ROOT / "plugins").glob("*/backy_*"))
+MAX_LINES = 400
+
+LAYERS = (
+    {"sdk"},
+    {"config", "logs"},
+    {"system"},
+    {"plugins", "plugin_registry", "plugin_listeners", "plugin_threads", "plan_rules"},
+    {
+        "api_key",
+        "drives",
+        "protection",
+        "snapshot",
+        "observer",
+        "operations",
+    },
+    {"pools"},
+    {"runtime"},
+    {"api"},
+    {"cli", "dashboard", "__main__"},
+)
+"""From the bottom: a module may import from its own layer and from those before it."""
+
+MAY_SEE_THE_MACHINE = re.compile(
+    r"^(subprocess|pty|multiprocessing)\b|^os\.(system|popen|fork\w*|posix_spawn\w*|exec[lv]\w*|"
+    r"spawn\w+)$|^asyncio\.create_subprocess_\w+$|^asyncio\.subprocess\b"
+)
+CALLS_HOOKS = re.compile(r"(^|\.)(pm|manager|_manager|plugin_manager)\.hook\b")
+
+
+def part_of(dotted: str) -> str | None:
+    """The first name below backy_core; None for the package itself and for other packages."""
+    words = dotted.split(".")
+    return words[1] if words[0] == "backy_core" and len(words) > 1 else None
+
+
+def layer_of(part: str) -> int:
+    return next(rank for rank, parts in enumerate(LAYERS) if part in parts)
+
+
+def upward_imports(module: Module) -> list[str]:
+    part = part_of(module.name)
+    if part is None:
+        return []
+    targets = {name for name in imports(module) if part_of(name) not in (None, "__version__")}
+    return sorted(it for it in targets if layer_of(str(part_of(it))) > layer_of(part))
+
+
+def forbidden_in_plugin(module: Module, own: str) -> list[str]:
+    ours = [name for name in imports(module) if name.split(".")[0].startswith("backy_")]
+    allowed = ("backy_core.sdk.", f"{own}.")
+    return [name for name in ours if not f"{name}.".startswith(allowed)]
+
+
+def machine_uses(module: Module) -> list[str]:
+    names = [*imports(module), *attribute_uses(module)]
+    return sorted({name for name in names if MAY_SEE_THE_MACHINE.search(name)})
+
+
+def synthetic(name: str, text: str) -> Module:
+    return Module(name, Path(f"{name}.py"), text)
+
+
+@pytest.mark.parametrize("module", CORE, ids=lambda module: module.name)
+def test_every_module_has_its_layer_and_imports_point_down(module: Module) -> None:
+    part = part_of(module.name)
+    assert part is None or any(part in parts for parts in LAYERS), "give it a layer"
+    assert upward_imports(module) == []
+
+
+def test_the_core_imports_no_plugin() -> None:
+    names = {folder.name for folder in PLUGIN_FOLDERS}
+    found = {
+        f"{module.name}: {name}"
+        for module in CORE
+        for name in imports(module)
+        if name.split(".")[0] in names
+    }
+    assert found == set()
+
+
+@pytest.mark.parametrize("folder", PLUGIN_FOLDERS, ids=lambda folder: folder.name)
+def test_a_plugin_imports_the_sdk_alone(folder: Path) -> None:
+    for module in modules(folder, folder.name):
+        assert forbidden_in_plugin(module, folder.name) == [], module.name
+        assert machine_uses(module) == [], module.name
+
+
+def test_there_are_plugins_to_check() -> None:
+    assert "backy_mdadm" in [folder.name for folder in PLUGIN_FOLDERS]
+
+
+@pytest.mark.parametrize("module", CORE, ids=lambda module: module.name)
+def test_programs_are_run_in_one_package_only(module: Module) -> None:
+    if part_of(module.name) != "system":
+        assert machine_uses(module) == []
+
+
+def test_hooks_are_called_in_one_file_only() -> None:
+    callers = {
+        module.name
+        for module in CORE
+        if any(CALLS_HOOKS.search(use) for use in attribute_uses(module))
+    }
+    assert callers == {"backy_core.plugins"}
+
+
+def test_nothing_happens_at_import() -> None:
+    allowed = re.compile(r"\.(model_rebuild|update_forward_refs)\(")
+    calls = {
+        f"{module.name}: {call}"
+        for module in CORE
+        for call in statements_at_import(module)
+        if not allowed.search(call)
+    }
+    assert calls == set()
+
+
+def test_no_module_is_longer_than_it_can_be_read() -> None:
+    plugin = [it for folder in PLUGIN_FOLDERS for it in modules(folder, folder.name)]
+    tests = modules(ROOT / "tests", "tests")
+    long = {
+        module.name: lines
+        for module in (*CORE, *plugin)
+        if (lines := module.text.count("\n")) > MAX_LINES
+    }
+    assert long == {}
+    assert tests, "the walk found nothing"
+
+
+def test_the_repository_stands_alone() -> None:
+    """No path outside the clone, and no registry: the clone is all a reader has."""
+    outside = re.compile(
+        r"(?<![\w.])/(?:work/|root/\.|home/\w+/)|\.\./"
+        + r"shared|(?:files\.)?python"
+        + r"hosted\.org"
+        r"|https?://[\w.-]*(?:pypi|npmjs)\.\w+"
+    )
+    found = [
+        f"{path}:{number}: {line.strip()[:100]}"
+        for path, text in text_files(ROOT)
+        if path != Path("tests/test_architecture.py")
+        for number, line in enumerate(text.splitlines(), 1)
+        if outside.search(line)
+    ]
+    assert found == []
+
+
+def test_an_upward_import_would_be_seen() -> None:
+    below = "from backy_core.sdk import errors\nimport backy_core.config"
+    assert upward_imports(synthetic("backy_core.system.exec", below)) == []
+    above = synthetic(
+        "backy_core.system.exec",
+        "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from backy_core.pools import x",
+    )
+    assert upward_imports(above) == ["backy_core.pools.x"]
+    relative = synthetic("backy_core.drives", "from .api import app")
+    assert upward_imports(relative) == ["backy_core.api.app"]
+
+
+def test_a_plugin_that_reaches_too_far_would_be_seen() -> None:
+    text = "from backy_core.sdk.plan import Step\nfrom backy_toy import argv\nfrom . import parse"
+    assert forbidden_in_plugin(synthetic("backy_toy.hooks", text), "backy_toy") == []
+    bad = synthetic("backy_toy.hooks", "from backy_core import sdk, config\nimport backy_lvm")
+    assert forbidden_in_plugin(bad, "backy_toy") == ["backy_core.config", "backy_lvm"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "import subprocess",
+        "from subprocess import run",
+        "import os\nos.system('x')",
+        "import os\nos.execvp('x', [])",
+        "from os import system",
+        "import asyncio\nasyncio.create_subprocess_exec('x')",
+        "from asyncio import create_subprocess_shell",
+    ],
+)
+def test_running_a_program_elsewhere_would_be_seen(text: str) -> None:
+    assert machine_uses(synthetic("backy_core.pools.x", text))
+
+
+def test_a_hook_called_elsewhere_would_be_seen() -> None:
+    uses = attribute_uses(synthetic("x", "self.manager.hook.backy_inspect(probe=1)"))
+    assert any(CALLS_HOOKS.search(use) for use in uses)

@@ -1,0 +1,208 @@
+"""What is shipped, and that a clone has what its instructions promise."""
+
+from __future__ import annotations
+
+import configparser
+import os
+import re
+import subprocess
+import sys
+import tomllib
+import zipfile
+from email.parser import Parser
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+
+from backy_core import __version__
+from backy_core.config import Settings
+
+ROOT = Path(__file__).parents[1]
+PLUGINS = sorted(path.parent for path in (ROOT / "plugins").glob("*/pyproject.toml"))
+PROJECTS = [ROOT, *PLUGINS]
+TOP_LEVEL_FOLDERS = {"backy_core", "plugins", "tests", "docs", ".ci"}
+
+
+def project(folder: Path) -> dict[str, object]:
+    table = tomllib.loads((folder / "pyproject.toml").read_text())["project"]
+    assert isinstance(table, dict)
+    return table
+
+
+def requirements(folder: Path) -> list[Requirement]:
+    table = tomllib.loads((folder / "pyproject.toml").read_text())
+    listed = [*table["project"].get("dependencies", []), *table["build-system"]["requires"]]
+    for extra in table["project"].get("optional-dependencies", {}).values():
+        listed.extend(extra)
+    return [Requirement(text) for text in listed]
+
+
+def constraints() -> dict[str, str]:
+    lines = (ROOT / "constraints.txt").read_text().splitlines()
+    pairs = [line.split("==") for line in lines if line and not line.startswith("#")]
+    return {name.lower().replace("_", "-"): version for name, version in pairs}
+
+
+@pytest.fixture(scope="module")
+def wheels(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Each project's wheel by its folder's name, built with what is installed."""
+    built = {}
+    for folder in PROJECTS:
+        target = tmp_path_factory.mktemp(folder.name)
+        build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir"]
+        subprocess.run([*build, str(target), str(folder)], check=True, capture_output=True)
+        (built[folder.name],) = target.glob("*.whl")
+    return built
+
+
+def members(wheel: Path) -> set[str]:
+    with zipfile.ZipFile(wheel) as archive:
+        return set(archive.namelist())
+
+
+def text_in(wheel: Path, ending: str) -> str:
+    (name,) = [member for member in members(wheel) if member.endswith(ending)]
+    with zipfile.ZipFile(wheel) as archive:
+        return archive.read(name).decode()
+
+
+def test_the_core_wheel_holds_the_package_and_nothing_else(wheels: dict[str, Path]) -> None:
+    names = members(wheels[ROOT.name])
+    assert {name.split("/")[0] for name in names} == {
+        "backy_core",
+        f"backy_core-{__version__}.dist-info",
+    }
+    shipped = {name for name in names if name.endswith(".py")}
+    source = {str(path.relative_to(ROOT)) for path in (ROOT / "backy_core").rglob("*.py")}
+    assert shipped == source
+    assert "backy_core/py.typed" in names
+
+
+def test_vendored_files_come_with_their_licence(wheels: dict[str, Path]) -> None:
+    static = {name for name in members(wheels[ROOT.name]) if "/static/" in name}
+    on_disk = {
+        str(path.relative_to(ROOT))
+        for path in (ROOT / "backy_core").rglob("static/**/*")
+        if path.is_file()
+    }
+    assert static == on_disk
+    assert not static or any("LICENSE" in name for name in static)
+
+
+def test_the_core_wheel_says_what_it_is(wheels: dict[str, Path]) -> None:
+    metadata = Parser().parsestr(text_in(wheels[ROOT.name], "/METADATA"))
+    assert metadata["Name"] == "backy-core"
+    assert metadata["Version"] == __version__
+    assert metadata["License-Expression"] == "Apache-2.0"
+    entries = configparser.ConfigParser()
+    entries.read_string(text_in(wheels[ROOT.name], "/entry_points.txt"))
+    assert entries["console_scripts"]["backy"] == "backy_core.cli.main:main"
+
+
+@pytest.mark.parametrize("folder", PLUGINS, ids=lambda folder: folder.name)
+def test_a_plugin_wheel_brings_its_entry_point(wheels: dict[str, Path], folder: Path) -> None:
+    entries = configparser.ConfigParser()
+    entries.read_string(text_in(wheels[folder.name], "/entry_points.txt"))
+    assert entries["backy.backends"][folder.name].startswith(f"backy_{folder.name}")
+    packages = {name.split("/")[0] for name in members(wheels[folder.name])}
+    assert [it for it in packages if not it.endswith(".dist-info")] == [f"backy_{folder.name}"]
+
+
+def test_an_installed_core_runs(wheels: dict[str, Path], tmp_path: Path) -> None:
+    with zipfile.ZipFile(wheels[ROOT.name]) as archive:
+        archive.extractall(tmp_path)
+    shown = subprocess.run(
+        [sys.executable, "-m", "backy_core", "--version"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert shown.stdout.strip() == f"backy {__version__}"
+
+
+def test_the_constraints_are_exact_and_name_no_address() -> None:
+    for line in (ROOT / "constraints.txt").read_text().splitlines():
+        assert re.fullmatch(r"[A-Za-z0-9._-]+==[0-9][A-Za-z0-9.+!]*|#.*|", line), line
+
+
+@pytest.mark.parametrize("folder", PROJECTS, ids=lambda folder: folder.name)
+def test_every_requirement_is_constrained_within_its_range(folder: Path) -> None:
+    pinned = constraints()
+    for requirement in requirements(folder):
+        if requirement.name != "backy-core":
+            version = pinned.get(requirement.name.lower())
+            assert version is not None, f"{requirement.name} is not in constraints.txt"
+            assert requirement.specifier.contains(version), requirement
+
+
+def test_every_runtime_requirement_is_a_range() -> None:
+    dependencies = project(ROOT)["dependencies"]
+    assert isinstance(dependencies, list)
+    for text in dependencies:
+        operators = {it.operator for it in Requirement(text).specifier}
+        assert operators == {">=", "<"}, text
+
+
+def test_the_top_level_holds_what_it_should() -> None:
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.splitlines()
+    folders = {name.split("/")[0] for name in listed if "/" in name}
+    assert folders <= TOP_LEVEL_FOLDERS
+
+
+def test_make_has_the_targets_that_are_documented() -> None:
+    text = (ROOT / "Makefile").read_text()
+    for target in ("install", "demo", "test", "check", "bench", "bench-udisks2", "clean"):
+        assert re.search(rf"^{target}:", text, re.MULTILINE), target
+
+
+def test_ci_can_be_run() -> None:
+    script = ROOT / ".ci" / "run"
+    assert os.access(script, os.X_OK)
+    subprocess.run(["bash", "-n", str(script)], check=True)
+
+
+def test_the_readme_opens_with_the_two_commands() -> None:
+    text = (ROOT / "README.md").read_text()
+    first = re.search(r"```sh\n(.*?)```", text, re.DOTALL)
+    assert first is not None
+    commands = [line for line in first[1].splitlines() if line and not line.startswith("#")]
+    assert len(commands) == 2
+    assert commands[-1].startswith("make demo")
+
+
+def test_what_the_readme_links_to_is_there() -> None:
+    for page in (ROOT / "README.md", *(ROOT / "docs").rglob("*.md")):
+        for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text()):
+            assert (page.parent / target).exists(), f"{page.name} -> {target}"
+
+
+def unit() -> configparser.SectionProxy:
+    parser = configparser.ConfigParser(strict=False, interpolation=None)
+    parser.optionxform = str  # type: ignore[assignment, method-assign]
+    parser.read_string((ROOT / "docs" / "systemd" / "backy.service").read_text())
+    return parser["Service"]
+
+
+def test_the_unit_keeps_mounts_visible_to_the_host() -> None:
+    """Each of these gives the service a mount namespace of its own (systemd.exec(5))."""
+    hiding = re.compile(
+        r"^(Private(Mounts|Tmp|Devices|Network|Users)|Protect\w+|ReadWritePaths|ReadOnlyPaths|"
+        r"InaccessiblePaths|TemporaryFileSystem|Bind\w*Paths|Root(Directory|Image)|MountFlags|"
+        r"DynamicUser)$"
+    )
+    assert [key for key in unit() if hiding.match(key)] == []
+
+
+def test_the_unit_lets_operations_end() -> None:
+    service = unit()
+    assert service["KillMode"] == "mixed", "children must not get the agent's SIGTERM"
+    assert int(service["TimeoutStopSec"]) > Settings().shutdown_grace_s
