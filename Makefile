@@ -13,7 +13,7 @@ ONCE ?=
 
 # What the agent itself calls, then what tests and demo boot their kernel with.
 DEBIAN_PACKAGES := python3-venv mdadm e2fsprogs xfsprogs btrfs-progs udev util-linux kmod mount \
-	user-mode-linux iproute2 dmsetup lvm2 fdisk gcc libc6-dev
+	user-mode-linux iproute2 dmsetup lvm2 fdisk procps gcc libc6-dev
 
 .PHONY: install demo test check lint types docs docs-write bench bench-udisks2 compile clean debian-packages
 

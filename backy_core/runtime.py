@@ -104,9 +104,7 @@ class Runtime:
         self._spawn(self.operations.run_sweeper())
 
     async def _open_after(self, recoveries: Sequence[Operation]) -> None:
-        for operation in recoveries:
-            await operation.ended()
-        await self._startup.open_all()
+        await self._startup.open_all({operation.guid: operation for operation in recoveries})
 
     def _changed(self, before: Snapshot, after: Snapshot) -> None:
         """Drives came or went: pending work may go on, old entries may be recognised."""

@@ -15,6 +15,8 @@ from typing import Any
 
 import pytest
 
+from tests.kernel.availability import pytest_terminal_summary  # noqa: F401  (see there)
+
 _KERNEL_TESTS = Path(__file__).parent / "kernel"
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from backy_core.drives.inventory import Drive, names_of
@@ -18,7 +19,7 @@ from backy_core.sdk.errors import (
     DriveNotEmpty,
     DriveProtected,
 )
-from backy_core.sdk.models import PoolReport
+from backy_core.sdk.models import MemberReport, PoolReport
 
 if TYPE_CHECKING:
     from backy_core.snapshot import Snapshot
@@ -34,6 +35,8 @@ class _Case:
     protected: Collection[str]
     allow_signatures: bool
     deleted: Collection[str]
+    known: Collection[str]
+    joining: PoolReport | None
 
     @property
     def serial(self) -> str:
@@ -50,16 +53,21 @@ def unavailable_because(
     protected: Collection[str] = frozenset(),
     allow_signatures: bool = False,
     deleted: Collection[str] = frozenset(),
+    known: Collection[str] = frozenset(),
+    joining: PoolReport | None = None,
 ) -> BackyError | None:
     """The first reason against taking ``drive``; None: it may be taken.
 
     ``pools``: label of the known pool by member serial. ``claimed``: serials under a running
     operation. ``quarantined``: reason by serial. ``protected``: serials. ``allow_signatures``:
     consent to wipe what it bears. ``deleted``: GUIDs of deleted pools whose remains count as
-    ordinary signatures.
+    ordinary signatures. ``known``: native ids of the known pools; what a drive that is no longer
+    in ``pools`` still bears of them counts so too. ``joining``: the pool the drive is to be given
+    to, which does not stand in its own way.
     """
     case = _Case(
-        drive, snapshot, pools, claimed, quarantined or {}, protected, allow_signatures, deleted
+        *(drive, snapshot, pools, claimed, quarantined or {}, protected, allow_signatures),
+        *(deleted, known, joining),
     )
     return next((error for guard in _GUARDS if (error := guard(case)) is not None), None)
 
@@ -124,7 +132,12 @@ def _known_member(case: _Case) -> BackyError | None:
 
 
 def _mounted(case: _Case) -> BackyError | None:
-    mounts = case.snapshot.mounts_on(case.drive)
+    own = Path(f"/dev/{case.joining.device}") if case.joining else None
+    mounts = [
+        mount
+        for mount in case.snapshot.mounts_on(case.drive)
+        if own is None or Path(mount.source).resolve() != own
+    ]
     if not mounts:
         return None
     return DriveInUse(
@@ -147,12 +160,17 @@ def _foreign_member(case: _Case) -> BackyError | None:
     """
     for backend, reports in case.snapshot.reports.items():
         for report in reports:
-            if _counts(report, case) and any(m.drive == case.drive.id for m in report.members):
+            member = next((m for m in report.members if m.drive == case.drive.id), None)
+            if member is not None and _counts(report, member, case):
                 return _member_error(case.serial, backend, report)
     return None
 
 
-def _counts(report: PoolReport, case: _Case) -> bool:
+def _counts(report: PoolReport, member: MemberReport, case: _Case) -> bool:
+    if case.joining is not None and report.native_id == case.joining.native_id:
+        return False
+    if member.state == "stale" and report.native_id in case.known:
+        return False
     if report.presence in ("active", "inactive"):
         return True
     return report.guid is not None and report.guid not in case.deleted
@@ -169,7 +187,7 @@ def _member_error(serial: str, backend: str, report: PoolReport) -> BackyError:
 
 def _held(case: _Case) -> BackyError | None:
     """Whatever else the kernel has built on it: an LVM volume, a bcache, a crypt device."""
-    own = set(names_of(case.drive.device))
+    own = {*names_of(case.drive.device), case.joining.device if case.joining else None}
     built = [each for each in case.drive.device.walk() if each.name not in own]
     if not built:
         return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -9,11 +10,24 @@ from backy_core.sdk.models import Signature
 from backy_core.system.blocks import BlockDevice
 from backy_core.system.signatures import Probed, probe_each
 
+_SLOW_S = 5.0
+_HUNG_S = 60.0
+"""How long a disk whose probe hung is left alone, unless it is asked for by name."""
+
 
 @dataclass(frozen=True)
 class _Known:
     disk: tuple[str, str, int | None]
     signatures: tuple[Signature, ...]
+
+
+@dataclass(frozen=True)
+class _Hung:
+    """``until`` is by the monotonic clock."""
+
+    disk: tuple[str, str, int | None]
+    reason: str
+    until: float
 
 
 class SignatureCache:
@@ -26,6 +40,7 @@ class SignatureCache:
 
     def __init__(self) -> None:
         self._known: dict[str, _Known] = {}
+        self._hung: dict[str, _Hung] = {}
         self._marks: dict[str, int] = {}
         self._all_marks = 0
 
@@ -34,34 +49,45 @@ class SignatureCache:
         for name in names:
             self._marks[name] = self._marks.get(name, 0) + 1
             self._known.pop(name, None)
+            self._hung.pop(name, None)
             if not name:
                 self._all_marks += 1
                 self._known.clear()
+                self._hung.clear()
 
     async def look(self, devices: Sequence[BlockDevice]) -> Probed:
         """What each device bears, or why it cannot be read; both by kernel name."""
         current = {device.name: device for device in devices}
-        unknown = [device for device in devices if self._valid(device) is None]
+        hung = {it.name: why for it in devices if (why := self._hangs(it)) is not None}
+        known = {it.name: kept.signatures for it in devices if (kept := self._valid(it))}
+        unknown = [it for it in devices if it.name not in known.keys() | hung.keys()]
         marks = {device.name: self._mark(device.name) for device in unknown}
+        began = time.monotonic()
         probed = await probe_each([device.path for device in unknown])
+        if time.monotonic() - began >= _SLOW_S:
+            self._remember_hung(current, probed.failed)
         for name, signatures in probed.found.items():
             if name in current and marks.get(name) == self._mark(name):
                 self._known[name] = _Known(_disk(current[name]), signatures)
         self._known = {name: self._known[name] for name in self._known.keys() & current.keys()}
-        found = self._merged(devices, probed.found)
+        # As it was known when this look began: what is forgotten meanwhile is for the next one.
+        found = {**known, **probed.found}
         # No answer must never be taken for "blank".
         silent = dict.fromkeys(current.keys() - found.keys(), "it was not probed")
-        return Probed(found, {**silent, **probed.failed})
+        return Probed(found, {**silent, **hung, **probed.failed})
 
-    def _merged(
-        self, devices: Sequence[BlockDevice], fresh: Mapping[str, tuple[Signature, ...]]
-    ) -> dict[str, tuple[Signature, ...]]:
-        found = dict(fresh)
-        for device in devices:
-            known = self._valid(device)
-            if known is not None:
-                found[device.name] = known.signatures
-        return found
+    def _remember_hung(self, devices: Mapping[str, BlockDevice], failed: Mapping[str, str]) -> None:
+        """One disk that does not answer must not hold up each look at the others."""
+        until = time.monotonic() + _HUNG_S
+        for name, reason in failed.items():
+            if name in devices:
+                self._hung[name] = _Hung(_disk(devices[name]), reason, until)
+
+    def _hangs(self, device: BlockDevice) -> str | None:
+        hung = self._hung.get(device.name)
+        if hung is None or hung.disk != _disk(device) or time.monotonic() >= hung.until:
+            return None
+        return hung.reason
 
     def _valid(self, device: BlockDevice) -> _Known | None:
         known = self._known.get(device.name)

@@ -11,7 +11,6 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 
 from backy_core.config import Settings
 from backy_core.observer.board import Answer, Board, OnChange
@@ -155,6 +154,10 @@ class Observer:
             await asyncio.sleep(_DEBOUNCE_S)
             self._stale.clear()
             began = time.monotonic()
-            with suppress(BackyError):
+            try:
                 await self.refresh()
+            except BackyError as error:
+                _log.debug("A look failed: %s", error)
+            except Exception:  # a look that broke must not be the last one
+                _log.exception("A look failed")
             await asyncio.sleep(2 * (time.monotonic() - began))

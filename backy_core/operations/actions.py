@@ -18,7 +18,7 @@ from backy_core.observer import Observer
 from backy_core.operations import filesystems
 from backy_core.operations.journal import Child, JournalEntry
 from backy_core.operations.resolve import NoPoolDevice, Resolver
-from backy_core.sdk.errors import DriveInUse, DriveNotEmpty
+from backy_core.sdk.errors import DriveInUse, DriveNotEmpty, PoolBusy
 from backy_core.sdk.models import DriveId
 from backy_core.sdk.plan import (
     Action,
@@ -37,6 +37,7 @@ from backy_core.sdk.plan import (
     references,
 )
 from backy_core.system import blocks, exec, files, mounts, signatures
+from backy_core.system.mounts import MountEntry
 
 _LOCK_S = 30.0
 
@@ -202,10 +203,25 @@ class Actions:
         await mounts.mount(node, action.path, action.filesystem, options, context.write)
 
     async def _unmount(self, action: Unmount, context: Context) -> None:
-        if mounts.mount_at(mounts.read_mounts(), action.path) is None:
+        entry = mounts.mount_at(mounts.read_mounts(), action.path)
+        if entry is None:
             return
+        if not await self._is_ours(entry, context.plan):
+            if context.undoing:
+                return
+            raise PoolBusy(
+                f"{action.path}: target is busy",
+                details=f"{entry.source} is mounted over it",
+            )
         context.write(f"$ umount {shlex.quote(action.path)}")
         await mounts.unmount(action.path, context.write)
+
+    async def _is_ours(self, entry: MountEntry, plan: Plan) -> bool:
+        """Whether what is mounted is the pool's device, as far as it has one."""
+        try:
+            return blocks.kernel_name(entry.source) == await self._resolver.pool_device(plan)
+        except NoPoolDevice:
+            return True
 
     async def _remove_directories(self, action: RemoveDir, context: Context) -> None:
         for path in action.paths:

@@ -30,7 +30,7 @@ class Claims:
         """Give all ``claims`` to ``owner`` or raise naming the first that is taken."""
         wanted = tuple(claims)
         for claim in wanted:
-            if self._owners.get(claim, owner) != owner:
+            if any(_meet(claim, held) and by != owner for held, by in self._owners.items()):
                 raise _clash(claim)
         self._owners.update(dict.fromkeys(wanted, owner))
 
@@ -47,6 +47,15 @@ class Claims:
             for claim, owner in self._owners.items()
             if claim.kind == "drive" and owner != other_than
         )
+
+
+def _meet(one: Claim, other: Claim) -> bool:
+    """The same thing, or mount paths of which one lies below the other."""
+    if one == other:
+        return True
+    if (one.kind, other.kind) != ("mount", "mount"):
+        return False
+    return one.name.startswith(other.name + "/") or other.name.startswith(one.name + "/")
 
 
 def _clash(claim: Claim) -> BackyError:

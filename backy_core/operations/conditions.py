@@ -130,7 +130,7 @@ class Conditions:
             for report in reports:
                 if any(m.drive == identity for m in report.members):
                     return f"drive {identity.serial} is a member of {backend} {report.native_id}"
-        return _exclusively_openable(drive.node)
+        return await _exclusively_openable(drive.node)
 
     async def _mounted_at(self, condition: MountedAt) -> str | None:
         entry = mounts.mount_at(mounts.read_mounts(), condition.path)
@@ -142,9 +142,9 @@ class Conditions:
         return f"{entry.source} with {_listed(found)} is mounted at {condition.path}"
 
 
-def _exclusively_openable(node: str) -> str | None:
+async def _exclusively_openable(node: str) -> str | None:
     try:
-        with blocks.open_exclusive(node):
+        async with blocks.exclusively(node):
             return None
     except DriveInUse as error:
         return str(error)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable
-from contextlib import ExitStack
+from contextlib import AsyncExitStack
 
 from backy_core.observer import Observer
 from backy_core.operations.actions import Actions, Context, drives_of
@@ -18,9 +18,10 @@ from backy_core.operations.conditions import Conditions
 from backy_core.operations.journal import Begun, Done, JournalEntry
 from backy_core.operations.records import Operation
 from backy_core.operations.resolve import Resolver
-from backy_core.sdk.errors import BackyError, Cancelled, DriveInUse, SystemFailure
-from backy_core.sdk.plan import Plan, Step
-from backy_core.system import blocks
+from backy_core.sdk.errors import BackyError, Cancelled, DriveInUse, DriveNotEmpty, SystemFailure
+from backy_core.sdk.models import DriveId
+from backy_core.sdk.plan import Exec, Plan, Step
+from backy_core.system import blocks, signatures
 
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 2.0
 
@@ -46,6 +47,7 @@ class Executor:
     ) -> None:
         if await self._already(step, plan):
             return
+        await self._refuse_content(entry, plan, step)
         disks = await self._disks(step)
         command = await self.actions.describe(step.run, plan)
         await entry.append(Begun(round=number, step=step.id, command=command, disks=disks))
@@ -68,6 +70,29 @@ class Executor:
             raise SystemFailure(f"{step.title} refused", details="it is there already")
         return True
 
+    async def _refuse_content(self, entry: JournalEntry, plan: Plan, step: Step) -> None:
+        """A program that makes a pool overwrites what it is given, so look once more.
+
+        Since admission somebody may have made a filesystem, or exchanged the drive for another
+        behind the same USB bridge, which gives both the same serial. What the plan's programs
+        have had already is theirs. Raises :class:`DriveNotEmpty`.
+        """
+        if plan.kind not in ("create", "add") or not isinstance(step.run, Exec):
+            return
+        had = {d for _, s in entry.begun() if isinstance(s.run, Exec) for d in drives_of(s.run)}
+        for identity in drives_of(step.run):
+            if identity not in had:
+                await self._refuse_foreign(identity, plan)
+
+    async def _refuse_foreign(self, identity: DriveId, plan: Plan) -> None:
+        drive = await self.resolver.drive(identity)
+        found = await signatures.probe_drive(drive.name)
+        if found and not any(each.matches(stamp) for each in found for stamp in plan.stamps):
+            raise DriveNotEmpty(
+                f"Drive {identity} is not taken: it bears {found[0]} since a moment ago",
+                hint="Look what it is, and ask again",
+            )
+
     async def _disks(self, step: Step) -> dict[str, int]:
         found = {}
         for identity in drives_of(step.run):
@@ -85,11 +110,11 @@ class Executor:
                 return
             except Cancelled:
                 raise
-            except (SystemFailure, DriveInUse):
+            except (SystemFailure, DriveInUse) as error:
                 if await self._reached(step, context.plan):
                     return
                 if time.monotonic() >= deadline:
-                    raise
+                    raise _failed(step, error) from error
             await asyncio.sleep(pause)
             pause = min(pause * 2, _LONGEST_PAUSE_S)
 
@@ -117,10 +142,16 @@ class Executor:
 
         The descriptors cannot be kept: mdadm and its like open exclusively themselves.
         """
-        with ExitStack() as stack:
+        async with AsyncExitStack() as stack:
             for identity in plan.drives:
                 drive = await self.resolver.drive(identity)
-                stack.enter_context(blocks.open_exclusive(drive.node))
+                await stack.enter_async_context(blocks.exclusively(drive.node))
+
+
+def _failed(step: Step, error: BackyError) -> SystemFailure:
+    return SystemFailure(
+        f"{step.title} failed: {error.message}", details=error.details, hint=error.hint
+    )
 
 
 async def _watched(op: Operation, step: Step, work: Awaitable[None]) -> None:
@@ -142,10 +173,3 @@ async def _watched(op: Operation, step: Step, work: Awaitable[None]) -> None:
         await task
     finally:
         cancel.cancel()
-
-
-def failure_of(error: BaseException) -> BackyError:
-    """``error`` as an expected failure."""
-    return (
-        error if isinstance(error, BackyError) else SystemFailure("It broke", details=repr(error))
-    )

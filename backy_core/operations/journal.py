@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -182,8 +183,9 @@ class JournalEntry:
         self.records.append(record)
 
     async def close(self) -> None:
-        """Settled: nothing to recover."""
-        await self.append(Closed())
+        """Settled: nothing to recover. Removing the file needs no room on a full disk."""
+        with suppress(OSError):
+            await self.append(Closed())
         await asyncio.to_thread(self.remove)
 
     def remove(self) -> None:

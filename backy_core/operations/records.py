@@ -67,6 +67,8 @@ class Operation:
         """The pool's state when this was accepted; it stays until the operation commits."""
         self.cancel_requested = asyncio.Event()
         self.cancellable = True
+        self.interrupted = False
+        """Cancelled because the agent stops: the next start tells its outcome."""
         self._on_change = on_change
         self._accepted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._ended = asyncio.Event()

@@ -173,6 +173,7 @@ class OperationRegistry:
         if not await self._drain(grace_s / 2):
             for op in self._operations.values():
                 if op.running and op.cancellable:
+                    op.interrupted = True
                     op.cancel_requested.set()
             await self._drain(grace_s / 2)
 

@@ -16,7 +16,7 @@ from backy_core.drives import DriveAbsent
 from backy_core.observer import Observer
 from backy_core.operations.actions import Context
 from backy_core.operations.executor import Executor
-from backy_core.operations.journal import JournalEntry, Undoing, Undone
+from backy_core.operations.journal import JournalEntry, Record, Undoing, Undone
 from backy_core.operations.records import Operation
 from backy_core.plugins import PluginHost
 from backy_core.sdk.errors import BackyError
@@ -68,7 +68,7 @@ class Undoer:
 
         Only a creation is swept: its drives hold nothing but what it wrote itself.
         """
-        await entry.append(Undoing(reason=reason))
+        await _note(op, entry, Undoing(reason=reason))
         problem = await self._undo_steps(op, entry)
         if entry.opened.plan.kind == "create" and entry.touched:
             return await self.sweep(op, entry.opened.plan)
@@ -86,7 +86,7 @@ class Undoer:
                 problem = f"undoing “{step.title}” failed: {error}"
                 op.outputs.append(f"# {problem}")
             else:
-                await entry.append(Undone(round=number, step=step.id))
+                await _note(op, entry, Undone(round=number, step=step.id))
         return problem
 
     async def _undo_step(self, op: Operation, plan: Plan, step: Step) -> None:
@@ -170,3 +170,11 @@ class Undoer:
         drive = await self._executor.resolver.drive(identity)
         found = await signatures.probe_drive(drive.name)
         return any(signature.matches(stamp) for signature in found for stamp in stamps)
+
+
+async def _note(op: Operation, entry: JournalEntry, record: Record) -> None:
+    """A full disk must not keep anything from being undone; undoing twice does no harm."""
+    try:
+        await entry.append(record)
+    except OSError as error:
+        op.outputs.append(f"# the journal cannot be written: {error}")

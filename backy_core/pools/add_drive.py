@@ -46,12 +46,13 @@ class PoolGrowth:
     async def run(self, op: Operation, guid: str, request: AddRequest) -> None:
         core = self._core
         entry = core.entry(guid)
-        snapshot = await core.observer.refresh()
+        nodes = guards.nodes_of(core, (request.serial,))
+        snapshot = await core.observer.refresh(fresh_signatures_of=nodes)
         drive = drives.find(snapshot.drives, request.serial)
         report = self._running(entry, snapshot)
         state = _state_of(report, drive.id)
-        if state in _IN_PLACE and request.replaces is None:
-            op.accept()
+        if state in _IN_PLACE and request.replaces not in entry.drive_serials:
+            op.accept()  # it is in already; a repeat names the member that is out already
             return
         replaced = self._replaced(entry, report, request)
         content = self._admit(op, entry, drive, snapshot, report, request)
@@ -118,7 +119,13 @@ class PoolGrowth:
             labels.pop(drive.id.serial, None)  # remembered as ours and blank: it may come back
         consent = request.wipe or ours
         error = guards.unavailable(
-            core, drive, snapshot, labels=labels, operation=op.id, consent=consent
+            core,
+            drive,
+            snapshot,
+            labels=labels,
+            operation=op.id,
+            consent=consent,
+            joining=report,
         )
         if error is not None:
             raise error

@@ -34,8 +34,8 @@ class PoolClosing:
             self._wish(entry, mounted=False)
             return
         journal = await core.open_journal(op, plan)
-        self._wish(entry, mounted=False)
         try:
+            self._wish(entry, mounted=False)
             await self._rounds(op, journal, entry, plan)
         except Exception as error:
             await core.observer.refresh()

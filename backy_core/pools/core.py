@@ -91,8 +91,13 @@ class Core:
 
     async def keep(self, entry: JournalEntry, reason: str, drives: dict[str, str]) -> None:
         """What could not be settled waits for the next start, the drives set apart."""
-        await entry.append(Stuck(reason=reason, drives=drives))
+        stuck = Stuck(reason=reason, drives=drives)
         self.pending[entry.opened.operation] = entry
+        try:
+            await entry.append(stuck)
+        except OSError as error:  # a full disk: the drives are set apart all the same
+            entry.records.append(stuck)
+            log.error("journal entry %s: %s", entry.opened.operation, error)
 
     async def undo(self, op: Operation, entry: JournalEntry, reason: str) -> Leftovers:
         """Undo what was begun; what goes wrong meanwhile is left over too, never raised."""
@@ -105,13 +110,10 @@ class Core:
         """Undo what was begun; the error to raise: ``error``, or that undo failed as well."""
         leftovers = await self.undo(op, entry, str(error))
         if leftovers.clean:
-            await self.settle(entry)
+            if not op.interrupted:  # else the entry tells the next start what became of it
+                await self.settle(entry)
             return error
-        doubtful = {drive.serial: _quarantine_reason(leftovers) for drive in entry.plan.drives}
-        if leftovers.drives and not leftovers.pool:
-            absent = {drive.serial: "it was absent" for drive in leftovers.absent}
-            doubtful = {**leftovers.drives, **absent}
-        await self.keep(entry, str(leftovers), doubtful)
+        await self.keep(entry, str(leftovers), doubtful(entry.plan, leftovers))
         return UndoFailed(
             f"{error.message}; undoing it did not succeed, the drives are set apart",
             cause=str(error),
@@ -143,8 +145,12 @@ class Core:
         )
 
 
-def _quarantine_reason(leftovers: Leftovers) -> str:
-    return f"an undo left it in doubt ({leftovers})"
+def doubtful(plan: Plan, leftovers: Leftovers) -> dict[str, str]:
+    """Drives to set apart and why: those not proven clean, all while the pool itself remains."""
+    if leftovers.pool:
+        return {d.serial: f"an undo left it in doubt ({leftovers})" for d in plan.drives}
+    absent = {drive.serial: "it was absent" for drive in leftovers.absent}
+    return {**leftovers.drives, **absent}
 
 
 def spec_of(entry: PoolEntry) -> PoolSpec:
@@ -200,6 +206,15 @@ def mounts_of_device(snapshot: Snapshot, device: str | None) -> tuple[str, ...]:
         mount.path
         for mount in snapshot.mounts
         if mount.source.startswith("/dev/") and Path(mount.source).resolve() == node
+    )
+
+
+def reachable(snapshot: Snapshot, device: str | None) -> tuple[str, ...]:
+    """As :func:`mounts_of_device`, without the places that another mount covers."""
+    return tuple(
+        path
+        for path in mounts_of_device(snapshot, device)
+        if (top := snapshot.mount_at(path)) and Path(top.source).resolve().name == device
     )
 
 

@@ -116,11 +116,13 @@ class PoolCreation:
 
     async def _admit(self, wanted: Creation, operation: str | None) -> Admitted:
         core = self._core
-        snapshot = await core.observer.refresh(fresh_signatures_of=self._nodes(wanted))
+        snapshot = await core.observer.refresh(
+            fresh_signatures_of=guards.nodes_of(core, wanted.drive_serials)
+        )
         found = [drives.find(snapshot.drives, serial) for serial in wanted.drive_serials]
         await self._refuse_unavailable(wanted, found, snapshot, operation)
         self._refuse_guid_on_disk(wanted.guid, snapshot)
-        missing = guards.check_mount_path(core, wanted.mount_path, snapshot, wanted.guid)
+        missing = await guards.missing_directories(core, wanted.mount_path, snapshot, wanted.guid)
         guards.check_tools(core, wanted.backend, _filesystem_program(core, wanted))
         pool = _spec(wanted, found)
         draft = await core.host.plan_create(wanted.backend, pool, pool.drives)
@@ -145,15 +147,6 @@ class PoolCreation:
             goal=draft.goal,
         )
         return Admitted(plan, _entry(wanted, pool, missing))
-
-    def _nodes(self, wanted: Creation) -> list[str]:
-        """What must be probed afresh: a remembered answer is not good enough to wipe on."""
-        return [
-            name
-            for drive in self._core.observer.snapshot.drives
-            if drive.id.serial in wanted.drive_serials
-            for name in drives.names_of(drive.device)
-        ]
 
     async def _refuse_unavailable(
         self, wanted: Creation, found: list[Drive], snapshot: Snapshot, operation: str | None

@@ -64,8 +64,7 @@ class DriveService:
         """Serial of every member of a remembered pool, and the pool's GUID."""
         found: dict[str, str] = {}
         for entry in self._core.metadata.entries():
-            report = self._core.find_report(entry)
-            members = [m.drive.serial for m in report.members if m.drive] if report else []
+            members = guards.belonging(entry, self._core.find_report(entry))
             found.update(dict.fromkeys((*entry.drive_serials, *members), entry.guid))
         return found
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import stat
+from collections.abc import Collection
 from pathlib import Path, PurePosixPath
 
 from backy_core import drives
@@ -12,8 +14,14 @@ from backy_core.drives import Drive
 from backy_core.pools.core import Core
 from backy_core.pools.metadata import PoolEntry
 from backy_core.sdk.errors import BackyError, Conflict, InvalidRequest, SystemFailure
+from backy_core.sdk.models import MemberReport, PoolReport
 from backy_core.snapshot import Snapshot
 from backy_core.system.child import SEARCH_PATH
+
+_LEFT_BEHIND = ("stale", "diverged")
+
+
+_LOOK_S = 10.0
 
 
 def pool_labels_by_serial(core: Core) -> dict[str, str]:
@@ -22,10 +30,31 @@ def pool_labels_by_serial(core: Core) -> dict[str, str]:
     for entry in core.metadata.entries():
         name = entry.label or entry.guid
         labels.update(dict.fromkeys(entry.drive_serials, name))
-        report = core.find_report(entry)
-        members = report.members if report else ()
-        labels.update({m.drive.serial: name for m in members if m.drive is not None})
+        labels.update(dict.fromkeys(belonging(entry, core.find_report(entry)), name))
     return labels
+
+
+def belonging(entry: PoolEntry, report: PoolReport | None) -> dict[str, MemberReport]:
+    """Members a report shows of a remembered pool, by serial.
+
+    A drive that was replaced bears the pool's stamp until it is wiped, and is no member of it.
+    """
+    return {
+        member.drive.serial: member
+        for member in (report.members if report else ())
+        if member.drive is not None
+        and (member.drive.serial in entry.drive_serials or member.state not in _LEFT_BEHIND)
+    }
+
+
+def nodes_of(core: Core, serials: Collection[str]) -> list[str]:
+    """What must be probed afresh: a remembered answer is not good enough to write on."""
+    return [
+        name
+        for drive in core.observer.snapshot.drives
+        if drive.id.serial in serials
+        for name in drives.names_of(drive.device)
+    ]
 
 
 def unavailable(
@@ -36,10 +65,11 @@ def unavailable(
     labels: dict[str, str],
     operation: str | None = None,
     consent: bool = False,
+    joining: PoolReport | None = None,
 ) -> BackyError | None:
     """Why ``drive`` may not be taken (by ``operation``); None if it may.
 
-    ``consent``: what is on it may be wiped.
+    ``consent``: what is on it may be wiped. ``joining``: the pool it is to be added to.
     """
     return drives.unavailable_because(
         drive,
@@ -50,7 +80,20 @@ def unavailable(
         protected=core.protection.serials(),
         allow_signatures=consent or core.settings.wipe_policy == "always",
         deleted=frozenset(stone.guid for stone in core.tombstones.all()),
+        known=frozenset(native_id for _, native_id in core.claimed_identities()),
+        joining=joining,
     )
+
+
+async def missing_directories(
+    core: Core, path: str, snapshot: Snapshot, guid: str
+) -> tuple[str, ...]:
+    """:func:`check_mount_path` off the event loop: the path may lie on a disk that hangs."""
+    try:
+        async with asyncio.timeout(_LOOK_S):
+            return await asyncio.to_thread(check_mount_path, core, path, snapshot, guid)
+    except TimeoutError as error:
+        raise SystemFailure(f"Mount path {path} does not answer") from error
 
 
 def check_mount_path(core: Core, path: str, snapshot: Snapshot, guid: str) -> tuple[str, ...]:

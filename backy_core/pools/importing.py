@@ -26,16 +26,26 @@ def guid_of(backend: str, report: PoolReport) -> str:
 def importable(core: Core, snapshot: Snapshot) -> dict[str, tuple[str, PoolReport]]:
     """Backend and report of every unknown pool, by the GUID it would get.
 
-    What is left of a deleted pool is no pool.
+    What is left of a deleted pool is no pool, nor is what a creation is making or has left
+    behind: its undo would take it away again. The system's own arrays and those of excluded
+    drives are nobody's to import.
     """
     known = core.claimed_identities()
     found = {
         guid_of(backend, report): (backend, report)
         for backend, reports in snapshot.reports.items()
         for report in reports
-        if (backend, report.native_id) not in known and _members(report)
+        if report.usable and (backend, report.native_id) not in known and _members(report)
     }
-    return {guid: what for guid, what in found.items() if core.tombstones.get(guid) is None}
+    untouchable = {drive.id for drive in snapshot.drives if drive.system or drive.excluded}
+    return {
+        guid: (backend, report)
+        for guid, (backend, report) in found.items()
+        if core.tombstones.get(guid) is None
+        and core.registry.running_on(guid) is None
+        and not core.pending_of(guid)
+        and untouchable.isdisjoint(_members(report))
+    }
 
 
 def describe(guid: str, backend: str, report: PoolReport, snapshot: Snapshot) -> ImportablePool:
@@ -64,7 +74,8 @@ async def adopt(core: Core, guid: str, label: str | None, mount_path: str | None
             hint="GET /api/v1/pools/importable lists what there is",
         )
     backend, report = found
-    entry = _entry(core, guid, backend, report, snapshot, label, mount_path)
+    path = await _path(core, guid, report, snapshot, mount_path)
+    entry = _entry(guid, backend, report, snapshot, label, path)
     plan_import = await core.host.plan_import(backend, _spec(entry, report), report)
     if plan_import is not None and plan_import.steps:
         raise _cannot_write(backend)
@@ -76,23 +87,26 @@ def _cannot_write(backend: str) -> BackyError:
     return Conflict(f"Backend {backend} wants to change the drives to import this pool")
 
 
+async def _path(
+    core: Core, guid: str, report: PoolReport, snapshot: Snapshot, mount_path: str | None
+) -> str:
+    """Where it is mounted, or else will be."""
+    mounted = mounts_of_device(snapshot, report.device)
+    if mounted:
+        return mounted[-1]
+    path = checked_mount_path(mount_path or str(core.settings.mount_root / guid))
+    await guards.missing_directories(core, path, snapshot, guid)
+    return path
+
+
 def _entry(
-    core: Core,
     guid: str,
     backend: str,
     report: PoolReport,
     snapshot: Snapshot,
     label: str | None,
-    mount_path: str | None,
+    path: str,
 ) -> PoolEntry:
-    mounted = mounts_of_device(snapshot, report.device)
-    path = (
-        mounted[-1]
-        if mounted
-        else checked_mount_path(mount_path or str(core.settings.mount_root / guid))
-    )
-    if not mounted:
-        guards.check_mount_path(core, path, snapshot, guid)
     filesystem, fs_uuid = _filesystem(report, snapshot)
     members = _members(report)
     return PoolEntry(
@@ -107,7 +121,7 @@ def _entry(
         drive_ids=members,
         created_at=datetime.now(UTC),
         last_mount_path=path,
-        is_mounted=bool(mounted),
+        is_mounted=bool(mounts_of_device(snapshot, report.device)),
         native_id=report.native_id,
     )
 

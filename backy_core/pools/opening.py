@@ -6,13 +6,15 @@ from backy_core.operations import filesystems
 from backy_core.operations.journal import Commit, JournalEntry, Planned
 from backy_core.operations.records import Operation
 from backy_core.pools import guards, steps
-from backy_core.pools.core import Core, compose, expected, mounts_of_device, spec_of
+from backy_core.pools.core import Core, compose, expected, mounts_of_device, reachable, spec_of
 from backy_core.pools.metadata import PoolEntry
-from backy_core.sdk.errors import Conflict, SystemFailure
+from backy_core.sdk.errors import Cancelled, Conflict, SystemFailure
 from backy_core.sdk.models import PoolReport, Signature
 from backy_core.sdk.plan import Plan, PoolIs, Step
 from backy_core.snapshot import Snapshot
 from backy_core.system import signatures
+
+_ROUNDS = 3
 
 
 class PoolOpening:
@@ -30,7 +32,7 @@ class PoolOpening:
         report = self._present(entry, snapshot)
         path = mount_path or entry.last_mount_path or str(core.settings.mount_root / guid)
         there = mounts_of_device(snapshot, report.device)
-        if path in there:
+        if path in reachable(snapshot, report.device):
             op.accept()
             self._commit_now(entry, path)
             return
@@ -39,11 +41,11 @@ class PoolOpening:
                 f"Pool {entry.label or guid} is mounted at {there[-1]}",
                 hint=f"Unmount it first: DELETE /api/v1/pools/{guid}/mount",
             )
-        missing = guards.check_mount_path(core, path, snapshot, guid)
+        missing = await guards.missing_directories(core, path, snapshot, guid)
         plan = await self._open_plan(entry, report, degraded)
         journal = await core.open_journal(op, plan)
         try:
-            await core.executor.run(op, journal, plan)
+            await self._rounds(op, journal, entry, plan, degraded)
             mounted = await self._mount(op, journal, entry, path, missing)
         except Exception as error:
             raise await core.fail(op, journal, expected(error)) from error
@@ -56,6 +58,26 @@ class PoolOpening:
                 f"Deleting pool {entry.label or entry.guid} began and did not end",
                 hint=f"Delete it again: DELETE /api/v1/pools/{entry.guid}",
             )
+
+    async def _rounds(
+        self, op: Operation, journal: JournalEntry, entry: PoolEntry, plan: Plan, degraded: bool
+    ) -> None:
+        """Plan again from what is seen when udev was quicker: it assembles members as they come."""
+        core = self._core
+        for _ in range(_ROUNDS - 1):
+            try:
+                await core.executor.run(op, journal, plan)
+            except SystemFailure as error:
+                if isinstance(error, Cancelled):
+                    raise
+                op.outputs.append(f"# {error}; looking again")
+            else:
+                return
+            plan = await self._open_plan(
+                entry, self._present(entry, await core.observer.refresh()), degraded
+            )
+            await journal.append(Planned(plan=plan))
+        await core.executor.run(op, journal, plan)
 
     def _present(self, entry: PoolEntry, snapshot: Snapshot) -> PoolReport:
         report = self._core.find_report(entry, snapshot)
@@ -73,8 +95,6 @@ class PoolOpening:
     async def _open_plan(self, entry: PoolEntry, report: PoolReport, degraded: bool) -> Plan:
         spec = spec_of(entry).model_copy(update={"native_id": report.native_id})
         members = tuple(m.drive for m in report.members if m.drive is not None)
-        if report.presence == "active":
-            return compose("open", self._core, spec, entry.backend, steps=(), drives=members)
         draft = await self._core.host.plan_open(entry.backend, spec, report, degraded)
         return compose(
             "open",
@@ -150,3 +170,6 @@ class PoolOpening:
         core.open_errors.pop(mounted.guid, None)
         await core.observer.refresh()
         await core.settle(journal)
+        for older in core.pending_of(mounted.guid):  # its undo would take this mount away
+            if older.plan.kind in ("open", "close"):
+                await core.settle(older)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from backy_core.sdk.errors import Conflict, NotFound, SystemFailure
 from backy_core.system import mounts, procs
-from backy_core.system.identity import is_running
 from backy_core.system.procs import ProcessInfo
 
 
@@ -22,7 +21,7 @@ async def kill_holders(paths: tuple[str, ...], pids: tuple[int, ...]) -> None:
     Raises :class:`Conflict`, with nothing signalled, if one lives and does not.
     """
     holders = {p.pid: p for path in paths for p in await processes_on(path)}
-    alive = [pid for pid in pids if is_running(pid)]
+    alive = [pid for pid in pids if procs.is_alive(pid)]
     strangers = [pid for pid in alive if pid not in holders]
     if strangers:
         raise Conflict(

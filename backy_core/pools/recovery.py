@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Iterable
 
 from backy_core.operations.claims import Claim
 from backy_core.operations.journal import JournalEntry
 from backy_core.operations.records import Operation
 from backy_core.pools.closing import PoolClosing
-from backy_core.pools.core import Core, expected
+from backy_core.pools.core import Core, doubtful, expected
 from backy_core.pools.metadata import PoolEntry
 from backy_core.pools.teardown import PoolTeardown, remove_made_directories
 from backy_core.pools.tombstones import Tombstone
@@ -44,13 +45,24 @@ class Recovery:
         entries = self._core.journal.load()
         for entry in entries:
             self._core.pending[entry.opened.operation] = entry
-        return [self._start(entry) for entry in self._newest_first(entries)]
+        return self._start_all(self._newest_first(entries))
 
     def retry(self) -> None:
         """Try pending entries again whose pool nothing is working on."""
-        for entry in self._newest_first(tuple(self._core.pending.values())):
-            if self._core.registry.running_on(entry.opened.plan.pool.guid) is None:
-                self._start(entry)
+        self._start_all(
+            entry
+            for entry in self._newest_first(tuple(self._core.pending.values()))
+            if self._core.registry.running_on(entry.opened.plan.pool.guid) is None
+        )
+
+    def _start_all(self, entries: Iterable[JournalEntry]) -> list[Operation]:
+        started = []
+        for entry in entries:
+            try:
+                started.append(self._start(entry))
+            except BackyError as error:  # its drives are claimed; it stays pending
+                log.warning("pool %s is not recovered yet: %s", entry.plan.pool.guid, error)
+        return started
 
     def _newest_first(self, entries: tuple[JournalEntry, ...]) -> list[JournalEntry]:
         """One entry a pool, its newest: the others are settled by the same work."""
@@ -83,14 +95,22 @@ class Recovery:
             await self._core.observer.refresh()
 
     async def _wait_for_children(self, entry: JournalEntry) -> None:
-        """A program of the dead agent may still run; undoing under it would race it."""
-        await asyncio.gather(
+        """A program of the dead agent may still run; undoing under it would race it.
+
+        Raises :class:`SystemFailure` while one does (it waits for a disk that does not answer).
+        """
+        gone = await asyncio.gather(
             *(
                 exec.wait_for_exit(child.pid, child.start_time, _CHILD_WAIT_S)
                 for child in entry.children
                 if entry.opened.boot_id == blocks.boot_id()
             )
         )
+        if not all(gone):
+            reason = "a program of the last run still works on it"
+            drives = {drive.serial: reason for drive in entry.plan.drives}
+            await self._core.keep(entry, reason, drives)
+            raise SystemFailure("A program that the last run of the agent started has not ended")
 
     async def _settle(self, op: Operation, entry: JournalEntry) -> None:
         if entry.commit is not None:
@@ -126,8 +146,8 @@ class Recovery:
         if leftovers.clean:
             await self._core.settle(entry)
             raise SystemFailure(ROLLED_BACK)
-        doubtful = {drive.serial: str(leftovers) for drive in entry.opened.plan.drives}
-        await self._core.keep(entry, str(leftovers), doubtful)
+        drives = doubtful(entry.opened.plan, leftovers)
+        await self._core.keep(entry, str(leftovers), drives)
         raise SystemFailure(STUCK, details=str(leftovers))
 
     async def _roll_back(self, op: Operation, entry: JournalEntry) -> None:
@@ -142,12 +162,18 @@ class Recovery:
             if self._core.metadata.get(guid) is not None:
                 await self._closing.run(op, guid)
         finally:
-            await self._core.settle(entry)
+            await self._settle_alike(entry)
+
+    async def _settle_alike(self, entry: JournalEntry) -> None:
+        """A recovery that was interrupted itself left an entry of its own beside the first."""
+        for each in self._core.pending_of(entry.plan.pool.guid):
+            if each.plan.kind == entry.plan.kind:
+                await self._core.settle(each)
 
     async def _finish_teardown(self, op: Operation, entry: JournalEntry) -> None:
         guid = entry.opened.plan.pool.guid
         if self._core.metadata.get(guid) is None:
-            await self._core.settle(entry)
+            await self._settle_alike(entry)
             return
         try:
             await self._teardown.run(op, guid)

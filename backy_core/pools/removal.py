@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
+from backy_core.operations.journal import JournalEntry
 from backy_core.operations.records import Operation
 from backy_core.pools.core import Core
 from backy_core.pools.create import KIND as CREATE
 from backy_core.pools.teardown import PoolTeardown
+from backy_core.pools.tombstones import Tombstone
 from backy_core.pools.viewing import DELETE, PoolViewer
 from backy_core.pools.views import PoolState
 from backy_core.sdk.errors import NotFound, UndoFailed
+from backy_core.sdk.models import DriveId
 
 
 class PoolRemoval:
@@ -44,7 +49,9 @@ class PoolRemoval:
         op.accept()
         for entry in self._core.pending_of(guid):
             leftovers = await self._core.undo(op, entry, "the pool is deleted")
-            if not leftovers.clean:
+            if leftovers.absent and not (leftovers.drives or leftovers.pool):
+                self._remember_absent(op, entry, leftovers.absent)
+            elif not leftovers.clean:
                 raise UndoFailed(
                     "The failed creation could not be undone yet",
                     cause=entry.stuck.reason if entry.stuck else "it was interrupted",
@@ -52,6 +59,26 @@ class PoolRemoval:
                 )
             await self._core.settle(entry)
         await self._core.observer.refresh()
+        self._forget_records(op, guid)
+
+    def _remember_absent(
+        self, op: Operation, entry: JournalEntry, absent: tuple[DriveId, ...]
+    ) -> None:
+        """A drive that may never return must not keep the creation from being given up."""
+        plan = entry.opened.plan
+        stone = Tombstone(
+            guid=plan.pool.guid,
+            backend=plan.backend,
+            label=plan.pool.label,
+            drives=absent,
+            stamps=plan.stamps,
+            deleted_at=datetime.now(UTC),
+        )
+        self._core.tombstones.add(stone)
+        names = ", ".join(drive.serial for drive in absent)
+        op.message = f"Drives that are not connected were not wiped: {names}"
+
+    def _forget_records(self, op: Operation, guid: str) -> None:
         for record in self._core.registry.of_pool(guid):
             if record is not op and not record.running:
                 self._core.registry.discard(record)

@@ -9,7 +9,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Mapping
 
+from backy_core.operations.records import Operation
 from backy_core.pools.core import Core
 from backy_core.pools.metadata import PoolEntry
 from backy_core.pools.service import PoolService
@@ -31,13 +33,20 @@ class Startup:
         entries = self._core.metadata.entries()
         self._core.opening |= {entry.guid for entry in entries if entry.is_mounted}
 
-    async def open_all(self) -> None:
-        """Open what is marked, and what a recovery has put into the metadata since."""
-        self.mark()
-        await asyncio.gather(*(self._open(guid) for guid in tuple(self._core.opening)))
+    async def open_all(self, recoveries: Mapping[str, Operation]) -> None:
+        """Open what is marked, and what a recovery puts into the metadata.
 
-    async def _open(self, guid: str) -> None:
+        ``recoveries`` by GUID: a pool waits for its own and for no other's, which may take as
+        long as a disk that does not answer.
+        """
+        guids = {*self._core.opening, *recoveries}
+        self._core.opening |= guids
+        await asyncio.gather(*(self._open(guid, recoveries.get(guid)) for guid in guids))
+
+    async def _open(self, guid: str, recovery: Operation | None) -> None:
         try:
+            if recovery is not None:
+                await recovery.ended()
             await self._wait_for_members(guid)
             entry = self._core.metadata.get(guid)
             if entry is None or not entry.is_mounted or self._service.viewer.mounted_at(entry):

@@ -7,14 +7,21 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from backy_core.operations.journal import Commit, JournalEntry, Planned
+from backy_core.drives import Drive, names_of
+from backy_core.operations.journal import Commit, Done, JournalEntry, Planned
 from backy_core.operations.records import Operation
 from backy_core.pools import steps
 from backy_core.pools.closing import PoolClosing
 from backy_core.pools.core import Core, compose, expected, mounts_of_device, spec_of
 from backy_core.pools.metadata import PoolEntry
 from backy_core.pools.tombstones import Tombstone
-from backy_core.sdk.errors import BackyError, DriveProtected, SystemFailure
+from backy_core.sdk.errors import (
+    BackyError,
+    DriveInUse,
+    DriveNotEmpty,
+    DriveProtected,
+    SystemFailure,
+)
 from backy_core.sdk.models import DriveId, PoolReport, SignatureMatch
 from backy_core.sdk.plan import Plan, Step
 from backy_core.snapshot import Snapshot
@@ -34,20 +41,21 @@ class PoolTeardown:
         snapshot = await core.observer.refresh()
         self._refuse_unsafe(entry, snapshot)
         plan = await self._plan(entry, snapshot)
+        _refuse_shared(entry, plan, snapshot)
         older = core.pending_of(guid)
         journal = await core.open_journal(op, plan, {"label": entry.label})
         for interrupted in older:  # is finished by this one
             await core.settle(interrupted)
-        core.metadata.put(entry.model_copy(update={"is_mounted": False}))
         try:
+            core.metadata.put(entry.model_copy(update={"is_mounted": False}))
             await self._finish(op, journal, entry, plan)
         except Exception as problem:
             error = expected(problem)
-            if any(each.began("destroys") for each in (*older, journal)):
+            if any(each.began("destroys") for each in older) or _wiped(journal, problem):
                 await core.keep(journal, str(error), {})
-            else:  # the pool is as it was
-                core.metadata.put(entry)
+            else:  # the pool is as it was; a deletion that failed must not go on by itself
                 await core.settle(journal)
+                core.metadata.put(entry)
             raise await self._closing.explained(entry, error) from problem
 
     async def _finish(
@@ -72,6 +80,10 @@ class PoolTeardown:
             raise SystemFailure(f"Backend {entry.backend} cannot look at its pools: {problem}")
         report = core.find_report(entry, snapshot)
         members = {m.drive.serial for m in report.members if m.drive} if report else set()
+        untouchable = [d for d in snapshot.drives if d.system or d.excluded]
+        for drive in untouchable:
+            if report and any(member.drive == drive.id for member in report.members):
+                raise DriveProtected(f"Drive {drive.id.serial} of this pool is the system's")
         protected = sorted((members | set(entry.drive_serials)) & core.protection.serials())
         if protected:
             raise DriveProtected(
@@ -119,12 +131,20 @@ class PoolTeardown:
             core.tombstones.add(stone)
             names = ", ".join(drive.serial for drive in stone.drives)
             op.message = (
-                f"Drives that are not connected were not wiped: {names}. "
+                f"Drives that are not connected or cannot be read were not wiped: {names}. "
                 "They are remembered and can be wiped when they return"
             )
         await remove_made_directories(core, op, journal, entry)
         core.metadata.remove(entry.guid)
         await core.settle(journal)
+
+
+def _wiped(journal: JournalEntry, problem: Exception) -> bool:
+    """Whether anything of the pool may be gone. A device that was in use was not written to."""
+    done = {(each.round, each.step) for each in journal.records if isinstance(each, Done)}
+    begun = [(n, step.id) for n, step in journal.begun() if step.effect == "destroys"]
+    untouched = isinstance(problem.__cause__, DriveInUse) and done.isdisjoint(begun)
+    return bool(begun) and not untouched
 
 
 async def remove_made_directories(
@@ -163,10 +183,25 @@ def _members(
     )
 
 
+def _refuse_shared(entry: PoolEntry, plan: Plan, snapshot: Snapshot) -> None:
+    """An adopted pool may be made of partitions: then its drives hold more than the pool, and
+    would not be wiped in the end."""
+    for drive in snapshot.drives:
+        found = snapshot.signatures_of(drive) if drive.id in plan.drives else ()
+        for each in found:
+            ours = entry.fs_uuid is not None and each.uuid == entry.fs_uuid
+            if not ours and not any(each.matches(stamp) for stamp in plan.stamps):
+                raise DriveNotEmpty(
+                    f"Drive {drive.id} of this pool also bears {each} on {each.device}",
+                    hint=f"Forget the pool: DELETE /api/v1/pools/metadata/{entry.guid}, and take "
+                    "it apart by hand",
+                )
+
+
 def _tombstone(
     entry: PoolEntry, snapshot: Snapshot, stamps: tuple[SignatureMatch, ...]
 ) -> Tombstone | None:
-    connected = {drive.id.serial for drive in snapshot.drives}
+    connected = {drive.id.serial for drive in snapshot.drives if _looked_at(drive, snapshot)}
     absent = tuple(d for d in _remembered(entry) if d.serial not in connected)
     if not absent:
         return None
@@ -178,6 +213,11 @@ def _tombstone(
         stamps=stamps,
         deleted_at=datetime.now(UTC),
     )
+
+
+def _looked_at(drive: Drive, snapshot: Snapshot) -> bool:
+    """A drive that could not be read may bear the pool's stamp still."""
+    return not drive.excluded and snapshot.unprobed.keys().isdisjoint(names_of(drive.device))
 
 
 def _remembered(entry: PoolEntry) -> tuple[DriveId, ...]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from backy_core.operations.records import Operation, OperationState
-from backy_core.pools.core import Core, mounts_of_device
+from backy_core.pools import guards
+from backy_core.pools.core import Core, mounts_of_device, reachable
 from backy_core.pools.create import KIND as CREATE
 from backy_core.pools.metadata import PoolEntry
 from backy_core.pools.requests import Creation
@@ -68,10 +69,10 @@ class PoolViewer:
         return age < self._core.settings.deleted_retention_s
 
     def mounted_at(self, entry: PoolEntry) -> str | None:
-        """Where the pool is mounted: its own path if that is among the places."""
+        """Where the pool is mounted and can be reached: its own path if it is among the places."""
         report = self._core.find_report(entry)
         snapshot = self._core.observer.snapshot
-        paths = mounts_of_device(snapshot, report.device if report else None)
+        paths = reachable(snapshot, report.device if report else None)
         if entry.last_mount_path in paths:
             return entry.last_mount_path
         return paths[-1] if paths else None
@@ -123,7 +124,9 @@ class PoolViewer:
     def _drives(self, entry: PoolEntry, report: PoolReport | None) -> tuple[DriveView, ...]:
         """Remembered members in their order, then the ones only the report knows."""
         connected = {drive.id.serial for drive in self._core.observer.snapshot.drives}
-        members = {m.drive.serial: m.state for m in (report.members if report else ()) if m.drive}
+        members = {
+            serial: member.state for serial, member in guards.belonging(entry, report).items()
+        }
         serials = dict.fromkeys((*entry.drive_serials, *members))
         return tuple(
             DriveView(
@@ -144,6 +147,8 @@ class PoolViewer:
             return f"Backend {entry.backend} cannot look at its pools: {problem}"
         if report is None:
             return "None of its drives is connected"
+        if mounts_of_device(self._core.observer.snapshot, report.device):
+            return "Another filesystem is mounted over it; unmount that one first"
         if report.presence == "active":
             return "It is running but not mounted; mount it to use it"
         return report.detail or "It should be mounted but its device is not running"

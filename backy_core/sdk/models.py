@@ -179,6 +179,8 @@ class PoolReport(Model):
     sync_minutes: float | None = None
     detail: str | None = None
     """One sentence for a person where the health needs explaining."""
+    usable: bool = True
+    """False for what the backend sees but cannot handle (firmware RAID): never a pool."""
 
 
 class CommandOutcome(Protocol):

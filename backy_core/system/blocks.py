@@ -8,7 +8,7 @@ import fcntl
 import os
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 
 from backy_core.sdk.errors import DriveInUse, SystemFailure
@@ -27,6 +27,7 @@ __all__ = [
     "boot_id",
     "disk_lock",
     "diskseq",
+    "exclusively",
     "holders",
     "kernel_name",
     "list_block_devices",
@@ -38,6 +39,7 @@ __all__ = [
 ]
 
 _CLASS_BLOCK = Path("/sys/class/block")
+_LOCK_FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.02, 0.5
 
 
@@ -141,6 +143,16 @@ def open_exclusive(node: str, *, write: bool = False) -> Iterator[int]:
 
 
 @asynccontextmanager
+async def exclusively(node: str, *, write: bool = False) -> AsyncIterator[int]:
+    """:func:`open_exclusive` off the event loop: open(2) waits for a disk that hangs."""
+    opened = open_exclusive(node, write=write)
+    descriptor = await asyncio.to_thread(opened.__enter__)
+    with ExitStack() as stack:
+        stack.push(opened.__exit__)
+        yield descriptor
+
+
+@asynccontextmanager
 async def disk_lock(node: str, timeout_s: float) -> AsyncIterator[None]:
     """Hold udev and other well-behaved programs off a whole disk.
 
@@ -149,7 +161,7 @@ async def disk_lock(node: str, timeout_s: float) -> AsyncIterator[None]:
     :class:`DriveInUse` if another holds it for ``timeout_s``.
     """
     try:
-        descriptor = os.open(node, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        descriptor = await asyncio.to_thread(os.open, node, _LOCK_FLAGS)
     except OSError as error:
         raise SystemFailure(f"{node} cannot be opened", details=str(error)) from error
     try:

@@ -60,7 +60,8 @@ class Child:
         }
         problem = self._announce(process.pid)
         await self._until_exit(process)
-        await _drain(pumps)
+        if not await _drained(pumps):
+            _close_pipes(process)
         if problem is not None:
             raise problem
         return Outcome(
@@ -151,16 +152,24 @@ async def _exited(
     return True
 
 
-async def _drain(pumps: set[asyncio.Task[None]]) -> None:
-    """The rest of the output; not longer, for a daemon may hold the pipe open for ever."""
+async def _drained(pumps: set[asyncio.Task[None]]) -> bool:
+    """Read the rest; False if a daemon the child started still holds a pipe after a moment."""
     if not pumps:
-        return
+        return True
     done, waiting = await asyncio.wait(pumps, timeout=_DRAIN_S)
     for pump in waiting:
         pump.cancel()
     await asyncio.gather(*pumps, return_exceptions=True)
     for pump in done:
         pump.result()
+    return not waiting
+
+
+def _close_pipes(process: asyncio.subprocess.Process) -> None:
+    """asyncio closes them only at their end, which may never come; there is no public way."""
+    transport = getattr(process, "_transport", None)
+    if transport is not None:
+        transport.close()
 
 
 def _signal_group(pid: int, number: int) -> None:

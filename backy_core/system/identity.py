@@ -15,12 +15,6 @@ def process_start_time(pid: int) -> int | None:
     return int(fields[19]) if fields else None
 
 
-def is_running(pid: int) -> bool:
-    """Whether the process acts; a zombie holds nothing and acts no more."""
-    fields = _stat_fields(pid)
-    return bool(fields) and fields[0] not in "ZX"
-
-
 def is_alive(pid: int) -> bool:
     """Whether a process with this number can still act; a zombie cannot."""
     fields = _stat_fields(pid)

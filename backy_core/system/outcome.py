@@ -37,11 +37,14 @@ class Outcome:
 
     @property
     def last_words(self) -> str | None:
-        """The last lines of stderr, or else of stdout, for people."""
+        """The first and last lines of stderr, or else of stdout, for people.
+
+        mkfs.xfs gives its reason first and its whole usage after it; mdadm gives it last.
+        """
         for text in (self.stderr, self.stdout):
             lines = [line.strip() for line in sanitise(text).splitlines() if line.strip()]
             if lines:
-                return "; ".join(lines[-_SHOWN_LINES:])
+                return "; ".join(_ends(lines))
         return None
 
     def __repr__(self) -> str:
@@ -63,6 +66,12 @@ class CommandFailed(SystemFailure):
     def __init__(self, message: str, outcome: Outcome, *, hint: str | None = None) -> None:
         super().__init__(message, details=outcome.last_words, hint=hint)
         self.outcome = outcome
+
+
+def _ends(lines: list[str]) -> list[str]:
+    if len(lines) <= _SHOWN_LINES:
+        return lines
+    return [*lines[:2], "…", *lines[-2:]]
 
 
 def _signal_name(number: int) -> str:

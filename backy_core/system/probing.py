@@ -9,6 +9,7 @@ A node that cannot be probed is a failure of its own, never "blank".
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -61,7 +62,8 @@ async def probe_each(nodes: Sequence[str]) -> Probed:
     if outcome.code == 0 or len(nodes) == 1:
         return _judge(nodes, outcome)
     # wipefs stops at the first node it cannot open, so that one must not hide the others.
-    each = [_judge([node], await _list_signatures([node])) for node in nodes]
+    outcomes = await asyncio.gather(*(_list_signatures([node]) for node in nodes))
+    each = [_judge([node], outcome) for node, outcome in zip(nodes, outcomes, strict=True)]
     return Probed(
         {name: found for one in each for name, found in one.found.items()},
         {name: reason for one in each for name, reason in one.failed.items()},

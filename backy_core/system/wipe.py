@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable
 
 from backy_core.sdk.errors import SystemFailure
-from backy_core.system.blocks import kernel_name, open_exclusive, partitions
+from backy_core.system.blocks import exclusively, kernel_name, partitions
 from backy_core.system.exec import run
 from backy_core.system.probing import probe
 
@@ -37,7 +37,7 @@ async def wipe_device(node: str, *, log: Log) -> None:
     up blank.
     """
     name = kernel_name(node)
-    with open_exclusive(node, write=True) as descriptor:
+    async with exclusively(node, write=True) as descriptor:
         for part in partitions(name):
             await _erase_signatures(f"/dev/{part}", log)
             await _until_blank(f"/dev/{part}", log)
@@ -95,10 +95,12 @@ async def _reread_partitions(descriptor: int, name: str) -> None:
     deadline = time.monotonic() + _REREAD_DEADLINE_S
     while partitions(name):
         try:
-            fcntl.ioctl(descriptor, _BLKRRPART)
+            await asyncio.to_thread(fcntl.ioctl, descriptor, _BLKRRPART)
         except OSError as error:
             if error.errno != errno.EBUSY or time.monotonic() >= deadline:
                 raise SystemFailure(
                     f"The partition table of {name} could not be read again", details=str(error)
                 ) from error
-            await asyncio.sleep(0.1)
+        if time.monotonic() >= deadline:
+            return  # a table that is not on the disk (the kernel's command line) stays
+        await asyncio.sleep(0.1)

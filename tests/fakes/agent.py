@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from backy_mdadm import argv as mdadm_argv
+from backy_mdadm import hooks
 
 from backy_core.config import Settings
 from backy_core.operations.records import Operation
@@ -17,8 +19,6 @@ from backy_core.plugins import load_backends
 from backy_core.pools.views import CreateRequest, PoolView
 from backy_core.runtime import Runtime
 from backy_core.sdk.errors import BackyError
-from backy_mdadm import argv as mdadm_argv
-from backy_mdadm import hooks
 from tests.fakes.installed import Installed, install
 from tests.fakes.machine import FakeMachine
 from tests.fakes.model import Content, Volume

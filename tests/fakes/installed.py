@@ -26,6 +26,7 @@ from backy_core.system import (
     blocks,
     exec,
     files,
+    identity,
     mountinfo,
     mounts,
     procs,
@@ -55,6 +56,8 @@ class Installed:
         self.programs = Programs(machine)
         self.orphans: dict[int, Callable[[], object]] = {}
         """Programs that outlived the agent which started them."""
+        self.gates: dict[str, asyncio.Event] = {}
+        """Commands that contain the words take until the event is set."""
         self._pids = iter(range(50_000, 10_000_000))
 
     # running programs
@@ -78,10 +81,16 @@ class Installed:
             outcome = Outcome(argv, None, "", "", 0.0)
             raise CommandFailed(f"{argv[0]} is not installed", outcome)
         self._announce(how, argv)
-        await asyncio.sleep(0)
+        await self._wait_at_gate(command)
         answer = self._answer(argv, fault)
         machine.interruptions.point(f"after {command}")
         return self._outcome(argv, answer, how)
+
+    async def _wait_at_gate(self, command: str) -> None:
+        await asyncio.sleep(0)
+        for words, gate in self.gates.items():
+            if words in command:
+                await gate.wait()
 
     def _announce(self, how: dict[str, Any], argv: tuple[str, ...]) -> None:
         """A program that was started goes on, whatever becomes of the agent."""
@@ -288,7 +297,7 @@ def install(machine: FakeMachine, monkeypatch: pytest.MonkeyPatch) -> Installed:
         mounts.in_host_mount_namespace: lambda: True,
         procs.holders_of: fakes.holders_of,
         procs.kill: fakes.kill,
-        procs.is_alive: fakes.is_alive,
+        identity.is_alive: fakes.is_alive,
         runtime_files.remove_stale: lambda: (),
     }
     _replace_everywhere(monkeypatch, originals | _interrupted(machine))

@@ -9,6 +9,8 @@ from tests.fakes.model import Array, Member, Superblock
 if TYPE_CHECKING:
     from tests.fakes.machine import FakeMachine
 
+_RECOVERY = "      [=====>......]  recovery = 25.0% (1000/4000) finish=3.0min speed=1000K/sec"
+
 
 def text_of(machine: FakeMachine, path: str) -> str | None:
     """A file below /proc or /sys; None if it is not there."""
@@ -27,6 +29,8 @@ def _mdstat(machine: FakeMachine) -> str:
         words = ["active", array.level] if array.running else ["inactive"]
         members = [f"{m.disk.name}[{number}]" for number, m in enumerate(array.members)]
         lines.append(f"{array.name} : {' '.join((*words, *members))}")
+        if _rebuilding(array):
+            lines.append(_RECOVERY)
     return "\n".join((*lines, "unused devices: <none>", ""))
 
 
@@ -34,7 +38,7 @@ def _array_file(array: Array, names: list[str]) -> str | None:
     if names[0].startswith("dev-"):
         member = next((m for m in array.members if f"dev-{m.disk.name}" == names[0]), None)
         return _member_file(member, "/".join(names[1:])) if member else None
-    rebuilding = any(m.slot is not None and m.state == "spare" for m in array.members)
+    rebuilding = _rebuilding(array)
     running = {
         "uuid": array.uuid,
         "level": array.level,
@@ -44,8 +48,6 @@ def _array_file(array: Array, names: list[str]) -> str | None:
         "array_state": "clean",
         "resync_start": "none",
         "sync_action": "recover" if rebuilding else "idle",
-        "sync_completed": "1000 / 4000" if rebuilding else "none",
-        "sync_speed": "500" if rebuilding else "none",
     }
     inactive = {
         "uuid": "00000000-0000-0000-0000-000000000000",
@@ -54,6 +56,10 @@ def _array_file(array: Array, names: list[str]) -> str | None:
         "metadata_version": "1.2",
     }
     return (running if array.running else inactive).get(names[0])
+
+
+def _rebuilding(array: Array) -> bool:
+    return any(m.slot is not None and m.state == "spare" for m in array.members)
 
 
 def _member_file(member: Member, name: str) -> str | None:

@@ -7,7 +7,17 @@ import uuid
 from dataclasses import replace
 
 from tests.fakes.interruptions import Interruptions
-from tests.fakes.model import Array, Content, Disk, Member, Mounted, Process, Superblock, Volume
+from tests.fakes.model import (
+    GIB,
+    Array,
+    Content,
+    Disk,
+    Member,
+    Mounted,
+    Process,
+    Superblock,
+    Volume,
+)
 
 PROGRAMS = ("mdadm", "mkfs.ext4", "mkfs.xfs", "mkfs.btrfs", "mount", "umount", "wipefs")
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
@@ -36,8 +46,8 @@ class FakeMachine:
 
     # drives
 
-    def add(self, serial: str, *content: Content, size: int | None = None) -> Disk:
-        disk = Disk(serial, content=list(content), **({"size": size} if size else {}))
+    def add(self, serial: str, *content: Content, size: int = 8 * GIB) -> Disk:
+        disk = Disk(serial, size, content=list(content))
         self.disks[serial] = disk
         disk.name = self._next_name()
         return disk
@@ -125,7 +135,10 @@ class FakeMachine:
 
     def in_use(self, name: str) -> bool:
         """Whether an exclusive open answers EBUSY."""
-        names = {name, *(part for d in self.disks.values() if d.name == name for part in d.partitions)}
+        names = {
+            name,
+            *(part for d in self.disks.values() if d.name == name for part in d.partitions),
+        }
         return bool(self.holders(name)) or any(mount.device in names for mount in self.mounts)
 
     def exists(self, name: str) -> bool:
@@ -143,7 +156,11 @@ class FakeMachine:
         """Assemble these members; inactive (False) if some that were active last are missing."""
         newest = max((d.superblock for d in disks if d.superblock), key=lambda each: each.events)
         members = [
-            Member(disk, disk.superblock.role, "in_sync" if disk.superblock.role is not None else "spare")
+            Member(
+                disk,
+                disk.superblock.role,
+                "in_sync" if disk.superblock.role is not None else "spare",
+            )
             for disk in disks
             if disk.superblock and disk.superblock.events + 1 >= newest.events
         ]

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.fakes.interruptions import How
 from tests.fakes.kernel_files import examine
 from tests.fakes.machine import FakeMachine
 from tests.fakes.model import MD, Content, Disk, Member, Mounted, Superblock, Volume
@@ -67,7 +66,7 @@ class Programs:
         ]
 
     def examine(self, nodes: str, *, half: bool) -> Answer:
-        sections = []
+        sections: list[str] = []
         for node in nodes.split():
             disk = self.machine.disk_at(Path(node).name)
             if disk is None or disk.superblock is None:
@@ -166,9 +165,7 @@ class Programs:
         self.machine.arrays[device].volume.content[:] = [made]
         return OK
 
-    def mount(
-        self, fstype: str, options: str, device: str, path: str, *, half: bool
-    ) -> Answer:
+    def mount(self, fstype: str, options: str, device: str, path: str, *, half: bool) -> Answer:
         content = self.machine.content_of(device) if device in self.machine.arrays else []
         if not any(each.type == fstype for each in content):
             return 32, "", f"mount: {path}: wrong fs type, bad option, bad superblock"

@@ -54,6 +54,7 @@ class DeletedPool(ReplyModel):
 class StandingPool(ReplyModel):
     """What all pools that exist have. Sizes are bytes; the estimate is in minutes."""
 
+    state: str  # narrowed below; here so that it comes first
     pool_status: Health | None
     size: int
     used: int
@@ -108,6 +109,7 @@ class ListedPool(ReplyModel):
 
     pool_group_guid: str
     label: str
+    state: str  # narrowed below
     pool_status: Health | None
     status: Health | None
     pool_id: str | None

@@ -7,7 +7,6 @@ every plan names the array by :class:`PoolDevice` and members by drive.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from uuid import UUID
 
 from backy_core.sdk import hookimpl
 from backy_core.sdk.errors import Conflict, InvalidRequest
@@ -132,7 +131,7 @@ def backy_plan_add_drive(
     if mine is None or mine.state not in ("active", "rebuilding", "spare"):
         _refuse_full(report, drive, old)
     joined = MemberIs(drive=drive, states=("rebuilding", "active", "spare"))
-    steps = (*_return(pool, mine, joined), _add(drive, joined), *_retire(drive, old))
+    steps = (*_return(pool, mine, joined), _add(drive, joined), *_retire(report, drive, old))
     return BackendPlan(steps=steps, goal=(joined,), stamps=(_stamp(pool),))
 
 
@@ -211,11 +210,12 @@ def _add(drive: DriveId, joined: MemberIs) -> Step:
     )
 
 
-def _retire(drive: DriveId, old: MemberReport | None) -> tuple[Step, ...]:
-    if old is None or old.drive is None or old.state not in ("active", "failed"):
-        return ()
-    if old.state == "failed":
-        return (_remove_failed(),)
+def _retire(report: PoolReport, drive: DriveId, old: MemberReport | None) -> tuple[Step, ...]:
+    """What becomes of the member whose place is taken. A failed one stays in the array, and in
+    every list of its members, until it is let go."""
+    if old is None or old.drive is None or old.state != "active":
+        failed = {m.drive for m in report.members if m.state == "failed"}
+        return (_remove_failed(),) if failed and drive not in failed else ()
     replace = Exec(argv=argv.replace(_ref(old.drive, old), drive))
     swapped = MemberIs(drive=drive, states=("rebuilding", "active"))
     return (
@@ -248,13 +248,11 @@ def _ref(drive: DriveId, member: MemberReport) -> DriveRef:
 
 
 def _refuse_foreign(report: PoolReport) -> None:
-    try:
-        UUID(report.native_id)
-    except ValueError:
+    if not report.usable:
         raise Conflict(
             "Firmware RAID and arrays without superblocks cannot be used as pools.",
             details=report.native_id,
-        ) from None
+        )
 
 
 def _refuse_apart(report: PoolReport, degraded: bool) -> None:

@@ -237,6 +237,7 @@ def _foreign(array: KernelArray) -> PoolReport:
         expected_members=array.slots or len(array.members),
         members=tuple(map(_held, array.members)),
         detail="Firmware RAID and arrays without superblocks cannot be used as pools.",
+        usable=False,
     )
 
 

@@ -225,7 +225,8 @@ def test_an_array_is_adopted_without_a_step() -> None:
 
 
 def test_firmware_raid_is_refused_everywhere() -> None:
-    found = report(member(A, "active", 0)).model_copy(update={"native_id": "external:imsm/md127"})
+    seen = {"native_id": "external:imsm/md127", "usable": False}
+    found = report(member(A, "active", 0)).model_copy(update=seen)
     spec = pool()
     calls: tuple[Callable[[], object], ...] = (
         lambda: hooks.backy_plan_open(pool=spec, report=found, degraded=True),
@@ -247,3 +248,14 @@ def test_plan_hooks_are_pure() -> None:
             for _ in range(2)
         )
         assert first == second
+
+
+def test_a_failed_member_leaves_once_its_replacement_is_in() -> None:
+    added, removed = add(report(member(A, "failed"), member(B, "active", 1)))
+    assert added == "mdadm --manage <pool> --add <3>"
+    assert removed == "mdadm --manage <pool> --remove failed --remove detached"
+
+
+def test_a_failed_member_that_is_added_again_is_let_go_once() -> None:
+    planned = add(report(member(C, "failed"), member(B, "active", 1)))
+    assert [command for command in planned if "--remove" in command] == planned[:1]

@@ -13,9 +13,7 @@ from backy_core.operations.records import OperationState
 from backy_core.operations.retention import Limits, Verdict, review
 
 NOW = datetime(2026, 11, 23, 14, 0, tzinfo=UTC)
-LIMITS = Limits(
-    success_s=3600, read_grace_s=300, unread_s=3600, max_records=3, max_output=1000
-)
+LIMITS = Limits(success_s=3600, read_grace_s=300, unread_s=3600, max_records=3, max_output=1000)
 
 
 def record(

@@ -23,7 +23,9 @@ def _cases(programs: list[str], calls: list[str]) -> list[tuple[str, How]]:
 def _named(cases: list[tuple[str, How]]) -> dict[str, object]:
     return {
         "argvalues": cases,
-        "ids": [f"{words.strip().replace(' ', '_').replace('/', '')}-{how.name}" for words, how in cases],
+        "ids": [
+            f"{words.strip().replace(' ', '_').replace('/', '')}-{how.name}" for words, how in cases
+        ],
     }
 
 
@@ -67,9 +69,7 @@ async def test_a_drive_that_cannot_be_wiped_keeps_its_content(bench: Bench, how:
 
 @pytest.mark.parametrize("how", [How.STATUS, How.VANISHED, How.SILENT, How.BROKEN])
 @pytest.mark.parametrize("words", ["mdadm --stop", "wipefs --all /dev/sdx"])
-async def test_an_undo_that_fails_sets_the_drives_apart(
-    bench: Bench, words: str, how: How
-) -> None:
+async def test_an_undo_that_fails_sets_the_drives_apart(bench: Bench, words: str, how: How) -> None:
     await bench.start()
     bench.machine.interruptions.fail("mkfs.ext4")
     bench.machine.interruptions.fail(words, how)

@@ -125,7 +125,7 @@ class Site:
         for serial in named:
             assert seen.drives[serial] == []
             drive = listed[serial]
-            assert drive["available"], drive["unavailableBecause"]
+            assert drive["available"], self._why_not(serial)
             assert (drive["poolGroupGuid"], drive["children"]) == (None, [])
             assert drive["mountpoint"] is None
         # What lsblk shows as fstype is udev's, which looks when the wiping is over.
@@ -134,6 +134,12 @@ class Site:
             assert time.monotonic() < deadline, shown
             time.sleep(LOOK_SECONDS)
         return seen
+
+    def _why_not(self, serial: str) -> str:
+        """The whole reason, which only a creation is told; the list has its first sentence."""
+        because = self.drives()[serial]["unavailableBecause"]
+        asked = self.call("POST", "/pools?dryRun=true", Pool.plan(self, [serial]).request)
+        return f"{because}; asked again: {asked.text}"
 
     def journal(self) -> list[str]:
         """Files of operations that are not settled."""

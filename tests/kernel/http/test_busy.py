@@ -76,7 +76,7 @@ def test_unmount_and_kill(site: Site, backend: Backend, how: str) -> None:
 def test_kill_and_delete(site: Site, backend: Backend) -> None:
     """One that ignores SIGTERM falls to SIGKILL; then the pool is torn down."""
     pool = site.made(ONE, TWO, **backend.options())
-    pid = occupy(pool, 'cd {path} && trap "" TERM && while :; do sleep 1; done')
+    pid = occupy(pool, 'cd {path} && trap "" TERM && exec sleep 1000')
     pids = sorted(holders(site, f"{pool.url}/processes"))
     assert pid in pids
     body: dict[str, Any] = {"poolGroupGuid": pool.guid, "pids": pids, "action": "RemovePoolGroup"}

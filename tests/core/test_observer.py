@@ -1,0 +1,533 @@
+"""The observer on a machine made of data, with the real plugin host and a small backend."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pytest
+
+from backy_core.config import Settings
+from backy_core.observer import Observer, cache, observer, ticker
+from backy_core.observer.probe import MachineProbe
+from backy_core.plugins import load_backends
+from backy_core.sdk import hookimpl
+from backy_core.sdk.errors import BackendFailure
+from backy_core.sdk.models import (
+    BackendInfo,
+    Level,
+    MemberReport,
+    PoolReport,
+    PoolSpec,
+    Probe,
+    Signature,
+    Tool,
+)
+from backy_core.sdk.plan import BackendPlan
+from backy_core.snapshot import Snapshot
+from backy_core.system import blocks, mounts
+from backy_core.system.blocks import BlockDevice
+from backy_core.system.mounts import MountEntry
+from backy_core.system.signatures import Probed
+from backy_core.system.udev import KernelEvents
+
+GUID = "3fa85f64-5717-4562-b3fc-2c963f66afa6"
+
+
+def disk(name: str, serial: str, **facts: Any) -> BlockDevice:
+    given = {"type": "disk", "size": 1 << 30, "majmin": f"8:{sum(name.encode())}", **facts}
+    return BlockDevice(name=name, path=f"/dev/{name}", serial=serial, **given)
+
+
+def report(**facts: Any) -> PoolReport:
+    given: dict[str, Any] = {
+        "native_id": GUID,
+        "guid": GUID,
+        "level": "raid1",
+        "presence": "active",
+        "health": "active",
+        "expected_members": 1,
+        "members": (MemberReport(device="sda", state="active"),),
+        **facts,
+    }
+    return PoolReport(**given)
+
+
+@dataclass
+class Machine:
+    """What there is; tests change it."""
+
+    devices: list[BlockDevice] = field(default_factory=list)
+    mounts: tuple[MountEntry, ...] = ()
+    bears: dict[str, str] = field(default_factory=dict)
+    unreadable: set[str] = field(default_factory=set)
+    probed: list[str] = field(default_factory=list)
+    during_probe: Callable[[], None] = field(default=lambda: None)
+    reads: int = 0
+
+    def read(self) -> tuple[BlockDevice, ...]:
+        self.reads += 1
+        return tuple(self.devices)
+
+    async def probe_each(self, nodes: Sequence[str]) -> Probed:
+        names = [node.removeprefix("/dev/") for node in nodes]
+        self.probed += names
+        found = {
+            name: (Signature(device=name, type=self.bears[name]),) if name in self.bears else ()
+            for name in names
+            if name not in self.unreadable
+        }
+        await asyncio.sleep(0)
+        self.during_probe()
+        return Probed(found, {name: "I/O error" for name in names if name in self.unreadable})
+
+
+class Backend:
+    """Answers with ``reports``, after ``wait``; or raises them if they are an error."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.reports: list[PoolReport] | Exception = []
+        self.wait: Callable[[], Awaitable[object]] = lambda: asyncio.sleep(0)
+        self.asked = 0
+        self.seen: tuple[Signature, ...] = ()
+        self.refresh_s: float | None = None
+
+    @hookimpl
+    def backy_backend(self) -> BackendInfo:
+        return BackendInfo(
+            name=self.name,
+            version="1",
+            levels=(Level(name="raid1", min_drives=1),),
+            filesystems=("ext4",),
+            tools=(Tool(name="true", package="coreutils"),),
+            read_commands=(("echo", "--yes"),),
+            signature_types=("fake_member",),
+            refresh_s=self.refresh_s,
+        )
+
+    @hookimpl
+    async def backy_inspect(self, probe: Probe) -> Sequence[PoolReport]:
+        self.asked += 1
+        answer = self.reports
+        self.seen = probe.signatures
+        await self.wait()
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    @hookimpl
+    def backy_plan_create(self, pool: PoolSpec) -> BackendPlan:
+        return BackendPlan(steps=())
+
+    @hookimpl
+    def backy_plan_open(self, pool: PoolSpec) -> BackendPlan:
+        return BackendPlan(steps=())
+
+    @hookimpl
+    def backy_plan_close(self, pool: PoolSpec) -> BackendPlan:
+        return BackendPlan(steps=())
+
+    @hookimpl
+    def backy_plan_teardown(self, pool: PoolSpec) -> BackendPlan:
+        return BackendPlan(steps=())
+
+
+class Events(KernelEvents):
+    """Announces what tests tell it to."""
+
+    def start(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        on_block: Callable[[str, str], None],
+        on_mdstat: Callable[[], None],
+        on_mounts: Callable[[], None],
+    ) -> None:
+        self.on_block, self.on_mdstat, self.on_mounts = on_block, on_mdstat, on_mounts
+
+    def stop(self) -> None:
+        self.on_block, self.on_mdstat, self.on_mounts = (
+            lambda *_: None,
+            lambda: None,
+            lambda: None,
+        )
+
+
+@pytest.fixture
+def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
+    made = Machine([disk("sda", "A"), disk("sdb", "B")])
+    monkeypatch.setattr(blocks, "read_block_devices", made.read)
+    monkeypatch.setattr(blocks, "swaps", lambda: frozenset())
+    monkeypatch.setattr(mounts, "read_mounts", lambda: made.mounts)
+    monkeypatch.setattr(cache, "probe_each", made.probe_each)
+    monkeypatch.setattr(observer, "_DEBOUNCE_S", 0.01)
+    monkeypatch.setattr(ticker, "_TICK_S", 0.02)
+    return made
+
+
+@dataclass
+class Watched:
+    observer: Observer
+    backend: Backend
+    other: Backend
+    events: Events
+    changes: list[tuple[Snapshot, Snapshot]]
+
+
+@asynccontextmanager
+async def observing(*, start: bool = True, **settings: Any) -> AsyncIterator[Watched]:
+    backends = Backend("fake"), Backend("other")
+    host = load_backends(found=(), builtin=[(b.name, b) for b in backends], found_listeners=())
+    assert set(host.backends) == {"fake", "other"}, host.failed
+    events = Events()
+    made = Observer(Settings(**{"drives_rescan_s": 0, **settings}), host, events)
+    changes: list[tuple[Snapshot, Snapshot]] = []
+    made.subscribe(lambda before, after: changes.append((before, after)))
+    if start:
+        await made.start()
+    yield Watched(made, *backends, events, changes)
+    await made.stop()
+
+
+async def until(condition: Callable[[], object], within_s: float = 5) -> None:
+    deadline = time.monotonic() + within_s
+    while not condition():
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.005)
+
+
+async def test_before_the_first_look_there_is_an_empty_snapshot(machine: Machine) -> None:
+    async with observing(start=False) as it:
+        assert (it.observer.snapshot.generation, it.observer.snapshot.drives) == (0, ())
+        assert it.observer.snapshot.owned_types["fake"] == {"fake_member"}
+
+
+async def test_a_look_sees_everything(machine: Machine) -> None:
+    machine.bears = {"sda": "fake_member"}
+    machine.devices.append(
+        disk("md127", "", type="raid1", fstype="ext4", uuid="u", parents=("sda",))
+    )
+    async with observing() as it:
+        it.backend.reports = [report(device="md127")]
+        snapshot = await it.observer.refresh()
+        assert snapshot is it.observer.snapshot
+        assert [drive.id.serial for drive in snapshot.drives] == ["A", "B"]
+        seen = snapshot.report_for("fake", GUID)
+        assert seen is not None
+        assert [m.drive.serial for m in seen.members if m.drive] == ["A"]
+        assert [s.type for s in it.backend.seen] == ["fake_member"]
+        assert [s.type for s in snapshot.signatures["md127"]] == ["ext4"], "udev's word"
+        assert "md127" not in machine.probed, "an array's node is never opened"
+        assert snapshot.problems == {}
+
+
+async def test_members_that_are_no_drive_stay_unknown(machine: Machine) -> None:
+    async with observing() as it:
+        members = (
+            MemberReport(device=None, state="missing"),
+            MemberReport(device="sdz", state="active"),
+        )
+        it.backend.reports = [report(members=members)]
+        (seen,) = (await it.observer.refresh()).reports["fake"]
+        assert [member.drive for member in seen.members] == [None, None]
+
+
+async def test_a_device_is_probed_once_until_something_may_have_changed_it(
+    machine: Machine,
+) -> None:
+    async with observing() as it:
+        assert sorted(machine.probed) == ["sda", "sdb"]
+        await it.observer.refresh()
+        assert len(machine.probed) == 2
+        it.observer.forget_signatures(["sda"])
+        await it.observer.refresh()
+        assert machine.probed[2:] == ["sda"]
+        await it.observer.refresh(fresh_signatures_of=["sdb"])
+        assert machine.probed[3:] == ["sdb"]
+        machine.devices[0] = replace(machine.devices[0], diskseq=99)
+        await it.observer.refresh()
+        assert machine.probed[4:] == ["sda"], "another disk under the same name"
+        machine.devices.pop(0)
+        await it.observer.refresh()
+        machine.devices.insert(0, disk("sda", "A", diskseq=99))
+        await it.observer.refresh()
+        assert machine.probed[5:] == ["sda"], "it was away"
+
+
+async def test_a_change_during_the_probe_is_not_lost(machine: Machine) -> None:
+    async with observing(start=False) as it:
+        machine.during_probe = lambda: it.observer.forget_signatures(["sda"])
+        await it.observer.refresh()
+        machine.during_probe = lambda: None
+        machine.bears = {"sda": "ext4"}
+        snapshot = await it.observer.refresh()
+        assert [s.type for s in snapshot.signatures["sda"]] == ["ext4"]
+        assert machine.probed == ["sda", "sdb", "sda"]
+
+
+async def test_an_unreadable_device_is_unknown_and_asked_again(machine: Machine) -> None:
+    machine.unreadable = {"sda"}
+    async with observing() as it:
+        assert it.observer.snapshot.unprobed == {"sda": "I/O error"}
+        assert "sda" not in it.observer.snapshot.signatures
+        machine.unreadable = set()
+        assert (await it.observer.refresh()).unprobed == {}
+
+
+async def test_silence_is_not_blank(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def silent(nodes: Sequence[str]) -> Probed:
+        return Probed()
+
+    monkeypatch.setattr(cache, "probe_each", silent)
+    async with observing() as it:
+        assert set(it.observer.snapshot.unprobed) == {"sda", "sdb"}
+
+
+async def test_excluded_drives_are_left_alone(machine: Machine) -> None:
+    async with observing(exclude_drives=("A",)) as it:
+        assert machine.probed == ["sdb"]
+        assert [drive.excluded for drive in it.observer.snapshot.drives] == [True, False]
+
+
+async def test_a_failing_backend_keeps_its_last_reports(machine: Machine) -> None:
+    async with observing() as it:
+        it.backend.reports = [report()]
+        await it.observer.refresh()
+        it.backend.reports = RuntimeError("broken")
+        snapshot = await it.observer.refresh()
+        assert snapshot.report_for("fake", GUID) is not None
+        assert "fake" in snapshot.problems["fake"]
+        assert "other" not in snapshot.problems
+        with pytest.raises(BackendFailure, match="fake cannot look"):
+            await it.observer.inspect("fake")
+        it.backend.reports = []
+        snapshot = await it.observer.refresh()
+        assert (snapshot.reports["fake"], snapshot.problems) == ((), {})
+
+
+async def test_a_hanging_backend_delays_nobody(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(observer, "_PUBLISH_AFTER_S", 0.05)
+    async with observing(start=False, inspect_deadline_s=0.4) as it:
+        it.other.reports = [report()]
+        it.backend.wait = lambda: asyncio.sleep(60)
+        refreshing = asyncio.create_task(it.observer.refresh())
+        await until(lambda: it.observer.snapshot.report_for("other", GUID), 3)
+        assert not refreshing.done()
+        assert len(it.observer.snapshot.drives) == 2
+        assert len(await it.observer.inspect("other")) == 1
+        snapshot = await refreshing
+        assert set(snapshot.problems) == {"fake"}
+
+
+async def test_callers_share_a_look_that_starts_after_they_asked(machine: Machine) -> None:
+    async with observing() as it:
+        gate = asyncio.Event()
+        it.backend.wait = gate.wait
+        before = machine.reads
+        first = asyncio.create_task(it.observer.refresh())
+        await until(lambda: it.backend.asked == 2)
+        machine.devices.append(disk("sdc", "C"))
+        later = [asyncio.create_task(it.observer.refresh()) for _ in range(5)]
+        await asyncio.sleep(0.02)
+        assert machine.reads == before + 1
+        gate.set()
+        assert len((await first).drives) == 2
+        assert {len((await each).drives) for each in later} == {3}
+        assert machine.reads == before + 2
+
+
+async def test_a_cancelled_caller_does_not_end_the_look_of_others(machine: Machine) -> None:
+    async with observing() as it:
+        gate = asyncio.Event()
+        it.backend.wait = gate.wait
+        leaving = asyncio.create_task(it.observer.refresh())
+        staying = asyncio.create_task(it.observer.refresh())
+        await until(lambda: it.backend.asked == 2)
+        leaving.cancel()
+        gate.set()
+        assert (await staying).generation > 0
+        with pytest.raises(asyncio.CancelledError):
+            await leaving
+
+
+async def test_an_older_look_never_overwrites_a_newer_one(machine: Machine) -> None:
+    async with observing() as it:
+        gate = asyncio.Event()
+        it.backend.wait = gate.wait
+        it.backend.reports = [report(health="degraded")]
+        slow = asyncio.create_task(it.observer.refresh())
+        await until(lambda: it.backend.asked == 2)
+        it.backend.wait = lambda: asyncio.sleep(0)
+        it.backend.reports = [report(health="active")]
+        machine.devices.append(disk("sdc", "C"))
+        await it.observer.inspect("fake")
+        gate.set()
+        await slow
+        (seen,) = it.observer.snapshot.reports["fake"]
+        assert seen.health == "active"
+        assert len(it.observer.snapshot.drives) == 3
+
+
+async def test_inspect_and_refresh_drives_look_afresh(machine: Machine) -> None:
+    async with observing() as it:
+        it.backend.reports = [report()]
+        asked = it.other.asked
+        assert [each.native_id for each in await it.observer.inspect("fake")] == [GUID]
+        assert it.observer.snapshot.report_for("fake", GUID) is not None
+        machine.devices.append(disk("sdc", "C"))
+        assert len((await it.observer.refresh_drives()).drives) == 3
+        assert it.other.asked == asked
+
+
+async def test_subscribers_hear_changes_and_only_changes(machine: Machine) -> None:
+    async with observing() as it:
+        it.changes.clear()
+        await it.observer.refresh()
+        assert it.changes == []
+        machine.devices.pop()
+        await it.observer.refresh()
+        ((before, after),) = it.changes
+        assert (len(before.drives), len(after.drives)) == (2, 1)
+        assert after is it.observer.snapshot
+
+
+async def test_a_failing_subscriber_harms_nobody(machine: Machine) -> None:
+    async with observing(start=False) as it:
+        heard: list[Snapshot] = []
+        it.observer.subscribe(fail)
+        it.observer.subscribe(lambda before, after: heard.append(after))
+        unsubscribe = it.observer.subscribe(lambda before, after: heard.clear())
+        unsubscribe()
+        assert await it.observer.refresh() is heard[0]
+
+
+def fail(before: Snapshot, after: Snapshot) -> None:
+    raise ZeroDivisionError
+
+
+@pytest.mark.parametrize("announce", ["block", "lost", "mdstat", "mounts"])
+async def test_events_make_it_look(machine: Machine, announce: str) -> None:
+    async with observing() as it:
+        machine.bears = {"sda": "ext4"}
+        it.backend.reports = [report()]
+        seen = it.observer.snapshot.generation
+        match announce:
+            case "block":
+                it.events.on_block("change", "sda")
+            case "lost":
+                it.events.on_block("change", "")
+            case "mdstat":
+                it.events.on_mdstat()
+            case "mounts":
+                it.events.on_mounts()
+        await until(lambda: it.observer.snapshot.generation > seen)
+        assert it.observer.snapshot.report_for("fake", GUID) is not None
+        fresh = {"block": ["sda"], "lost": ["sda", "sdb"]}.get(announce, [])
+        assert sorted(machine.probed[2:]) == fresh
+
+
+async def test_a_burst_of_events_is_one_look(machine: Machine) -> None:
+    async with observing() as it:
+        asked = it.backend.asked
+        for _ in range(50):
+            it.events.on_block("change", "sda")
+        await until(lambda: it.backend.asked > asked)
+        await asyncio.sleep(0.05)
+        assert it.backend.asked == asked + 1
+
+
+async def test_an_event_during_a_look_is_followed_by_another(machine: Machine) -> None:
+    async with observing() as it:
+        gate = asyncio.Event()
+        it.backend.wait = gate.wait
+        asked = it.backend.asked
+        it.events.on_mdstat()
+        await until(lambda: it.backend.asked == asked + 1)
+        it.backend.reports = [report()]
+        it.events.on_mdstat()
+        gate.set()
+        await until(lambda: it.observer.snapshot.report_for("fake", GUID))
+
+
+@pytest.mark.parametrize("facts", [{"sync_percent": 0.0}, {"health": "recovering"}])
+async def test_progress_is_followed_without_events(machine: Machine, facts: dict[str, Any]) -> None:
+    async with observing() as it:
+        it.backend.reports = [report(**facts)]
+        await it.observer.refresh()
+        others = it.other.asked
+        it.backend.reports = [report()]
+        await until(lambda: it.observer.snapshot.reports["fake"][0] == _with_drive(report()))
+        asked = it.backend.asked
+        await asyncio.sleep(0.1)
+        assert (it.backend.asked, it.other.asked) == (asked, others)
+
+
+def _with_drive(plain: PoolReport) -> PoolReport:
+    (member,) = plain.members
+    drive = {"serial": "A", "wwn": None, "size": 1 << 30}
+    return PoolReport.model_validate(
+        {**plain.model_dump(), "members": [{**member.model_dump(), "drive": drive}]}
+    )
+
+
+async def test_the_whole_machine_is_looked_at_now_and_then(machine: Machine) -> None:
+    async with observing(drives_rescan_s=0.05) as it:
+        machine.devices.pop()
+        await until(lambda: len(it.observer.snapshot.drives) == 1)
+        it.backend.reports = RuntimeError("once")
+        await until(lambda: it.observer.snapshot.problems)
+        it.backend.reports = []
+        await until(lambda: not it.observer.snapshot.problems)
+
+
+async def test_nothing_happens_after_the_end(machine: Machine) -> None:
+    async with observing(drives_rescan_s=0.02) as it:
+        it.backend.wait = lambda: asyncio.sleep(60)
+        pending = asyncio.create_task(it.observer.refresh())
+        await asyncio.sleep(0.02)
+    assert pending.done()
+    reads = machine.reads
+    await asyncio.sleep(0.1)
+    assert machine.reads == reads
+    assert len(asyncio.all_tasks()) == 1
+
+
+# The probe
+
+
+def probe() -> MachineProbe:
+    return MachineProbe(Backend("fake").backy_backend(), (), (), 5)
+
+
+async def test_the_probe_reads_kernel_files_only() -> None:
+    version, missing = await probe().read("/proc/version", "/proc/none")
+    assert version is not None and version.startswith("Linux version")
+    assert missing is None
+    assert "block" in await probe().listdir("/sys/class")
+    assert await probe().listdir("/sys/none") == ()
+    for path in (
+        "/etc/shadow",
+        "/proc/../etc/shadow",
+        "/sys/../etc",
+        "relative",
+        "/proc",
+        "/dev/sda",
+    ):
+        with pytest.raises(BackendFailure, match="may not read"):
+            await probe().read(path)
+        with pytest.raises(BackendFailure, match="may not read"):
+            await probe().listdir(path)
+
+
+async def test_the_probe_runs_declared_commands_only() -> None:
+    outcome = await probe().run("echo", "--yes", "now")
+    assert (outcome.code, outcome.stdout) == (0, "--yes now\n")
+    for argv in (("echo",), ("echo", "now"), ("true",), ()):
+        with pytest.raises(BackendFailure, match="may not run"):
+            await probe().run(*argv)
