@@ -7,6 +7,7 @@ Reference page, command-line flags, environment names and validation derive from
 
 from __future__ import annotations
 
+import json
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -35,9 +36,11 @@ def _absolute(path: Path) -> Path:
 
 
 def _split(value: object) -> object:
-    """Environment and flags give lists as comma-separated text."""
+    """Environment and flags give lists as comma-separated text, or as the file writes them."""
     if not isinstance(value, str):
         return value
+    if value.lstrip().startswith("["):
+        return json.loads(value)
     return tuple(part for part in (word.strip() for word in value.split(",")) if part)
 
 

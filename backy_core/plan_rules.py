@@ -140,7 +140,7 @@ def _text(arg: Arg) -> str:
 def _drives_of_step(step: Step) -> Iterator[DriveId]:
     for action in (step.run, *step.undo):
         yield from _drives_of_action(action)
-    yield from _drives_of_conditions((*step.expect, *step.undo_expect))
+    yield from _drives_of_conditions((*step.when, *step.expect, *step.undo_expect))
 
 
 def _drives_of_action(action: Action) -> Iterator[DriveId]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
 from backy_core import api_key
@@ -59,6 +59,11 @@ class Runtime:
         self._recovery = Recovery(self._core, self.pools.closing, self.pools.teardown)
         self._startup = Startup(self._core, self.pools)
         self._background: set[asyncio.Task[None]] = set()
+
+    @property
+    def backend_problems(self) -> Mapping[str, str]:
+        """Backends whose last look at their pools failed, with the reason."""
+        return self.observer.snapshot.problems
 
     def _compose(self) -> Core:
         settings = self.settings

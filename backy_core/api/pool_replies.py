@@ -1,13 +1,14 @@
 """A pool as the wire shows it: the fields of its state, no more and no less.
 
-Clients poll, and pools rarely change: the JSON of a pool is remembered by its view, of which it
-is a pure function. That is most of the cost of a list.
+Clients poll, and pools rarely change: the JSON of a pool is remembered with its view, of which
+it is a pure function, for as long as the very same view comes again. That is most of the cost of
+a list.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from functools import lru_cache
+from collections.abc import Callable, Iterable
+from functools import wraps
 from typing import Any
 
 from backy_core.api.wire.base import percent
@@ -34,7 +35,25 @@ _REMEMBERED = 4096
 _UNEXPLAINED = "The reason is not known"
 
 
-@lru_cache(maxsize=_REMEMBERED)
+def _remembered(render: Callable[[PoolView], str]) -> Callable[[PoolView], str]:
+    """By identity: to hash a view costs more than all the rest of a read."""
+    known: dict[str, tuple[PoolView, str]] = {}
+
+    @wraps(render)
+    def rendered(pool: PoolView) -> str:
+        last = known.get(pool.guid)
+        if last is not None and last[0] is pool:
+            return last[1]
+        if len(known) >= _REMEMBERED:
+            known.clear()
+        text = render(pool)
+        known[pool.guid] = (pool, text)
+        return text
+
+    return rendered
+
+
+@_remembered
 def detail_json(pool: PoolView) -> str:
     """A :class:`~backy_core.api.wire.pools.PoolDetail` as JSON."""
     return _detail(pool).model_dump_json()
@@ -45,7 +64,7 @@ def list_json(pools: Iterable[PoolView]) -> str:
     return f"[{','.join(map(_item_json, pools))}]"
 
 
-@lru_cache(maxsize=_REMEMBERED)
+@_remembered
 def _item_json(pool: PoolView) -> str:
     return _item(pool).model_dump_json()
 
@@ -104,6 +123,7 @@ def _standing(pool: PoolView) -> dict[str, Any]:
         "created_at": pool.created_at,
         "resync_percentage": pool.sync_percent,
         "resync_time_estimate": pool.sync_minutes,
+        "stale_because": pool.stale_because,
     }
 
 

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from quart import Request, current_app, request
+from quart.globals import request_ctx
 from quart_schema.validation import (
     QUART_SCHEMA_QUERYSTRING_ATTRIBUTE,
     QUART_SCHEMA_REQUEST_ATTRIBUTE,
@@ -69,13 +70,14 @@ def _refuse_constant(name: str) -> None:
 
 async def refuse_undeclared() -> None:
     """Before every request: what the route does not declare is refused by its name."""
-    if request.endpoint is None or request.routing_exception is not None:
+    current = request_ctx.request
+    if current.endpoint is None or current.routing_exception is not None:
         return
-    view = current_app.view_functions[request.endpoint]
-    if request.query_string and not hasattr(view, QUART_SCHEMA_QUERYSTRING_ATTRIBUTE):
-        _refuse_fields("query parameter", request.args)
-    if request.method in _WITH_BODY and not hasattr(view, QUART_SCHEMA_REQUEST_ATTRIBUTE):
-        _refuse_fields("field", await request.get_json())
+    view = current_app.view_functions[current.endpoint]
+    if current.query_string and not hasattr(view, QUART_SCHEMA_QUERYSTRING_ATTRIBUTE):
+        _refuse_fields("query parameter", current.args)
+    if current.method in _WITH_BODY and not hasattr(view, QUART_SCHEMA_REQUEST_ATTRIBUTE):
+        _refuse_fields("field", await current.get_json())
 
 
 def _refuse_fields(what: str, fields: Any) -> None:

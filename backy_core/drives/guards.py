@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from backy_core.drives.inventory import Drive, names_of
@@ -20,6 +19,7 @@ from backy_core.sdk.errors import (
     DriveProtected,
 )
 from backy_core.sdk.models import MemberReport, PoolReport
+from backy_core.system.mounts import is_of_pool
 
 if TYPE_CHECKING:
     from backy_core.snapshot import Snapshot
@@ -131,19 +131,36 @@ def _known_member(case: _Case) -> BackyError | None:
     )
 
 
+def _replaced_member(case: _Case) -> BackyError | None:
+    """md holds on to a member it has replaced until the array is stopped."""
+    for reports in case.snapshot.reports.values():
+        for report in reports:
+            if report.native_id in case.known and not _joins(report, case):
+                states = [m.state for m in report.members if m.drive == case.drive.id]
+                if "failed" in states:
+                    return DriveInUse(
+                        f"Drive {case.serial} was replaced in pool {report.name or report.guid}, "
+                        "which holds it until it is unmounted",
+                        hint=f"Unmount it once: DELETE /api/v1/pools/{report.guid}/mount",
+                    )
+    return None
+
+
 def _mounted(case: _Case) -> BackyError | None:
-    own = Path(f"/dev/{case.joining.device}") if case.joining else None
-    mounts = [
-        mount
-        for mount in case.snapshot.mounts_on(case.drive)
-        if own is None or Path(mount.source).resolve() != own
-    ]
+    pools = [case.joining, *_own_filesystems(case.snapshot)]
+    on_it = case.snapshot.mounts_on(case.drive)
+    mounts = [mount for mount in on_it if not any(is_of_pool(mount, pool) for pool in pools)]
     if not mounts:
         return None
     return DriveInUse(
         f"Drive {case.serial} is mounted at {mounts[0].path}",
         hint=f"Unmount it: umount {mounts[0].path}",
     )
+
+
+def _own_filesystems(snapshot: Snapshot) -> list[PoolReport]:
+    """Pools whose mounts name no device: who is a member of them says on what they lie."""
+    return [it for reports in snapshot.reports.values() for it in reports if it.source]
 
 
 def _swapped_to(case: _Case) -> BackyError | None:
@@ -162,12 +179,12 @@ def _foreign_member(case: _Case) -> BackyError | None:
         for report in reports:
             member = next((m for m in report.members if m.drive == case.drive.id), None)
             if member is not None and _counts(report, member, case):
-                return _member_error(case.serial, backend, report)
+                return _member_error(case, backend, report)
     return None
 
 
 def _counts(report: PoolReport, member: MemberReport, case: _Case) -> bool:
-    if case.joining is not None and report.native_id == case.joining.native_id:
+    if _joins(report, case):
         return False
     if member.state == "stale" and report.native_id in case.known:
         return False
@@ -176,11 +193,20 @@ def _counts(report: PoolReport, member: MemberReport, case: _Case) -> bool:
     return report.guid is not None and report.guid not in case.deleted
 
 
-def _member_error(serial: str, backend: str, report: PoolReport) -> BackyError:
+def _joins(report: PoolReport, case: _Case) -> bool:
+    return case.joining is not None and report.native_id == case.joining.native_id
+
+
+def _member_error(case: _Case, backend: str, report: PoolReport) -> BackyError:
     guid = report.guid or report.native_id
+    name = f"the {backend} pool {report.name or guid}"
+    if report.guid in case.deleted:
+        return DriveInUse(
+            f"Drive {case.serial} still bears {name}, which was deleted while it was absent",
+            hint=f"Delete it again to wipe this drive: DELETE /api/v1/pools/{guid}",
+        )
     return DriveInUse(
-        f"Drive {serial} is a member of the {backend} pool {report.name or guid}, "
-        "which this agent does not know",
+        f"Drive {case.serial} is a member of {name}, which this agent does not know",
         hint=f"Import it: POST /api/v1/pools/{guid}/import, and delete it if it is not needed",
     )
 
@@ -245,6 +271,7 @@ _GUARDS: tuple[Callable[[_Case], BackyError | None], ...] = (
     _quarantined,
     _unusable,
     _known_member,
+    _replaced_member,
     _mounted,
     _swapped_to,
     _foreign_member,

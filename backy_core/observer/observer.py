@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 
 from backy_core.config import Settings
 from backy_core.observer.board import Answer, Board, OnChange
@@ -26,6 +27,7 @@ from backy_core.system.udev import KernelEvents
 _log = logging.getLogger(__name__)
 
 _DEBOUNCE_S = 0.1
+_QUIET_S = 2.0
 _PUBLISH_AFTER_S = 2.0
 """Slow backends do not keep what the others see from being shown."""
 
@@ -44,6 +46,10 @@ class Observer:
         self._waiting: asyncio.Task[Snapshot] | None = None
         self._background: asyncio.Task[None] | None = None
         self._stale = asyncio.Event()
+        self._stale_at = self._looked_at = 0.0
+        self._quiet = 0
+        self._undisturbed = asyncio.Event()
+        self._undisturbed.set()
 
     @property
     def snapshot(self) -> Snapshot:
@@ -61,7 +67,7 @@ class Observer:
         """Listen first, then look: nothing that happens in between is missed."""
         if self._events is not None:
             loop = asyncio.get_running_loop()
-            self._events.start(loop, self._on_block, self._stale.set, self._stale.set)
+            self._events.start(loop, self._on_block, self._on_change, self._on_change)
         await self.refresh()
         self._background = asyncio.create_task(self._follow_events())
         self._ticker.start()
@@ -93,12 +99,31 @@ class Observer:
 
     async def inspect(self, backend: str) -> tuple[PoolReport, ...]:
         """One backend's pools by a fresh look. Raises :class:`BackendFailure`."""
+        began = time.monotonic()
         survey = await self._surveyor.look()
         answer = await self._ask(backend, survey)
         self._board.post(survey, {backend: answer})
         if isinstance(answer, str):
             raise BackendFailure(f"Backend {backend} cannot look at its pools", details=answer)
+        if len(self._host.backends) == 1:
+            self._looked_at = began
         return answer
+
+    @contextmanager
+    def quiet(self) -> Iterator[None]:
+        """Meanwhile the events are the caller's doing, and it looks at the outcome itself.
+
+        A look at every one of them would slow the very commands that cause them. They are
+        followed every 2 s all the same: another drive may be pulled while mkfs runs.
+        """
+        self._quiet += 1
+        self._undisturbed.clear()
+        try:
+            yield
+        finally:
+            self._quiet -= 1
+            if not self._quiet:
+                self._undisturbed.set()
 
     def forget_signatures(self, names: Iterable[str]) -> None:
         """These devices were, or may have been, written to."""
@@ -111,6 +136,7 @@ class Observer:
         return await self._look()
 
     async def _look(self) -> Snapshot:
+        began = time.monotonic()
         survey = await self._surveyor.look()
         asked = {
             backend: asyncio.create_task(self._ask(backend, survey))
@@ -126,6 +152,7 @@ class Observer:
         finally:
             for task in asked.values():
                 task.cancel()
+        self._looked_at = began
         return self._board.post(survey, {backend: task.result() for backend, task in asked.items()})
 
     async def _ask(self, backend: str, survey: Survey) -> Answer:
@@ -145,14 +172,26 @@ class Observer:
     def _on_block(self, action: str, name: str) -> None:
         _log.debug("Block device %s: %s", name or "(any)", action)
         self._surveyor.cache.forget((name,))
+        self._on_change()
+
+    def _on_change(self) -> None:
+        self._stale_at = time.monotonic()
         self._stale.set()
+
+    async def _debounce(self) -> None:
+        await asyncio.sleep(_DEBOUNCE_S)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_QUIET_S):
+                await self._undisturbed.wait()
 
     async def _follow_events(self) -> None:
         """One look for a burst of events, and never more than a third of the time."""
         while True:
             await self._stale.wait()
-            await asyncio.sleep(_DEBOUNCE_S)
+            await self._debounce()
             self._stale.clear()
+            if self._looked_at > self._stale_at:
+                continue
             began = time.monotonic()
             try:
                 await self.refresh()

@@ -22,7 +22,6 @@ from backy_core.sdk.errors import DriveInUse, DriveNotEmpty, PoolBusy
 from backy_core.sdk.models import DriveId
 from backy_core.sdk.plan import (
     Action,
-    Arg,
     DriveRef,
     Exec,
     MakeDir,
@@ -40,6 +39,7 @@ from backy_core.system import blocks, exec, files, mounts, signatures
 from backy_core.system.mounts import MountEntry
 
 _LOCK_S = 30.0
+_IN_USE = ("active", "rebuilding", "spare")
 
 
 @dataclass(frozen=True)
@@ -89,19 +89,19 @@ class Actions:
                 await self._remove_directories(action, context)
 
     async def describe(self, action: Action, plan: Plan) -> str:
-        """The command as a person would type it, with today's nodes where they are known."""
+        """The command as a person would type it, with the nodes as they were last seen."""
         match action:
             case Exec(argv=argv):
-                return shlex.join([await self._shown(arg, plan) for arg in argv])
+                return shlex.join([await self._resolver.shown(arg, plan) for arg in argv])
             case WipeMember(drive=drive):
                 return f"wipefs --all {(await self._resolver.drive(drive)).node}"
             case WipeSignatures():
-                return f"wipefs --all {await self._shown(action.on, plan)}"
+                return f"wipefs --all {await self._resolver.shown(action.on, plan)}"
             case MakeFilesystem(type=type, uuid=uuid, label=label):
-                node = await self._shown(PoolDevice(), plan)
+                node = await self._resolver.shown(PoolDevice(), plan)
                 return shlex.join(filesystems.make_argv(type, node=node, uuid=uuid, label=label))
             case Mount(path=path):
-                node = await self._shown(PoolDevice(), plan)
+                node = await self._resolver.shown(PoolDevice(), plan)
                 return shlex.join(["mount", "-o", filesystems.MOUNT_OPTIONS, node, path])
             case Unmount(path=path):
                 return shlex.join(["umount", path])
@@ -109,12 +109,6 @@ class Actions:
                 return shlex.join(["mkdir", "-p", path])
             case RemoveDir(paths=paths):
                 return shlex.join(["rmdir", *paths])
-
-    async def _shown(self, arg: Arg, plan: Plan) -> str:
-        try:
-            return await self._resolver.argument(arg, plan)
-        except NoPoolDevice:
-            return f"<device of pool {plan.pool.guid}>"
 
     async def _exec(self, action: Exec, context: Context) -> None:
         try:
@@ -161,6 +155,7 @@ class Actions:
             raise DriveInUse(
                 f"Drive {drive.id.serial} is held by {', '.join(held)} and is not wiped"
             )
+        await self._refuse_member(drive.id, context.plan)
         found = await signatures.probe_drive(drive.name)
         strange = [s for s in found if not any(s.matches(match) for match in action.bears)]
         if strange:
@@ -175,6 +170,14 @@ class Actions:
             await signatures.wipe_device(drive.node, log=context.write)
         finally:
             self._touched(action, context.plan)
+
+    async def _refuse_member(self, drive: DriveId, plan: Plan) -> None:
+        """Not everything holds its drives: zfs-fuse lets an exclusive open of a member succeed."""
+        report = await self._resolver.report(plan)
+        if report is None or report.presence not in ("active", "inactive"):
+            return
+        if any(m.drive == drive and m.state in _IN_USE for m in report.members):
+            raise DriveInUse(f"Drive {drive.serial} is in use by the pool and is not wiped")
 
     async def _wipe_signatures(self, action: WipeSignatures, context: Context) -> None:
         try:
@@ -217,11 +220,11 @@ class Actions:
         await mounts.unmount(action.path, context.write)
 
     async def _is_ours(self, entry: MountEntry, plan: Plan) -> bool:
-        """Whether what is mounted is the pool's device, as far as it has one."""
-        try:
-            return blocks.kernel_name(entry.source) == await self._resolver.pool_device(plan)
-        except NoPoolDevice:
+        """Whether what is mounted is the pool's, as far as it is running."""
+        report = await self._resolver.report(plan)
+        if report is None or not (report.device or report.source):
             return True
+        return mounts.is_of_pool(entry, report)
 
     async def _remove_directories(self, action: RemoveDir, context: Context) -> None:
         for path in action.paths:
@@ -230,10 +233,10 @@ class Actions:
 
 
 def drives_of(action: Action) -> tuple[DriveId, ...]:
-    """The drives an action writes to directly."""
+    """The drives an action writes to directly, each once: its lock is not taken twice."""
     if isinstance(action, WipeMember):
         return (action.drive,)
     if not isinstance(action, Exec):
         return ()
     found = [ref for arg in action.argv for ref in references(arg)]
-    return tuple(ref.drive for ref in found if isinstance(ref, DriveRef))
+    return tuple(dict.fromkeys(ref.drive for ref in found if isinstance(ref, DriveRef)))

@@ -27,6 +27,7 @@ from backy_core.sdk.plan import (
     Target,
 )
 from backy_core.system import blocks, mounts, signatures
+from backy_core.system.mounts import MountEntry, is_of_pool
 
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.02, 0.5
 
@@ -84,7 +85,7 @@ class Conditions:
             case Free():
                 return await self._free(condition.on.drive, plan)
             case MountedAt():
-                return await self._mounted_at(condition)
+                return await self._mounted_at(condition, plan)
             case NotMounted():
                 entry = mounts.mount_at(mounts.read_mounts(), condition.path)
                 return f"{entry.source} is mounted at {condition.path}" if entry else None
@@ -132,14 +133,28 @@ class Conditions:
                     return f"drive {identity.serial} is a member of {backend} {report.native_id}"
         return await _exclusively_openable(drive.node)
 
-    async def _mounted_at(self, condition: MountedAt) -> str | None:
+    async def _mounted_at(self, condition: MountedAt, plan: Plan) -> str | None:
         entry = mounts.mount_at(mounts.read_mounts(), condition.path)
         if entry is None:
             return f"nothing is mounted at {condition.path}"
+        if condition.fs_uuid is None:
+            return await self._own_filesystem(entry, plan)
         found = (await signatures.probe([entry.source])).get(blocks.kernel_name(entry.source), ())
         if any(signature.uuid == condition.fs_uuid for signature in found):
             return None
         return f"{entry.source} with {_listed(found)} is mounted at {condition.path}"
+
+    async def _own_filesystem(self, entry: MountEntry, plan: Plan) -> str | None:
+        report = await self._resolver.report(plan)
+        if report is None or report.source is None or not is_of_pool(entry, report):
+            return f"{entry.source} is mounted at {entry.path}, not the pool"
+        return _lacking(entry)
+
+
+def _lacking(entry: MountEntry) -> str | None:
+    """A pool may come from another host, whoever mounts it."""
+    lacking = {"nosuid", "nodev"} - entry.options
+    return f"{entry.path} is mounted without {', '.join(sorted(lacking))}" if lacking else None
 
 
 async def _exclusively_openable(node: str) -> str | None:

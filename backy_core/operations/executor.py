@@ -28,6 +28,7 @@ _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 2.0
 
 class Executor:
     def __init__(self, observer: Observer) -> None:
+        self._observer = observer
         self.resolver = Resolver(observer)
         self.conditions = Conditions(observer, self.resolver)
         self.actions = Actions(observer, self.resolver)
@@ -35,16 +36,19 @@ class Executor:
     async def run(self, op: Operation, entry: JournalEntry, plan: Plan) -> None:
         """Run every step; raises at the first that fails, with nothing undone yet."""
         number = len(entry.plans) - 1
-        for index, step in enumerate(plan.steps, 1):
-            op.check_cancelled()
-            op.report(index, len(plan.steps), step.title)
-            await self._step(op, entry, number, plan, step)
+        with self._observer.quiet():
+            for index, step in enumerate(plan.steps, 1):
+                op.check_cancelled()
+                op.report(index, len(plan.steps), step.title)
+                await self._step(op, entry, number, plan, step)
         if seen := await self.conditions.unmet(plan.goal, plan):
             raise SystemFailure("The operation did not reach its goal", details=seen)
 
     async def _step(
         self, op: Operation, entry: JournalEntry, number: int, plan: Plan, step: Step
     ) -> None:
+        if await self.conditions.unmet(step.when, plan) is not None:
+            return
         if await self._already(step, plan):
             return
         await self._refuse_content(entry, plan, step)

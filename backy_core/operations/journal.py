@@ -210,6 +210,8 @@ class Journal:
         self._directory = directory
         self.damaged: dict[str, str] = {}
         """Files that do not read as a journal, with the reason; they are left alone."""
+        self.doubtful: dict[str, str] = {}
+        """Drives that such a file names, as far as it reads: serial and reason."""
 
     async def open(self, opened: Opened) -> JournalEntry:
         """Write the promise durably, the directory's entry included."""
@@ -234,7 +236,7 @@ class Journal:
         try:
             records = [_RECORD.validate_json(line) for line in lines]
         except ValidationError as error:
-            self._damaged(path, f"{error.error_count()} unreadable fields")
+            self._damaged(path, f"{error.error_count()} unreadable fields", lines[0])
             return None
         if torn:
             os.truncate(path, path.stat().st_size - len(torn))
@@ -242,10 +244,16 @@ class Journal:
             path.unlink()
             return None
         if not isinstance(records[0], Opened):
-            self._damaged(path, "it does not begin with an opened record")
+            self._damaged(path, "it does not begin with an opened record", b"")
             return None
         return JournalEntry(path, records)
 
-    def _damaged(self, path: Path, reason: str) -> None:
+    def _damaged(self, path: Path, reason: str, first: bytes) -> None:
         self.damaged[path.name] = reason
         log.error("journal file %s cannot be read and is left as it is: %s", path, reason)
+        try:
+            opened = Opened.model_validate_json(first)
+        except ValidationError:
+            return
+        sentence = f"the journal file {path.name} about it is damaged; look, then remove the file"
+        self.doubtful.update({drive.serial: sentence for drive in opened.plan.drives})

@@ -107,6 +107,10 @@ class OperationRegistry:
             (op for op in self._operations.values() if op.guid == guid and op.running), None
         )
 
+    def busy_pools(self) -> frozenset[str]:
+        """GUIDs of the pools that an operation works on."""
+        return frozenset(self._operations[each].guid for each in self._tasks)
+
     def of_pool(self, guid: str) -> tuple[Operation, ...]:
         """This pool's accepted operations, newest last."""
         return tuple(op for op in self._operations.values() if op.guid == guid and op.is_accepted)

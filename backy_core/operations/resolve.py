@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+from backy_core import drives
 from backy_core.drives import Drive
 from backy_core.observer import Observer
-
-from backy_core import drives
 from backy_core.sdk.errors import SystemFailure
 from backy_core.sdk.models import DriveId, PoolReport
 from backy_core.sdk.plan import Arg, DriveRef, Join, Plan, PoolDevice, Target
@@ -61,6 +60,17 @@ class Resolver:
         if isinstance(arg, Join):
             return arg.sep.join([await self.argument(part, plan) for part in arg.parts])
         return await self.target(arg, plan)
+
+    async def shown(self, arg: Arg, plan: Plan) -> str:
+        """As :meth:`argument`, for people: the pool's device as it was last seen."""
+        if isinstance(arg, Join):
+            return arg.sep.join([await self.shown(part, plan) for part in arg.parts])
+        if not isinstance(arg, PoolDevice):
+            return await self.argument(arg, plan)
+        report = self._observer.snapshot.report_for(plan.backend, plan.pool.identity)
+        if report is None or report.device is None:
+            return f"<device of pool {plan.pool.guid}>"
+        return f"/dev/{report.device}"
 
     async def argv(self, args: tuple[Arg, ...], plan: Plan) -> tuple[str, ...]:
         return tuple([await self.argument(arg, plan) for arg in args])

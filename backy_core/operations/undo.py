@@ -155,7 +155,7 @@ class Undoer:
     ) -> str | None:
         """Wipe ``drive`` if it bears the stamp; a sentence if it is not clean and free."""
         on = DriveRef(drive=drive)
-        wipe = WipeMember(drive=drive, bears=plan.stamps + allowed)
+        wipe = WipeMember(drive=drive, bears=plan.stamps + plan.around + allowed)
         try:
             if await self._stamped(drive, plan.stamps):
                 blank = (Blank(on=on), Free(on=on))

@@ -63,7 +63,9 @@ class PoolGrowth:
         try:
             await core.executor.run(op, journal, plan)
         except Exception as error:
-            raise await core.fail(op, journal, expected(error)) from error
+            if not (journal.began("pivot") and await has_taken(core, plan)):
+                raise await core.fail(op, journal, expected(error)) from error
+            op.outputs.append(f"# {expected(error)}; the pool has taken the drive all the same")
         await journal.append(Commit(entry=dumped))
         core.metadata.put(new)
         await core.observer.refresh()
@@ -136,7 +138,7 @@ class PoolGrowth:
             )
         if ours and state != "diverged":
             return ()
-        return tuple(signature.as_match() for signature in found)
+        return tuple(dict.fromkeys(signature.as_match() for signature in found))
 
     async def _plan(
         self,
@@ -161,6 +163,13 @@ class PoolGrowth:
             drives=(drive.id,),
             goal=draft.goal,
         )
+
+
+async def has_taken(core: Core, plan: Plan) -> bool:
+    """Whether the pool has the drive now: only then an add goes forward."""
+    report = await core.executor.resolver.report(plan)
+    members = report.members if report else ()
+    return any(m.drive in plan.drives and m.state in _IN_PLACE for m in members)
 
 
 def _reported(report: PoolReport) -> tuple[DriveId, ...]:

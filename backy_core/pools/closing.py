@@ -9,7 +9,7 @@ from __future__ import annotations
 from backy_core.operations.journal import JournalEntry, Planned
 from backy_core.operations.records import Operation
 from backy_core.pools import steps
-from backy_core.pools.core import Core, compose, expected, mounts_of_device, spec_of
+from backy_core.pools.core import Core, compose, expected, mounts_of, spec_of
 from backy_core.pools.metadata import PoolEntry
 from backy_core.pools.processes import processes_on
 from backy_core.sdk.errors import BackyError, PoolBusy, SystemFailure
@@ -83,7 +83,7 @@ class PoolClosing:
 
     def _mounted_at(self, entry: PoolEntry) -> tuple[str, ...]:
         report = self._core.find_report(entry)
-        return mounts_of_device(self._core.observer.snapshot, report.device if report else None)
+        return mounts_of(self._core.observer.snapshot, report)
 
     def _wish(self, entry: PoolEntry, *, mounted: bool) -> None:
         current = self._core.metadata.get(entry.guid)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from backy_core.config import Settings
@@ -58,7 +57,7 @@ class Core:
 
     def quarantined(self) -> dict[str, str]:
         """Drives an interrupted or failed undo left in doubt: serial and reason."""
-        reasons: dict[str, str] = {}
+        reasons = dict(self.journal.doubtful)
         for entry in self.pending.values():
             if entry.stuck is not None and entry.commit is None:
                 reasons.update(entry.stuck.drives)
@@ -189,33 +188,29 @@ def compose(
         drives=drives,
         delivers=draft.delivers if draft else "block",
         stamps=draft.stamps if draft else stamps,
+        around=draft.around if draft else (),
         steps=steps,
         goal=goal,
     )
 
 
-def mounts_of_device(snapshot: Snapshot, device: str | None) -> tuple[str, ...]:
-    """Where the pool's block device is mounted, the innermost last.
-
-    By source, not device number: btrfs shows an anonymous number in mountinfo.
-    """
-    if device is None:
-        return ()
-    node = Path(f"/dev/{device}")
-    return tuple(
-        mount.path
-        for mount in snapshot.mounts
-        if mount.source.startswith("/dev/") and Path(mount.source).resolve() == node
-    )
+def mounts_of(snapshot: Snapshot, report: PoolReport | None) -> tuple[str, ...]:
+    """Where the pool's filesystem is mounted, the innermost last."""
+    source = _source(report)
+    return snapshot.places_of(source) if source is not None else ()
 
 
-def reachable(snapshot: Snapshot, device: str | None) -> tuple[str, ...]:
-    """As :func:`mounts_of_device`, without the places that another mount covers."""
-    return tuple(
-        path
-        for path in mounts_of_device(snapshot, device)
-        if (top := snapshot.mount_at(path)) and Path(top.source).resolve().name == device
-    )
+def reachable(snapshot: Snapshot, report: PoolReport | None) -> tuple[str, ...]:
+    """As :func:`mounts_of`, without the places that another mount covers."""
+    source = _source(report)
+    return snapshot.reachable_places_of(source) if source is not None else ()
+
+
+def _source(report: PoolReport | None) -> str | None:
+    """What a mount of the pool comes from: a filesystem of its own, or its block device."""
+    if report is None or report.source is not None:
+        return report.source if report else None
+    return f"/dev/{report.device}" if report.device else None
 
 
 def expected(error: Exception) -> BackyError:

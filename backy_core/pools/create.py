@@ -17,7 +17,7 @@ from backy_core.pools.core import Core, compose, expected
 from backy_core.pools.metadata import PoolEntry
 from backy_core.pools.requests import Creation
 from backy_core.sdk.errors import BackyError, Conflict
-from backy_core.sdk.models import PoolSpec, SignatureMatch
+from backy_core.sdk.models import Delivers, PoolSpec, SignatureMatch
 from backy_core.sdk.plan import Plan, Step
 from backy_core.snapshot import Snapshot
 
@@ -88,25 +88,31 @@ class PoolCreation:
         core = self._core
         earlier = [o for o in core.registry.of_pool(wanted.guid) if o is not op and not o.running]
         admitted = await self._admit(wanted, op.id)
+        # What holds a drive may be seen by no list: the second disk of a mounted btrfs.
+        await core.executor.open_all(admitted.plan)
         entry = await core.open_journal(op, admitted.plan, {"entry": _dump(admitted.entry)})
         for old in earlier:  # a failed record is replaced by the new creation
             core.registry.discard(old)
         try:
-            await core.executor.open_all(admitted.plan)
             await core.executor.run(op, entry, admitted.plan)
             op.check_cancelled()
+            made = await self._commit(entry, admitted)
         except Exception as error:
             raise await core.fail(op, entry, expected(error)) from error
-        await self._commit(entry, admitted)
+        await self._remember(entry, made)
 
-    async def _commit(self, entry: JournalEntry, admitted: Admitted) -> None:
-        core = self._core
-        snapshot = await core.observer.refresh()
+    async def _commit(self, entry: JournalEntry, admitted: Admitted) -> PoolEntry:
+        """The commit point. If it cannot be recorded, the creation is undone."""
+        snapshot = await self._core.observer.refresh()
         report = snapshot.report_for(admitted.entry.backend, admitted.entry.native_id or "")
         made = admitted.entry.model_copy(
             update={"md_device_name": report.device if report else None}
         )
         await entry.append(Commit(entry=_dump(made)))
+        return made
+
+    async def _remember(self, entry: JournalEntry, made: PoolEntry) -> None:
+        core = self._core
         try:
             core.metadata.put(made)
         except BackyError as error:  # the pool stands; the next start writes it down
@@ -144,9 +150,9 @@ class PoolCreation:
             draft=draft,
             steps=tuple(plan_steps),
             drives=pool.drives,
-            goal=draft.goal,
+            goal=(*draft.goal, *steps.own_mount(wanted.mount_path, draft.delivers)),
         )
-        return Admitted(plan, _entry(wanted, pool, missing))
+        return Admitted(plan, _entry(wanted, pool, missing, draft.delivers))
 
     async def _refuse_unavailable(
         self, wanted: Creation, found: list[Drive], snapshot: Snapshot, operation: str | None
@@ -189,7 +195,9 @@ def _claims(wanted: Creation) -> tuple[Claim, ...]:
 
 
 def _content(drive: Drive, snapshot: Snapshot) -> tuple[SignatureMatch, ...]:
-    return tuple(signature.as_match() for signature in snapshot.signatures_of(drive))
+    """Each kind once: a member of a zpool bears hundreds of the same."""
+    found = (signature.as_match() for signature in snapshot.signatures_of(drive))
+    return tuple(dict.fromkeys(found))
 
 
 def _filesystem_program(core: Core, wanted: Creation) -> tuple[str, str] | None:
@@ -222,7 +230,9 @@ def _spec(wanted: Creation, found: list[Drive]) -> PoolSpec:
     )
 
 
-def _entry(wanted: Creation, pool: PoolSpec, missing: tuple[str, ...]) -> PoolEntry:
+def _entry(
+    wanted: Creation, pool: PoolSpec, missing: tuple[str, ...], delivers: Delivers
+) -> PoolEntry:
     return PoolEntry(
         guid=wanted.guid,
         label=wanted.label,
@@ -235,7 +245,7 @@ def _entry(wanted: Creation, pool: PoolSpec, missing: tuple[str, ...]) -> PoolEn
         last_mount_path=wanted.mount_path,
         is_mounted=True,
         native_id=wanted.guid,
-        fs_uuid=pool.fs_uuid,
+        fs_uuid=pool.fs_uuid if delivers == "block" else None,
         drive_ids=pool.drives,
         made_directories=missing,
     )

@@ -18,7 +18,7 @@ from backy_core.sdk.models import MemberReport, PoolReport
 from backy_core.snapshot import Snapshot
 from backy_core.system.child import SEARCH_PATH
 
-_LEFT_BEHIND = ("stale", "diverged")
+_LEFT_BEHIND = ("stale", "diverged", "failed")
 
 
 _LOOK_S = 10.0
@@ -37,7 +37,8 @@ def pool_labels_by_serial(core: Core) -> dict[str, str]:
 def belonging(entry: PoolEntry, report: PoolReport | None) -> dict[str, MemberReport]:
     """Members a report shows of a remembered pool, by serial.
 
-    A drive that was replaced bears the pool's stamp until it is wiped, and is no member of it.
+    A drive that was replaced bears the pool's stamp until it is wiped, and md holds it until the
+    array is stopped; it is no member of the pool all the same.
     """
     return {
         member.drive.serial: member

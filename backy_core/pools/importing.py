@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from backy_core.operations import filesystems
 from backy_core.pools import guards
-from backy_core.pools.core import Core, mounts_of_device, spec_of
+from backy_core.pools.core import Core, mounts_of, spec_of
 from backy_core.pools.metadata import PoolEntry
 from backy_core.pools.requests import checked_label, checked_mount_path
 from backy_core.pools.views import ImportablePool
@@ -48,8 +48,10 @@ def importable(core: Core, snapshot: Snapshot) -> dict[str, tuple[str, PoolRepor
     }
 
 
-def describe(guid: str, backend: str, report: PoolReport, snapshot: Snapshot) -> ImportablePool:
-    filesystem, _ = _filesystem(report, snapshot)
+def describe(
+    core: Core, guid: str, backend: str, report: PoolReport, snapshot: Snapshot
+) -> ImportablePool:
+    filesystem, _ = _filesystem(core, backend, report, snapshot)
     return ImportablePool(
         guid=guid,
         backend=backend,
@@ -75,7 +77,7 @@ async def adopt(core: Core, guid: str, label: str | None, mount_path: str | None
         )
     backend, report = found
     path = await _path(core, guid, report, snapshot, mount_path)
-    entry = _entry(guid, backend, report, snapshot, label, path)
+    entry = _entry(core, guid, backend, report, snapshot, label, path)
     plan_import = await core.host.plan_import(backend, _spec(entry, report), report)
     if plan_import is not None and plan_import.steps:
         raise _cannot_write(backend)
@@ -91,7 +93,7 @@ async def _path(
     core: Core, guid: str, report: PoolReport, snapshot: Snapshot, mount_path: str | None
 ) -> str:
     """Where it is mounted, or else will be."""
-    mounted = mounts_of_device(snapshot, report.device)
+    mounted = mounts_of(snapshot, report)
     if mounted:
         return mounted[-1]
     path = checked_mount_path(mount_path or str(core.settings.mount_root / guid))
@@ -100,6 +102,7 @@ async def _path(
 
 
 def _entry(
+    core: Core,
     guid: str,
     backend: str,
     report: PoolReport,
@@ -107,7 +110,7 @@ def _entry(
     label: str | None,
     path: str,
 ) -> PoolEntry:
-    filesystem, fs_uuid = _filesystem(report, snapshot)
+    filesystem, fs_uuid = _filesystem(core, backend, report, snapshot)
     members = _members(report)
     return PoolEntry(
         guid=guid,
@@ -121,7 +124,7 @@ def _entry(
         drive_ids=members,
         created_at=datetime.now(UTC),
         last_mount_path=path,
-        is_mounted=bool(mounts_of_device(snapshot, report.device)),
+        is_mounted=bool(mounts_of(snapshot, report)),
         native_id=report.native_id,
     )
 
@@ -130,8 +133,13 @@ def _spec(entry: PoolEntry, report: PoolReport) -> PoolSpec:
     return spec_of(entry).model_copy(update={"native_id": report.native_id})
 
 
-def _filesystem(report: PoolReport, snapshot: Snapshot) -> tuple[str | None, str | None]:
+def _filesystem(
+    core: Core, backend: str, report: PoolReport, snapshot: Snapshot
+) -> tuple[str | None, str | None]:
     """Type and UUID, where the pool runs and bears a filesystem that is known."""
+    info = core.host.backends[backend].info
+    if info.delivers == "filesystem":
+        return info.filesystems[0], None
     for signature in snapshot.signatures.get(report.device or "", ()):
         if filesystems.is_known(signature.type):
             return signature.type, signature.uuid

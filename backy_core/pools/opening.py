@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from backy_core.operations import filesystems
 from backy_core.operations.journal import Commit, JournalEntry, Planned
 from backy_core.operations.records import Operation
 from backy_core.pools import guards, steps
-from backy_core.pools.core import Core, compose, expected, mounts_of_device, reachable, spec_of
+from backy_core.pools.core import Core, compose, expected, mounts_of, reachable, spec_of
 from backy_core.pools.metadata import PoolEntry
 from backy_core.sdk.errors import Cancelled, Conflict, SystemFailure
 from backy_core.sdk.models import PoolReport, Signature
@@ -15,6 +17,21 @@ from backy_core.snapshot import Snapshot
 from backy_core.system import signatures
 
 _ROUNDS = 3
+
+
+@dataclass(frozen=True)
+class _Target:
+    """Where a pool is to be mounted; ``missing`` directories of the path are made for it.
+
+    ``degraded``: members may be missing.
+    """
+
+    path: str
+    missing: tuple[str, ...]
+    degraded: bool
+
+    def make_directory(self) -> Step:
+        return steps.make_directory(self.path, self.missing)
 
 
 class PoolOpening:
@@ -31,8 +48,8 @@ class PoolOpening:
         snapshot = await core.observer.refresh()
         report = self._present(entry, snapshot)
         path = mount_path or entry.last_mount_path or str(core.settings.mount_root / guid)
-        there = mounts_of_device(snapshot, report.device)
-        if path in reachable(snapshot, report.device):
+        there = mounts_of(snapshot, report)
+        if path in reachable(snapshot, report):
             op.accept()
             self._commit_now(entry, path)
             return
@@ -42,14 +59,16 @@ class PoolOpening:
                 hint=f"Unmount it first: DELETE /api/v1/pools/{guid}/mount",
             )
         missing = await guards.missing_directories(core, path, snapshot, guid)
-        plan = await self._open_plan(entry, report, degraded)
+        target = _Target(path, missing, degraded)
+        plan = await self._open_plan(entry, report, target)
         journal = await core.open_journal(op, plan)
         try:
-            await self._rounds(op, journal, entry, plan, degraded)
-            mounted = await self._mount(op, journal, entry, path, missing)
+            await self._rounds(op, journal, entry, plan, target)
+            mounted = await self._mounted(op, journal, entry, target)
+            await journal.append(Commit(entry=mounted.model_dump(mode="json", by_alias=True)))
         except Exception as error:
             raise await core.fail(op, journal, expected(error)) from error
-        await self._commit(journal, mounted)
+        await self._remember(journal, mounted)
 
     def _refuse_half_deleted(self, entry: PoolEntry) -> None:
         """Its deletion goes on some day: nobody must have filled it again by then."""
@@ -60,7 +79,7 @@ class PoolOpening:
             )
 
     async def _rounds(
-        self, op: Operation, journal: JournalEntry, entry: PoolEntry, plan: Plan, degraded: bool
+        self, op: Operation, journal: JournalEntry, entry: PoolEntry, plan: Plan, target: _Target
     ) -> None:
         """Plan again from what is seen when udev was quicker: it assembles members as they come."""
         core = self._core
@@ -74,7 +93,7 @@ class PoolOpening:
             else:
                 return
             plan = await self._open_plan(
-                entry, self._present(entry, await core.observer.refresh()), degraded
+                entry, self._present(entry, await core.observer.refresh()), target
             )
             await journal.append(Planned(plan=plan))
         await core.executor.run(op, journal, plan)
@@ -92,51 +111,53 @@ class PoolOpening:
             hint=f"Plug in {serials} and try again",
         )
 
-    async def _open_plan(self, entry: PoolEntry, report: PoolReport, degraded: bool) -> Plan:
-        spec = spec_of(entry).model_copy(update={"native_id": report.native_id})
+    async def _open_plan(self, entry: PoolEntry, report: PoolReport, target: _Target) -> Plan:
+        update = {"native_id": report.native_id, "mount_path": target.path}
+        spec = spec_of(entry).model_copy(update=update)
         members = tuple(m.drive for m in report.members if m.drive is not None)
-        draft = await self._core.host.plan_open(entry.backend, spec, report, degraded)
+        draft = await self._core.host.plan_open(entry.backend, spec, report, target.degraded)
+        own = steps.own_mount(target.path, draft.delivers)
+        directory = (target.make_directory(),) if own and target.missing else ()
         return compose(
             "open",
             self._core,
             spec,
             entry.backend,
             draft=draft,
-            steps=draft.steps,
+            steps=(*directory, *draft.steps),
             drives=members,
-            goal=(*draft.goal, PoolIs(presence="active", degraded_ok=True)),
+            goal=(*draft.goal, PoolIs(presence="active", degraded_ok=True), *own),
         )
 
-    async def _mount(
-        self,
-        op: Operation,
-        journal: JournalEntry,
-        entry: PoolEntry,
-        path: str,
-        missing: tuple[str, ...],
+    async def _mounted(
+        self, op: Operation, journal: JournalEntry, entry: PoolEntry, target: _Target
     ) -> PoolEntry:
+        """The entry once it is mounted, which a backend with its own filesystem has done."""
+        made = {
+            "native_id": journal.plan.pool.identity,
+            "is_mounted": True,
+            "last_mount_path": target.path,
+            "made_directories": entry.made_directories + target.missing
+            if target.path == entry.last_mount_path
+            else target.missing,
+        }
+        if journal.plan.delivers == "filesystem":
+            return entry.model_copy(update=made)
+        return entry.model_copy(update=made | await self._mount(op, journal, entry, target))
+
+    async def _mount(
+        self, op: Operation, journal: JournalEntry, entry: PoolEntry, target: _Target
+    ) -> dict[str, str]:
         """The second round: what is on the device decides how it is mounted."""
         device = await self._core.executor.resolver.pool_device(journal.plan)
         content = await self._content(entry, device)
         assert content.uuid is not None
-        round_steps: list[Step] = [steps.make_directory(path, missing)] if missing else []
-        round_steps.append(steps.mount(path, content.type, content.uuid))
+        round_steps: list[Step] = [target.make_directory()] if target.missing else []
+        round_steps.append(steps.mount(target.path, content.type, content.uuid))
         plan = journal.plan.model_copy(update={"steps": tuple(round_steps), "goal": ()})
         await journal.append(Planned(plan=plan))
         await self._core.executor.run(op, journal, plan)
-        return entry.model_copy(
-            update={
-                "filesystem": content.type,
-                "fs_uuid": content.uuid,
-                "native_id": journal.plan.pool.identity,
-                "md_device_name": device,
-                "is_mounted": True,
-                "last_mount_path": path,
-                "made_directories": entry.made_directories + missing
-                if path == entry.last_mount_path
-                else missing,
-            }
-        )
+        return {"filesystem": content.type, "fs_uuid": content.uuid, "md_device_name": device}
 
     async def _content(self, entry: PoolEntry, device: str) -> Signature:
         """The filesystem on the pool's device; it must be the one that is remembered."""
@@ -163,9 +184,8 @@ class PoolOpening:
             update = {"is_mounted": True, "last_mount_path": path}
             self._core.metadata.put(entry.model_copy(update=update))
 
-    async def _commit(self, journal: JournalEntry, mounted: PoolEntry) -> None:
+    async def _remember(self, journal: JournalEntry, mounted: PoolEntry) -> None:
         core = self._core
-        await journal.append(Commit(entry=mounted.model_dump(mode="json", by_alias=True)))
         core.metadata.put(mounted)
         core.open_errors.pop(mounted.guid, None)
         await core.observer.refresh()

@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from backy_core.operations.claims import Claim
 from backy_core.operations.journal import JournalEntry
 from backy_core.operations.records import Operation
+from backy_core.pools.add_drive import has_taken
 from backy_core.pools.closing import PoolClosing
 from backy_core.pools.core import Core, doubtful, expected
 from backy_core.pools.metadata import PoolEntry
@@ -182,14 +183,8 @@ class Recovery:
                 await self._core.keep(entry, str(error), {})
             raise
 
-    async def _taken(self, entry: JournalEntry) -> bool:
-        """Whether the pool has the drive: between the pivot's record and its act lies a crash."""
-        report = await self._core.executor.resolver.report(entry.plan)
-        members = report.members if report else ()
-        return any(member.drive in entry.plan.drives for member in members)
-
     async def _settle_add(self, op: Operation, entry: JournalEntry) -> None:
-        if not (entry.began("pivot") and await self._taken(entry)):
+        if not (entry.began("pivot") and await has_taken(self._core, entry.plan)):
             await self._roll_back(op, entry)
             return
         dumped = entry.opened.subject.get("entry")

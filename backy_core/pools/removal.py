@@ -8,7 +8,7 @@ from backy_core.operations.journal import JournalEntry
 from backy_core.operations.records import Operation
 from backy_core.pools.core import Core
 from backy_core.pools.create import KIND as CREATE
-from backy_core.pools.teardown import PoolTeardown
+from backy_core.pools.teardown import PoolTeardown, entry_of
 from backy_core.pools.tombstones import Tombstone
 from backy_core.pools.viewing import DELETE, PoolViewer
 from backy_core.pools.views import PoolState
@@ -32,6 +32,8 @@ class PoolRemoval:
         if running is not None and running.kind == CREATE:
             running.cancel_requested.set()
             await running.ended()
+        if self._returned(guid) is not None:
+            return None
         state = self._viewer.state(guid)
         if state is PoolState.DELETED:
             return next(
@@ -45,6 +47,9 @@ class PoolRemoval:
         """The body of a delete."""
         if self._core.metadata.get(guid) is not None:
             await self._teardown.run(op, guid)
+            return
+        if (stone := self._returned(guid)) is not None:
+            await self._teardown.wipe_returned(op, stone)
             return
         op.accept()
         for entry in self._core.pending_of(guid):
@@ -60,6 +65,15 @@ class PoolRemoval:
             await self._core.settle(entry)
         await self._core.observer.refresh()
         self._forget_records(op, guid)
+
+    def _returned(self, guid: str) -> Tombstone | None:
+        """The tombstone of a pool that is still on drives that were absent at its deletion."""
+        core = self._core
+        stone = core.tombstones.get(guid)
+        if stone is None or core.metadata.get(guid) is not None or core.pending_of(guid):
+            return None
+        found = core.find_report(entry_of(stone))
+        return stone if found and any(member.drive for member in found.members) else None
 
     def _remember_absent(
         self, op: Operation, entry: JournalEntry, absent: tuple[DriveId, ...]

@@ -45,6 +45,7 @@ class PoolService:
     def __init__(self, core: Core) -> None:
         self._core = core
         self._usage = UsageReader()
+        self._filled: dict[str, tuple[PoolView, Usage, PoolView]] = {}
         self.viewer = PoolViewer(core)
         self.creation = PoolCreation(core)
         self.opening = PoolOpening(core)
@@ -62,10 +63,9 @@ class PoolService:
         self, *, backend: str | None = None, state: str | None = None
     ) -> tuple[PoolView, ...]:
         wanted = _state(state)
-        views = [self.viewer.view(guid) for guid in self.viewer.guids() if self.viewer.state(guid)]
         shown = [
             view
-            for view in views
+            for view in self.viewer.all()
             if (view.state is wanted if wanted else view.state not in _HIDDEN)
             and backend in (None, view.backend)
         ]
@@ -75,9 +75,18 @@ class PoolService:
         mounted = [view.mount_path for view in views if _measurable(view) and view.mount_path]
         usage = await self._usage.read(mounted)
         return tuple(
-            _with_usage(view, usage.get(view.mount_path or "")) if _measurable(view) else view
+            self._with_usage(view, usage.get(view.mount_path or "")) if _measurable(view) else view
             for view in views
         )
+
+    def _with_usage(self, view: PoolView, usage: Usage | None) -> PoolView:
+        """The same object as long as nothing changed: what is made of it can be remembered."""
+        if usage is None:
+            return view
+        known = self._filled.get(view.guid)
+        if known is None or known[0] is not view or known[1] is not usage:
+            known = self._filled[view.guid] = (view, usage, _filled(view, usage))
+        return known[2]
 
     async def outputs(self, guid: str, offset: int = 0) -> tuple[tuple[str, ...], int]:
         operations = self._core.registry.of_pool(checked_guid(guid))
@@ -120,14 +129,22 @@ class PoolService:
         path = checked_mount_path(mount_path) if mount_path is not None else None
         self._core.entry(checked_guid(guid))
         claims = [Claim("mount", path)] if path else []
+        if degraded:
+            await self._after_startup(guid)
         return await self._start(
             "mount",
             guid,
-            json.dumps([path]),
+            json.dumps([path, degraded]),
             lambda op: self.opening.run(op, guid, path, degraded=degraded),
             claims,
             cancellable=True,
         )
+
+    async def _after_startup(self, guid: str) -> None:
+        """Start-up opens with all members only; who asks for more must not get its refusal."""
+        running = self._core.registry.running_on(guid)
+        if running is not None and running.fingerprint == json.dumps([None, False]):
+            await running.ended()
 
     async def unmount(self, guid: str) -> Operation:
         self._core.entry(checked_guid(guid))
@@ -246,7 +263,7 @@ class PoolService:
         snapshot = self._core.observer.snapshot
         found = importing.importable(self._core, snapshot)
         return tuple(
-            importing.describe(guid, backend, report, snapshot)
+            importing.describe(self._core, guid, backend, report, snapshot)
             for guid, (backend, report) in found.items()
         )
 
@@ -292,9 +309,7 @@ def _measurable(view: PoolView) -> bool:
     return view.state is PoolState.READY and view.is_mounted
 
 
-def _with_usage(view: PoolView, usage: Usage | None) -> PoolView:
-    if usage is None:
-        return view
+def _filled(view: PoolView, usage: Usage) -> PoolView:
     return dataclasses.replace(
         view,
         size=usage.size,

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from backy_core.sdk.models import DriveId, SignatureMatch
+from backy_core.sdk.models import Delivers, DriveId, SignatureMatch
 from backy_core.sdk.plan import (
     Bears,
     Blank,
+    Condition,
     DriveRef,
     Free,
     MakeDir,
@@ -107,6 +108,11 @@ def mount(path: str, filesystem: str, uuid: str) -> Step:
         expect=(MountedAt(path=path, fs_uuid=uuid),),
         already="skip",
     )
+
+
+def own_mount(path: str, delivers: Delivers) -> tuple[Condition, ...]:
+    """What the core demands of a backend that brings and mounts its own filesystem."""
+    return (MountedAt(path=path),) if delivers == "filesystem" else ()
 
 
 def unmount(path: str) -> Step:

@@ -12,7 +12,7 @@ from backy_core.operations.journal import Commit, Done, JournalEntry, Planned
 from backy_core.operations.records import Operation
 from backy_core.pools import steps
 from backy_core.pools.closing import PoolClosing
-from backy_core.pools.core import Core, compose, expected, mounts_of_device, spec_of
+from backy_core.pools.core import Core, compose, expected, mounts_of, spec_of
 from backy_core.pools.metadata import PoolEntry
 from backy_core.pools.tombstones import Tombstone
 from backy_core.sdk.errors import (
@@ -57,6 +57,21 @@ class PoolTeardown:
                 await core.settle(journal)
                 core.metadata.put(entry)
             raise await self._closing.explained(entry, error) from problem
+
+    async def wipe_returned(self, op: Operation, stone: Tombstone) -> None:
+        """The body of a repeated delete: wipe drives that were absent the first time."""
+        core = self._core
+        entry = entry_of(stone)
+        snapshot = await core.observer.refresh()
+        self._refuse_unsafe(entry, snapshot)
+        plan = await self._plan(entry, snapshot)
+        _refuse_shared(entry, plan, snapshot)
+        journal = await core.open_journal(op, plan, {"label": stone.label})
+        try:
+            await self._finish(op, journal, entry, plan)
+        except Exception as problem:  # the tombstone stays, and with it the way to try again
+            await core.settle(journal)
+            raise await self._closing.explained(entry, expected(problem)) from problem
 
     async def _finish(
         self, op: Operation, journal: JournalEntry, entry: PoolEntry, plan: Plan
@@ -111,7 +126,7 @@ class PoolTeardown:
             steps=(
                 *_content_steps(report, snapshot),
                 *(draft.steps if held else ()),
-                *steps.wipe_members(members, draft.stamps),
+                *steps.wipe_members(members, (*draft.stamps, *draft.around)),
             ),
         )
 
@@ -132,8 +147,10 @@ class PoolTeardown:
             names = ", ".join(drive.serial for drive in stone.drives)
             op.message = (
                 f"Drives that are not connected or cannot be read were not wiped: {names}. "
-                "They are remembered and can be wiped when they return"
+                f"When they return, DELETE /api/v1/pools/{entry.guid} wipes them"
             )
+        else:
+            core.tombstones.discard(entry.guid)
         await remove_made_directories(core, op, journal, entry)
         core.metadata.remove(entry.guid)
         await core.settle(journal)
@@ -164,10 +181,11 @@ async def remove_made_directories(
 
 def _content_steps(report: PoolReport, snapshot: Snapshot) -> tuple[Step, ...]:
     """Content first, container second: what is left inside would show up again one day."""
-    if report.presence != "active" or report.device is None:
+    if report.presence != "active":
         return ()
-    paths = mounts_of_device(snapshot, report.device)
-    return (*(steps.unmount(path) for path in reversed(paths)), steps.clear_device())
+    paths = mounts_of(snapshot, report)
+    clear = (steps.clear_device(),) if report.device else ()
+    return (*(steps.unmount(path) for path in reversed(paths)), *clear)
 
 
 def _members(
@@ -190,7 +208,7 @@ def _refuse_shared(entry: PoolEntry, plan: Plan, snapshot: Snapshot) -> None:
         found = snapshot.signatures_of(drive) if drive.id in plan.drives else ()
         for each in found:
             ours = entry.fs_uuid is not None and each.uuid == entry.fs_uuid
-            if not ours and not any(each.matches(stamp) for stamp in plan.stamps):
+            if not ours and not any(each.matches(it) for it in (*plan.stamps, *plan.around)):
                 raise DriveNotEmpty(
                     f"Drive {drive.id} of this pool also bears {each} on {each.device}",
                     hint=f"Forget the pool: DELETE /api/v1/pools/metadata/{entry.guid}, and take "
@@ -218,6 +236,19 @@ def _tombstone(
 def _looked_at(drive: Drive, snapshot: Snapshot) -> bool:
     """A drive that could not be read may bear the pool's stamp still."""
     return not drive.excluded and snapshot.unprobed.keys().isdisjoint(names_of(drive.device))
+
+
+def entry_of(stone: Tombstone) -> PoolEntry:
+    """The deleted pool as far as its tombstone tells."""
+    stamped = next((stamp.uuid for stamp in stone.stamps if stamp.uuid), None)
+    return PoolEntry(
+        guid=stone.guid,
+        label=stone.label,
+        backend=stone.backend,
+        native_id=stamped or stone.guid,
+        drive_serials=tuple(drive.serial for drive in stone.drives),
+        drive_ids=stone.drives,
+    )
 
 
 def _remembered(entry: PoolEntry) -> tuple[DriveId, ...]:

@@ -36,6 +36,10 @@ class UsageReader:
 
     async def _refresh(self, path: str) -> None:
         try:
-            self._known[path] = (time.monotonic(), await mounts.filesystem_usage(path))
+            usage = await mounts.filesystem_usage(path)
+            known = self._known.get(path)
+            if known is not None and known[1] == usage:
+                usage = known[1]  # the same object: callers remember what they made of it
+            self._known[path] = (time.monotonic(), usage)
         except (BackyError, OSError, TimeoutError):
             return

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from backy_core.operations.records import Operation, OperationState
 from backy_core.pools import guards
-from backy_core.pools.core import Core, mounts_of_device, reachable
+from backy_core.pools.core import Core, mounts_of, reachable
 from backy_core.pools.create import KIND as CREATE
 from backy_core.pools.metadata import PoolEntry
 from backy_core.pools.requests import Creation
@@ -14,6 +14,7 @@ from backy_core.pools.state import Evidence, derive
 from backy_core.pools.views import DriveView, PoolState, PoolView
 from backy_core.sdk.errors import NotFound
 from backy_core.sdk.models import PoolReport
+from backy_core.snapshot import Snapshot
 
 DELETE = "delete"
 
@@ -21,6 +22,9 @@ DELETE = "delete"
 class PoolViewer:
     def __init__(self, core: Core) -> None:
         self._core = core
+        self._seen: Snapshot | None = None
+        self._views: dict[str, tuple[PoolEntry, PoolView]] = {}
+        """Of the snapshot seen last: clients poll, and pools rarely change."""
 
     def state(self, guid: str) -> PoolState | None:
         """Where the pool stands; None: nobody knows it."""
@@ -28,13 +32,49 @@ class PoolViewer:
 
     def view(self, guid: str) -> PoolView:
         """Raises :class:`NotFound`. Sizes are zero; the service fills them in."""
-        state = self.state(guid)
-        entry = self._core.metadata.get(guid)
-        if state is None:
+        found = self.find(guid)
+        if found is None:
             raise NotFound(f"There is no pool {guid}")
+        return found
+
+    def find(self, guid: str) -> PoolView | None:
+        """As :meth:`view`; None for a pool nobody knows."""
+        return self._find(guid, self._unsettled())
+
+    def all(self) -> tuple[PoolView, ...]:
+        """Every pool that answers, remembered ones first."""
+        unsettled = self._unsettled()
+        found = (self._find(guid, unsettled) for guid in self.guids())
+        return tuple(view for view in found if view is not None)
+
+    def _find(self, guid: str, unsettled: frozenset[str]) -> PoolView | None:
+        entry = self._core.metadata.get(guid)
+        if entry is not None and guid not in unsettled:
+            return self._settled(entry)
+        state = self.state(guid)
+        if state is None:
+            return None
         if state in (PoolState.CREATING, PoolState.FAILED) or entry is None:
             return self._unborn(guid, state)
         return self._known(entry, state)
+
+    def _unsettled(self) -> frozenset[str]:
+        """Pools that more decides about than their entry and the snapshot."""
+        core = self._core
+        pending = (entry.opened.plan.pool.guid for entry in core.pending.values())
+        return core.registry.busy_pools().union(core.opening, core.open_errors, pending)
+
+    def _settled(self, entry: PoolEntry) -> PoolView:
+        """Remembered until the entry or the snapshot changes: nothing else has a say."""
+        snapshot = self._core.observer.snapshot
+        if snapshot is not self._seen:
+            self._seen, self._views = snapshot, {}
+        known = self._views.get(entry.guid)
+        if known is None or known[0] is not entry:
+            state = derive(self._evidence(entry.guid))
+            assert state is not None
+            known = self._views[entry.guid] = (entry, self._known(entry, state))
+        return known[1]
 
     def guids(self) -> tuple[str, ...]:
         """Every pool that answers, remembered ones first."""
@@ -72,7 +112,7 @@ class PoolViewer:
         """Where the pool is mounted and can be reached: its own path if it is among the places."""
         report = self._core.find_report(entry)
         snapshot = self._core.observer.snapshot
-        paths = reachable(snapshot, report.device if report else None)
+        paths = reachable(snapshot, report)
         if entry.last_mount_path in paths:
             return entry.last_mount_path
         return paths[-1] if paths else None
@@ -84,7 +124,7 @@ class PoolViewer:
         error = op.error_message if op and state is PoolState.FAILED else None
         if wanted is None:
             return PoolView(guid=guid, label="", state=state, error_message=error)
-        connected = {drive.id.serial for drive in self._core.observer.snapshot.drives}
+        connected = self._core.observer.snapshot.connected
         return PoolView(
             guid=guid,
             label=wanted.label,
@@ -119,11 +159,12 @@ class PoolViewer:
             sync_minutes=report.sync_minutes if report else None,
             error_message=self._why(entry, report) if state is PoolState.ERROR else None,
             is_mounted=mounted is not None,
+            stale_because=self._blind(entry),
         )
 
     def _drives(self, entry: PoolEntry, report: PoolReport | None) -> tuple[DriveView, ...]:
         """Remembered members in their order, then the ones only the report knows."""
-        connected = {drive.id.serial for drive in self._core.observer.snapshot.drives}
+        connected = self._core.observer.snapshot.connected
         members = {
             serial: member.state for serial, member in guards.belonging(entry, report).items()
         }
@@ -138,16 +179,21 @@ class PoolViewer:
             for serial in serials
         )
 
+    def _blind(self, entry: PoolEntry) -> str | None:
+        """Why nothing newer than the last known report is to be had."""
+        problem = self._core.observer.snapshot.problems.get(entry.backend)
+        return f"Backend {entry.backend} cannot look at its pools: {problem}" if problem else None
+
     def _why(self, entry: PoolEntry, report: PoolReport | None) -> str:
         remembered = self._core.open_errors.get(entry.guid)
         if remembered:
             return remembered
-        problem = self._core.observer.snapshot.problems.get(entry.backend)
-        if problem:
-            return f"Backend {entry.backend} cannot look at its pools: {problem}"
+        blind = self._blind(entry)
+        if blind is not None:
+            return blind
         if report is None:
             return "None of its drives is connected"
-        if mounts_of_device(self._core.observer.snapshot, report.device):
+        if mounts_of(self._core.observer.snapshot, report):
             return "Another filesystem is mounted over it; unmount that one first"
         if report.presence == "active":
             return "It is running but not mounted; mount it to use it"

@@ -69,6 +69,8 @@ class PoolView:
     sync_minutes: float | None = None
     error_message: str | None = None
     is_mounted: bool = False
+    stale_because: str | None = None
+    """Why what is said of members and health is from an earlier look; None: it is from now."""
 
 
 @dataclass(frozen=True)

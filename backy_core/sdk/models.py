@@ -154,6 +154,9 @@ class MemberReport(Model):
     """Kernel name of the member's node (``sda``, ``sda1``); None if it is not there."""
     drive: DriveId | None = None
     """Filled in by the core; backends leave it None."""
+    handle: str | None = None
+    """The backend's own lasting name for the member, where its plans need one for a drive that
+    may be gone (a vdev's guid)."""
     slot: int | None = None
     state: MemberState
 
@@ -173,6 +176,9 @@ class PoolReport(Model):
     degraded: bool = False
     device: str | None = None
     """Kernel name of its block device (``md127``); None if stopped or there is none."""
+    source: str | None = None
+    """What mountinfo shows as the source of its filesystem, from a backend that brings its own
+    (a dataset's name); None if stopped, or if the core mounts ``device``."""
     expected_members: int
     members: tuple[MemberReport, ...]
     sync_percent: float | None = None

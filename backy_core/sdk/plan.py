@@ -92,11 +92,12 @@ class Free(Model):
 
 
 class MountedAt(Model):
-    """The filesystem with this UUID is what is mounted at ``path``."""
+    """The filesystem with this UUID is what is mounted at ``path``; without one, the pool's own
+    filesystem (``PoolReport.source``), with no effect for set-uid programs and device nodes."""
 
     cond: Literal["mounted-at"] = "mounted-at"
     path: str
-    fs_uuid: str
+    fs_uuid: str | None = None
 
 
 class NotMounted(Model):
@@ -196,6 +197,9 @@ class Step(Model):
     run: Action
     undo: tuple[Action, ...] = ()
     undo_expect: tuple[Condition, ...] = ()
+    when: tuple[Condition, ...] = ()
+    """Skip the step unless this holds when its turn comes: for what an earlier step may have made
+    needless."""
     expect: tuple[Condition, ...] = ()
     already: Literal["skip", "refuse", "run"] = "run"
     """When ``expect`` holds beforehand: skip the step, refuse the plan, or run regardless."""
@@ -223,7 +227,12 @@ class BackendPlan(Model):
     stamps: tuple[SignatureMatch, ...] = ()
     """How this pool's members are recognised by a low-level probe, without the backend:
     a crash recovery wipes a drive only if all its signatures match one of these."""
+    around: tuple[SignatureMatch, ...] = ()
+    """What may lie around a stamp on a member, as the partition table of a whole-disk zpool:
+    erased together with it, and never a reason to wipe."""
     delivers: Delivers = "block"
+    """``filesystem``: plans to create and to open end with it mounted at ``pool.mount_path``,
+    whose directory the core has made."""
 
 
 PlanKind = Literal["create", "open", "close", "teardown", "add"]
@@ -241,6 +250,7 @@ class Plan(Model):
     """The drives this plan may touch, and no others."""
     delivers: Delivers = "block"
     stamps: tuple[SignatureMatch, ...] = ()
+    around: tuple[SignatureMatch, ...] = ()
     steps: tuple[Step, ...]
     goal: tuple[Condition, ...] = ()
 

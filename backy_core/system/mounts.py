@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from backy_core.sdk.errors import PoolBusy
+from backy_core.sdk.models import PoolReport
 from backy_core.system.exec import CommandFailed, run
 from backy_core.system.mountinfo import (
     MountEntry,
@@ -21,6 +22,7 @@ __all__ = [
     "Usage",
     "filesystem_usage",
     "in_host_mount_namespace",
+    "is_of_pool",
     "mount",
     "mount_at",
     "mounts_of",
@@ -62,6 +64,17 @@ async def unmount(path: str, on_line: Callable[[str], None] | None = None) -> No
     if outcome.code == _EXIT_BUSY and "busy" in outcome.stderr:
         raise PoolBusy(f"{path}: target is busy")
     raise CommandFailed(f"{path} could not be unmounted", outcome)
+
+
+def is_of_pool(mount: MountEntry, report: PoolReport | None) -> bool:
+    """Whether the pool's filesystem is what is mounted.
+
+    By source, not device number: btrfs shows an anonymous number in mountinfo.
+    """
+    if report is None or report.source is not None:
+        return report is not None and mount.source == report.source
+    node = f"/dev/{report.device}" if report.device else None
+    return mount.source.startswith("/dev/") and str(Path(mount.source).resolve()) == node
 
 
 def in_host_mount_namespace() -> bool:

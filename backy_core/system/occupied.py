@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -9,7 +10,8 @@ from backy_core.system.blocks import BlockDevice
 from backy_core.system.mounts import MountEntry
 
 SYSTEM_PATHS = frozenset({"/", "/boot", "/boot/efi", "/efi", "/usr", "/var", "/etc"})
-_MANY_DEVICES = {"btrfs": "btrfs", "zfs": "zfs_member", "bcachefs": "bcachefs"}
+_ZFS = ("zfs", "fuse.zfs")
+_MANY_DEVICES = {"btrfs": "btrfs", "bcachefs": "bcachefs"} | dict.fromkeys(_ZFS, "zfs_member")
 """Filesystems over many devices, of which mountinfo names one or none."""
 
 
@@ -26,7 +28,7 @@ def devices_of(entry: MountEntry, devices: Sequence[BlockDevice]) -> Iterator[st
     """Kernel names of the devices a mount lies on.
 
     A filesystem over many devices counts on each that bears its UUID; where not even one can be
-    told (a ZFS root names its dataset), on each that bears its type.
+    told, on each that bears its type. ZFS names the dataset, and each device the pool before it.
     """
     nodes = {entry.source}
     if entry.source.startswith("/dev/"):
@@ -42,5 +44,12 @@ def devices_of(entry: MountEntry, devices: Sequence[BlockDevice]) -> Iterator[st
         return
     uuids = {device.uuid for device in direct if device.uuid}
     for device in devices:
-        if device.fstype == kind and (not uuids or device.uuid in uuids):
+        named = entry.fstype not in _ZFS or _in_zpool(device, entry)
+        if device.fstype == kind and named and (not uuids or device.uuid in uuids):
             yield device.name
+
+
+def _in_zpool(device: BlockDevice, entry: MountEntry) -> bool:
+    """Taken for one if udev does not say: it writes other characters than these as ``_``."""
+    pool = re.sub(r"[^\w.:-]", "_", entry.source.partition("/")[0])
+    return device.raw.get("ID_FS_LABEL", pool) == pool

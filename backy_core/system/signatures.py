@@ -3,7 +3,6 @@
 from backy_core.system.probing import (
     Probed,
     ProbeFailed,
-    parse_wipefs,
     probe,
     probe_drive,
     probe_each,
@@ -13,7 +12,6 @@ from backy_core.system.wipe import wipe_device
 __all__ = [
     "ProbeFailed",
     "Probed",
-    "parse_wipefs",
     "probe",
     "probe_drive",
     "probe_each",

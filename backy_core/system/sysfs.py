@@ -62,7 +62,7 @@ class RawDevice:
 def read_raw_devices(roots: Roots = HOST) -> tuple[RawDevice, ...]:
     """Every block device of the kernel but empty ones (unused loops, empty readers)."""
     found = (_read(roots, name) for name in names_in(roots.sys / "class/block"))
-    return tuple(device for device in found if device is not None and device.number("size"))
+    return tuple(device for device in found if device is not None)
 
 
 def read_attribute(path: Path) -> str | None:
@@ -82,9 +82,16 @@ def read_attribute(path: Path) -> str | None:
 def read_whole(path: Path) -> str | None:
     """As :func:`read_attribute`, for files of procfs: those come in pieces of about a page."""
     try:
-        return path.read_bytes().decode("utf-8", "replace")
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except (OSError, ValueError):
         return None
+    try:
+        pieces = iter(lambda: os.read(descriptor, _READ_LIMIT), b"")
+        return b"".join(pieces).decode("utf-8", "replace")
+    except OSError:
+        return None
+    finally:
+        os.close(descriptor)
 
 
 def names_in(directory: Path) -> tuple[str, ...]:
@@ -114,6 +121,8 @@ def _read(roots: Roots, name: str) -> RawDevice | None:
     try:
         directory = Path(os.path.normpath(parent / (parent / name).readlink()))
     except OSError:
+        return None
+    if (read_attribute(directory / "size") or "0").strip() == "0":
         return None
     uevent = _pairs(read_attribute(directory / "uevent"))
     if "MAJOR" not in uevent:

@@ -22,6 +22,8 @@ from backy_core.system.probing import probe
 MARGIN = 4 << 20
 """Bytes zeroed at either end."""
 _PASSES = 5
+_SHOWN = 8
+"""Lines of wipefs that go into the outputs."""
 _REREAD_DEADLINE_S = 10.0
 _BLKRRPART = 0x125F
 """From linux/fs.h: read the partition table again."""
@@ -51,7 +53,26 @@ async def wipe_device(node: str, *, log: Log) -> None:
 
 async def _erase_signatures(node: str, log: Log) -> None:
     """``--force``: wipefs would open the device exclusively, which this process does already."""
-    await run(["wipefs", "--all", "--force", "--", node], on_line=log)
+    brief = _Brief(log)
+    await run(["wipefs", "--all", "--force", "--", node], on_line=brief.line)
+    brief.end()
+
+
+class _Brief:
+    """The first lines and how many followed: a member of a zpool bears hundreds of signatures."""
+
+    def __init__(self, log: Log) -> None:
+        self._log = log
+        self._seen = 0
+
+    def line(self, text: str) -> None:
+        self._seen += 1
+        if self._seen <= _SHOWN:
+            self._log(text)
+
+    def end(self) -> None:
+        if self._seen > _SHOWN:
+            self._log(f"# and {self._seen - _SHOWN} lines more")
 
 
 async def _until_blank(node: str, log: Log) -> None:

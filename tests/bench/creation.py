@@ -26,14 +26,19 @@ _DRIVES = (
     Drive("drive-bench1", size=256 << 20, bus="ubd"),
     Drive("drive-bench2", size=256 << 20, bus="ubd"),
 )
-_POLL_S = 0.04
+_POLL_S = 0.05
 _PATIENCE_S = 60.0
 _REST_S = 0.6
 """Between two turns, so that what one left behind (a resync, udev's rules) is over."""
 _PROGRAMS = re.compile(r"\$ (mdadm --create|mkfs\.|mkdir|mount )")
 _GOAL = Goal(at_most=1.3)
 
-_TIMED = "read a _ < /proc/uptime; sh /tmp/up.sh > /tmp/up.log 2>&1 || { cat /tmp/up.log >&2; exit 1; }; read b _ < /proc/uptime; echo $a $b"
+_TIMED = """
+read began _ < /proc/uptime
+sh /tmp/up.sh > /tmp/up.log 2>&1 || { cat /tmp/up.log >&2; exit 1; }
+read ended _ < /proc/uptime
+echo $began $ended
+"""
 _DOWN = """
 umount "$1" && for md in /dev/md[0-9]*; do mdadm --stop "$md"; done
 wipefs --all --quiet /dev/ubda /dev/ubdb
@@ -130,15 +135,17 @@ class Creation:
 
 
 def compare(repetitions: int, *, with_udisks: bool) -> list[Comparison]:
-    with tempfile.TemporaryDirectory(prefix="backy-bench-") as directory:
-        with AgentGuest(Path(directory), _DRIVES) as guest:
-            if with_udisks:
-                udisks.start(guest)
-            return _compare(Creation(guest), repetitions, with_udisks=with_udisks)
+    with (
+        tempfile.TemporaryDirectory(prefix="backy-bench-") as directory,
+        AgentGuest(Path(directory), _DRIVES) as guest,
+    ):
+        if with_udisks:
+            udisks.start(guest)
+        return _compare(Creation(guest), repetitions, with_udisks=with_udisks)
 
 
 def _compare(bench: Creation, repetitions: int, *, with_udisks: bool) -> list[Comparison]:
-    sides = {"agent": bench.by_agent, None: bench.by_script}
+    sides: dict[str | None, Callable[[], float]] = {"agent": bench.by_agent, None: bench.by_script}
     if with_udisks:
         sides["udisks"] = bench.by_udisks
     times: dict[str | None, list[float]] = {name: [] for name in sides}

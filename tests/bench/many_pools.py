@@ -7,6 +7,8 @@ import uuid
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from backy_mdadm import hooks
+
 from backy_core.config import Settings
 from backy_core.drives import Drive
 from backy_core.plugins import load_backends
@@ -15,7 +17,6 @@ from backy_core.sdk.models import DriveId, MemberReport, PoolReport
 from backy_core.snapshot import Snapshot
 from backy_core.system.block_devices import BlockDevice
 from backy_core.system.mounts import MountEntry
-from backy_mdadm import hooks
 
 KEY = "bench"
 _SIZE = 4 << 40

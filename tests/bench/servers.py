@@ -38,7 +38,7 @@ def bare(bodies: list[bytes]) -> Quart:
 
 def agent(count: int, directory: Path) -> Quart:
     app = create_app(agent_with(count, directory))
-    app.asgi_app = _Counting(app.asgi_app)  # type: ignore[assignment, method-assign]
+    app.asgi_app = _Counting(app.asgi_app)  # type: ignore[method-assign]
     return app
 
 

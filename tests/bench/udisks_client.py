@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-import dbus
+import dbus  # type: ignore[import-not-found]
 
 _NAME = "org.freedesktop.UDisks2"
 _DEVICES = "/org/freedesktop/UDisks2/block_devices"
@@ -27,7 +27,12 @@ def main() -> None:
     array, block = None, f"{_DEVICES}/md127"
     began = time.perf_counter()
     array = manager.MDRaidCreate(
-        members, "raid1", "bench", dbus.UInt64(0), options(), signature="aossta{sv}",
+        members,
+        "raid1",
+        "bench",
+        dbus.UInt64(0),
+        options(),
+        signature="aossta{sv}",
         timeout=_LONG_S,
     )
     interface(bus, block, "Block").Format("ext4", options(), signature="sa{sv}", timeout=_LONG_S)

@@ -168,3 +168,14 @@ def test_any_environment_gives_settings_or_a_sentence(texts: dict[str, str]) -> 
         load_settings({}, {"BACKY_CONFIG_DIR": "/nonexistent", **env})
     except ConfigurationError as error:
         assert error.message
+
+
+def test_a_list_in_the_environment_may_be_written_as_in_the_file() -> None:
+    settings = load_settings({}, {"BACKY_EXCLUDE_DRIVES": '["keep-*", "WD-1"]'})
+    assert settings.exclude_drives == ("keep-*", "WD-1")
+
+
+@pytest.mark.parametrize("text", ['["keep-*"', "[1]", "[keep-*]"])
+def test_a_mistyped_list_of_drives_is_refused_not_taken_for_a_pattern(text: str) -> None:
+    with pytest.raises(ConfigurationError, match="exclude_drives"):
+        load_settings({}, {"BACKY_EXCLUDE_DRIVES": text})

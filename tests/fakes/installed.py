@@ -11,7 +11,6 @@ import os
 import shlex
 import shutil
 import sys
-import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -19,10 +18,11 @@ from typing import Any
 
 import pytest
 
-from backy_core.operations import conditions, executor, undo
 from backy_core.operations.journal import JournalEntry, Record
 from backy_core.sdk.errors import DriveInUse, SystemFailure
+from backy_core.sdk.models import Signature
 from backy_core.system import (
+    blkid,
     blocks,
     exec,
     files,
@@ -32,6 +32,7 @@ from backy_core.system import (
     procs,
     runtime_files,
     sysfs,
+    threads,
     wipe,
 )
 from backy_core.system.block_devices import BlockDevice
@@ -39,13 +40,14 @@ from backy_core.system.exec import CommandFailed, Outcome
 from backy_core.system.mountinfo import MountEntry
 from backy_core.system.mounts import Usage
 from backy_core.system.procs import ProcessInfo
+from tests.fakes.hurry import at_once, called_at_once, hurry
 from tests.fakes.interruptions import Crash, How
 from tests.fakes.kernel_files import text_of
 from tests.fakes.machine import FakeMachine
 from tests.fakes.model import Array, Disk
 from tests.fakes.programs import Answer, Programs
 
-_LOOKS = ("wipefs --no-act", "mdadm --examine")
+_LOOKS = ("mdadm --examine",)
 
 
 class Installed:
@@ -216,6 +218,14 @@ class Installed:
             raise SystemFailure(f"{node} cannot be opened", details="no such device")
         yield
 
+    def read_signatures(self, node: str, name: str) -> tuple[Signature, ...]:
+        self.machine.interruptions.alive()
+        if not self.machine.exists(name):
+            raise blkid.BlkidFailed(f"{node} cannot be opened: No such file or directory")
+        if name in self.machine.unreadable:
+            raise blkid.BlkidFailed(f"{node} cannot be read: Input/output error")
+        return self.machine.signatures(name)
+
     async def wipe_device(self, node: str, *, log: Callable[[str], None]) -> None:
         """The real one runs wipefs and looks again: one command here."""
         with self.open_exclusive(node):
@@ -280,6 +290,8 @@ def install(machine: FakeMachine, monkeypatch: pytest.MonkeyPatch) -> Installed:
     originals: dict[Callable[..., Any], Callable[..., Any]] = {
         exec.run: fakes.run,
         exec.wait_for_exit: fakes.wait_for_exit,
+        blkid.read_signatures: fakes.read_signatures,
+        threads.in_thread: called_at_once,
         blocks.list_block_devices: fakes.list_block_devices,
         blocks.read_block_devices: fakes.read_block_devices,
         blocks.holders: fakes.holders,
@@ -303,9 +315,9 @@ def install(machine: FakeMachine, monkeypatch: pytest.MonkeyPatch) -> Installed:
     _replace_everywhere(monkeypatch, originals | _interrupted(machine))
     monkeypatch.setattr(shutil, "which", fakes.which)
     monkeypatch.setattr(os, "fsync", lambda descriptor: None)
-    monkeypatch.setattr(asyncio, "to_thread", _at_once)
+    monkeypatch.setattr(asyncio, "to_thread", at_once)
     _interrupt_journal(machine, monkeypatch)
-    _hurry(monkeypatch)
+    hurry(monkeypatch)
     return fakes
 
 
@@ -385,38 +397,3 @@ def _refuse(machine: FakeMachine, command: str) -> bool:
     if fault in (How.STATUS, How.HALF):
         raise SystemFailure(f"{command} did not work")
     return fault is How.SILENT
-
-
-async def _at_once(call: Callable[..., Any], *args: Any, **options: Any) -> Any:
-    """Nothing here blocks, so no thread is needed; tasks still take turns."""
-    await asyncio.sleep(0)
-    return call(*args, **options)
-
-
-class _Clock:
-    """Time that passes by sleeping alone: half a minute of patience takes no time."""
-
-    def __init__(self) -> None:
-        self.passed = 0.0
-
-    def monotonic(self) -> float:
-        return time.monotonic() + self.passed
-
-    async def sleep(self, seconds: float) -> None:
-        self.passed += seconds
-        await asyncio.sleep(0.0005)
-
-
-class _HurriedAsyncio:
-    def __init__(self, clock: _Clock) -> None:
-        self.sleep = clock.sleep
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(asyncio, name)
-
-
-def _hurry(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = _Clock()
-    for module in (conditions, executor, undo):
-        monkeypatch.setattr(module, "time", clock)
-        monkeypatch.setattr(module, "asyncio", _HurriedAsyncio(clock))

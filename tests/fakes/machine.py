@@ -6,6 +6,7 @@ import itertools
 import uuid
 from dataclasses import replace
 
+from backy_core.sdk.models import Signature
 from tests.fakes.interruptions import Interruptions
 from tests.fakes.model import (
     GIB,
@@ -38,6 +39,8 @@ class FakeMachine:
         self.boot = str(uuid.uuid4())
         self.shines_through: list[Content] = []
         """Stale content that shows on every new array."""
+        self.unreadable: set[str] = set()
+        """Kernel names of devices that give read errors."""
         self.commands: list[str] = []
         self.refused: list[str] = []
         """Commands this machine does not know: a test with one fails."""
@@ -146,6 +149,13 @@ class FakeMachine:
 
     def content_of(self, name: str) -> list[Content]:
         return self.arrays[name].volume.content
+
+    def signatures(self, name: str) -> tuple[Signature, ...]:
+        """What a probe of this node finds."""
+        disk = self.disk_at(name)
+        if disk is not None:
+            return tuple(disk.signatures(name))
+        return tuple(each.on(name, 1080) for each in self.content_of(name))
 
     # arrays
 

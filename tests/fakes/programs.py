@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shlex
 from collections.abc import Sequence
@@ -38,32 +37,6 @@ class Programs:
         raise UnknownCommand(shown)
 
     # looking
-
-    def list_signatures(self, nodes: str, *, half: bool) -> Answer:
-        found = []
-        for node in nodes.split():
-            name = Path(node).name
-            if not self.machine.exists(name):
-                return 1, "", f"wipefs: error: {node}: probing initialization failed"
-            found += self._signatures(name)
-        return 0, json.dumps({"signatures": found}), ""
-
-    def _signatures(self, name: str) -> list[dict[str, str | None]]:
-        disk = self.machine.disk_at(name)
-        if disk is not None:
-            seen = disk.signatures(name)
-        else:
-            seen = tuple(each.on(name, 1080) for each in self.machine.content_of(name))
-        return [
-            {
-                "device": s.device,
-                "offset": hex(s.offset),
-                "type": s.type,
-                "uuid": s.uuid,
-                "label": s.label,
-            }
-            for s in seen
-        ]
 
     def examine(self, nodes: str, *, half: bool) -> Answer:
         sections: list[str] = []
@@ -220,10 +193,6 @@ def _dashed(uuid: str) -> str:
 _NODE = r"/dev/sdx[a-z]\d*"
 _DEVICE = r"/dev/(?P<device>md\d+)"
 _KNOWN = (
-    (
-        r"wipefs --no-act --json --output DEVICE,OFFSET,TYPE,UUID,LABEL --(?P<nodes>( \S+)+)",
-        Programs.list_signatures,
-    ),
     (rf"mdadm --examine(?P<nodes>( {_NODE})+)", Programs.examine),
     (
         r"mdadm --create /dev/md/\S+ --run --uuid=(?P<uuid>\S+) --name=(?P<name>\S+) "

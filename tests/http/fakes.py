@@ -360,6 +360,7 @@ class FakeDrives:
 class FakeBackend:
     info: BackendInfo
     missing: tuple[Tool, ...] = ()
+    origin: str = "backy-mdadm 1.0.0"
 
     def missing_tools(self) -> tuple[Tool, ...]:
         return self.missing
@@ -369,6 +370,7 @@ class FakeBackend:
 class FakeFailure:
     name: str = "zfs"
     reason: str = "The module cannot be imported: No module named 'libzfs'"
+    origin: str = "backy-zfs 1.0.0"
 
 
 def _mdadm() -> FakeBackend:
@@ -398,6 +400,7 @@ class FakeAgent:
         self.api_key = KEY
         self.agent_instance = "6d1f0a52-0000-4000-8000-000000000001"
         self.host = FakeHost()
+        self.backend_problems = {"mdadm": "it did not answer within 30 s"}
         self.operations = OperationRegistry(Limits())
         self.pools = FakePools(self.operations)
         self.drives_service = FakeDrives()

@@ -100,12 +100,16 @@ async def test_backends(client: Client) -> None:
                 "capabilities": ["add_drive", "import"],
                 "toolsInstalled": False,
                 "missingTools": [{"name": "mdadm", "package": "mdadm"}],
+                "tools": [{"name": "mdadm", "package": "mdadm", "installed": False}],
+                "origin": "backy-mdadm 1.0.0",
+                "problem": "it did not answer within 30 s",
             }
         ],
         "failedPlugins": [
             {
                 "name": "zfs",
                 "reason": "The module cannot be imported: No module named 'libzfs'",
+                "origin": "backy-zfs 1.0.0",
             }
         ],
     }

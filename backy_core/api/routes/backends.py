@@ -13,6 +13,7 @@ from backy_core.api.wire.operations import (
     FailedPluginReply,
     LevelReply,
     ToolReply,
+    ToolStateReply,
 )
 
 blueprint = Blueprint("backends", __name__, url_prefix=BASE_PATH)
@@ -21,13 +22,18 @@ blueprint = Blueprint("backends", __name__, url_prefix=BASE_PATH)
 @endpoint(blueprint, "GET", "/backends", replies={200: BackendsReply})
 async def list_backends() -> Response:
     """List the backends, and the plugins that could not be loaded."""
-    host = agent().host
-    failed = tuple(FailedPluginReply(name=one.name, reason=one.reason) for one in host.failed)
-    backends = tuple(_backend_reply(backend) for backend in host.backends.values())
+    host, problems = agent().host, agent().backend_problems
+    failed = tuple(
+        FailedPluginReply(name=one.name, reason=one.reason, origin=one.origin)
+        for one in host.failed
+    )
+    backends = tuple(
+        _backend_reply(backend, problems.get(name)) for name, backend in host.backends.items()
+    )
     return reply(BackendsReply(backends=backends, failed_plugins=failed))
 
 
-def _backend_reply(backend: BackendPort) -> BackendReply:
+def _backend_reply(backend: BackendPort, problem: str | None) -> BackendReply:
     info = backend.info
     missing = backend.missing_tools()
     return BackendReply(
@@ -40,4 +46,10 @@ def _backend_reply(backend: BackendPort) -> BackendReply:
         capabilities=tuple(sorted(info.capabilities)),
         tools_installed=not missing,
         missing_tools=tuple(ToolReply(name=tool.name, package=tool.package) for tool in missing),
+        tools=tuple(
+            ToolStateReply(name=tool.name, package=tool.package, installed=tool not in missing)
+            for tool in info.tools
+        ),
+        origin=backend.origin,
+        problem=problem,
     )

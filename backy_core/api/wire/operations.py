@@ -58,8 +58,18 @@ class ToolReply(ReplyModel):
     package: str
 
 
+class ToolStateReply(ToolReply):
+    """A program a backend needs, and whether it is there."""
+
+    installed: bool
+
+
 class BackendReply(ReplyModel):
-    """A backend. The first level and the first filesystem are the defaults."""
+    """A backend. The first level and the first filesystem are the defaults.
+
+    ``origin`` is the distribution it came with; ``problem`` says why its last look at its pools
+    failed.
+    """
 
     name: str
     version: str
@@ -68,6 +78,9 @@ class BackendReply(ReplyModel):
     capabilities: tuple[str, ...]
     tools_installed: bool
     missing_tools: tuple[ToolReply, ...]
+    tools: tuple[ToolStateReply, ...]
+    origin: str
+    problem: str | None
 
 
 class FailedPluginReply(ReplyModel):
@@ -75,6 +88,7 @@ class FailedPluginReply(ReplyModel):
 
     name: str
     reason: str
+    origin: str
 
 
 class BackendsReply(ReplyModel):

@@ -72,6 +72,7 @@ class StandingPool(ReplyModel):
     created_at: Time | None
     resync_percentage: float | None = Field(default=None, exclude_if=absent)
     resync_time_estimate: float | None = Field(default=None, exclude_if=absent)
+    stale_because: str | None = Field(default=None, exclude_if=absent)
 
 
 class ReadyPool(StandingPool):
@@ -152,6 +153,7 @@ class ListedStandingPool(ListedPool):
     created_at: Time | None
     resync_percentage: float | None = Field(default=None, exclude_if=absent)
     resync_time_estimate: float | None = Field(default=None, exclude_if=absent)
+    stale_because: str | None = Field(default=None, exclude_if=absent)
 
 
 class ListedReadyPool(ListedStandingPool):

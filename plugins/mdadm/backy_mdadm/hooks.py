@@ -180,8 +180,7 @@ def _return(pool: PoolSpec, mine: MemberReport | None, joined: MemberIs) -> tupl
         id="wipe-member",
         title=f"Wiping the old state of {joined.drive}",
         run=WipeMember(drive=joined.drive, bears=(_stamp(pool),)),
-        expect=(joined,) if mine.state == "stale" else (),
-        already="skip",
+        when=(MemberIs(drive=joined.drive, states=("stale",)),) if mine.state == "stale" else (),
         effect="destroys",
     )
     if mine.state == "failed":

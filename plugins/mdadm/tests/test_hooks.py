@@ -10,7 +10,7 @@ from backy_mdadm import hooks
 
 from backy_core.sdk.errors import Conflict, InvalidRequest
 from backy_core.sdk.models import DriveId, PoolReport
-from backy_core.sdk.plan import Arg, BackendPlan, DriveRef, Exec, PoolIs, Step, WipeMember
+from backy_core.sdk.plan import Arg, BackendPlan, DriveRef, Exec, MemberIs, PoolIs, Step, WipeMember
 
 from .pools import DRIVES, GUID, A, B, C, D, member, pool, report
 
@@ -144,8 +144,9 @@ def test_a_returned_member_is_re_added_and_else_wiped_and_rebuilt() -> None:
         "wipe <2>",
         "mdadm --manage <pool> --add <2>",
     ]
-    again = plan.steps[1:]
-    assert all(step.already == "skip" and step.expect == plan.goal for step in again)
+    _, wipe, again = plan.steps
+    assert wipe.when == (MemberIs(drive=B, states=("stale",)),), "not if it was taken back"
+    assert again.already == "skip" and again.expect == plan.goal
 
 
 def test_a_diverged_member_is_wiped_first() -> None:

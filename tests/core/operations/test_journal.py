@@ -189,3 +189,14 @@ async def test_a_record_that_does_not_fit_on_the_disk_spoils_nothing(
     (again,) = journal.load()
     assert [record.rec for record in again.records] == ["opened", "begun", "undoing"]
     assert [record.rec for record in entry.records] == ["opened", "begun", "undoing"]
+
+
+async def test_the_drives_of_a_damaged_file_are_in_doubt(tmp_path: Path) -> None:
+    entry = await Journal(tmp_path).open(opened())
+    with (tmp_path / f"{entry.opened.operation}.jsonl").open("ab") as file:
+        file.write(b'{"rec": "begun", "step": 7}\n')
+    journal = Journal(tmp_path)
+    assert journal.load() == ()
+    serials = {drive.serial for drive in entry.opened.plan.drives}
+    assert serials
+    assert set(journal.doubtful) == serials

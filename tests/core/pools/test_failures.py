@@ -258,3 +258,54 @@ async def test_deleting_a_pool_in_creation_cancels_and_undoes_it(bench: Bench) -
     assert await bench.delete() is None
     assert await bench.state() == "deleted"
     bench.assert_nothing_left("A", "B")
+
+
+def _disk_full() -> None:
+    raise OSError(28, "No space left on device")
+
+
+async def test_a_creation_that_cannot_be_committed_is_undone(bench: Bench) -> None:
+    await bench.start()
+    bench.machine.interruptions.when("torn commit", _disk_full)
+    view = await bench.create()
+    assert view.state == "failed" and "No space" in (view.error_message or "")
+    bench.assert_nothing_left("A", "B")
+
+
+async def test_a_mount_that_cannot_be_committed_goes_back(bench: Bench) -> None:
+    await bench.start()
+    await bench.create()
+    await bench.unmount()
+    bench.machine.interruptions.when("torn commit", _disk_full)
+    assert await bench.mount() is not None
+    assert await bench.state() == "unmounted"
+    assert not bench.machine.mounts and not bench.machine.arrays and not bench.journal
+
+
+async def test_a_journal_that_cannot_be_written_any_more_does_not_stop_the_undo(
+    bench: Bench,
+) -> None:
+    await bench.start()
+
+    def full_from_now_on() -> None:
+        bench.machine.interruptions.when("torn", _disk_full)
+
+    bench.machine.interruptions.when("before mkfs", full_from_now_on)
+    assert (await bench.create()).state == "failed"
+    bench.assert_nothing_left("A", "B")
+
+
+async def test_a_deletion_without_any_drive_says_what_it_could_not_wipe(bench: Bench) -> None:
+    await bench.start()
+    await bench.create()
+    await bench.unmount()
+    bench.machine.unplug("A")
+    bench.machine.unplug("B")
+    assert await bench.delete() is None
+    (op,) = [op for op in bench.agent.operations.of_pool(GUID) if op.kind == "delete"]
+    assert "A, B" in (op.message or "")
+    bench.machine.plug("A")
+    bench.machine.plug("B")
+    await bench.agent.observer.refresh()
+    assert await bench.available() == {"A": False, "B": False, "C": True}
+    assert await bench.agent.pools.importable() == ()

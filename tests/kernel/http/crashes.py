@@ -55,11 +55,16 @@ def armed(site: Site) -> str:
 
 
 def settled(site: Site) -> bool:
-    """Whether the agent answers and nothing runs."""
+    """Whether the agent answers, nothing runs, and what should be mounted is on no way to it."""
     try:
         running = [op for op in site.get("/operations") if op["state"] == "running"]
-        opening = site.get("/pools?state=unmounted")
+        unmounted = {pool["poolGroupGuid"] for pool in site.get("/pools?state=unmounted")}
     except httpx.TransportError:
         return False
-    wished = [pool for pool in opening if site.metadata()[pool["poolGroupGuid"]]["isMounted"]]
-    return not running and not wished and not site.journal()
+    seen = site.look()
+    opening = [guid for guid in unmounted & seen.metadata.keys() if _wished(seen.metadata[guid])]
+    return not (running or opening or seen.journal)
+
+
+def _wished(entry: dict[str, Any]) -> bool:
+    return bool(entry["isMounted"])

@@ -212,7 +212,7 @@ class Pool:
         """Poll the detail until it is in one of these states."""
         deadline = time.monotonic() + within
         while (detail := self.detail())["state"] not in states:
-            assert detail["state"] in ("creating", "unmounted", "error"), detail
+            assert detail["state"] != "failed", detail
             assert time.monotonic() < deadline, detail
             time.sleep(LOOK_SECONDS)
         return detail

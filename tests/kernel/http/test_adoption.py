@@ -23,6 +23,12 @@ def check_importable(pool: Pool, backend: Backend) -> None:
     assert pool.listed() is None
 
 
+def check_gone(pool: Pool) -> None:
+    """The mount directory stays, for who made it was forgotten with the metadata."""
+    pool.site.output(f"rmdir {pool.path}")
+    pool.check_gone()
+
+
 def test_forgotten_and_imported(site: Site, backend: Backend) -> None:
     """Mounted, and unmounted; data and drives are not touched by either."""
     pool = site.made(ONE, TWO, **backend.options())
@@ -34,7 +40,8 @@ def test_forgotten_and_imported(site: Site, backend: Backend) -> None:
     assert not site.drives()[ONE]["available"]
     other = Pool.plan(site, [ONE, THREE], **backend.options())
     site.refused("POST", "/pools", other.request, status=409, code="DRIVE_IN_USE")
-    site.refused("POST", "/pools", pool.request, status=409, code="CONFLICT")
+    again = Pool.plan(site, [THREE], **backend.options(), poolGroupGuid=pool.guid)
+    site.refused("POST", "/pools", again.request, status=409, code="CONFLICT")
 
     answer = site.done("POST", f"{pool.url}/import", {"label": "found again"})
     assert answer["poolGroupGuid"] == pool.guid
@@ -52,7 +59,8 @@ def test_forgotten_and_imported(site: Site, backend: Backend) -> None:
     assert answer["mountPath"] == "/mnt/elsewhere/pool"
     assert site.output("sha256sum < /mnt/elsewhere/pool/data") == written
     pool.delete()
-    pool.check_gone()
+    assert site.run("test -e /mnt/elsewhere").rc == 1, "made for the mount, gone with it"
+    check_gone(pool)
 
 
 def test_lost_file(site: Site, backend: Backend) -> None:
@@ -67,7 +75,7 @@ def test_lost_file(site: Site, backend: Backend) -> None:
     pool.mount()
     pool.check_ready()
     pool.delete()
-    pool.check_gone()
+    check_gone(pool)
 
 
 def test_garbled_file(site: Site, backend: Backend) -> None:
@@ -122,7 +130,7 @@ def test_file_of_the_earlier_agent(site: Site, backend: Backend) -> None:
     pool.check_ready()
     assert site.done("POST", "/pools/metadata/validate")["fixedEntries"] == 0
     pool.delete()
-    pool.check_gone()
+    check_gone(pool)
 
 
 def test_rename(site: Site, backend: Backend) -> None:

@@ -9,6 +9,7 @@ from ..lab.drives import numbered
 from . import fields
 from .backends import Backend
 from .site import Pool, Site
+from .tools import replaced_mkfs
 
 DRIVES = numbered(4, 64 << 20)
 ONE, TWO, THREE, FOUR = (drive.serial for drive in DRIVES)
@@ -88,28 +89,19 @@ def test_sequence(site: Site, backend: Backend) -> None:
 
 def test_a_failure_as_the_app_sees_it(site: Site, backend: Backend) -> None:
     """failed is 200, its outputs are read twice, and its DELETE is re-sent."""
-    real = site.output("readlink -e /sbin/mkfs.ext4")
-    site.output(
-        f"mv {real} {real}.away; rm -f /sbin/mkfs.ext4;"
-        " printf '#!/bin/sh\\necho the disk is on fire >&2\\nexit 1\\n' > /sbin/mkfs.ext4;"
-        " chmod a+x /sbin/mkfs.ext4"
-    )
-    pool = site.create(ONE, TWO, **backend.options())
-    detail = poll_like_the_app(pool)
-    assert set(detail) == fields.FAILED and detail["errorMessage"]
-    for _ in range(2):
-        lines = pool.outputs()
-        assert any(line.startswith("$ mkfs.ext4") for line in lines)
-        assert "the disk is on fire" in lines
-    assert "fire" not in str(pool.detail().get("drives", ""))
-    site.check_clean([ONE, TWO])
-    assert pool.guid not in site.metadata() and pool.listed() is None
-    failed = site.get("/pools?state=failed")
-    assert [each["poolGroupGuid"] for each in failed] == [pool.guid]
-    site.output(
-        f"rm /sbin/mkfs.ext4; mv {real}.away {real}; [ -e /sbin/mkfs.ext4 ] ||"
-        f" ln -s {real} /sbin/mkfs.ext4"
-    )
+    with replaced_mkfs(site, "#!/bin/sh\necho the disk is on fire >&2\nexit 1"):
+        pool = site.create(ONE, TWO, **backend.options())
+        detail = poll_like_the_app(pool)
+        assert set(detail) == fields.FAILED and detail["errorMessage"]
+        for _ in range(2):
+            lines = pool.outputs()
+            assert any(line.startswith("$ mkfs.ext4") for line in lines)
+            assert "the disk is on fire" in lines
+        assert "fire" not in str(pool.detail().get("drives", ""))
+        site.check_clean([ONE, TWO])
+        assert pool.guid not in site.metadata() and pool.listed() is None
+        failed = site.get("/pools?state=failed")
+        assert [each["poolGroupGuid"] for each in failed] == [pool.guid]
 
     # The same GUID again replaces the failed record.
     assert site.call("POST", "/pools", pool.request).status_code == 202

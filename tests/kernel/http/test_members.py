@@ -52,14 +52,52 @@ def test_failed_and_replaced(site: Site, backend: Backend) -> None:
     pool.unmount()
     pool.mount()
     assert pool.read() == written and pool.detail()["poolStatus"] == "active"
+    other = Pool.plan(site, [TWO], **backend.options())
+    site.refused("POST", "/pools", other.request, status=409, code="DRIVE_NOT_EMPTY")
+    _wipe(site, backend, TWO)
     pool.delete()
     pool.check_gone()
-    _wipe(site, TWO)
 
 
-def _wipe(site: Site, *serials: str) -> None:
+def test_healthy_member_replaced(site: Site, backend: Backend) -> None:
+    """The new one is filled before the old one goes; after that the old one is free."""
+    pool = site.made(ONE, TWO, **backend.options())
+    written = pool.write()
+    pool.until_health("active")
+    body = {"serial": THREE, "replaces": TWO}
+    add(pool, **body)
+    pool.until_health("active")
+    assert pool.members() == {ONE: "active", THREE: "active"}
+    add(pool, **body)
+    pool.check_ready()
+    pool.unmount()
+    pool.mount()
+    assert pool.read() == written
+    other = site.made(TWO, FOUR, **backend.options(), wipe=True)
+    other.check_ready()
+    for each in (pool, other):
+        each.delete()
+        each.check_gone()
+
+
+def test_failed_member_taken_back(site: Site, backend: Backend) -> None:
+    """A loose cable: the drive is asked for again by the name it had."""
+    pool = site.made(ONE, TWO, **backend.options())
+    pool.until_health("active")
+    backend.fail(pool, TWO)
+    pool.until_health("degraded")
+    written = pool.write()
+    backend.slow_sync(site)
+    add(pool, serial=TWO)
+    check_recovery(pool, backend)
+    assert set(pool.members()) == {ONE, TWO} and pool.read() == written
+    pool.delete()
+    pool.check_gone()
+
+
+def _wipe(site: Site, backend: Backend, *serials: str) -> None:
     """What a replaced drive still bears goes by a pool made with consent."""
-    used = site.made(*serials, **{"backend": "mdadm", "level": "raid1"}, wipe=True)
+    used = site.made(*serials, **backend.options(), wipe=True)
     used.delete()
     site.check_clean(serials)
 
@@ -144,5 +182,4 @@ def test_refused_additions(site: Site, backend: Backend) -> None:
     other.check_ready()
     for each in (pool, other):
         each.delete()
-    _wipe(site, TWO)
     site.check_clean([ONE, TWO, THREE, FOUR])

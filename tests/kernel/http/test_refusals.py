@@ -1,5 +1,7 @@
 """What must be refused before anything is changed, each with its documented reply."""
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -12,12 +14,18 @@ DRIVES = numbered(4, 64 << 20)
 ONE, TWO, THREE, FOUR = (drive.serial for drive in DRIVES)
 
 
-def refused(site: Site, pool: Pool, status: int, code: str) -> str:
-    """The sentence of a refusal that left nothing behind."""
+@contextlib.contextmanager
+def untouched(site: Site) -> Iterator[None]:
+    """What happens in here changes nothing on drives, in the metadata or the journal."""
     before = site.look()
+    yield
+    assert site.look() == before
+
+
+def refused(site: Site, pool: Pool, status: int, code: str) -> str:
+    """The sentence of a refusal that is not remembered."""
     error = site.refused("POST", "/pools", pool.request, status=status, code=code)["error"]
     site.refused("GET", pool.url, status=404, code="NOT_FOUND")
-    assert site.look() == before and pool.guid not in before.metadata
     return f"{error['message']}: {error.get('details', '')}"
 
 
@@ -59,9 +67,9 @@ def test_request(
 
 
 def test_too_few_drives(site: Site, backend: Backend) -> None:
+    offered = site.get("/backends")["backends"]
+    levels = next(b["levels"] for b in offered if b["name"] == backend.name)
     for shape in backend.shapes:
-        offered = site.get("/backends")["backends"]
-        levels = next(b["levels"] for b in offered if b["name"] == backend.name)
         least = next(level["minDrives"] for level in levels if level["name"] == shape.level)
         if least > 1:
             serials = [drive.serial for drive in DRIVES][: least - 1]
@@ -81,12 +89,13 @@ def test_foreign_content_needs_consent(site: Site, backend: Backend) -> None:
     site.output(f"mkfs.ext4 -q {site.node(ONE)} && udevadm settle")
     site.output(f"echo ',10M' | sfdisk -q {site.node(TWO)} && udevadm settle")
     site.output(f"mkfs.ext4 -q {site.node(TWO)}1 && udevadm settle")
-    for first, named in ((ONE, "ext4"), (TWO, "dos")):
-        pool = Pool.plan(site, [first, THREE], **backend.options())
-        sentence = refused(site, pool, 409, "DRIVE_NOT_EMPTY")
-        assert named in sentence and first in sentence
-        because = site.drives()[first]["unavailableBecause"]
-        assert first in because and not site.drives()[first]["available"]
+    with untouched(site):
+        for first, named in ((ONE, "ext4"), (TWO, "dos")):
+            pool = Pool.plan(site, [first, THREE], **backend.options())
+            sentence = refused(site, pool, 409, "DRIVE_NOT_EMPTY")
+            assert named in sentence and first in sentence
+            drive = site.drives()[first]
+            assert first in drive["unavailableBecause"] and not drive["available"]
     pool = site.made(ONE, TWO, **backend.options(), wipe=True)
     pool.check_ready()
     assert any("ext4" in line for line in pool.outputs()), "the outputs say what was there"
@@ -97,10 +106,11 @@ def test_foreign_content_needs_consent(site: Site, backend: Backend) -> None:
 def test_drive_in_use(site: Site, backend: Backend) -> None:
     node = site.node(ONE)
     site.output(f"mkfs.ext4 -q {node} && mkdir -p /srv/data && mount {node} /srv/data")
-    for wipe in (False, True):
-        pool = Pool.plan(site, [ONE, TWO], **backend.options(), wipe=wipe)
-        sentence = refused(site, pool, 409, "DRIVE_IN_USE")
-        assert "/srv/data" in sentence and ONE in sentence
+    with untouched(site):
+        for wipe in (False, True):
+            pool = Pool.plan(site, [ONE, TWO], **backend.options(), wipe=wipe)
+            sentence = refused(site, pool, 409, "DRIVE_IN_USE")
+            assert "/srv/data" in sentence and ONE in sentence
     status = site.get(f"/drives/{ONE}/status")
     assert (status["status"], status["mountPoint"]) == ("mounted", "/srv/data")
     site.output(f"umount /srv/data && wipefs -qa {node} && udevadm settle")
@@ -123,10 +133,11 @@ def test_member_of_another_pool(site: Site, backend: Backend) -> None:
     for unmounted in (False, True):
         if unmounted:
             first.unmount()
-        for wipe in (False, True):
-            second = Pool.plan(site, [TWO, THREE], **backend.options(), wipe=wipe)
-            sentence = refused(site, second, 409, "DRIVE_IN_USE")
-            assert "the-first" in sentence and TWO in sentence
+        with untouched(site):
+            for wipe in (False, True):
+                second = Pool.plan(site, [TWO, THREE], **backend.options(), wipe=wipe)
+                sentence = refused(site, second, 409, "DRIVE_IN_USE")
+                assert "the-first" in sentence and TWO in sentence
     first.delete()
     first.check_gone()
 
@@ -134,10 +145,11 @@ def test_member_of_another_pool(site: Site, backend: Backend) -> None:
 def test_protected_drive(site: Site, backend: Backend) -> None:
     assert site.done("PUT", f"/drives/{ONE}/protection")["success"] is True
     pool = Pool.plan(site, [ONE, TWO], **backend.options(), wipe=True)
-    assert ONE in refused(site, pool, 409, "DRIVE_PROTECTED")
-    assert site.drives()[ONE]["protected"] is True
-    site.restart("stop")
-    assert ONE in refused(site, pool, 409, "DRIVE_PROTECTED"), "it outlives the agent"
+    with untouched(site):
+        assert ONE in refused(site, pool, 409, "DRIVE_PROTECTED")
+        assert site.drives()[ONE]["protected"] is True
+        site.restart("stop")
+        assert ONE in refused(site, pool, 409, "DRIVE_PROTECTED"), "it outlives the agent"
     site.done("DELETE", f"/drives/{ONE}/protection")
 
     pool = site.made(ONE, TWO, **backend.options())
@@ -157,11 +169,12 @@ def test_mount_path_taken(site: Site, backend: Backend) -> None:
     site.output("mkdir -p /mnt/full /mnt/real /mnt/mounted && touch /mnt/full/file")
     site.output("ln -sfn /mnt/real /mnt/link && touch /mnt/plain-file")
     site.output("mount -t tmpfs none /mnt/mounted")
-    assert "not empty" in sentence("/mnt/full", 400, "VALIDATION_ERROR")
-    assert "symbolic link" in sentence("/mnt/link", 400, "VALIDATION_ERROR")
-    assert "symbolic link" in sentence("/mnt/link/below", 400, "VALIDATION_ERROR")
-    assert "/mnt/plain-file" in sentence("/mnt/plain-file", 400, "VALIDATION_ERROR")
-    assert "mounted" in sentence("/mnt/mounted", 409, "CONFLICT")
+    with untouched(site):
+        assert "not empty" in sentence("/mnt/full", 400, "VALIDATION_ERROR")
+        assert "symbolic link" in sentence("/mnt/link", 400, "VALIDATION_ERROR")
+        assert "symbolic link" in sentence("/mnt/link/below", 400, "VALIDATION_ERROR")
+        assert "/mnt/plain-file" in sentence("/mnt/plain-file", 400, "VALIDATION_ERROR")
+        assert "mounted" in sentence("/mnt/mounted", 409, "CONFLICT")
     assert site.output("ls /mnt/full; readlink /mnt/link") == "file\n/mnt/real"
     site.output("umount /mnt/mounted")
 

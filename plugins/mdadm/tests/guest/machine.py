@@ -27,6 +27,7 @@ from backy_core.sdk.models import (
 from backy_core.sdk.plan import (
     Arg,
     BackendPlan,
+    Condition,
     DriveRef,
     Exec,
     Join,
@@ -158,7 +159,8 @@ class Machine:
             self.step(step)
 
     def step(self, step: Step) -> None:
-        if step.already == "skip" and step.expect and self.holds(step):
+        done = step.already == "skip" and step.expect and self.holds(step.expect)
+        if done or not self.holds(step.when):
             print(f"  {step.id}: skipped", flush=True)
             return
         until = time.monotonic() + step.retry_s
@@ -166,9 +168,9 @@ class Machine:
             time.sleep(0.2)
         if error:
             raise Failed(f"{step.id}: {error}")
-        wait_for(lambda: self.holds(step), 10, f"{step.id} {report_of(self.pool)}")
+        wait_for(lambda: self.holds(step.expect), 10, f"{step.id} {report_of(self.pool)}")
         time.sleep(step.stable_s)
-        assert self.holds(step), f"{step.id} did not last"
+        assert self.holds(step.expect), f"{step.id} did not last"
 
     def act(self, action: object) -> str | None:
         if isinstance(action, WipeMember):
@@ -183,10 +185,10 @@ class Machine:
         print("".join(f"    {line}\n" for line in (done.stdout + done.stderr).splitlines()), end="")
         return None if done.code in action.ok_codes else done.stderr or "failed"
 
-    def holds(self, step: Step) -> bool:
+    def holds(self, conditions: Sequence[Condition]) -> bool:
         report = report_of(self.pool)
         presence = report.presence if report else "absent"
-        for condition in step.expect:
+        for condition in conditions:
             if isinstance(condition, PoolIs) and presence != condition.presence:
                 return False
             if isinstance(condition, MemberIs):
