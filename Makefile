@@ -13,11 +13,12 @@ ONCE ?=
 
 # What the agent itself calls, then what tests and demo boot their kernel with.
 DEBIAN_PACKAGES := python3-venv mdadm e2fsprogs xfsprogs btrfs-progs udev util-linux kmod mount \
-	user-mode-linux iproute2 dmsetup lvm2 fdisk procps gcc libc6-dev
+	user-mode-linux iproute2 dmsetup lvm2 fdisk procps gcc libc6-dev \
+	libfuse2 libaio1 libtirpc3
 
-.PHONY: install demo test check lint types docs docs-write bench bench-udisks2 compile clean debian-packages
+.PHONY: install demo test test-contracts test-openzfs check lint types docs docs-write bench bench-udisks2 compile clean debian-packages
 
-install: debian-packages $(STAMP) compile
+install: debian-packages $(STAMP) compile $(VENV)/zfs-fuse
 
 debian-packages:
 	@missing=""; for package in $(DEBIAN_PACKAGES); do \
@@ -42,6 +43,12 @@ $(STAMP): pyproject.toml constraints.txt $(wildcard plugins/*/pyproject.toml)
 	$(BIN)/python -m compileall -q $(VENV)/lib || true
 	@touch $@
 
+# Unpacked, not installed: its package would drive out the ZFS of a machine that has one.
+$(VENV)/zfs-fuse: | $(STAMP)
+	@mkdir -p $@.new && cd $@.new && apt-get download -qq zfs-fuse 2>/dev/null \
+		&& dpkg -x zfs-fuse_*.deb . && rm zfs-fuse_*.deb && cd .. && mv zfs-fuse.new zfs-fuse \
+		|| { rm -rf "$(CURDIR)/$@.new"; echo "zfs-fuse could not be had: its tests are skipped"; }
+
 # Guests see these files read-only and would compile them anew at every start, for seconds.
 compile: $(STAMP)
 	@$(BIN)/python -m compileall -q backy_core $(PLUGINS) tests
@@ -51,6 +58,18 @@ demo: install
 
 test: install
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadscope
+
+# The conformance kit's rings on a real kernel: a crash at every record of every operation takes
+# many minutes a backend, so they are a target of their own.
+test-contracts: install
+	$(BIN)/python -m pytest -n 2 --dist loadfile tests/kernel/contract_*.py
+
+# OpenZFS on Debian's kernel, built once; not part of `test`: an emulated CPU takes its time.
+test-openzfs: install
+	@$(MAKE) --no-print-directory debian-packages \
+		DEBIAN_PACKAGES="qemu-system-x86 busybox-static cpio linux-headers-amd64 make gcc"
+	test -e $(VENV)/openzfs/ready || tests/kernel/qemu/build.sh $(VENV)/openzfs
+	$(BIN)/python -m pytest -q tests/kernel/qemu/openzfs.py
 
 check: install lint types docs
 

@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint
 
 import pluggy
 
@@ -44,11 +44,10 @@ class Candidate:
 
 
 def candidates(
-    group: str, found: Iterable[EntryPoint] | None, builtin: Iterable[tuple[str, object]]
+    found: Iterable[EntryPoint], builtin: Iterable[tuple[str, object]]
 ) -> tuple[Candidate, ...]:
     """Built-in objects first, then entry points by name and distribution."""
-    points = entry_points(group=group) if found is None else found
-    named = [Candidate(point.name, _origin(point), point.load) for point in points]
+    named = [Candidate(point.name, _origin(point), point.load) for point in found]
     named.sort(key=lambda candidate: (candidate.name, candidate.origin))
     given = [Candidate(name, "builtin", partial(_itself, plugin)) for name, plugin in builtin]
     return (*given, *named)

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Se
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from importlib.metadata import EntryPoint
+from importlib.metadata import EntryPoint, entry_points
 from types import MappingProxyType
 from typing import TypeVar
 
@@ -193,16 +193,21 @@ def load_backends(
     ``found`` are entry points, the installed ones if None; ``builtin`` are names and plugin
     objects that need none. Of two backends with one name the first stays.
     """
+    if found is None or found_listeners is None:
+        installed = entry_points()  # reads a file of every installed package, so only once
+        found = installed.select(group=registry.BACKEND_GROUP) if found is None else found
+        if found_listeners is None:
+            found_listeners = installed.select(group=registry.LISTENER_GROUP)
     backends: dict[str, LoadedBackend] = {}
     heard: list[Listener] = []
     failed: list[FailedPlugin] = []
-    for candidate in registry.candidates(registry.BACKEND_GROUP, found, builtin):
+    for candidate in registry.candidates(found, builtin):
         try:
             _refuse_second(candidate, backends)
             backends[candidate.name] = _within(_load_backend, candidate, load_deadline_s)
         except Exception as error:
             failed.append(_left_out(candidate, error))
-    for candidate in registry.candidates(registry.LISTENER_GROUP, found_listeners, listeners):
+    for candidate in registry.candidates(found_listeners, listeners):
         try:
             heard.append(_within(_load_listener, candidate, load_deadline_s))
         except Exception as error:

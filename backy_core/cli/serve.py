@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import gc
 import ipaddress
 import logging
 import os
@@ -76,7 +77,10 @@ async def _run(settings: Settings, listener: socket.socket) -> None:
         _log.info("Stopping: no new operations; running ones may end")
         await _stop(runtime)
 
-    await hypercorn_serve(create_app(runtime), _server(listener), shutdown_trigger=stopped)
+    app = create_app(runtime)
+    gc.freeze()  # what was made so far stays
+    gc.enable()
+    await hypercorn_serve(app, _server(listener), shutdown_trigger=stopped)
     _log.info("Stopped")
 
 

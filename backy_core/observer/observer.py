@@ -179,10 +179,10 @@ class Observer:
         self._stale.set()
 
     async def _debounce(self) -> None:
-        await asyncio.sleep(_DEBOUNCE_S)
         with suppress(TimeoutError):
             async with asyncio.timeout(_QUIET_S):
                 await self._undisturbed.wait()
+        await asyncio.sleep(_DEBOUNCE_S)
 
     async def _follow_events(self) -> None:
         """One look for a burst of events, and never more than a third of the time."""

@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from backy_core.sdk.models import Model
 from backy_core.sdk.plan import Effect, Plan, Step
@@ -104,7 +104,7 @@ Record = Annotated[
     Opened | Planned | Begun | Child | Done | Commit | Undoing | Undone | Stuck | Closed,
     Field(discriminator="rec"),
 ]
-_RECORD: TypeAdapter[Record] = TypeAdapter(Record)
+_RECORD: TypeAdapter[Record] = TypeAdapter(Record, config=ConfigDict(defer_build=True))
 
 
 class JournalEntry:

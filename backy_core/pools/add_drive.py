@@ -181,8 +181,14 @@ def _state_of(report: PoolReport, drive: DriveId) -> str | None:
 
 
 def _without(report: PoolReport, drive: DriveId) -> PoolReport:
-    """The report as it will be once the drive is wiped."""
-    members = tuple(member for member in report.members if member.drive != drive)
+    """The report as it will be once the drive is wiped: what the backend knows a member by (its
+    ``handle``) stays, as that of a missing one."""
+    gone = {"device": None, "drive": None, "state": "missing"}
+    members = tuple(
+        member.model_copy(update=gone) if member.drive == drive else member
+        for member in report.members
+        if member.drive != drive or member.handle is not None
+    )
     return report.model_copy(update={"members": members})
 
 

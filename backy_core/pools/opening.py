@@ -126,7 +126,7 @@ class PoolOpening:
             draft=draft,
             steps=(*directory, *draft.steps),
             drives=members,
-            goal=(*draft.goal, PoolIs(presence="active", degraded_ok=True), *own),
+            goal=tuple(dict.fromkeys((*draft.goal, PoolIs(presence="active"), *own))),
         )
 
     async def _mounted(

@@ -229,6 +229,7 @@ def _tombstone(
         label=entry.label,
         drives=absent,
         stamps=stamps,
+        native_id=entry.native_id,
         deleted_at=datetime.now(UTC),
     )
 
@@ -240,12 +241,11 @@ def _looked_at(drive: Drive, snapshot: Snapshot) -> bool:
 
 def entry_of(stone: Tombstone) -> PoolEntry:
     """The deleted pool as far as its tombstone tells."""
-    stamped = next((stamp.uuid for stamp in stone.stamps if stamp.uuid), None)
     return PoolEntry(
         guid=stone.guid,
         label=stone.label,
         backend=stone.backend,
-        native_id=stamped or stone.guid,
+        native_id=stone.native_id or stone.guid,
         drive_serials=tuple(drive.serial for drive in stone.drives),
         drive_ids=stone.drives,
     )

@@ -35,6 +35,8 @@ class Tombstone(BaseModel):
     """Those that were absent at teardown."""
     stamps: tuple[SignatureMatch, ...] = ()
     """How the pool's members are recognised."""
+    native_id: str | None = None
+    """The backend's own identity, by which what is left of it is reported."""
     deleted_at: datetime
 
 

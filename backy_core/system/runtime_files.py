@@ -13,9 +13,9 @@ def remove_stale(directory: Path = _MDADM_CREATING, proc: Path = Path("/proc")) 
     mdadm makes them so that udev leaves a half-made array alone (01-md-raid-creating.rules);
     a killed mdadm never removes its file, and udev then ignores that array for ever.
     """
-    if any(_name(entry) == "mdadm" for entry in proc.glob("[0-9]*")):
-        return ()
     stale = tuple(directory.glob("creating-*"))
+    if not stale or any(_name(entry) == "mdadm" for entry in proc.glob("[0-9]*")):
+        return ()
     for path in stale:
         path.unlink(missing_ok=True)
     return stale

@@ -122,7 +122,8 @@ def _read(roots: Roots, name: str) -> RawDevice | None:
         directory = Path(os.path.normpath(parent / (parent / name).readlink()))
     except OSError:
         return None
-    if (read_attribute(directory / "size") or "0").strip() == "0":
+    size = (read_attribute(directory / "size") or "").strip()
+    if not size.isdecimal() or int(size) == 0:
         return None
     uevent = _pairs(read_attribute(directory / "uevent"))
     if "MAJOR" not in uevent:

@@ -442,6 +442,41 @@ async def test_a_burst_of_events_is_one_look(machine: Machine) -> None:
         assert it.backend.asked == asked + 1
 
 
+async def test_events_that_an_operation_causes_wait_for_it(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(observer, "_QUIET_S", 30)
+    async with observing() as it:
+        reads = machine.reads
+        with it.observer.quiet():
+            it.events.on_block("change", "sda")
+            await asyncio.sleep(0.1)
+            assert machine.reads == reads
+        await until(lambda: machine.reads > reads)
+
+
+async def test_events_are_followed_during_a_long_operation(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(observer, "_QUIET_S", 0.05)
+    async with observing() as it:
+        reads = machine.reads
+        with it.observer.quiet():
+            it.events.on_block("change", "sda")
+            await until(lambda: machine.reads > reads)
+
+
+async def test_an_event_that_a_look_has_seen_makes_no_other(machine: Machine) -> None:
+    async with observing() as it:
+        with it.observer.quiet():
+            it.events.on_block("change", "sda")
+            await asyncio.sleep(0.01)
+            await it.observer.refresh()
+        reads = machine.reads
+        await asyncio.sleep(0.1)
+        assert machine.reads == reads
+
+
 async def test_an_event_during_a_look_is_followed_by_another(machine: Machine) -> None:
     async with observing() as it:
         gate = asyncio.Event()

@@ -29,6 +29,10 @@ _MEMBER = [
 ]
 
 
+LIST_CONFIG = ConfigDict(defer_build=True)
+"""Of replies that are no objects, and so cannot be a :class:`ReplyModel`."""
+
+
 class RequestModel(BaseModel):
     """Something a client sends. Only its JSON names count."""
 
@@ -38,6 +42,7 @@ class RequestModel(BaseModel):
         strict=True,
         frozen=True,
         hide_input_in_errors=True,
+        defer_build=True,
     )
 
 
@@ -51,6 +56,7 @@ class ReplyModel(BaseModel):
         validate_by_name=True,
         validate_by_alias=True,
         serialize_by_alias=True,
+        defer_build=True,
     )
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, RootModel
 
-from backy_core.api.wire.base import ReplyModel, Success, Time
+from backy_core.api.wire.base import LIST_CONFIG, ReplyModel, Success, Time
 
 _STATES = ["running", "succeeded", "failed", "cancelled"]
 
@@ -36,6 +36,8 @@ class OperationReply(ReplyModel):
 
 class OperationList(RootModel[tuple[OperationReply, ...]]):
     """Operations that run or are still remembered."""
+
+    model_config = LIST_CONFIG
 
 
 class AcceptedReply(Success):

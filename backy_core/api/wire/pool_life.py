@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, RootModel
 
-from backy_core.api.wire.base import ReplyModel, Success, absent
+from backy_core.api.wire.base import LIST_CONFIG, ReplyModel, Success, absent
 
 
 class CreateReply(Success):
@@ -98,6 +98,8 @@ class ImportableReply(ReplyModel):
 
 class ImportableList(RootModel[tuple[ImportableReply, ...]]):
     """Pools that could be imported."""
+
+    model_config = LIST_CONFIG
 
 
 class ImportReply(Success):

@@ -10,7 +10,15 @@ from typing import Annotated, Literal
 
 from pydantic import Field, RootModel
 
-from backy_core.api.wire.base import Health, MemberStatus, Percent, ReplyModel, Time, absent
+from backy_core.api.wire.base import (
+    LIST_CONFIG,
+    Health,
+    MemberStatus,
+    Percent,
+    ReplyModel,
+    Time,
+    absent,
+)
 
 
 class MemberReply(ReplyModel):
@@ -104,6 +112,8 @@ class PoolDetail(
 ):
     """A pool; which fields there are depends on ``state``."""
 
+    model_config = LIST_CONFIG
+
 
 class ListedPool(ReplyModel):
     """What every pool of the list has, whatever its state. ``status`` equals ``poolStatus``."""
@@ -188,3 +198,5 @@ ListItem = Annotated[
 
 class PoolList(RootModel[tuple[ListItem, ...]]):
     """Pools, each with the fields of its state."""
+
+    model_config = LIST_CONFIG

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import json
 from collections.abc import Sequence
 
@@ -356,7 +357,9 @@ async def test_a_backend_that_cannot_look_loses_no_pool(
     before = await bench.agent.pools.get(GUID)
     monkeypatch.setattr("backy_mdadm.inspect._kernel_arrays", _broken)
     await bench.agent.observer.refresh()
-    assert await bench.agent.pools.get(GUID) == before
+    seen = await bench.agent.pools.get(GUID)
+    assert dataclasses.replace(seen, stale_because=None) == before
+    assert "garbage" in (seen.stale_because or "")
     with pytest.raises(Exception, match="cannot look"):
         await bench.agent.pools.delete(GUID)
     assert await bench.state() == "ready"

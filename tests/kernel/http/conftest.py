@@ -117,6 +117,7 @@ def site(request: pytest.FixtureRequest, guests: Guests, backend: Backend) -> It
 
 def check_untouched(site: Site, backend: Backend) -> None:
     """Delete what is left of the test's pools; nothing of them may be anywhere then."""
+    site.done("POST", "/drives/refresh")
     for pool in site.get("/pools"):
         site.done("DELETE", f"/pools/{pool['poolGroupGuid']}")
     assert backend.leftovers(site) == ""

@@ -59,7 +59,7 @@ def test_unmount(site: Site, backend: Backend) -> None:
 def test_delete(site: Site, backend: Backend) -> None:
     """Always forward: nothing of the pool is left."""
     steps = [f"before done {number}" for number in range(1, 6)]
-    for moment in ("after opened 1", *steps, "before commit 1", *COMMITTED):
+    for moment in ("after opened 1", *steps, *COMMITTED):
         pool = site.made(ONE, TWO, **backend.options())
         arm(site, f"teardown {moment}")
         send(site, "DELETE", pool.url)

@@ -77,7 +77,7 @@ def test_healthy_member_replaced(site: Site, backend: Backend) -> None:
     other.check_ready()
     for each in (pool, other):
         each.delete()
-        each.check_gone()
+    site.check_clean([ONE, TWO, THREE, FOUR])
 
 
 def test_failed_member_taken_back(site: Site, backend: Backend) -> None:

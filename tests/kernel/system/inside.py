@@ -496,7 +496,7 @@ def presence(observer: Observer) -> str | None:
 async def test_the_observer_follows_an_array() -> None:
     first, second = drives()[:2]
     async with observing() as observer:
-        assert observer.snapshot.reports == {"mdadm": ()}
+        assert observer.snapshot.reports["mdadm"] == ()
         assert {d.id.serial for d in observer.snapshot.drives} >= {first.serial, second.serial}
         await asyncio.to_thread(mirror, first.path, second.path)
         await until(lambda: presence(observer) == "active", "the array by events")

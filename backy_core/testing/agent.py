@@ -1,0 +1,191 @@
+"""The real agent in a child process, with the verbs the contract is written in."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+import os
+import re
+import uuid
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from backy_core.config import Settings
+from backy_core.operations import undo
+from backy_core.operations.records import Operation
+from backy_core.plugins import PluginHost
+from backy_core.pools.views import CreateRequest, PoolView
+from backy_core.runtime import Runtime
+from backy_core.sdk.errors import BackyError, NotFound
+from backy_core.sdk.models import PoolReport
+from backy_core.testing.fork import in_a_process
+from backy_core.testing.tap import Tap
+
+T = TypeVar("T")
+Work = Callable[["Agent"], Awaitable[T]]
+_PATIENCE_S = 90.0
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+class Agent:
+    """One agent that runs; everything here is done by its public use cases."""
+
+    def __init__(self, runtime: Runtime, tap: Tap, directory: Path) -> None:
+        self.runtime = runtime
+        self.tap = tap
+        self.directory = directory
+        self.op: Operation | None = None
+        """The last operation that was waited for."""
+
+    async def settled(self) -> None:
+        """Wait until nothing runs and start-up is over."""
+        core = self.runtime._core
+        async with asyncio.timeout(_PATIENCE_S):
+            while core.opening or any(op.running for op in self.runtime.operations.all()):
+                await asyncio.sleep(0.02)
+
+    async def ended(self, op: Operation | None) -> BackyError | None:
+        """The operation's error, if it had one."""
+        self.op = op
+        if op is None:
+            return None
+        async with asyncio.timeout(_PATIENCE_S):
+            await op.ended()
+        return op.error
+
+    async def create(self, request: CreateRequest) -> BackyError | None:
+        """Ask for a pool and wait; the error if it was refused or failed."""
+        try:
+            _, op = await self.runtime.pools.create(request)
+        except BackyError as error:
+            return error
+        return await self.ended(op)
+
+    async def mount(self, guid: str) -> BackyError | None:
+        return await self._do(self.runtime.pools.mount(guid))
+
+    async def unmount(self, guid: str) -> BackyError | None:
+        return await self._do(self.runtime.pools.unmount(guid))
+
+    async def delete(self, guid: str) -> BackyError | None:
+        return await self._do(self.runtime.pools.delete(guid))
+
+    async def add_drive(self, guid: str, serial: str, **how: Any) -> BackyError | None:
+        given = {"dev_path": None, "replaces": None, "wipe": False} | how
+        return await self._do(self.runtime.pools.add_drive(guid, serial=serial, **given))
+
+    async def _do(self, asked: Awaitable[Operation]) -> BackyError | None:
+        try:
+            return await self.ended(await asked)
+        except BackyError as error:
+            return error
+
+    async def view(self, guid: str) -> PoolView:
+        return await self.runtime.pools.get(guid)
+
+    async def known(self, guid: str) -> bool:
+        """Whether the agent has a pool of this GUID that is not just remembered as failed."""
+        try:
+            return (await self.view(guid)).state not in ("failed", "deleted")
+        except NotFound:
+            return False
+
+    async def report(self, guid: str) -> PoolReport | None:
+        """What the backend sees of the pool now."""
+        backend = next(iter(self.runtime.host.backends))
+        reports = await self.runtime.observer.inspect(backend)
+        return next((each for each in reports if guid in (each.guid, each.native_id)), None)
+
+    async def until(self, check: Callable[[], Awaitable[bool]], what: str) -> None:
+        """Wait until ``check`` holds; fail saying ``what`` was waited for."""
+        try:
+            async with asyncio.timeout(_PATIENCE_S):
+                while not await check():
+                    await asyncio.sleep(0.2)
+        except TimeoutError:
+            raise AssertionError(f"in {_PATIENCE_S:g} s it did not come to this: {what}") from None
+
+    async def available(self) -> dict[str, str]:
+        """Why each drive cannot be used for a new pool, by serial; empty text: it can."""
+        await self.runtime.observer.refresh()
+        listed = await self.runtime.drives_service.list()
+        return {
+            each.drive.id.serial: "" if each.available else str(each.unavailable_because)
+            for each in listed
+        }
+
+    def outputs(self) -> str:
+        """What the last operation printed, for messages."""
+        return "\n".join(self.op.outputs.lines) if self.op else ""
+
+
+def fine(agent: Agent, error: BackyError | None) -> None:
+    """Fail with everything that is known unless there was no error."""
+    if error is not None:
+        raise AssertionError(f"{error}\nhint: {error.hint}\n{agent.outputs()}")
+
+
+def refused(error: BackyError | None, what: str) -> BackyError:
+    """Fail unless there was an error, which must say something."""
+    assert error is not None, f"{what} succeeded"
+    assert str(error), f"{what} was refused without a word"
+    return error
+
+
+def plain(text: str, guid: str) -> str:
+    """A command with the names that differ from run to run made equal."""
+    words = text.replace(guid, "GUID")
+    words = re.sub(r"'?<device of pool GUID>'?|/dev/(md\d+|dm-\d+)", "DEVICE", words)
+    return _UUID.sub("UUID", words)
+
+
+def new_guid() -> str:
+    return str(uuid.uuid4())
+
+
+def write_data(path: str) -> str:
+    """Fill a file durably; returns its digest."""
+    data = os.urandom(1 << 20)
+    with (Path(path) / "kept data").open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    return hashlib.sha256(data).hexdigest()
+
+
+def read_data(path: str) -> str:
+    """The digest of that file."""
+    return hashlib.sha256((Path(path) / "kept data").read_bytes()).hexdigest()
+
+
+def run_agent(
+    host: PluginHost, settings: Settings, work: Work[T], prepare: Callable[[Tap], None]
+) -> T:
+    """Start an agent in a child process, let it recover, do ``work``, stop it.
+
+    ``prepare`` may set traps before it starts. Raises Killed if one of them was sprung.
+    """
+
+    def inside() -> T:
+        handler = logging.FileHandler(settings.state_dir.parent / "agent.log")
+        logging.basicConfig(handlers=[handler], level=logging.INFO, force=True)
+        # What udev brings back, it brings back within a fraction of this in an idle guest; and a
+        # drive that is really gone does not return because it is waited for.
+        undo._STABLE_S, undo._RETRY_S = 0.5, 4.0
+        tap = Tap()
+        prepare(tap)
+        return asyncio.run(_live(Runtime(settings, host=host), tap, settings, work))
+
+    return in_a_process(inside)
+
+
+async def _live(runtime: Runtime, tap: Tap, settings: Settings, work: Work[T]) -> T:
+    agent = Agent(runtime, tap, settings.state_dir.parent)
+    await runtime.start()
+    try:
+        await agent.settled()
+        return await work(agent)
+    finally:
+        await runtime.stop()

@@ -1,0 +1,81 @@
+"""Running an agent in a process of its own, which may be killed like a real one.
+
+The process is a fork of the test's: nothing of the agent happens at import, so such an agent is
+as new as one just started. SIGKILL leaves its programs running and its files half written.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import select
+import signal
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+class Killed(Exception):
+    """The process was killed by SIGKILL, as was asked for."""
+
+
+class FailedInside(AssertionError):
+    """What failed in the other process, with its traceback."""
+
+
+@dataclass(frozen=True)
+class _Answer:
+    value: Any = None
+    failure: str | None = None
+
+
+def in_a_process(work: Callable[[], T], limit_s: float = 180) -> T:
+    """The result of ``work`` in a child process; raises :class:`Killed` or FailedInside."""
+    reading, writing = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.close(reading)
+        _answer(work, writing)
+    os.close(writing)
+    try:
+        text = _read_all(reading, pid, limit_s)
+    finally:
+        os.close(reading)
+        status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    if not text:
+        if status == -signal.SIGKILL:
+            raise Killed
+        raise FailedInside(f"the agent's process ended with status {status} and said nothing")
+    answer: _Answer = pickle.loads(text)  # noqa: S301  (our own child wrote it)
+    if answer.failure is not None:
+        raise FailedInside(answer.failure)
+    value: T = answer.value
+    return value
+
+
+def _answer(work: Callable[[], Any], writing: int) -> None:
+    try:
+        text = pickle.dumps(_Answer(work()))
+    except BaseException:
+        text = pickle.dumps(_Answer(failure=traceback.format_exc()))
+    with os.fdopen(writing, "wb") as pipe:
+        pipe.write(text)
+    os._exit(0)  # nothing of the test's process is torn down by its copy
+
+
+def _read_all(reading: int, pid: int, limit_s: float) -> bytes:
+    deadline = time.monotonic() + limit_s
+    parts: list[bytes] = []
+    while True:
+        ready, _, _ = select.select([reading], [], [], max(0.0, deadline - time.monotonic()))
+        if not ready:
+            os.kill(pid, signal.SIGKILL)
+            raise FailedInside(f"the agent's process did not end within {limit_s:g} s")
+        part = os.read(reading, 1 << 16)
+        if not part:
+            return b"".join(parts)
+        parts.append(part)

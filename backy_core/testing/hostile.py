@@ -1,0 +1,177 @@
+"""Probes that show what no tool should print, and ones that replay what a real machine showed."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from backy_core.sdk.models import BackendInfo, ProbedDrive, Signature
+
+CANNED = (
+    "",
+    "\n",
+    "\0\0\0",
+    "{",
+    "[]",
+    "null",
+    '{"report": null}',
+    '{"report": [{"vg": 5, "pv": [null]}]}',
+    "a: b\nc\n: :\n[[[",
+    "999999999999999999999999999999999999",
+    "\ufffd\u202e\n" * 40,
+    "x" * 100_000,
+    "Usage: tool [options]\n",
+    "pool: pool: pool:\nstate:\nconfig:\n\n\tNAME\n",
+    "md0 : active raid1\nmd1 :\n      blocks\n",
+)
+
+
+@dataclass(frozen=True)
+class Given:
+    """What a command of a fake machine gives."""
+
+    code: int | None
+    stdout: str
+    stderr: str = ""
+
+
+class UndeclaredLook(AssertionError):
+    """A backend looked at what it may not, or ran what it did not declare."""
+
+
+@dataclass
+class Recorded:
+    """Everything one inspect was shown."""
+
+    drives: tuple[ProbedDrive, ...] = ()
+    signatures: tuple[Signature, ...] = ()
+    files: dict[str, str | None] = field(default_factory=dict)
+    directories: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    commands: dict[tuple[str, ...], Given] = field(default_factory=dict)
+
+
+class ReplayProbe:
+    """A strict :class:`~backy_core.sdk.models.Probe`: shows ``recorded``, and for everything
+    else ``otherwise``."""
+
+    def __init__(self, info: BackendInfo, recorded: Recorded, otherwise: str = "") -> None:
+        self._prefixes = info.read_commands
+        self._recorded = recorded
+        self._otherwise = otherwise
+        self.drives = recorded.drives
+        self.signatures = recorded.signatures
+
+    async def read(self, *paths: str) -> tuple[str | None, ...]:
+        return tuple(
+            self._recorded.files.get(path, self._otherwise) for path in map(_readable, paths)
+        )
+
+    async def listdir(self, path: str) -> tuple[str, ...]:
+        names = tuple(sorted(self._otherwise.split()))[:50]
+        return self._recorded.directories.get(_readable(path), names)
+
+    async def run(self, *argv: str) -> Given:
+        if not any(argv[: len(prefix)] == prefix for prefix in self._prefixes if prefix):
+            raise UndeclaredLook(f"inspect ran {argv!r}, which is not in read_commands")
+        return self._recorded.commands.get(argv, Given(0, self._otherwise))
+
+
+def _readable(path: str) -> str:
+    if not path.startswith(("/proc/", "/sys/", "/run/")):
+        raise UndeclaredLook(f"inspect read {path}, which is not below /proc, /sys or /run")
+    return path
+
+
+class RecordingProbe:
+    """A probe that passes everything on and remembers it."""
+
+    def __init__(self, real: object) -> None:
+        self._real = real
+        self.drives = real.drives  # type: ignore[attr-defined]
+        self.signatures = real.signatures  # type: ignore[attr-defined]
+        self.recorded = Recorded(self.drives, self.signatures)
+
+    async def read(self, *paths: str) -> tuple[str | None, ...]:
+        texts = await self._real.read(*paths)  # type: ignore[attr-defined]
+        self.recorded.files.update(zip(paths, texts, strict=True))
+        return tuple(texts)
+
+    async def listdir(self, path: str) -> tuple[str, ...]:
+        names = await self._real.listdir(path)  # type: ignore[attr-defined]
+        self.recorded.directories[path] = names
+        return tuple(names)
+
+    async def run(self, *argv: str) -> Given:
+        outcome = await self._real.run(*argv)  # type: ignore[attr-defined]
+        given = Given(outcome.code, outcome.stdout, outcome.stderr)
+        self.recorded.commands[argv] = given
+        return given
+
+
+def invented(info: BackendInfo, drives: Sequence[ProbedDrive]) -> Iterator[tuple[str, Recorded]]:
+    """Machines whose tools print nonsense, with drives that bear the backend's signatures."""
+    signatures = tuple(_stamps(info, drives))
+    for text in CANNED:
+        yield text, Recorded(tuple(drives), signatures)
+        yield text, Recorded(tuple(drives))
+
+
+def _stamps(info: BackendInfo, drives: Sequence[ProbedDrive]) -> Iterator[Signature]:
+    odd: tuple[tuple[str | None, str | None], ...] = (
+        (None, None),
+        ("", ""),
+        ("not a uuid", "host:name"),
+        ("7d1b6f0a-93a4-4c3e-8f57-0a6b1c2d3e4f", "backy-7d1b6f0a-93a4-4c3e-8f57-0a6b1c2d3e4f"),
+        ("7d1b6f0a-93a4-4c3e-8f57-0a6b1c2d3e4f", None),
+    )
+    for kind in info.signature_types:
+        for drive, (uuid, label) in zip(drives, odd, strict=False):
+            yield Signature(device=drive.name, type=kind, uuid=uuid, label=label)
+
+
+def mangled(real: Recorded, rounds: int, seed: int = 0) -> Iterator[Recorded]:
+    """``real`` with its texts cut, shuffled and spoilt; the same ones for the same seed."""
+    chance = random.Random(seed)  # noqa: S311  (repeatable on purpose)
+    for _ in range(rounds):
+        yield replace(
+            real,
+            files={path: _spoil(text, chance) for path, text in real.files.items()},
+            commands=_spoil_commands(real.commands, chance),
+            signatures=tuple(s for s in real.signatures if chance.random() > 0.2),
+        )
+
+
+def _spoil_commands(
+    commands: Mapping[tuple[str, ...], Given], chance: random.Random
+) -> dict[tuple[str, ...], Given]:
+    return {
+        argv: Given(
+            chance.choice((given.code, given.code, 1, 5, None)),
+            _spoil(given.stdout, chance) or "",
+            _spoil(given.stderr, chance) or "",
+        )
+        for argv, given in commands.items()
+    }
+
+
+def _spoil(text: str | None, chance: random.Random) -> str | None:
+    if text is None or chance.random() < 0.3:
+        return text
+    at = chance.randrange(len(text) + 1)
+    lines = text.splitlines(keepends=True)
+    chance.shuffle(lines)
+    return chance.choice(
+        (
+            text[:at],
+            text[at:],
+            text[:at] + "\ufffd\0" + text[at:],
+            "".join(lines),
+            "".join(line for line in lines if chance.random() > 0.3),
+            text.replace(":", ""),
+            text.replace('"', "", 3),
+            text.translate(str.maketrans("0123456789", "9x81726354")),
+            text + text,
+            None if at % 2 else "",
+        )
+    )

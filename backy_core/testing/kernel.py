@@ -1,0 +1,164 @@
+"""Ring two: the backend's plans run by the real agent on a real kernel."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+
+from backy_core.observer.probe import MachineProbe
+from backy_core.pools.views import PlannedStep
+from backy_core.sdk.models import Level
+from backy_core.testing import hostile, machine, specs
+from backy_core.testing.agent import (
+    Agent,
+    fine,
+    new_guid,
+    plain,
+    read_data,
+    refused,
+    write_data,
+)
+from backy_core.testing.onsite import OnSite
+from backy_core.testing.plans import PlanContract
+from backy_core.testing.site import Site
+
+_MANGLINGS = 150
+
+
+class KernelContract(OnSite):
+    """A pool's life, with each call repeated; what looking may do; what is left at the end."""
+
+    def test_a_pools_life_planned_dry_then_run_with_every_call_repeated(self, site: Site) -> None:
+        guid, (level, drives) = new_guid(), self.usual()
+        request = site.request(guid, level, drives, label=specs.LABELS[2])
+
+        async def life(agent: Agent) -> None:
+            promised = await agent.runtime.pools.dry_run(request)
+            assert not agent.tap.commands, "a dry run ran something"
+            for _ in range(2):
+                fine(agent, await agent.create(request))
+            _check_promise(promised, list(agent.tap.commands), guid)
+            report = await agent.report(guid)
+            assert report is not None, "the backend does not report the pool it made"
+            assert (report.presence, report.guid, report.usable) == ("active", guid, True)
+            seen = {member.drive.serial for member in report.members if member.drive}
+            assert seen == set(request.drive_serials), f"the members are reported as {seen}"
+            assert (await agent.view(guid)).state == "ready"
+            digest = write_data(site.path(guid))
+            for _ in range(2):
+                for _ in range(2):
+                    fine(agent, await agent.unmount(guid))
+                assert (await agent.view(guid)).state == "unmounted"
+                for _ in range(2):
+                    fine(agent, await agent.mount(guid))
+                assert read_data(site.path(guid)) == digest, "the data changed"
+            for _ in range(2):
+                fine(agent, await agent.delete(guid))
+
+        site.agent(life)
+        site.check_nothing_left()
+
+    def test_every_level(self, site: Site) -> None:
+        levels = self.info().levels
+
+        async def each(agent: Agent) -> list[str]:
+            return [
+                f"{level.name}: {text}" for level in levels if (text := await one(agent, level))
+            ]
+
+        async def one(agent: Agent, level: Level) -> str:
+            try:
+                await _made_and_deleted(agent, site, level)
+                await asyncio.to_thread(machine.check_clean, site.serials)
+            except AssertionError as error:
+                return str(error)
+            return ""
+
+        failures = site.agent(each)
+        assert not failures, "\n".join(failures)
+        site.check_nothing_left()
+
+    def test_looking_changes_nothing_and_survives_mangled_output(self, site: Site) -> None:
+        guid, (level, drives) = new_guid(), self.usual()
+
+        async def make(agent: Agent) -> list[hostile.Recorded]:
+            fine(agent, await agent.create(site.request(guid, level, drives)))
+            running = await _recorded(agent)
+            fine(agent, await agent.unmount(guid))
+            return [running, await _recorded(agent)]
+
+        async def look(agent: Agent) -> list[object]:
+            return [await agent.report(guid) for _ in range(3)]
+
+        shown = site.agent(make)
+        machine.settle()
+        before = [machine.checksum(serial) for serial in site.serials[:drives]]
+        seen = site.agent(look)
+        after = [machine.checksum(serial) for serial in site.serials[:drives]]
+        assert before == after, "drives changed while they were only looked at"
+        assert seen[0] is not None, "a closed pool is not reported"
+        assert seen[0] == seen[1] == seen[2], "looks at a pool at rest differ"
+        rules = type("Rules", (PlanContract,), {"backend": self.backend})()
+        for real in shown:
+            for spoilt in hostile.mangled(real, _MANGLINGS):
+                rules.inspect_twice(spoilt)
+
+    def test_any_backend_accepts_the_drives_afterwards(self, site: Site) -> None:
+        level, drives = self.usual()
+
+        async def one_after_the_other(agent: Agent) -> list[str]:
+            host, own = agent.runtime.host, self.info().name
+            able = [name for name, each in host.backends.items() if not each.missing_tools()]
+            for name in [own, *(name for name in able if name != own)]:
+                first = host.backends[name].info.levels[0]
+                request = site.request(new_guid(), first.name, first.min_drives)
+                other = replace(request, backend=name, filesystem=None)
+                mine = site.request(new_guid(), level, drives)
+                for each in (mine, other):
+                    fine(agent, await agent.create(each))
+                    fine(agent, await agent.delete(str(each.guid)))
+            return able
+
+        assert site.agent(one_after_the_other, others=True)
+        site.check_nothing_left()
+
+    def test_what_it_does_not_advertise_is_refused(self, site: Site) -> None:
+        guid, (level, drives) = new_guid(), self.usual()
+        if "add_drive" in self.info().capabilities:
+            return
+
+        async def ask(agent: Agent) -> None:
+            fine(agent, await agent.create(site.request(guid, level, drives)))
+            refused(await agent.add_drive(guid, site.serials[-1]), "adding a drive")
+
+        site.agent(ask)
+
+
+async def _made_and_deleted(agent: Agent, site: Site, level: Level) -> None:
+    guid = new_guid()
+    fine(agent, await agent.create(site.request(guid, level.name, level.min_drives)))
+    report = await agent.report(guid)
+    assert report is not None, "it is not reported"
+    assert report.level == level.name, f"it is reported as {report.level}"
+    assert report.expected_members == level.min_drives, report
+    assert not [m for m in report.members if m.state in ("failed", "missing")], report
+    fine(agent, await agent.delete(guid))
+
+
+def _check_promise(promised: Sequence[PlannedStep], run: list[str], guid: str) -> None:
+    """The dry run is the run; only what is chosen at random each time may differ."""
+    bare = [step.title for step in promised if not step.undo and step.effect == "reversible"]
+    assert not bare, f"steps that say they are reversible have no undo: {bare}"
+    assert [plain(step.command, guid) for step in promised] == [plain(c, guid) for c in run]
+
+
+async def _recorded(agent: Agent) -> hostile.Recorded:
+    """Everything the backend's own inspect is shown now."""
+    (name,) = agent.runtime.host.backends
+    loaded = agent.runtime.host.backends[name]
+    survey = await agent.runtime.observer._surveyor.look()
+    real = MachineProbe(loaded.info, survey.probed_drives(), survey.all_signatures(), 30)
+    probe = hostile.RecordingProbe(real)
+    await agent.runtime.host.inspect(name, probe)
+    return probe.recorded

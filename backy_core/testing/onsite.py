@@ -1,0 +1,37 @@
+"""What the rings on a real kernel share: the site, and when they may run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from backy_core.testing import permission
+from backy_core.testing.site import Site
+from backy_core.testing.subject import Subject
+
+
+class OnSite(Subject):
+    """Gives tests ``site``; afterwards every drive must be clean again."""
+
+    @pytest.fixture
+    def site(self, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+        why = permission.why_not()
+        if why is not None:
+            if permission.required():
+                pytest.fail(why, pytrace=False)
+            pytest.skip(why)
+        directory = tmp_path_factory.mktemp("site")
+        site = Site(directory, type(self), permission.permission())
+        try:
+            yield site
+        finally:
+            site.restore()
+
+    @classmethod
+    def usual(cls) -> tuple[str, int]:
+        """Level and number of drives for what does not depend on them: redundant if possible."""
+        if cls.redundant is not None:
+            return cls.redundant
+        level = cls.info().levels[0]
+        return level.name, level.min_drives

@@ -1,0 +1,234 @@
+"""Ring one: the backend's plans and reports, without a machine, root or programs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from backy_core.plugins import PluginHost
+from backy_core.sdk.errors import BackyError
+from backy_core.sdk.models import DriveId, Level, PoolReport, PoolSpec, Presence, ProbedDrive
+from backy_core.sdk.plan import BackendPlan, Exec, Join, Plan, Step, references
+from backy_core.testing import hostile, specs
+from backy_core.testing.purity import pure
+from backy_core.testing.subject import Subject
+
+Ask = Callable[[PluginHost, PoolSpec, Any], Awaitable[BackendPlan | None]]
+_SPARE = DriveId(serial="newcomer", wwn="0x5000c5009abcdef0", size=1 << 40)
+
+
+class PlanContract(Subject):
+    """Plans are pure, repeatable, free of kernel names and survive the journal."""
+
+    def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
+        if "level" in metafunc.fixturenames:
+            levels = self.info().levels
+            metafunc.parametrize("level", levels, ids=[level.name for level in levels])
+
+    def test_it_loads_and_says_what_it_is(self) -> None:
+        info = self.info()
+        assert info.version, "the version is empty"
+        assert info.signature_types, "without signature_types its drives are not protected"
+        assert all(tool.package for tool in info.tools), "a tool names no package"
+        assert all(info.read_commands), "an empty read command would allow every program"
+
+    def test_creating_at_every_level(self, level: Level) -> None:
+        pool = self._pool(level)
+        self._check_creation(self._twice(self._create, pool), pool)
+
+    def test_one_drive_more_is_planned_or_refused(self, level: Level) -> None:
+        self._answer_or_refusal(self._create, self._pool(level, level.min_drives + 1))
+
+    def test_odd_labels_are_data(self, level: Level) -> None:
+        for label in specs.LABELS:
+            pool = self._pool(level, label=label)
+            plan = self._twice(self._create, pool)
+            options = [arg for step in plan.steps for arg in _words(step) if _is_option(arg, label)]
+            assert not options, f"the label {label!r} is read as an option in {options}"
+
+    def test_opening(self, level: Level) -> None:
+        plan = self._everywhere(level, "stopped", self._open)
+        assert plan.steps, "a stopped pool is opened without any step"
+
+    def test_opening_what_is_open_changes_nothing_by_force(self, level: Level) -> None:
+        plan = self._everywhere(level, "active", self._open)
+        wipes = [step.id for step in plan.steps if step.effect == "destroys"]
+        assert not wipes, f"opening destroys: {wipes}"
+
+    def test_closing_and_tearing_down(self, level: Level) -> None:
+        for ask in (self._close, self._teardown):
+            plan = self._everywhere(level, "active", ask)
+            assert plan.steps, "a running pool is released without any step"
+
+    def test_importing(self, level: Level) -> None:
+        plan = self._everywhere(level, "stopped", self._import)
+        assert plan is None or not [s for s in plan.steps if s.effect == "destroys"]
+
+    def test_opening_with_a_member_missing_answers_or_refuses(self, level: Level) -> None:
+        if level.min_drives < 2:
+            return
+        for degraded in (False, True):
+            pool = self._pool(level)
+            report = specs.report(self.info(), pool, specs.NUMBERINGS[0], "stopped", ("missing",))
+            self._answer_or_refusal(self._degraded if degraded else self._open, pool, report)
+
+    def test_adding_a_drive(self) -> None:
+        if "add_drive" not in self.info().capabilities:
+            with pytest.raises(BackyError):
+                self._ask_to_add(self._pool(self.info().levels[0]))
+            return
+        name, count = self.redundancy()
+        plan = self._ask_to_add(self._pool(self.level(name), count))
+        assert any(step.effect == "pivot" for step in plan.steps)
+
+    def test_inspect_survives_nonsense(self) -> None:
+        info = self.info()
+        names = specs.NUMBERINGS[0]
+        shown = [
+            ProbedDrive(name=name, node=f"/dev/{name}", id=drive)
+            for name, drive in zip(names, specs.drives(len(names)), strict=True)
+        ]
+        for text, recorded in hostile.invented(info, shown):
+            self.inspect_twice(recorded, text)
+
+    # helpers
+
+    def inspect_twice(self, recorded: hostile.Recorded, otherwise: str = "") -> None:
+        """Inspect must answer reports or refuse with a BackyError, twice the same."""
+
+        answers: list[tuple[object, ...]] = []
+        for _ in range(2):
+            try:
+                answers.append(asyncio.run(self._inspected(recorded, otherwise)))
+            except BackyError as error:
+                _refuse_crash(error, recorded, otherwise)
+                answers.append((str(error),))
+        assert answers[0] == answers[1], f"two looks at the same differ: {answers}"
+
+    async def _inspected(self, recorded: hostile.Recorded, otherwise: str) -> tuple[object, ...]:
+        probe = hostile.ReplayProbe(self.info(), recorded, otherwise)
+        return await self.host().inspect(self._name(), probe)
+
+    def _name(self) -> str:
+        return self.info().name
+
+    def _pool(self, level: Level, count: int | None = None, label: str = "backup") -> PoolSpec:
+        return specs.spec(self.info(), level, specs.drives(count or level.min_drives), label)
+
+    def _twice(self, ask: Ask, pool: PoolSpec, report: PoolReport | None = None) -> Any:
+        """The plan, made twice by hooks that may not look around."""
+
+        async def both() -> tuple[BackendPlan | None, BackendPlan | None]:
+            host = self.host()
+            with pure(self._name()):
+                return await ask(host, pool, report), await ask(host, pool, report)
+
+        first, second = asyncio.run(both())
+        assert first == second, "the same question got two different plans"
+        if first is not None:
+            self._check_round_trip(first, pool)
+        return first
+
+    def _everywhere(self, level: Level, presence: Presence, ask: Ask) -> Any:
+        """The plan for the same pool under several kernel numberings: always the same one."""
+        pool = self._pool(level)
+        plans = [
+            self._twice(ask, pool, specs.report(self.info(), pool, names, presence))
+            for names in specs.NUMBERINGS
+        ]
+        assert all(plan == plans[0] for plan in plans), "the plan depends on kernel names"
+        return plans[0]
+
+    def _answer_or_refusal(
+        self, ask: Ask, pool: PoolSpec, report: PoolReport | None = None
+    ) -> None:
+        try:
+            self._twice(ask, pool, report)
+        except BackyError as error:
+            assert error.message, "a refusal says nothing"
+            _refuse_crash(error, pool, report)
+
+    def _ask_to_add(self, pool: PoolSpec) -> BackendPlan:
+        report = specs.report(self.info(), pool, specs.NUMBERINGS[0], "active", ("missing",))
+        plan: BackendPlan = self._twice(self._add, pool, report)
+        return plan
+
+    async def _create(self, host: PluginHost, pool: PoolSpec, report: Any) -> BackendPlan:
+        return await host.plan_create(self._name(), pool, pool.drives)
+
+    async def _add(self, host: PluginHost, pool: PoolSpec, report: PoolReport) -> BackendPlan:
+        return await host.plan_add_drive(self._name(), pool, report, _SPARE, None)
+
+    async def _open(self, host: PluginHost, pool: PoolSpec, report: PoolReport) -> BackendPlan:
+        return await host.plan_open(self._name(), pool, report, False)
+
+    async def _degraded(self, host: PluginHost, pool: PoolSpec, report: PoolReport) -> BackendPlan:
+        return await host.plan_open(self._name(), pool, report, True)
+
+    async def _close(self, host: PluginHost, pool: PoolSpec, report: PoolReport) -> BackendPlan:
+        return await host.plan_close(self._name(), pool, report)
+
+    async def _teardown(self, host: PluginHost, pool: PoolSpec, report: PoolReport) -> BackendPlan:
+        return await host.plan_teardown(self._name(), pool, report)
+
+    async def _import(
+        self, host: PluginHost, pool: PoolSpec, report: PoolReport
+    ) -> BackendPlan | None:
+        return await host.plan_import(self._name(), pool, report)
+
+    def _check_creation(self, plan: BackendPlan, pool: PoolSpec) -> None:
+        assert plan.steps, "a pool is created without any step"
+        assert plan.stamps, "without stamps a crash recovery could not tell the pool's drives"
+        assert plan.goal or plan.steps[-1].expect, "nothing says when the pool is made"
+        named = {ref.drive for step in plan.steps for ref in _refs(step) if hasattr(ref, "drive")}
+        assert named == set(pool.drives), f"the plan uses {len(named)} of {len(pool.drives)} drives"
+
+    def _check_round_trip(self, plan: BackendPlan, pool: PoolSpec) -> None:
+        """The journal writes a plan as JSON; what is read after a crash must be the same."""
+        assert BackendPlan.model_validate_json(plan.model_dump_json()) == plan
+        whole = Plan(
+            kind="create",
+            backend=self._name(),
+            plugin_version=self.info().version,
+            pool=pool,
+            drives=pool.drives,
+            delivers=plan.delivers,
+            stamps=plan.stamps,
+            around=plan.around,
+            steps=plan.steps,
+            goal=plan.goal,
+        )
+        assert Plan.model_validate_json(whole.model_dump_json()) == whole
+
+
+def _refuse_crash(error: BackyError, *shown: object) -> None:
+    """The host turns an exception of a plugin into BackendFailure; its cause tells."""
+    cause = error.__cause__
+    assert cause is None or isinstance(cause, BackyError | TimeoutError), (
+        f"{type(cause).__name__}: {cause}, shown {shown!r:.2000}"
+    )
+
+
+def _commands(step: Step) -> list[Exec]:
+    return [action for action in (step.run, *step.undo) if isinstance(action, Exec)]
+
+
+def _refs(step: Step) -> list[Any]:
+    return [ref for command in _commands(step) for arg in command.argv for ref in references(arg)]
+
+
+def _words(step: Step) -> list[str]:
+    return [_text(arg) for command in _commands(step) for arg in command.argv]
+
+
+def _text(arg: object) -> str:
+    if isinstance(arg, Join):
+        return arg.sep.join(map(_text, arg.parts))
+    return arg if isinstance(arg, str) else ""
+
+
+def _is_option(arg: str, label: str) -> bool:
+    return label.startswith("-") and arg.startswith(label)

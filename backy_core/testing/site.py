@@ -1,0 +1,115 @@
+"""One place where a backend is tested on a real kernel: drives, a state directory, agents."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TypeVar
+
+from backy_core.config import Settings
+from backy_core.pools.views import CreateRequest
+from backy_core.testing import machine, plugs
+from backy_core.testing.agent import Agent, Work, run_agent
+from backy_core.testing.fork import FailedInside, Killed
+from backy_core.testing.permission import Permission
+from backy_core.testing.subject import Subject
+from backy_core.testing.tap import Tap
+
+T = TypeVar("T")
+
+
+class Site:
+    """Agents come and go, one at a time, on the same state directory."""
+
+    def __init__(self, directory: Path, subject: type[Subject], allowed: Permission) -> None:
+        self.directory = directory
+        self.subject = subject
+        self.serials = allowed.serials
+        self._untouchable = allowed.untouchable
+        directory.mkdir(parents=True, exist_ok=True)
+
+    def settings(self) -> Settings:
+        """Everything below the site's directory; no drive but the disposable ones."""
+        return Settings(
+            state_dir=self.directory / "state",
+            config_dir=self.directory / "etc",
+            runtime_dir=self.directory / "run",
+            mount_root=self.directory / "mnt",
+            exclude_drives=self._untouchable,
+            open_wait_s=2,
+            shutdown_grace_s=10,
+            drives_rescan_s=0,
+        )
+
+    def agent(
+        self,
+        work: Work[T],
+        *,
+        others: bool = False,
+        prepare: Callable[[Tap], None] = lambda tap: None,
+    ) -> T:
+        """``work`` with a new agent. ``others``: with every installed backend besides."""
+        host = self.subject.host(others=others)
+        try:
+            return run_agent(host, self.settings(), work, prepare)
+        except FailedInside as failure:
+            raise FailedInside(f"{failure}\nagent's log:\n{self._log()}") from None
+
+    def killed(self, work: Work[bool]) -> bool:
+        """Whether the agent was killed meanwhile by a trap it had set itself."""
+        try:
+            self.agent(work)
+        except Killed:
+            return True
+        return False
+
+    def request(
+        self, guid: str, level: str, drives: int, *, label: str = "backup", first: int = 0
+    ) -> CreateRequest:
+        """A pool on drives from the ``first`` on, mounted where a path needs quoting."""
+        serials = self.serials[first : first + drives]
+        assert len(serials) == drives, f"{first + drives} drives are needed: {self.serials}"
+        return CreateRequest(
+            label=label,
+            drive_serials=serials,
+            mount_path=self.path(guid),
+            guid=guid,
+            backend=self.subject.info().name,
+            level=level,
+            filesystem=self.subject.filesystem,
+        )
+
+    def path(self, guid: str) -> str:
+        return str(self.directory / "mnt" / f"it's {guid[:4]}")
+
+    def check_nothing_left(self, serials: Sequence[str] | None = None) -> None:
+        """Drives clean and free, no journal entry, no mount, no mount directory."""
+        machine.check_clean(serials or self.serials)
+        journal = sorted(path.name for path in (self.directory / "state/journal").glob("*"))
+        assert not journal, f"the journal holds {journal}"
+        assert str(self.directory) not in Path("/proc/self/mounts").read_text()
+        left = sorted(str(path) for path in (self.directory / "mnt").glob("*"))
+        assert not left, f"mount directories are left: {left}"
+
+    def restore(self) -> None:
+        """After each test: drives back, every pool deleted, nothing left of it."""
+        machine.bring_online(self.serials)
+        plugs.plug(self.serials)
+        try:
+            self.check_nothing_left()
+        except (AssertionError, OSError):
+            with suppress(Killed):
+                self.agent(_delete_all)
+            machine.check_clean(self.serials)
+
+    def _log(self) -> str:
+        log = self.directory / "agent.log"
+        return log.read_text(errors="replace")[-3000:] if log.exists() else ""
+
+
+async def _delete_all(agent: Agent) -> None:
+    for found in await agent.runtime.pools.importable():
+        await agent.runtime.pools.import_pool(found.guid, None, None)
+    for view in await agent.runtime.pools.list():
+        await agent.delete(view.guid)

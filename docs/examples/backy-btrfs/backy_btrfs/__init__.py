@@ -1,0 +1,149 @@
+"""Btrfs over whole drives as a Backy backend: the pool's GUID is the filesystem's UUID."""
+
+import re
+from collections.abc import Sequence
+
+from backy_core.sdk import hookimpl, models, plan
+from backy_core.sdk.errors import Conflict, SystemFailure
+from backy_core.sdk.models import DriveId, PoolReport, PoolSpec
+from backy_core.sdk.plan import BackendPlan, DriveRef, Exec, Join, PoolIs, Step
+
+DUMP = ("btrfs", "inspect-internal", "dump-super", "--full")
+FIELD = re.compile(r"(?m)(?:^|type )(fsid|label|generation|num_devices|SYSTEM)[\t|]+(.*)$")
+NAME = "backy-"
+LEVELS = {"raid1": 2, "raid0": 2, "raid10": 4, "single": 1}
+TOOLS = {"btrfs-progs": ("btrfs", "mkfs.btrfs"), "mount": ("mount", "umount")}
+
+
+@hookimpl
+def backy_backend() -> models.BackendInfo:
+    return models.BackendInfo(
+        name="btrfs",
+        version="0.1.0",
+        levels=tuple(models.Level(name=name, min_drives=least) for name, least in LEVELS.items()),
+        filesystems=("btrfs",),
+        delivers="filesystem",  # its plans mount it; the core checks that they did
+        tools=tuple(models.Tool(name=n, package=p) for p, names in TOOLS.items() for n in names),
+        read_commands=(DUMP,),
+        signature_types=("btrfs",),
+    )
+
+
+@hookimpl
+def backy_plan_create(pool: PoolSpec, drives: tuple[DriveId, ...]) -> BackendPlan:
+    metadata = "dup" if pool.level == "single" else pool.level
+    make = ("mkfs.btrfs", "--force", "--quiet", "--uuid", pool.guid, "--label", NAME + pool.guid)
+    step = Step(
+        id="make-filesystem",
+        title=f"Making a {pool.level} btrfs of {len(drives)} drives",
+        run=Exec(argv=(*make, "--data", pool.level, "--metadata", metadata, *map(_ref, drives))),
+        undo=tuple(plan.WipeMember(drive=drive, bears=_stamps(pool)) for drive in drives),
+        undo_expect=tuple(plan.Blank(on=_ref(drive)) for drive in drives),
+        expect=(PoolIs(presence="stopped"),),
+    )
+    return _plan(pool, "active", step, _mount(pool, drives))
+
+
+@hookimpl
+def backy_plan_open(pool: PoolSpec, report: PoolReport) -> BackendPlan:
+    if any(member.state != "active" for member in report.members):
+        raise Conflict("A btrfs pool is opened with all its drives.", details=report.detail)
+    return _plan(pool, "active", _mount(pool, _drives(report)))
+
+
+@hookimpl
+def backy_plan_close(pool: PoolSpec, report: PoolReport) -> BackendPlan:
+    step = Step(  # the core has unmounted it; the kernel remembers which drives belong together
+        id="forget-drives",
+        title="Forgetting the drives",
+        run=Exec(argv=("btrfs", "device", "scan", "--forget", *map(_ref, _drives(report)))),
+        expect=(PoolIs(presence="stopped"),),
+        effect="none",
+    )
+    return _plan(pool, "stopped", step)
+
+
+@hookimpl
+def backy_plan_teardown(pool: PoolSpec, report: PoolReport) -> BackendPlan:
+    return backy_plan_close(pool, report)  # the core wipes the drives
+
+
+@hookimpl
+async def backy_inspect(probe: models.Probe) -> Sequence[PoolReport]:
+    devices = sorted({each.device for each in probe.signatures if each.type == "btrfs"})
+    if not devices:
+        return ()
+    dumped = await probe.run(*DUMP, *(f"/dev/{device}" for device in devices))
+    if dumped.code != 0:
+        raise SystemFailure("The btrfs drives cannot be read.", details=dumped.stderr)
+    (mountinfo,) = await probe.read("/proc/self/mountinfo")
+    mounted = re.findall(r" - btrfs (\S+) ", mountinfo or "")
+    pools: dict[str, dict[str, dict[str, str]]] = {}
+    for section in dumped.stdout.split("superblock: ")[1:]:
+        device, fields = re.search(r"device=/dev/(\S+)", section), dict(FIELD.findall(section))
+        if device and "fsid" in fields:
+            pools.setdefault(fields["fsid"], {})[device[1]] = fields
+    return tuple(_report(uuid, found, mounted) for uuid, found in sorted(pools.items()))
+
+
+def _report(uuid: str, found: dict[str, dict[str, str]], mounted: list[str]) -> PoolReport:
+    """``found``: the superblock's fields by kernel name."""
+    newest = max(found.values(), key=lambda fields: _number(fields, "generation"))
+    source = next((node for name in found if (node := f"/dev/{name}") in mounted), None)
+    members = [_member(name, fields, newest) for name, fields in found.items()]
+    missing = max(0, min(_number(newest, "num_devices"), 1024) - len(found))
+    return PoolReport(
+        native_id=uuid,
+        guid=uuid if newest.get("label") == NAME + uuid else None,
+        name=newest.get("label"),
+        level=newest.get("SYSTEM", "single").lower().replace("dup", "single"),
+        presence="active" if source else "stopped",
+        health="inactive" if not source else "degraded" if missing else "active",
+        degraded=missing > 0,
+        source=source,
+        expected_members=len(found) + missing,
+        members=(*members, *[models.MemberReport(device=None, state="missing")] * missing),
+        detail=f"{missing} of its drives are missing." if missing else None,
+    )
+
+
+def _member(name: str, fields: dict[str, str], newest: dict[str, str]) -> models.MemberReport:
+    stale = fields.get("generation") != newest.get("generation")
+    return models.MemberReport(device=name, state="stale" if stale else "active")
+
+
+def _mount(pool: PoolSpec, drives: Sequence[DriveId]) -> Step:
+    assert pool.mount_path
+    each = (Join(sep="=", parts=("device", _ref(drive))) for drive in drives)
+    options = Join(sep=",", parts=("nosuid", "nodev", *each))
+    return Step(
+        id="mount",
+        title=f"Mounting at {pool.mount_path}",
+        run=Exec(argv=("mount", "-t", "btrfs", "-o", options, _ref(drives[0]), pool.mount_path)),
+        undo=(Exec(argv=("umount", "--", pool.mount_path), ok_codes=(0, 1, 32)),),
+        undo_expect=(plan.NotMounted(path=pool.mount_path),),
+        expect=(plan.MountedAt(path=pool.mount_path),),
+        already="skip",
+    )
+
+
+def _plan(pool: PoolSpec, goal: models.Presence, *steps: Step) -> BackendPlan:
+    end = (PoolIs(presence=goal),)
+    return BackendPlan(steps=steps, goal=end, stamps=_stamps(pool), delivers="filesystem")
+
+
+def _stamps(pool: PoolSpec) -> tuple[models.SignatureMatch, ...]:
+    return (models.SignatureMatch(type="btrfs", uuid=pool.identity),)
+
+
+def _drives(report: PoolReport) -> list[DriveId]:
+    return [member.drive for member in report.members if member.drive]
+
+
+def _ref(drive: DriveId) -> DriveRef:
+    return DriveRef(drive=drive)
+
+
+def _number(fields: dict[str, str], name: str) -> int:
+    text = fields.get(name, "")
+    return int(text) if re.fullmatch(r"[0-9]{1,18}", text) else 0

@@ -1,0 +1,168 @@
+"""Giving a pool a drive: the member that returned, or another one in a member's place. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from backy_core.sdk.errors import Conflict, InvalidRequest
+from backy_core.sdk.models import DriveId, MemberReport, PoolReport, PoolSpec
+from backy_core.sdk.plan import (
+    Arg,
+    BackendPlan,
+    Bears,
+    Blank,
+    DriveRef,
+    Exec,
+    MemberIs,
+    Step,
+    WipeMember,
+)
+from backy_lvm import argv
+from backy_lvm.naming import SIGNATURE, Named, stamp, stamps
+from backy_lvm.standing import REDUNDANT
+
+
+def grow(
+    pool: PoolSpec, report: PoolReport, drive: DriveId, replaces: DriveId | None
+) -> BackendPlan:
+    """Conflict for a pool without a place to fill, InvalidRequest for one without redundancy."""
+    if report.level not in REDUNDANT:
+        raise InvalidRequest(f"A pool of level {report.level} cannot rebuild a drive.")
+    named = Named.of(pool, report)
+    mine = _member(report, drive)
+    old = _member(report, replaces) if replaces else None
+    joined = MemberIs(drive=drive, states=("rebuilding", "active"))
+    if mine is not None and mine.state == "stale":
+        steps = _return(named, drive, mine, joined)
+    else:
+        _refuse_full(report, mine, old)
+        steps = _exchange(pool, report, drive, old, joined)
+    uuid = _new_uuid(pool, report, drive)
+    known = (*stamps(pool, report), stamp(uuid))
+    return BackendPlan(steps=steps, goal=(joined,), stamps=tuple(dict.fromkeys(known)))
+
+
+def _return(named: Named, drive: DriveId, mine: MemberReport, joined: MemberIs) -> tuple[Step, ...]:
+    members = (*named.good, drive)
+    return (
+        Step(
+            id="restore-member",
+            title=f"Taking {drive} back",
+            run=Exec(argv=argv.restore(named.group, named.good, drive), ok_codes=(0, 5)),
+            effect="pivot",
+        ),
+        Step(
+            id="refresh-volume",
+            title="Bringing it up to date",
+            run=Exec(argv=argv.refresh(named.path, members)),
+            expect=(joined,),
+            effect="pivot",
+            retry_s=5,
+        ),
+        Step(
+            id="forget-missing",
+            title="Noting that it is back",
+            run=Exec(argv=argv.forget_apart(named.selected, members, [mine.handle or ""])),
+        ),
+        *_clear(named, (mine,)),
+    )
+
+
+def _exchange(
+    pool: PoolSpec,
+    report: PoolReport,
+    drive: DriveId,
+    old: MemberReport | None,
+    joined: MemberIs,
+) -> tuple[Step, ...]:
+    """Until the conversion begins, the drive can be taken out again."""
+    named = Named.of(pool, report)
+    present = old.drive if old and old.state in ("active", "rebuilding") else None
+    convert = (
+        argv.replace(named.path, named.good, present, drive)
+        if present
+        else argv.repair(named.path, named.good, drive)
+    )
+    members = (*named.good, drive)
+    drop = (
+        argv.reduce(named.group, members, present)
+        if present
+        else argv.reduce_missing(named.group, members)
+    )
+    return (
+        *_prepare(pool, report, named, drive),
+        Step(
+            id="convert-volume",
+            title=f"Rebuilding on {drive}",
+            run=Exec(argv=convert),
+            expect=(joined,),
+            effect="pivot",
+        ),
+        Step(
+            id="drop-member",
+            title="Letting go of the old member",
+            # 5: other members are missing still, and something lies on them.
+            run=Exec(argv=drop, ok_codes=(0, 5)),
+        ),
+        *_clear(named, [each for each in report.members if each.state == "missing"]),
+    )
+
+
+def _clear(named: Named, back: Iterable[MemberReport]) -> tuple[Step, ...]:
+    """Fails where there is no such mapping, or where it still stands for a missing member."""
+    slots = [each.slot for each in back if each.slot is not None]
+    if not slots:
+        return ()
+    remove = argv.remove_placeholders(named.group, named.volume, slots)
+    step = Step(
+        id="clear-placeholders",
+        title="Clearing what stood for missing members",
+        run=Exec(argv=remove, ok_codes=(0, 1)),
+    )
+    return (step,)
+
+
+def _prepare(pool: PoolSpec, report: PoolReport, named: Named, drive: DriveId) -> tuple[Step, ...]:
+    mine = _member(report, drive)
+    if mine is not None and mine.state == "spare":
+        return ()  # left in the group by an exchange that broke off
+    uuid = _new_uuid(pool, report, drive)
+    on = DriveRef(drive=drive)
+    leave: tuple[Arg, ...] = argv.reduce(named.group, (*named.good, drive), drive)
+    return (
+        Step(
+            id="create-member",
+            title=f"Preparing drive {drive}",
+            run=Exec(argv=argv.create_member(drive, uuid)),
+            undo=(WipeMember(drive=drive, bears=(stamp(uuid),)),),
+            undo_expect=(Blank(on=on),),
+            expect=(Bears(on=on, type=SIGNATURE, uuid=uuid),),
+            retry_s=5,
+        ),
+        Step(
+            id="extend-group",
+            title=f"Adding {drive}",
+            run=Exec(argv=argv.extend(named.group, named.good, drive)),
+            undo=(Exec(argv=leave, ok_codes=(0, 5)),),
+            undo_expect=(MemberIs(drive=drive, states=()),),
+            expect=(MemberIs(drive=drive, states=("spare",)),),
+        ),
+    )
+
+
+def _new_uuid(pool: PoolSpec, report: PoolReport, drive: DriveId) -> str:
+    """One that the group does not remember: it would take the drive for that old member."""
+    taken = {member.handle for member in report.members}
+    uuids = (argv.pv_uuid(pool.guid, drive, attempt) for attempt in range(len(taken) + 1))
+    return next(uuid for uuid in uuids if uuid not in taken)
+
+
+def _refuse_full(report: PoolReport, mine: MemberReport | None, old: MemberReport | None) -> None:
+    if mine is not None and mine.state in ("active", "rebuilding"):
+        raise Conflict(f"{mine.drive} is in the pool already.")
+    if old is None and not report.degraded:
+        raise Conflict("No member is missing: name the one to replace.")
+
+
+def _member(report: PoolReport, drive: DriveId) -> MemberReport | None:
+    return next((each for each in report.members if each.drive == drive), None)

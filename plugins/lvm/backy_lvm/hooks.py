@@ -1,0 +1,233 @@
+"""The hooks of the LVM backend: they choose, :mod:`argv` words it, the core acts.
+
+A pool is a volume group ``backy-<guid>`` with one logical volume. Teardown only deactivates it:
+the group lives on its members, so wiping them ends it, and a teardown that was cut short still
+finds the group on those that are left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from backy_core.sdk import hookimpl
+from backy_core.sdk.errors import Conflict, InvalidRequest
+from backy_core.sdk.models import (
+    BackendInfo,
+    DriveId,
+    Level,
+    PoolReport,
+    PoolSpec,
+    Probe,
+    Tool,
+)
+from backy_core.sdk.plan import (
+    Action,
+    BackendPlan,
+    Bears,
+    Blank,
+    DriveRef,
+    Exec,
+    MemberIs,
+    PoolIs,
+    Step,
+    WipeMember,
+)
+from backy_lvm import __version__, argv
+from backy_lvm.growth import grow
+from backy_lvm.inspect import look
+from backy_lvm.naming import SIGNATURE, Named, stamp, stamps
+from backy_lvm.standing import survives
+
+_LEVELS = (
+    Level(name="linear", min_drives=1, aliases=("single",)),
+    Level(name="raid0", min_drives=2, aliases=("0", "stripe", "striped")),
+    Level(name="raid1", min_drives=2, aliases=("1", "mirror")),
+    Level(name="raid5", min_drives=3, aliases=("5",)),
+    # LVM wants three stripes beside the two parities.
+    Level(name="raid6", min_drives=5, aliases=("6",)),
+    Level(name="raid10", min_drives=4, aliases=("10",)),
+)
+_ACTIVE = PoolIs(presence="active")
+_STOPPED = PoolIs(presence="stopped")
+
+
+@hookimpl
+def backy_backend() -> BackendInfo:
+    return BackendInfo(
+        name="lvm",
+        version=__version__,
+        levels=_LEVELS,
+        filesystems=("ext4", "xfs", "btrfs"),
+        capabilities=frozenset(("add_drive", "degraded_open", "import")),
+        tools=(Tool(name="lvm", package="lvm2"), Tool(name="dmsetup", package="dmsetup")),
+        read_commands=(argv.REPORT,),
+        signature_types=(SIGNATURE,),
+    )
+
+
+@hookimpl
+async def backy_inspect(probe: Probe) -> Sequence[PoolReport]:
+    return await look(probe)
+
+
+@hookimpl
+def backy_plan_create(pool: PoolSpec, drives: tuple[DriveId, ...]) -> BackendPlan:
+    if pool.level == "raid10" and len(drives) % 2:
+        raise InvalidRequest("raid10 on LVM takes an even number of drives.")
+    wipes: tuple[Action, ...] = tuple(_wipe(pool, drive) for drive in drives)
+    group = Step(
+        id="create-group",
+        title=f"Creating volume group of {len(drives)} drive{'s' * (len(drives) > 1)}",
+        run=Exec(argv=argv.create_group(pool.guid, drives)),
+        # The group lives on its members: it needs no removal of its own.
+        undo=wipes,
+        # One tells of all; LVM itself refuses a name that is taken. Each look is a process.
+        expect=(MemberIs(drive=drives[-1], states=("spare",)),),
+    )
+    volume = Step(
+        id="create-volume",
+        title=f"Creating {pool.level} volume",
+        run=Exec(argv=argv.create_volume(pool.guid, pool.level, drives)),
+        undo=(Exec(argv=argv.deactivate((argv.group_name(pool.guid),), drives), ok_codes=(0, 5)),),
+        undo_expect=(_STOPPED,),
+        expect=(_ACTIVE,),
+        already="refuse",
+    )
+    steps = (*(_create_member(pool, drive) for drive in drives), group, volume)
+    return BackendPlan(steps=steps, goal=(_ACTIVE,), stamps=stamps(pool))
+
+
+@hookimpl
+def backy_plan_open(pool: PoolSpec, report: PoolReport, degraded: bool) -> BackendPlan:
+    _refuse_foreign(report)
+    if report.presence == "active":
+        return BackendPlan(steps=(), goal=(_ACTIVE,), stamps=stamps(pool, report))
+    named = Named.of(pool, report)
+    _refuse_apart(report, degraded)
+    _refuse_incomplete(pool, report, degraded)
+    mode = "degraded" if report.degraded else "complete"
+    activate = Step(
+        id="activate",
+        title="Activating the volume",
+        run=Exec(argv=argv.activate(named.selected, named.good, mode)),
+        undo=(Exec(argv=argv.deactivate(named.selected, named.good)),),
+        undo_expect=(_STOPPED,),
+        expect=(_ACTIVE,),
+        already="skip",
+    )
+    stop = (_deactivate(named),) if report.presence == "inactive" else ()
+    steps = (*stop, *_mark_apart(named, report, ("missing", "stale", "diverged")), activate)
+    return BackendPlan(steps=steps, goal=(_ACTIVE,), stamps=stamps(pool, report))
+
+
+@hookimpl
+def backy_plan_close(pool: PoolSpec, report: PoolReport) -> BackendPlan:
+    _refuse_foreign(report)
+    named = Named.of(pool, report)
+    # A member that left while the pool ran is behind; without the mark it would come back
+    # unquestioned, also after it was used alone.
+    marks = _mark_apart(named, report, ("missing",), ok_codes=(0, 5))
+    running = report.presence == "active"
+    steps = (*(marks if running else ()), _deactivate(named))
+    return BackendPlan(steps=steps, goal=(_STOPPED,), stamps=stamps(pool, report))
+
+
+@hookimpl
+def backy_plan_teardown(pool: PoolSpec, report: PoolReport) -> BackendPlan:
+    _refuse_foreign(report)
+    step = _deactivate(Named.of(pool, report))
+    return BackendPlan(steps=(step,), goal=(_STOPPED,), stamps=stamps(pool, report))
+
+
+@hookimpl
+def backy_plan_add_drive(
+    pool: PoolSpec, report: PoolReport, drive: DriveId, replaces: DriveId | None
+) -> BackendPlan:
+    """A stale member returns by the bitmap; any other drive takes a missing one's place, or
+    that of ``replaces``."""
+    _refuse_foreign(report)
+    if report.presence != "active":
+        raise Conflict("The pool must be mounted before a drive is added.")
+    return grow(pool, report, drive, replaces)
+
+
+@hookimpl
+def backy_plan_import(pool: PoolSpec, report: PoolReport) -> BackendPlan:
+    """A volume group is adopted as it is; nothing is written to its members."""
+    _refuse_foreign(report)
+    return BackendPlan(steps=(), stamps=stamps(pool, report))
+
+
+def _create_member(pool: PoolSpec, drive: DriveId) -> Step:
+    uuid = argv.pv_uuid(pool.guid, drive)
+    return Step(
+        id=f"create-member-{drive.serial}",
+        title=f"Preparing drive {drive.serial}",
+        run=Exec(argv=argv.create_member(drive, uuid)),
+        undo=(_wipe(pool, drive),),
+        undo_expect=(Blank(on=DriveRef(drive=drive)),),
+        expect=(Bears(on=DriveRef(drive=drive), type=SIGNATURE, uuid=uuid),),
+        retry_s=5,
+    )
+
+
+def _wipe(pool: PoolSpec, drive: DriveId) -> WipeMember:
+    return WipeMember(drive=drive, bears=(stamp(argv.pv_uuid(pool.guid, drive)),))
+
+
+def _mark_apart(
+    named: Named, report: PoolReport, states: Sequence[str], ok_codes: tuple[int, ...] = (0,)
+) -> tuple[Step, ...]:
+    missing = [it.handle for it in report.members if it.handle and it.state in states]
+    if not missing or not named.good:
+        return ()
+    step = Step(
+        id="mark-missing",
+        title="Noting which members are missing",
+        run=Exec(argv=argv.mark_apart(named.selected, named.good, missing), ok_codes=ok_codes),
+    )
+    return (step,)
+
+
+def _deactivate(named: Named) -> Step:
+    """udev, or whoever looks at the volume, may have it open for a moment."""
+    if named.here:
+        run = Exec(argv=argv.deactivate(named.selected, named.here))
+    else:
+        run = Exec(
+            argv=argv.remove_mappings(named.group, named.volume, named.slots), ok_codes=(0, 1)
+        )
+    return Step(
+        id="deactivate",
+        title="Deactivating the volume",
+        run=run,
+        expect=(_STOPPED,),
+        already="skip",
+        effect="none",
+        retry_s=30,
+        stable_s=1,
+    )
+
+
+def _refuse_foreign(report: PoolReport) -> None:
+    if not report.usable:
+        raise Conflict(report.detail or "This volume group cannot be used as a pool.")
+
+
+def _refuse_apart(report: PoolReport, degraded: bool) -> None:
+    if not degraded and any(each.state == "diverged" for each in report.members):
+        raise Conflict(
+            "Drives of this pool were used apart from each other.",
+            details=report.detail,
+            hint="Unplug the drive that is not wanted, or mount the pool explicitly",
+        )
+
+
+def _refuse_incomplete(pool: PoolSpec, report: PoolReport, degraded: bool) -> None:
+    """Members that are known to be left behind do not count as missing."""
+    missing = sum(each.state == "missing" for each in report.members)
+    working = frozenset(it.slot or 0 for it in report.members if it.state in ("active", "spare"))
+    if not survives(report.level, report.expected_members, working):
+        raise Conflict(f"Too few drives of the pool {pool.label} are connected.")
+    if missing and not degraded:
+        raise Conflict(f"{missing} of {report.expected_members} drives are not connected.")

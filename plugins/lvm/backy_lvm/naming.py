@@ -1,0 +1,59 @@
+"""What a pool and its members are called. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from backy_core.sdk.models import DriveId, PoolReport, PoolSpec, SignatureMatch
+from backy_lvm import argv
+
+SIGNATURE = "LVM2_member"
+_GOOD = ("active", "rebuilding", "spare")
+
+
+@dataclass(frozen=True)
+class Named:
+    """A pool for argument lists. ``group`` and ``volume`` are names, ``selected`` what tells the
+    group apart for commands that can select: LVM refuses a name that two groups have. ``here``
+    are the connected members, ``good`` those in good standing."""
+
+    group: str
+    volume: str
+    selected: tuple[str, ...]
+    here: tuple[DriveId, ...]
+    good: tuple[DriveId, ...]
+    slots: int
+
+    @property
+    def path(self) -> str:
+        return f"{self.group}/{self.volume}"
+
+    @classmethod
+    def of(cls, pool: PoolSpec, report: PoolReport) -> Named:
+        if report.guid:
+            group, volume = argv.group_name(report.guid), argv.VOLUME
+            selected: tuple[str, ...] = (group,)
+        else:
+            group, _, volume = (report.name or "").partition("/")
+            selected = ("--select", f"vg_uuid={report.native_id}")
+        here = [(it.drive, it.state) for it in report.members if it.drive and it.device]
+        return cls(
+            group=group,
+            volume=volume,
+            selected=selected,
+            here=tuple(drive for drive, _ in here),
+            good=tuple(drive for drive, state in here if state in _GOOD),
+            slots=max(len(pool.drives), report.expected_members),
+        )
+
+
+def stamp(uuid: str) -> SignatureMatch:
+    return SignatureMatch(type=SIGNATURE, uuid=uuid)
+
+
+def stamps(pool: PoolSpec, report: PoolReport | None = None) -> tuple[SignatureMatch, ...]:
+    """How every member is recognised: those seen by the UUID they have, and those remembered by
+    the one they were made with."""
+    seen = [member.handle for member in report.members if member.handle] if report else []
+    made = [argv.pv_uuid(pool.guid, drive) for drive in pool.drives]
+    return tuple(map(stamp, dict.fromkeys((*seen, *made))))

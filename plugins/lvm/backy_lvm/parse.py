@@ -1,0 +1,139 @@
+"""What LVM reports, as frozen objects. Pure; missing columns give less, never an exception."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from typing import Any
+
+_MISMATCH = re.compile(r"Scanning (/dev/\S+) mda\d+ found mismatch")
+_IMAGE = re.compile(r"_rimage_(\d+)$")
+_MOST_MINORS = 1 << 20
+Row = dict[str, str]
+
+
+@dataclass(frozen=True)
+class Member:
+    """A physical volume. ``missing``: it is not there, or was not when the group was changed."""
+
+    uuid: str
+    node: str
+    missing: bool
+
+
+@dataclass(frozen=True)
+class Volume:
+    """A logical volume; ``hidden`` ones are parts of another. ``members`` are PV UUIDs."""
+
+    name: str
+    hidden: bool
+    active: bool
+    device: str | None
+    segment: str
+    members: frozenset[str]
+    percent: float | None
+    action: str
+    trouble: str
+    synced: bool
+
+    @property
+    def slot(self) -> int | None:
+        """Which image of a RAID volume this is."""
+        found = _IMAGE.search(self.name)
+        return int(found[1]) if found and self.hidden else None
+
+
+@dataclass(frozen=True)
+class Group:
+    """A volume group."""
+
+    uuid: str
+    name: str
+    tags: frozenset[str]
+    exported: bool
+    members: tuple[Member, ...]
+    volumes: tuple[Volume, ...]
+
+    @property
+    def visible(self) -> tuple[Volume, ...]:
+        return tuple(volume for volume in self.volumes if not volume.hidden)
+
+    def images(self, volume: Volume) -> tuple[Volume, ...]:
+        """The images of a RAID volume by slot."""
+        found = (it for it in self.volumes if it.name.startswith(f"{volume.name}_rimage_"))
+        return tuple(
+            sorted((it for it in found if it.slot is not None), key=lambda it: it.slot or 0)
+        )
+
+
+def parse_report(text: str) -> tuple[Group, ...]:
+    """The volume groups in the output of ``lvm fullreport``. ValueError if it is no report."""
+    document = json.loads(text)
+    sections = document.get("report") if isinstance(document, dict) else None
+    if not isinstance(sections, list):
+        raise ValueError("the output has no report")
+    groups = (_group(section) for section in sections if isinstance(section, dict))
+    return tuple(group for group in groups if group)
+
+
+def mismatched(stderr: str) -> frozenset[str]:
+    """Nodes whose metadata has the sequence number of the others' and differs all the same:
+    both halves were changed apart. LVM warns, and picks one of them."""
+    return frozenset(_MISMATCH.findall(stderr))
+
+
+def _group(section: dict[str, Any]) -> Group | None:
+    row = next(iter(_rows(section, "vg")), {})
+    if not row.get("vg_uuid"):
+        return None
+    segments = {seg["lv_uuid"]: seg.get("segtype", "") for seg in _rows(section, "seg", "lv_uuid")}
+    on: dict[str, set[str]] = {}
+    for part in _rows(section, "pvseg", "lv_uuid", "pv_uuid"):
+        on.setdefault(part["lv_uuid"], set()).add(part["pv_uuid"])
+    return Group(
+        uuid=row["vg_uuid"],
+        name=row.get("vg_name", ""),
+        tags=frozenset(row.get("vg_tags", "").split(",")) - {""},
+        exported=bool(row.get("vg_exported")),
+        members=tuple(map(_member, _rows(section, "pv", "pv_uuid"))),
+        volumes=tuple(
+            _volume(lv, segments.get(lv["lv_uuid"], ""), on.get(lv["lv_uuid"], set()))
+            for lv in _rows(section, "lv", "lv_uuid")
+        ),
+    )
+
+
+def _member(row: Row) -> Member:
+    return Member(row["pv_uuid"], row.get("pv_name", ""), bool(row.get("pv_missing")))
+
+
+def _volume(row: Row, segment: str, members: set[str]) -> Volume:
+    name = row.get("lv_name", "")
+    minor = row.get("lv_kernel_minor", "")
+    known = minor.isascii() and minor.isdecimal() and len(minor) < 8 and int(minor) < _MOST_MINORS
+    return Volume(
+        name=name.strip("[]"),
+        hidden=name.startswith("["),
+        active=row.get("lv_active") == "active",
+        device=f"dm-{int(minor)}" if known else None,
+        segment=segment,
+        members=frozenset(members),
+        percent=_percent(row.get("sync_percent", "")),
+        action=row.get("raid_sync_action", ""),
+        trouble=row.get("lv_health_status", ""),
+        synced=bool(row.get("lv_image_synced")),
+    )
+
+
+def _rows(section: dict[str, Any], kind: str, *needed: str) -> list[Row]:
+    """Rows that have the ``needed`` columns, in order."""
+    listed = section.get(kind)
+    rows = [row for row in listed if isinstance(row, dict)] if isinstance(listed, list) else []
+    texts = [{key: value for key, value in row.items() if isinstance(value, str)} for row in rows]
+    return [row for row in texts if all(row.get(column) for column in needed)]
+
+
+def _percent(text: str) -> float | None:
+    found = re.fullmatch(r"\d{1,3}(\.\d{1,4})?", text, re.ASCII)
+    return min(float(text), 100.0) if found else None

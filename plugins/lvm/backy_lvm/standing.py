@@ -1,0 +1,202 @@
+"""How members stand to their volume group, and what the group amounts to. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from backy_core.sdk.models import Health, MemberReport, MemberState, PoolReport, Presence
+from backy_lvm import argv
+from backy_lvm.parse import Group, Member, Volume
+
+_GUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_TOLERATED_LOSSES = {"raid5": 1, "raid6": 2}
+_MOVING: dict[str, Health] = {
+    "resync": "resync",
+    "recover": "recovering",
+    "check": "check",
+    "repair": "check",
+    "reshape": "reshape",
+}
+_GOOD = ("active", "rebuilding")
+REDUNDANT = ("raid1", "raid5", "raid6", "raid10")
+
+
+@dataclass(frozen=True)
+class Sight:
+    """What the machine shows of a group's members, by PV UUID: their devices, further devices
+    that bear the same, the names of all whole drives, and which members were used apart."""
+
+    devices: Mapping[str, str | None]
+    copies: tuple[tuple[str, str], ...]
+    drives: frozenset[str]
+    apart: frozenset[str]
+
+
+def describe(group: Group, sight: Sight) -> PoolReport:
+    """The report on one volume group."""
+    guid = guid_of(group)
+    volume = pool_volume(group, guid)
+    members = _members(group, volume, sight)
+    level = level_of(volume)
+    here = frozenset(each.slot or 0 for each in members if each.state in _GOOD)
+    presence = _presence(group, volume)
+    degraded = any(each.state not in ("active", "spare") for each in members)
+    lost = volume is not None and not survives(level, len(_in_use(members)), here)
+    unusable = _unusable(group, volume, sight)
+    copies = tuple(
+        MemberReport(device=device, handle=uuid, state="diverged") for uuid, device in sight.copies
+    )
+    return PoolReport(
+        native_id=guid or group.uuid,
+        guid=guid,
+        name=None if guid or volume is None else f"{group.name}/{volume.name}",
+        level=level,
+        presence=presence,
+        health=_health(volume, members, lost=lost, running=presence == "active"),
+        degraded=degraded,
+        device=volume.device if volume and volume.active else None,
+        expected_members=len(_in_use(members)),
+        members=(*members, *copies),
+        sync_percent=_progress(volume),
+        detail=unusable or _detail((*members, *copies), lost=lost),
+        usable=unusable is None,
+    )
+
+
+def guid_of(group: Group) -> str | None:
+    """The pool's GUID: name and tag agree. A copy by vgimportclone keeps the tag alone."""
+    guid = group.name.removeprefix(argv.NAME_PREFIX)
+    ours = _GUID.fullmatch(guid) and argv.GUID_TAG + guid in group.tags
+    return guid if ours and group.name != guid else None
+
+
+def pool_volume(group: Group, guid: str | None) -> Volume | None:
+    """The volume that is the pool: ours by name, elsewhere the only visible one."""
+    named = [it for it in group.visible if it.name == argv.VOLUME or guid is None]
+    return named[0] if len(named) == 1 else None
+
+
+def level_of(volume: Volume | None) -> str:
+    """Our word for LVM's segment type; its own where we have none, ``none`` without volume."""
+    segment = volume.segment if volume else "none"
+    if segment in ("striped", "raid0_meta"):
+        return "raid0"
+    return re.sub(r"^(raid5|raid6|raid10)_\w+$", r"\1", segment)
+
+
+def survives(level: str, slots: int, working: frozenset[int]) -> bool:
+    """Whether the working slots still hold all data. raid10 keeps copies in pairs."""
+    if level == "raid1":
+        return bool(working)
+    if level == "raid10":
+        return all(working & {at, at + 1} for at in range(0, slots, 2))
+    return len(working) >= slots - _TOLERATED_LOSSES.get(level, 0)
+
+
+def _presence(group: Group, volume: Volume | None) -> Presence:
+    if volume and volume.active:
+        return "active"
+    # Parts of a volume whose creation broke off hold their drives.
+    return "inactive" if any(it.active for it in group.volumes) else "stopped"
+
+
+def _members(group: Group, volume: Volume | None, sight: Sight) -> tuple[MemberReport, ...]:
+    """In slot order; drives that are in the group and hold nothing of the volume come last."""
+    images = group.images(volume) if volume else ()
+    slots = {uuid: image for image in images for uuid in image.members}
+    held = {uuid for it in group.volumes for uuid in it.members}
+    found = []
+    for member in group.members:
+        if member.missing and member.uuid not in held and volume:
+            continue  # replaced already, not yet dropped
+        state = _state(member, slots.get(member.uuid), volume, held, sight)
+        found.append(_report(member, slots.get(member.uuid), state, sight))
+    return _placed(found)
+
+
+def _report(member: Member, image: Volume | None, state: MemberState, sight: Sight) -> MemberReport:
+    device = sight.devices.get(member.uuid)
+    slot = image.slot if image else None
+    return MemberReport(device=device, handle=member.uuid, slot=slot, state=state)
+
+
+def _placed(found: Sequence[MemberReport]) -> tuple[MemberReport, ...]:
+    """Slots by image; without images (linear, striped) in LVM's own order."""
+    ordered = sorted(found, key=lambda it: (it.state == "spare", it.slot or 0))
+    if any(it.slot is not None for it in ordered):
+        return tuple(ordered)
+    used = [it.state != "spare" for it in ordered]
+    return tuple(
+        it.model_copy(update={"slot": at if used[at] else None}) for at, it in enumerate(ordered)
+    )
+
+
+def _state(
+    member: Member, image: Volume | None, volume: Volume | None, held: set[str], sight: Sight
+) -> MemberState:
+    if sight.devices.get(member.uuid) is None:
+        return "missing"
+    if member.uuid in sight.apart:
+        return "diverged"
+    if member.missing:
+        return "stale"
+    if member.uuid not in held:
+        return "spare"
+    if image is None or volume is None or not volume.active or image.synced:
+        return "active"
+    if image.trouble:  # "refresh needed": dm-raid gave it up, though it may be back
+        return "stale"
+    return "rebuilding" if volume.action in ("recover", "idle", "frozen") else "active"
+
+
+def _in_use(members: Sequence[MemberReport]) -> list[MemberReport]:
+    return [each for each in members if each.state != "spare"]
+
+
+def _health(
+    volume: Volume | None, members: Sequence[MemberReport], *, lost: bool, running: bool
+) -> Health:
+    """One word, the gravest first."""
+    if not running or volume is None:
+        return "inactive"
+    if lost:
+        return "failed"
+    moving = _MOVING.get(volume.action)
+    if moving in ("reshape", "recovering"):
+        return moving
+    states = {each.state for each in members}
+    if states - {"active", "spare", "rebuilding"}:
+        return "degraded"
+    if "rebuilding" in states:
+        return "recovering"
+    return moving or "active"
+
+
+def _progress(volume: Volume | None) -> float | None:
+    if volume is None or not volume.active or volume.action not in _MOVING:
+        return None
+    return volume.percent
+
+
+def _unusable(group: Group, volume: Volume | None, sight: Sight) -> str | None:
+    """Why this group can be no pool; None if it can."""
+    if guid_of(group):
+        return None  # also half made: it must be taken down
+    if volume is None:
+        return "Only volume groups with a single logical volume can be pools."
+    if level_of(volume) not in ("linear", "raid0", *REDUNDANT):
+        return f"Logical volumes of type {volume.segment} cannot be pools."
+    if group.exported:
+        return "The volume group is exported."
+    if any(device not in sight.drives for device in sight.devices.values() if device):
+        return "Only volume groups on whole drives can be pools."
+    return None
+
+
+def _detail(members: Sequence[MemberReport], *, lost: bool) -> str | None:
+    apart = [each.device or "" for each in members if each.state == "diverged"]
+    if apart:
+        return f"Used apart from the others, or a copy: {', '.join(apart)}."
+    return "Too few of its drives are there to hold all data." if lost else None

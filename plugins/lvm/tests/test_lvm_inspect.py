@@ -1,0 +1,165 @@
+"""Reports from real outputs, and from damaged ones."""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+
+import pytest
+from backy_lvm.parse import parse_report
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from backy_core.sdk.errors import SystemFailure
+
+from .lvm_sample_probe import SAMPLES, SampleProbe, line, reports, states
+
+GUID = "0a1b2c3d-4e5f-6071-8293-a4b5c6d7e8f9"
+ALL_FIVE = "ubda:0:active ubdb:1:active ubdc:2:active ubdd:3:active ubde:4:active"
+
+EXPECTED = {
+    "members-only": "none stopped/inactive whole [ubda:-:spare ubdb:-:spare]",
+    "linear-active": "linear active/active whole [ubda:0:active ubdb:1:active]",
+    "linear-stopped": "linear stopped/inactive whole [ubda:0:active ubdb:1:active]",
+    "linear-missing": "linear stopped/inactive degraded [ubda:0:active -:1:missing]",
+    "raid0-active": "raid0 active/active whole [ubda:0:active ubdb:1:active]",
+    "raid1-resync": "raid1 active/resync whole [ubda:0:active ubdb:1:active]",
+    "raid1-active": "raid1 active/active whole [ubda:0:active ubdb:1:active]",
+    "raid1-stopped": "raid1 stopped/inactive whole [ubda:0:active ubdb:1:active]",
+    "raid1-missing": "raid1 stopped/inactive degraded [ubda:0:active -:1:missing]",
+    "raid1-degraded": "raid1 active/degraded degraded [ubda:0:active -:1:missing]",
+    "raid1-stale": "raid1 active/degraded degraded [ubda:0:active ubdb:1:stale]",
+    "raid1-diverged": "raid1 active/degraded degraded [ubda:0:active ubdb:1:diverged]",
+    "raid1-mismatch": "raid1 active/degraded degraded [ubda:0:active ubdb:1:diverged]",
+    "raid1-spare": "raid1 active/degraded degraded [ubda:0:active -:1:missing ubdb:-:spare]",
+    "raid1-recovering": "raid1 active/recovering degraded [ubda:0:active ubdb:1:rebuilding]",
+    "raid5-check": "raid5 active/check whole [ubda:0:active ubdb:1:active ubdc:2:active]",
+    "raid6-active": f"raid6 active/active whole [{ALL_FIVE}]",
+    "raid6-missing-two": "raid6 stopped/inactive degraded "
+    "[ubda:0:active ubdb:1:active ubdc:2:active -:3:missing -:4:missing]",
+}
+
+
+@pytest.mark.parametrize("state", EXPECTED)
+async def test_a_state_is_told_in_one_line(state: str) -> None:
+    probe = SampleProbe(state)
+    (report,) = await reports(probe)
+    assert line(report) == EXPECTED[state]
+    assert (report.native_id, report.guid, report.usable) == (GUID, GUID, True)
+    assert all(member.handle for member in report.members)
+    assert (report.device is not None) == (report.presence == "active")
+    assert len(probe.commands) == 1 + state.startswith(("raid1-stale", "raid1-diverged"))
+
+
+async def test_progress_is_told_while_it_moves() -> None:
+    percents = {
+        state: (await reports(SampleProbe(state)))[0].sync_percent
+        for state in ("raid1-resync", "raid1-recovering", "raid1-active", "raid1-stopped")
+    }
+    assert percents["raid1-recovering"] == 0.0
+    assert percents["raid1-resync"] is not None
+    assert percents["raid1-active"] is None and percents["raid1-stopped"] is None
+
+
+@pytest.mark.parametrize(
+    ("state", "lost"),
+    [("raid10-missing-pair", True), ("raid10-missing-halves", False), ("linear-missing", True)],
+)
+async def test_what_too_few_members_hold_is_said(state: str, lost: bool) -> None:
+    (report,) = await reports(SampleProbe(state))
+    assert (report.detail is not None and "Too few" in report.detail) == lost
+
+
+async def test_a_copied_member_is_not_taken_for_the_member() -> None:
+    copied = "111111-1111-1111-1111-1111-1111-111111"
+    (report,) = await reports(SampleProbe("raid6-copied-member", ("ubdf", copied)))
+    assert line(report) == f"raid6 stopped/inactive whole [{ALL_FIVE} ubdf:-:diverged]"
+    assert report.expected_members == 5
+
+
+async def test_groups_of_others_are_known_by_their_own_uuid() -> None:
+    (report,) = await reports(SampleProbe("foreign-linear"))
+    assert (report.guid, report.name, report.usable) == (None, "data/files", True)
+    assert len(report.native_id) == 38
+
+
+@pytest.mark.parametrize(
+    ("state", "word"),
+    [
+        ("foreign-two", "single"),
+        ("foreign-exported", "single"),
+        ("full-thin", "single"),
+        ("full-lvm-on-md", "whole drives"),
+    ],
+)
+async def test_what_cannot_be_a_pool_is_reported_as_such(state: str, word: str) -> None:
+    (report,) = await reports(SampleProbe(state))
+    assert not report.usable and report.detail is not None and word in report.detail
+
+
+@pytest.mark.parametrize("state", ["full-empty", "full-pv-only"])
+async def test_drives_without_a_group_are_no_pools(state: str) -> None:
+    assert await reports(SampleProbe(state)) == ()
+
+
+async def test_no_process_is_started_where_no_drive_bears_lvm() -> None:
+    probe = SampleProbe("full-empty")
+    assert await reports(probe) == () and probe.commands == []
+
+
+async def test_a_pool_that_lost_every_drive_is_seen_through_device_mapper() -> None:
+    probe = SampleProbe("full-empty")
+    probe.files = {
+        "/sys/block/dm-3/dm/name": f"backy--{GUID.replace('-', '--')}-pool\n",
+        "/sys/block/dm-2/dm/name": f"backy--{GUID.replace('-', '--')}-pool_rimage_0\n",
+        "/sys/block/dm-1/dm/name": "data-files\n",
+    }
+    (report,) = await reports(probe)
+    assert (report.native_id, report.device, report.health) == (GUID, "dm-3", "failed")
+    assert (report.presence, report.members) == ("active", ())
+
+
+@pytest.mark.parametrize(("code", "text"), [(5, None), (None, None), (0, ""), (0, "[1]")])
+async def test_half_an_answer_is_none(code: int | None, text: str | None) -> None:
+    probe = SampleProbe("raid1-active")
+    probe.code, probe.text = code, probe.text if text is None else text
+    with pytest.raises(SystemFailure):
+        await reports(probe)
+
+
+@given(state=st.sampled_from(states()), cut=st.integers(0, 20000), put=st.text(max_size=8))
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_a_damaged_text_is_read_or_refused(state: str, cut: int, put: str) -> None:
+    text = (SAMPLES / f"{state}.json").read_text()
+    at = cut % len(text)
+    with suppress(ValueError):
+        parse_report(text[:at] + put + text[at + len(put) :])
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
+    max_leaves=5,
+)
+
+
+@given(
+    state=st.sampled_from(sorted(EXPECTED)),
+    kind=st.sampled_from(["vg", "pv", "lv", "pvseg", "seg"]),
+    row=st.integers(0, 20),
+    key=st.integers(0, 20),
+    value=JSON,
+)
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+async def test_a_damaged_column_gives_less(
+    state: str, kind: str, row: int, key: int, value: object
+) -> None:
+    probe = SampleProbe(state)
+    document = json.loads(probe.text)
+    rows = document["report"][0].get(kind)
+    if rows:
+        chosen = rows[row % len(rows)]
+        chosen[sorted(chosen)[key % len(chosen)]] = value
+    probe.text = json.dumps(document)
+    for report in await reports(probe):
+        assert report.health and report.native_id

@@ -1,0 +1,108 @@
+"""Intent to ``zpool`` and ``zfs`` argument lists. Pure; members are references or vdev guids.
+
+What is here works with OpenZFS from 2.1 on and with zfs-fuse 0.7, except where it says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from backy_core.sdk.models import DriveId
+from backy_core.sdk.plan import Arg, DriveRef
+
+PREFIX = "backy-"
+STATUS = ("zpool", "status")
+LABEL = ("zdb", "-l")
+
+_BY_ID = ("-d", "/dev/disk/by-id")
+"""Where to look for members: names that stay, and never the kernel's."""
+_NO_CACHE = ("-o", "cachefile=none")
+"""Nothing but this agent imports the pool again after a boot."""
+_VDEV_WORDS = {"single": (), "stripe": ()}
+
+
+def pool_name(guid: str) -> str:
+    """The zpool's name, which every label on every member bears."""
+    return PREFIX + guid.lower()
+
+
+def guid_of(name: str) -> str | None:
+    """The GUID in a zpool's name; None for a name that is not ours."""
+    text = name.removeprefix(PREFIX)
+    try:
+        return text if name.startswith(PREFIX) and str(UUID(text)) == text else None
+    except ValueError:
+        return None
+
+
+def create(guid: str, level: str, drives: Sequence[DriveId]) -> tuple[Arg, ...]:
+    """Make a zpool that nothing mounts by itself, and that gives no set-uid program or device
+    node any effect.
+
+    ``ashift=12``: a member of 512-byte sectors can be replaced by one of 4096. ``-f`` only for
+    drives of different sizes, which mirrors and raidz refuse without it; it would also override
+    the tool's own look at what the drives bear.
+    """
+    differ = len({drive.size for drive in drives}) > 1
+    return (
+        *("zpool", "create", *(("-f",) if differ else ()), *_NO_CACHE, "-o", "ashift=12"),
+        *("-O", "canmount=noauto", "-O", "mountpoint=none", "-O", "setuid=off"),
+        *("-O", "devices=off", "-O", f"org.backy:guid={guid}", pool_name(guid)),
+        *_VDEV_WORDS.get(level, (level,)),
+        *map(by_id, drives),
+    )
+
+
+def import_unmounted(name: str) -> tuple[Arg, ...]:
+    """Import by name or by the zpool's own guid, mounting nothing. zfs-fuse has no ``-N`` and
+    answers 2, which OpenZFS does for wrong usage alone."""
+    return ("zpool", "import", "-N", *_BY_ID, *_NO_CACHE, name)
+
+
+def import_fuse(name: str) -> tuple[Arg, ...]:
+    """The same for zfs-fuse, which mounts what has a mount point, and which takes a pool of this
+    very host for another's after each crash."""
+    return ("zpool", "import", "-f", "-o", "nosuid,nodev", *_BY_ID, *_NO_CACHE, name)
+
+
+def export(name: str) -> tuple[Arg, ...]:
+    return ("zpool", "export", name)
+
+
+def destroy(name: str) -> tuple[Arg, ...]:
+    return ("zpool", "destroy", name)
+
+
+def set_property(name: str, setting: str) -> tuple[Arg, ...]:
+    """``setting``: ``property=value``; zfs-fuse takes one at a time."""
+    return ("zfs", "set", setting, name)
+
+
+def mount(name: str) -> tuple[Arg, ...]:
+    """Mount the pool's root filesystem at its mount point. zfs-fuse forgets what ``setuid=off``
+    and ``devices=off`` mean, so it is said again."""
+    return ("zfs", "mount", "-o", "nosuid,nodev", name)
+
+
+def unmount(name: str) -> tuple[Arg, ...]:
+    return ("zfs", "unmount", name)
+
+
+def online(name: str, vdev: Arg) -> tuple[Arg, ...]:
+    """Take a returned member back; what it missed is resilvered."""
+    return ("zpool", "online", name, vdev)
+
+
+def offline(name: str, vdev: Arg) -> tuple[Arg, ...]:
+    return ("zpool", "offline", name, vdev)
+
+
+def replace(name: str, vdev: Arg, drive: DriveId) -> tuple[Arg, ...]:
+    """Resilver to a blank drive; when that is done the old member is let go by itself."""
+    return ("zpool", "replace", name, vdev, by_id(drive))
+
+
+def by_id(drive: DriveId) -> DriveRef:
+    """A whole drive by a name that stays: ZFS writes the path into its labels."""
+    return DriveRef(drive=drive, form="by-id")

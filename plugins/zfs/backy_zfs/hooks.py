@@ -1,0 +1,303 @@
+"""The hooks of the ZFS backend: they choose, :mod:`argv` words it, the core acts.
+
+A pool is a zpool named for its GUID with one filesystem, its root. ZFS mounts it where the
+dataset's mount point says, so plans set that and mount; the core proves what is mounted, and
+unmounts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from backy_core.sdk import hookimpl
+from backy_core.sdk.errors import Conflict, InvalidRequest
+from backy_core.sdk.models import (
+    BackendInfo,
+    DriveId,
+    Level,
+    MemberReport,
+    PoolReport,
+    PoolSpec,
+    Probe,
+    SignatureMatch,
+    Tool,
+)
+from backy_core.sdk.plan import (
+    Action,
+    Arg,
+    BackendPlan,
+    Blank,
+    DriveRef,
+    Exec,
+    MemberIs,
+    MountedAt,
+    NotMounted,
+    PoolIs,
+    Step,
+    WipeMember,
+)
+from backy_zfs import __version__, argv
+from backy_zfs.inspect import SIGNATURE, look
+
+_LEVELS = (
+    Level(name="mirror", min_drives=2, aliases=("raid1", "1")),
+    Level(name="raidz1", min_drives=3, aliases=("raidz", "raid5")),
+    Level(name="raidz2", min_drives=4, aliases=("raid6",)),
+    Level(name="raidz3", min_drives=5),
+    Level(name="stripe", min_drives=2, aliases=("raid0", "0")),
+    Level(name="single", min_drives=1),
+)
+_ACTIVE = PoolIs(presence="active")
+_STOPPED = PoolIs(presence="stopped")
+_TABLE = (SignatureMatch(type="gpt"), SignatureMatch(type="PMBR"))
+"""The partition table OpenZFS makes on a whole drive."""
+_IN_PLACE = ("active", "rebuilding", "spare")
+
+
+@hookimpl
+def backy_backend() -> BackendInfo:
+    return BackendInfo(
+        name="zfs",
+        version=__version__,
+        levels=_LEVELS,
+        filesystems=("zfs",),
+        delivers="filesystem",
+        capabilities=frozenset(("add_drive", "degraded_open", "import")),
+        tools=tuple(Tool(name=name, package="zfsutils-linux") for name in ("zpool", "zfs", "zdb")),
+        read_commands=(argv.STATUS, argv.LABEL),
+        signature_types=(SIGNATURE,),
+        refresh_s=15,  # a member that fails gives no event of the kernel's
+    )
+
+
+@hookimpl
+async def backy_inspect(probe: Probe) -> Sequence[PoolReport]:
+    return await look(probe)
+
+
+@hookimpl
+def backy_plan_create(pool: PoolSpec, drives: tuple[DriveId, ...]) -> BackendPlan:
+    if pool.level == "single" and len(drives) > 1:
+        raise InvalidRequest(
+            "A single pool has one drive.", hint="Choose stripe, or a redundant level"
+        )
+    name, stamp = argv.pool_name(pool.guid), _stamp(pool)
+    # A create that fails half-way leaves the partition table alone on a drive that was blank.
+    wipes: tuple[Action, ...] = tuple(
+        WipeMember(drive=drive, bears=(stamp, *_TABLE)) for drive in drives
+    )
+    create = Step(
+        id="create-pool",
+        title=f"Creating {pool.level} zpool of {len(drives)} drive{'s' * (len(drives) > 1)}",
+        run=Exec(argv=argv.create(pool.guid, pool.level, drives)),
+        undo=(Exec(argv=argv.destroy(name), ok_codes=(0, 1)), *wipes),
+        undo_expect=tuple(Blank(on=DriveRef(drive=drive)) for drive in drives),
+        expect=(_ACTIVE,),
+        already="refuse",
+        # zpool partitions the drives and waits for udev's links, which a held lock would keep
+        # away; while udev looks once more the kernel may find them gone ("is currently
+        # unavailable"), and nothing is written yet.
+        device_lock="release",
+        retry_s=30,
+    )
+    return _plan(pool, create, *_mount(pool, name), goal=_ACTIVE)
+
+
+@hookimpl
+def backy_plan_open(pool: PoolSpec, report: PoolReport, degraded: bool) -> BackendPlan:
+    name = _name(pool)
+    if report.presence == "active":
+        return _plan(pool, *_mount(pool, name, report), goal=_ACTIVE)
+    _refuse_incomplete(report, degraded)
+    undo = (Exec(argv=argv.export(name), ok_codes=(0, 1)),)
+    unmounted = Step(
+        id="import-pool",
+        title="Importing the zpool",
+        run=Exec(argv=argv.import_unmounted(name), ok_codes=(0, 2)),
+        undo=undo,
+        undo_expect=(_STOPPED,),
+    )
+    otherwise = Step(
+        id="import-pool-fuse",
+        title="Importing the zpool with zfs-fuse",
+        run=Exec(argv=argv.import_fuse(name)),
+        undo=undo,
+        undo_expect=(_STOPPED,),
+        expect=(_ACTIVE,),
+        already="skip",
+    )
+    mount = _mount(pool, report.name or name, report)
+    return _plan(pool, unmounted, otherwise, *mount, goal=_ACTIVE)
+
+
+@hookimpl
+def backy_plan_close(pool: PoolSpec, report: PoolReport) -> BackendPlan:
+    name = report.name or _name(pool)
+    # Where zfs-fuse mounts what it imports; a pool that no longer answers is exported without.
+    forget = Step(
+        id="forget-mount-point",
+        title="Clearing the mount point",
+        run=Exec(argv=argv.set_property(name, "mountpoint=none"), ok_codes=(0, 1)),
+        effect="none",
+    )
+    steps = (forget,) if report.guid else ()
+    return _plan(pool, *steps, _release("Exporting the zpool", argv.export(name)), goal=_STOPPED)
+
+
+@hookimpl
+def backy_plan_teardown(pool: PoolSpec, report: PoolReport) -> BackendPlan:
+    """Labels outlive a destroyed zpool; the core wipes them."""
+    name = report.name or _name(pool)
+    return _plan(pool, _release("Destroying the zpool", argv.destroy(name)), goal=_STOPPED)
+
+
+@hookimpl
+def backy_plan_add_drive(
+    pool: PoolSpec, report: PoolReport, drive: DriveId, replaces: DriveId | None
+) -> BackendPlan:
+    """A member that was left out returns and is resilvered. Any other drive takes the place of
+    the one it replaces, or of the first that is missing."""
+    if report.presence != "active":
+        raise Conflict("The pool must be mounted before a drive is added.")
+    name = report.name or _name(pool)
+    joined = MemberIs(drive=drive, states=("rebuilding", "active", "spare"))
+    mine = next((member for member in report.members if member.drive == drive), None)
+    if mine and mine.handle and mine.state in ("stale", *_IN_PLACE):
+        return _plan(
+            pool, _join("Taking back", argv.online(name, mine.handle), joined), goal=joined
+        )
+    old = _leaves(report, mine, replaces)
+    wipe = _wipe_old(pool, name, mine, joined) if mine else ()
+    replace = _join("Resilvering to", argv.replace(name, old, drive), joined)
+    return _plan(pool, *wipe, replace, goal=joined)
+
+
+@hookimpl
+def backy_plan_import(pool: PoolSpec, report: PoolReport) -> BackendPlan:
+    """Adopted as it is; nothing is written to its members before it is mounted."""
+    return _plan(pool)
+
+
+def _plan(pool: PoolSpec, *steps: Step, goal: PoolIs | MemberIs | None = None) -> BackendPlan:
+    return BackendPlan(
+        steps=steps,
+        goal=(goal,) if goal else (),
+        stamps=(_stamp(pool),),
+        around=_TABLE,
+        delivers="filesystem",
+    )
+
+
+def _name(pool: PoolSpec) -> str:
+    """What ``zpool import`` knows the pool by: our own name, or a foreign zpool's guid."""
+    return pool.identity if pool.identity.isdigit() else argv.pool_name(pool.identity)
+
+
+def _stamp(pool: PoolSpec) -> SignatureMatch:
+    if pool.identity.isdigit():
+        return SignatureMatch(type=SIGNATURE, uuid=pool.identity)
+    return SignatureMatch(type=SIGNATURE, label=argv.pool_name(pool.identity))
+
+
+def _mount(pool: PoolSpec, name: str, report: PoolReport | None = None) -> tuple[Step, ...]:
+    """Steps that mount the pool at ``pool.mount_path``. A zpool made elsewhere may mount itself
+    as soon as it has a mount point, without the options; ours do not."""
+    assert pool.mount_path
+    mounted = MountedAt(path=pool.mount_path)
+    settings = [f"mountpoint={pool.mount_path}"]
+    if report is not None and report.guid is None:
+        settings = ["canmount=noauto", "setuid=off", "devices=off", *settings]
+    prepare = (
+        Step(
+            id=f"set-{setting.partition('=')[0]}",
+            title="Preparing the mount",
+            run=Exec(argv=argv.set_property(name, setting)),
+            effect="none",
+        )
+        for setting in settings
+    )
+    mount = Step(
+        id="mount",
+        title=f"Mounting at {pool.mount_path}",
+        run=Exec(argv=argv.mount(name)),
+        undo=(Exec(argv=argv.unmount(name), ok_codes=(0, 1)),),
+        undo_expect=(NotMounted(path=pool.mount_path),),
+        expect=(mounted,),
+        already="skip",
+    )
+    return (*prepare, mount)
+
+
+def _release(title: str, command: tuple[Arg, ...]) -> Step:
+    """The tools refuse while anybody, udev's blkid for a moment, uses the pool."""
+    return Step(
+        id="release-pool",
+        title=title,
+        run=Exec(argv=command),
+        expect=(_STOPPED,),
+        already="skip",
+        effect="none",
+        retry_s=30,
+    )
+
+
+def _join(title: str, command: tuple[Arg, ...], joined: MemberIs) -> Step:
+    return Step(
+        id="join-drive",
+        title=f"{title} {joined.drive}",
+        run=Exec(argv=command),
+        expect=(joined,),
+        already="skip",
+        effect="pivot",
+        retry_s=5,
+        device_lock="release",
+    )
+
+
+def _wipe_old(pool: PoolSpec, name: str, mine: MemberReport, joined: MemberIs) -> tuple[Step, ...]:
+    """A failed member that is to start anew is blank first; ZFS must have let go of it."""
+    offline = Step(
+        id="take-offline",
+        title=f"Letting go of {joined.drive}",
+        run=Exec(argv=argv.offline(name, mine.handle or ""), ok_codes=(0, 1)),
+        effect="none",
+    )
+    wipe = Step(
+        id="wipe-member",
+        title=f"Wiping the old state of {joined.drive}",
+        run=WipeMember(drive=joined.drive, bears=(_stamp(pool), *_TABLE)),
+        effect="destroys",
+        retry_s=10,
+    )
+    return (offline, wipe) if mine.handle else (wipe,)
+
+
+def _leaves(report: PoolReport, mine: MemberReport | None, replaces: DriveId | None) -> Arg:
+    """The vdev whose place is taken. zfs-fuse knows one in use by its path alone, and one that is
+    gone by its guid alone."""
+    if replaces is not None:
+        old = next((m for m in report.members if m.drive == replaces), None)
+        if old is not None and old.handle and old.state in _IN_PLACE:
+            return argv.by_id(replaces)
+        if old is not None and old.handle:
+            return old.handle
+    out = [m for m in (mine, *report.members) if m and m.handle and m.state not in _IN_PLACE]
+    if report.level in ("stripe", "single") and out:
+        raise InvalidRequest(f"A {report.level} pool has no redundancy: its drive must come back.")
+    if not out:
+        raise Conflict(
+            "All members of the pool are in use.", hint="Name the drive that is to be replaced."
+        )
+    return out[0].handle or ""
+
+
+def _refuse_incomplete(report: PoolReport, degraded: bool) -> None:
+    if not any(member.state in ("active", "stale") for member in report.members):
+        raise Conflict("No usable drive of the pool is connected.", details=report.detail)
+    missing = sum(member.state == "missing" for member in report.members)
+    if missing and not degraded:
+        raise Conflict(
+            f"{missing} of {report.expected_members} members that were in use are missing, so the "
+            "pool is not opened by itself.",
+            hint="Plug them in, or mount the pool explicitly.",
+        )

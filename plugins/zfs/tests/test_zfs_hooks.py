@@ -1,0 +1,172 @@
+"""Plans by situation."""
+
+from __future__ import annotations
+
+import pytest
+from backy_zfs import hooks
+
+from backy_core.plan_rules import PlannedFor, validate_plan
+from backy_core.sdk.errors import Conflict, InvalidRequest
+from backy_core.sdk.models import DriveId, MemberReport, MemberState, PoolReport, PoolSpec
+from backy_core.sdk.plan import Arg, BackendPlan, DriveRef, Exec, MountedAt, Step, WipeMember
+
+GUID = "0a1b2c3d-4e5f-6071-8293-a4b5c6d7e8f9"
+NAME = f"backy-{GUID}"
+DRIVES = tuple(DriveId(serial=f"drive-scsi{n}", size=256 << 20) for n in range(1, 6))
+A, B, C, D, E = DRIVES
+
+
+def pool(level: str = "mirror", native_id: str | None = None) -> PoolSpec:
+    return PoolSpec(
+        guid=GUID,
+        native_id=native_id,
+        label="-rf 'quoted'",
+        level=level,
+        filesystem="zfs",
+        fs_uuid=None,
+        mount_path="/mnt/a b",
+        drives=DRIVES[:2],
+    )
+
+
+def member(drive: DriveId | None, state: MemberState, handle: str | None) -> MemberReport:
+    return MemberReport(device="sda" if drive else None, drive=drive, state=state, handle=handle)
+
+
+def report(*members: MemberReport, presence: str = "active", **more: object) -> PoolReport:
+    return PoolReport.model_validate(
+        {
+            "native_id": GUID,
+            "guid": GUID,
+            "name": NAME,
+            "level": "mirror",
+            "presence": presence,
+            "health": "active",
+            "expected_members": 2,
+            "members": [each.model_dump() for each in members],
+        }
+        | more
+    )
+
+
+def word(arg: Arg) -> str:
+    if isinstance(arg, DriveRef):
+        assert arg.form == "by-id"
+        return f"<{arg.drive.serial[-1]}>"
+    assert isinstance(arg, str)
+    return arg
+
+
+def command(step: Step) -> str:
+    if isinstance(step.run, WipeMember):
+        return f"wipe <{step.run.drive.serial[-1]}>"
+    assert isinstance(step.run, Exec)
+    return " ".join(map(word, step.run.argv))
+
+
+def commands(kind: PlannedFor, plan: BackendPlan) -> list[str]:
+    """The plan's commands, after the checks that hold for every plan."""
+    validate_plan(hooks.backy_backend(), kind, plan, DRIVES)
+    assert BackendPlan.model_validate_json(plan.model_dump_json()) == plan
+    assert [stamp.type for stamp in plan.stamps] == ["zfs_member"]
+    assert plan.delivers == "filesystem"
+    return [command(step) for step in plan.steps]
+
+
+def test_create_ends_mounted_and_is_undone_by_destroying_and_wiping() -> None:
+    plan = hooks.backy_plan_create(pool=pool(), drives=(A, B))
+    assert commands("create", plan) == [
+        "zpool create -o cachefile=none -o ashift=12 -O canmount=noauto -O mountpoint=none"
+        f" -O setuid=off -O devices=off -O org.backy:guid={GUID} {NAME} mirror <1> <2>",
+        f"zfs set mountpoint=/mnt/a b {NAME}",
+        f"zfs mount -o nosuid,nodev {NAME}",
+    ]
+    create, _, mount = plan.steps
+    destroy, *wipes = create.undo
+    assert isinstance(destroy, Exec) and destroy.argv == ("zpool", "destroy", NAME)
+    assert [wipe.drive for wipe in wipes if isinstance(wipe, WipeMember)] == [A, B]
+    assert mount.expect == (MountedAt(path="/mnt/a b"),)
+    assert {match.type for match in plan.around} == {"gpt", "PMBR"}
+
+
+@pytest.mark.parametrize("level", [level.name for level in hooks.backy_backend().levels])
+def test_every_level_names_its_vdev(level: str) -> None:
+    count = next(each.min_drives for each in hooks.backy_backend().levels if each.name == level)
+    plan = hooks.backy_plan_create(pool=pool(level), drives=DRIVES[:count])
+    words = command(plan.steps[0]).split(f"{NAME} ")[1].split()
+    assert words[:-count] == ([] if level in ("single", "stripe") else [level])
+
+
+def test_drives_of_different_sizes_need_force() -> None:
+    larger = B.model_copy(update={"size": B.size + 4096})
+    plan = hooks.backy_plan_create(pool=pool(), drives=(A, larger))
+    assert command(plan.steps[0]).startswith("zpool create -f -o cachefile=none")
+
+
+def test_single_is_one_drive() -> None:
+    with pytest.raises(InvalidRequest, match="one drive"):
+        hooks.backy_plan_create(pool=pool("single"), drives=(A, B))
+
+
+def test_open_imports_by_name_without_mounting() -> None:
+    found = report(member(A, "active", "1"), member(B, "active", "2"), presence="stopped")
+    plan = hooks.backy_plan_open(pool=pool(native_id=GUID), report=found, degraded=False)
+    first, second, *rest = commands("open", plan)
+    assert first == f"zpool import -N -d /dev/disk/by-id -o cachefile=none {NAME}"
+    assert second.startswith("zpool import -f -o nosuid,nodev")
+    assert plan.steps[1].already == "skip"
+    assert rest == [f"zfs set mountpoint=/mnt/a b {NAME}", f"zfs mount -o nosuid,nodev {NAME}"]
+
+
+def test_a_foreign_pool_is_imported_by_its_guid_and_kept_from_mounting_itself() -> None:
+    foreign = {"native_id": "4711", "guid": None, "name": "tank"}
+    found = report(member(A, "active", "1"), presence="stopped", **foreign)
+    plan = hooks.backy_plan_open(pool=pool(native_id="4711"), report=found, degraded=False)
+    lines = commands("open", plan)
+    assert lines[0].endswith("cachefile=none 4711")
+    assert lines[2:5] == [
+        f"zfs set {it} tank" for it in ("canmount=noauto", "setuid=off", "devices=off")
+    ]
+    assert plan.stamps[0].uuid == "4711"
+
+
+def test_an_incomplete_pool_is_opened_on_request_alone() -> None:
+    found = report(member(A, "active", "1"), member(None, "missing", "2"), presence="stopped")
+    with pytest.raises(Conflict, match="1 of 2 members"):
+        hooks.backy_plan_open(pool=pool(), report=found, degraded=False)
+    assert hooks.backy_plan_open(pool=pool(), report=found, degraded=True).steps
+
+
+def test_a_member_that_was_out_before_is_not_waited_for() -> None:
+    found = report(member(A, "active", "1"), member(None, "failed", "2"), presence="stopped")
+    assert hooks.backy_plan_open(pool=pool(), report=found, degraded=False).steps
+
+
+def test_close_exports_and_teardown_destroys() -> None:
+    found = report(member(A, "active", "1"))
+    close = hooks.backy_plan_close(pool=pool(), report=found)
+    assert commands("close", close) == [f"zfs set mountpoint=none {NAME}", f"zpool export {NAME}"]
+    teardown = hooks.backy_plan_teardown(pool=pool(), report=found)
+    assert commands("teardown", teardown) == [f"zpool destroy {NAME}"]
+
+
+def add(found: PoolReport, drive: DriveId, replaces: DriveId | None = None) -> list[str]:
+    plan = hooks.backy_plan_add_drive(pool=pool(), report=found, drive=drive, replaces=replaces)
+    return commands("add", plan)
+
+
+def test_adding_drives() -> None:
+    one = member(A, "active", "1")
+    assert add(report(one, member(None, "missing", "2")), C) == [f"zpool replace {NAME} 2 <3>"]
+    assert add(report(one, member(B, "stale", "2")), B) == [f"zpool online {NAME} 2"]
+    assert add(report(one, member(B, "active", "2")), C, A) == [f"zpool replace {NAME} <1> <3>"]
+    assert add(report(one, member(B, "failed", "2")), B) == [
+        f"zpool offline {NAME} 2",
+        "wipe <2>",
+        f"zpool replace {NAME} 2 <2>",
+    ]
+
+
+def test_a_complete_pool_takes_no_drive_unasked() -> None:
+    with pytest.raises(Conflict, match="in use"):
+        add(report(member(A, "active", "1"), member(B, "active", "2")), C)

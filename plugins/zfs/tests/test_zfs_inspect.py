@@ -1,0 +1,168 @@
+"""Reports from real outputs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from backy_zfs.inspect import look
+
+from backy_core.sdk.models import PoolReport, ProbedDrive, Signature
+
+SAMPLES = Path(__file__).parent / "samples"
+ZPOOL = "13660010131292710373"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    code: int | None
+    stdout: str
+    stderr: str = ""
+
+
+class SampleProbe:
+    """One state. ``labels``: text by device; all devices bear the pool's name."""
+
+    drives: tuple[ProbedDrive, ...] = ()
+
+    def __init__(self, status: str, labels: dict[str, str], name: str = "tank") -> None:
+        self._status = status
+        self._labels = labels
+        self.commands: list[tuple[str, ...]] = []
+        self.signatures = tuple(
+            Signature(device=device, type="zfs_member", uuid=ZPOOL, label=name)
+            for device in labels
+            for _ in range(3)
+        )
+
+    async def read(self, *paths: str) -> tuple[str | None, ...]:
+        return tuple(None for _ in paths)
+
+    async def listdir(self, path: str) -> tuple[str, ...]:
+        return ()
+
+    async def run(self, *argv: str) -> Outcome:
+        self.commands.append(argv)
+        if argv == ("zpool", "status"):
+            return Outcome(0, self._status)
+        assert argv[:2] == ("zdb", "-l"), argv
+        return Outcome(0, self._labels[argv[2].removeprefix("/dev/")])
+
+
+def sample(name: str) -> str:
+    return (SAMPLES / name).read_text()
+
+
+LABELS = {"vda1": sample("openzfs-mirror-a.label"), "vdb1": sample("openzfs-mirror-b.label")}
+
+
+async def one(probe: SampleProbe) -> PoolReport:
+    (report,) = await look(probe)
+    return report
+
+
+def line(report: PoolReport) -> str:
+    members = " ".join(f"{each.device or '-'}:{each.state}" for each in report.members)
+    whole = "degraded" if report.degraded else "whole"
+    return f"{report.level} {report.presence}/{report.health} {whole} [{members}]"
+
+
+async def test_nothing_of_zfs_starts_no_process() -> None:
+    probe = SampleProbe("", {})
+    assert await look(probe) == ()
+    assert not probe.commands
+
+
+async def test_each_label_is_read_once_however_many_signatures_there_are() -> None:
+    probe = SampleProbe(sample("openzfs-mirror-online.status"), LABELS)
+    await look(probe)
+    assert sorted(probe.commands) == [
+        ("zdb", "-l", "/dev/vda1"),
+        ("zdb", "-l", "/dev/vdb1"),
+        ("zpool", "status"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("openzfs-mirror-online", "mirror active/active whole [vda1:active vdb1:active]"),
+        ("openzfs-mirror-offline", "mirror active/degraded degraded [vda1:active vdb1:stale]"),
+    ],
+)
+async def test_imported_pools(name: str, expected: str) -> None:
+    report = await one(SampleProbe(sample(f"{name}.status"), LABELS))
+    assert line(report) == expected
+    assert (report.native_id, report.guid, report.source) == (ZPOOL, None, "tank")
+    assert [member.handle for member in report.members] == [
+        "12222182766464564809",
+        "15615058799986513753",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("openzfs-mirror-suspended", "mirror active/failed degraded [-:missing -:active]"),
+        (
+            "openzfs-raidz1-resilvering",
+            "raidz1 active/recovering whole [-:active -:active -:active -:spare]",
+        ),
+        (
+            "openzfs-raidz1-scrubbing",
+            "raidz1 active/check whole [-:active -:active -:active -:spare]",
+        ),
+        (
+            "openzfs-raidz1-faulted",
+            "raidz1 active/degraded degraded [-:active -:missing -:active -:spare]",
+        ),
+        ("openzfs-single-disk", "single active/active whole [-:active]"),
+        ("openzfs-stripe2", "stripe active/active whole [-:active -:active]"),
+        ("fuse-mirror-offline", "mirror active/degraded degraded [-:active -:missing]"),
+    ],
+)
+async def test_imported_pools_whose_labels_cannot_be_read(name: str, expected: str) -> None:
+    probe = SampleProbe(sample(f"{name}.status"), {})
+    probe.signatures = (Signature(device="sdz", type="zfs_member", uuid="1", label="other"),)
+    probe._labels = {"sdz": ""}
+    report = next(each for each in await look(probe) if each.presence == "active")
+    assert line(report) == expected
+
+
+async def test_an_exported_pool_is_told_by_its_labels() -> None:
+    report = await one(SampleProbe("no pools available\n", LABELS))
+    assert line(report) == "mirror stopped/inactive whole [vda1:active vdb1:active]"
+    assert report.native_id == ZPOOL
+
+
+async def test_a_member_with_an_older_label_was_left_behind() -> None:
+    older = LABELS | {"vdb1": LABELS["vdb1"].replace("txg: 15", "txg: 9")}
+    report = await one(SampleProbe("", older))
+    assert line(report) == "mirror stopped/inactive degraded [vda1:active vdb1:stale]"
+
+
+@pytest.mark.parametrize(
+    ("flag", "state"), [("", "missing"), ("            not_present: 1\n", "failed")]
+)
+async def test_an_absent_member_was_in_use_or_out_already(flag: str, state: str) -> None:
+    path = "            path: '/dev/disk/by-id/virtio-LABSER1-part1'\n"
+    label = LABELS["vda1"].replace(path, path + flag)
+    report = await one(SampleProbe("", {"vda1": label}))
+    assert line(report) == f"mirror stopped/inactive degraded [vda1:active -:{state}]"
+
+
+async def test_what_is_left_of_a_destroyed_foreign_pool_is_no_pool() -> None:
+    labels = {name: text.replace("state: 0", "state: 2") for name, text in LABELS.items()}
+    assert await look(SampleProbe("", labels)) == ()
+
+
+async def test_what_is_left_of_our_own_is_reported_until_it_is_wiped() -> None:
+    guid = "3fa85f64-5717-4562-b3fc-2c963f66afa6"
+    labels = {
+        name: text.replace("state: 0", "state: 2").replace("'tank'", f"'backy-{guid}'")
+        for name, text in LABELS.items()
+    }
+    report = await one(SampleProbe("", labels, f"backy-{guid}"))
+    assert (report.native_id, report.guid, report.presence) == (guid, guid, "stopped")
+    assert report.detail == "It was destroyed, but its drives were not wiped."

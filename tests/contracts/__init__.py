@@ -1,0 +1,1 @@
+"""The contract, subclassed once a backend; tests/kernel runs the modules in guests."""

@@ -1,0 +1,158 @@
+"""The kit fails where it should: each wrong backend is caught by the test that is there for it."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import time
+import types
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from backy_mdadm import hooks
+
+from backy_core.sdk import hookimpl
+from backy_core.sdk.errors import BackyError
+from backy_core.sdk.models import BackendInfo, DriveId, PoolReport, PoolSpec, Probe
+from backy_core.sdk.plan import BackendPlan, Exec
+from backy_core.testing import PlanContract
+from backy_core.testing.fork import FailedInside, Killed, in_a_process
+
+HOOKS = [name for name in vars(hooks) if name.startswith("backy_")]
+
+
+def wrong(**changed: Callable[..., Any]) -> PlanContract:
+    """The contract for the mdadm backend with some of its hooks exchanged."""
+    module = types.ModuleType("wrong")
+    vars(module).update({name: getattr(hooks, name) for name in HOOKS})
+    vars(module).update({name: hookimpl(function) for name, function in changed.items()})
+    kind = type("Wrong", (PlanContract,), {"backend": module, "redundant": ("raid1", 2)})
+    contract: PlanContract = kind()
+    return contract
+
+
+def create(pool: PoolSpec, drives: tuple[DriveId, ...], *more: str, **changes: Any) -> BackendPlan:
+    """A good plan with ``more`` arguments at the end of its first command."""
+    plan = hooks.backy_plan_create(pool=pool, drives=drives)
+    first = plan.steps[0]
+    assert isinstance(first.run, Exec)
+    run = first.run.model_copy(update={"argv": (*first.run.argv, *more)})
+    step = first.model_copy(update={"run": run})
+    return plan.model_copy(update={"steps": (step, *plan.steps[1:]), **changes})
+
+
+def with_argument(make: Callable[[PoolSpec], str]) -> PlanContract:
+    return wrong(backy_plan_create=lambda pool, drives: create(pool, drives, make(pool)))
+
+
+def refused(contract: PlanContract) -> str:
+    """Why creating a pool at the first level does not pass."""
+    level = contract.info().levels[0]
+    with pytest.raises((AssertionError, BackyError)) as caught:
+        contract.test_creating_at_every_level(level)
+    told = caught.value
+    return f"{told} {told.__cause__!r} {getattr(told, 'details', '')}"
+
+
+def test_the_unchanged_backend_passes() -> None:
+    contract = with_argument(lambda pool: "--quiet")
+    contract.test_creating_at_every_level(contract.info().levels[0])
+
+
+@pytest.mark.parametrize(
+    "look",
+    [
+        lambda pool: str(time.time()),
+        lambda pool: str(random.randint(0, 9)),
+        lambda pool: Path("/etc/hostname").read_text(),
+        lambda pool: str(len(list(Path("/dev").iterdir()))),
+        lambda pool: subprocess.run(["true"], capture_output=True, text=True).stdout,
+    ],
+    ids=["clock", "chance", "file", "directory", "program"],
+)
+def test_a_plan_that_looks_around_is_caught(look: Callable[[PoolSpec], str]) -> None:
+    assert "ImpurePlan" in refused(with_argument(look))
+
+
+def test_a_plan_that_differs_is_caught() -> None:
+    calls: list[int] = []
+    assert "two different plans" in refused(
+        with_argument(lambda pool: calls.append(1) or f"--n={len(calls)}")  # type: ignore[func-returns-value]
+    )
+
+
+def test_a_kernel_name_is_caught() -> None:
+    assert "names a device" in refused(with_argument(lambda pool: "/dev/sdb"))
+
+
+def test_a_plan_without_stamps_is_caught() -> None:
+    bare = wrong(backy_plan_create=lambda pool, drives: create(pool, drives, stamps=()))
+    assert "stamps" in refused(bare)
+
+
+def test_a_forgotten_drive_is_caught() -> None:
+    fewer = wrong(backy_plan_create=lambda pool, drives: create(pool, drives[:1]))
+    with pytest.raises(AssertionError, match="uses 1 of 2"):
+        fewer.test_creating_at_every_level(fewer.level("raid0"))
+
+
+def test_a_label_that_becomes_an_option_is_caught() -> None:
+    with pytest.raises(AssertionError, match="read as an option"):
+        contract = with_argument(lambda pool: pool.label)
+        contract.test_odd_labels_are_data(contract.info().levels[0])
+
+
+def test_a_plan_that_follows_kernel_names_is_caught() -> None:
+    def close(pool: PoolSpec, report: PoolReport) -> BackendPlan:
+        plan = hooks.backy_plan_close(pool=pool, report=report)
+        step = plan.steps[0].model_copy(update={"title": f"Stopping {report.members[0].device}"})
+        return plan.model_copy(update={"steps": (step,)})
+
+    contract = wrong(backy_plan_close=close)
+    with pytest.raises(AssertionError, match="depends on kernel names"):
+        contract.test_closing_and_tearing_down(contract.info().levels[0])
+
+
+@pytest.mark.parametrize("how", ["crash", "undeclared", "unreadable", "moody"])
+def test_an_inspect_that_goes_wrong_is_caught(how: str) -> None:
+    looks: list[int] = []
+
+    async def inspect(probe: Probe) -> object:
+        looks.append(1)
+        if how == "crash":
+            return [int((await probe.read("/proc/mdstat"))[0] or "0")]
+        if how == "undeclared":
+            await probe.run("mdadm", "--stop", "--scan")
+        if how == "unreadable":
+            await probe.read("/etc/passwd")
+        if how == "moody" and len(looks) % 2:
+            raise BackyError("not today")
+        return await hooks.backy_inspect(probe=probe)
+
+    with pytest.raises(AssertionError):
+        wrong(backy_inspect=inspect).test_inspect_survives_nonsense()
+
+
+def test_a_backend_that_cannot_be_loaded_is_told_why() -> None:
+    def half() -> BackendInfo:
+        return hooks.backy_backend().model_copy(update={"levels": ()})
+
+    with pytest.raises(AssertionError, match="names no level"):
+        wrong(backy_backend=half).info()
+
+
+def test_a_process_that_fails_hangs_or_is_killed_is_told_apart() -> None:
+    import os
+    import signal
+
+    assert in_a_process(lambda: {"kept": 1}) == {"kept": 1}
+    with pytest.raises(FailedInside, match="ZeroDivisionError"):
+        in_a_process(lambda: 1 // 0)
+    with pytest.raises(Killed):
+        in_a_process(lambda: os.kill(os.getpid(), signal.SIGKILL))
+    with pytest.raises(FailedInside, match="did not end within"):
+        in_a_process(lambda: time.sleep(60), limit_s=0.2)
+    with pytest.raises(FailedInside, match="status 3"):
+        in_a_process(lambda: os._exit(3))

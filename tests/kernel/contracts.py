@@ -1,0 +1,76 @@
+"""Running the conformance kit in a guest, with each of its tests reported by itself."""
+
+from __future__ import annotations
+
+import re
+import sys
+from dataclasses import dataclass
+
+import pytest
+
+from .lab.drives import Drive
+from .lab.guest import Guest, Result
+from .lab.state import REPOSITORY
+
+_LINE = re.compile(r"^(PASSED|FAILED|ERROR|SKIPPED) (\S+)", re.MULTILINE)
+_DIRECTORY = "/var/lib/backy/contract"
+_LIMIT_S = 900.0
+
+
+@dataclass(frozen=True)
+class Contract:
+    """A module with a subclass of the contract, below the repository.
+
+    ``before`` is a shell command the backend's tools need once a boot; ``path`` are folders that
+    are put before what is installed.
+    """
+
+    module: str
+    before: str = "true"
+    path: tuple[str, ...] = ()
+
+    def pytest(self, which: str) -> str:
+        """A shell command that runs the chosen tests."""
+        python_path = ":".join(str(REPOSITORY / each) for each in (".", *self.path))
+        options = "--noconftest -q -p no:cacheprovider -p no:xdist -rA --tb=short"
+        return (
+            f"{self.before} && cd {REPOSITORY} && PYTHONPATH={python_path}"
+            f" BACKY_REQUIRE_KERNEL=1 BACKY_CONTRACT_DRIVES='drive-*'"
+            f" BACKY_CONTRACT_DIR={_DIRECTORY}"
+            f" {sys.executable} -m pytest {options} {self.module} -k '{which}'"
+        )
+
+
+def drives(count: int = 5, size: int = 128 << 20) -> list[Drive]:
+    """Drives that can be pulled and put back."""
+    return [Drive(f"drive-scsi{number}", size) for number in range(1, count + 1)]
+
+
+def run(guest: Guest, contract: Contract, subtests: pytest.Subtests) -> None:
+    """The whole contract, then a power cut and a boot with the drives in another order."""
+    order = [drive.name for drive in guest.spec.drives]
+    _all_passed(guest, contract, "not Reboot", subtests, least=25)
+    _all_passed(guest, contract, "before_the_power_goes", subtests, least=1)
+    guest.cut()
+    guest.start([*order[1:], order[0]])
+    _all_passed(guest, contract, "after_it_is_back", subtests, least=1)
+
+
+def _all_passed(
+    guest: Guest, contract: Contract, which: str, subtests: pytest.Subtests, *, least: int
+) -> None:
+    done = guest.exec(contract.pytest(which), timeout=_LIMIT_S)
+    outcomes = {name: outcome for outcome, name in _LINE.findall(done.out)}
+    for name, outcome in outcomes.items():
+        with subtests.test(msg=name.partition("::")[2]):
+            assert outcome == "PASSED", _about(name, done)
+    assert done.rc == 0, done.out[-6000:] + done.err[-2000:]
+    assert len(outcomes) >= least, done.out[-6000:]
+
+
+def _about(name: str, done: Result) -> str:
+    """What the guest's pytest says of this test."""
+    title = name.rpartition("::")[2]
+    parts = re.split(r"^_{3,} (.+?) _{3,}$", done.out, flags=re.MULTILINE)
+    mine = [text for head, text in zip(parts[1::2], parts[2::2], strict=True) if title in head]
+    return "\n".join(mine)[-8000:] or done.out[-4000:]

@@ -1,0 +1,1 @@
+"""A guest with Debian's own kernel and real OpenZFS, for what zfs-fuse cannot show."""

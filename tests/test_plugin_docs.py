@@ -1,0 +1,108 @@
+"""The plugin author's page is held to the code: every hook, every field, every piece of code."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel
+
+from backy_core.sdk import hookspecs, models, plan
+
+DOCS = Path(__file__).parents[1] / "docs"
+PAGE = (DOCS / "writing-a-plugin.md").read_text()
+EXAMPLE = DOCS / "examples" / "backy-btrfs"
+MOST_LINES = 150
+CORES_OWN = {
+    *(plan.Plan, plan.WipeSignatures, plan.MakeFilesystem, plan.Mount, plan.Unmount),
+    *(plan.MakeDir, plan.RemoveDir, models.Signature, models.SignatureMatch, models.ProbedDrive),
+    *(models.Tool, models.Model),
+}
+"""Not a backend's to write, or explained where they are used."""
+
+
+def hooks(specs: type) -> dict[str, list[str]]:
+    """Argument names by hook."""
+    return {
+        name: [each for each in inspect.signature(function).parameters if each != "self"]
+        for name, function in inspect.getmembers(specs, inspect.isfunction)
+        if name.startswith("backy_")
+    }
+
+
+def documented_hooks() -> dict[str, list[str]]:
+    found = re.findall(r"^### (backy_\w+)\((.*)\)$", PAGE, re.MULTILINE)
+    return {name: [each.strip() for each in args.split(",") if each] for name, args in found}
+
+
+def sections() -> dict[str, str]:
+    parts = re.split(r"^#{2,4} (.+)$", PAGE, flags=re.MULTILINE)
+    return dict(zip(parts[1::2], parts[2::2], strict=True))
+
+
+def models_of(module: object) -> set[type[BaseModel]]:
+    return {
+        each
+        for _, each in inspect.getmembers(module, inspect.isclass)
+        if issubclass(each, models.Model)
+    }
+
+
+WRITTEN = sorted((models_of(models) | models_of(plan)) - CORES_OWN, key=lambda each: each.__name__)
+
+
+def test_every_hook_is_there_with_exactly_its_arguments() -> None:
+    assert documented_hooks() == {
+        **hooks(hookspecs.BackendSpecs),
+        **hooks(hookspecs.ListenerSpecs),
+    }
+
+
+def test_every_hook_says_when_it_is_called_and_what_it_answers() -> None:
+    for name in hooks(hookspecs.BackendSpecs):
+        (text,) = [body for heading, body in sections().items() if heading.startswith(f"{name}(")]
+        assert text.strip().startswith("Answers"), name
+    required = set(hooks(hookspecs.BackendSpecs)) - set(hookspecs.REQUIRED_HOOKS)
+    assert required == {"backy_plan_add_drive", "backy_plan_import"}, "the page says: the last two"
+
+
+@pytest.mark.parametrize("model", WRITTEN, ids=lambda model: model.__name__)
+def test_every_model_is_there_with_exactly_its_fields(model: type[BaseModel]) -> None:
+    table = re.findall(r"^\| `(\w+)` \|", sections()[model.__name__], re.MULTILINE)
+    assert table == list(model.model_fields)
+
+
+def test_the_probe_is_there_with_exactly_its_members() -> None:
+    table = re.findall(r"^\| `(\w+)(?:\(.*\))?` \|", sections()["Probe"], re.MULTILINE)
+    public = [name for name in vars(models.Probe) if not name.startswith("_")]
+    assert table == public
+
+
+def test_every_piece_of_code_is_from_the_example() -> None:
+    files = [path.read_text() for path in EXAMPLE.rglob("*") if path.suffix in (".py", ".toml")]
+    pieces = re.findall(r"^```(?:python|toml)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+    assert len(pieces) >= 8
+    for piece in pieces:
+        assert any(piece in text for text in files), piece
+
+
+def test_the_example_is_as_small_as_it_says() -> None:
+    lines = sum(path.read_text().count("\n") for path in (EXAMPLE / "backy_btrfs").rglob("*.py"))
+    assert 50 < lines <= MOST_LINES
+
+
+def test_the_example_imports_the_sdk_alone() -> None:
+    for path in (EXAMPLE / "backy_btrfs").rglob("*.py"):
+        core = re.findall(r"^(?:from|import) (backy_core[\w.]*)", path.read_text(), re.MULTILINE)
+        assert core
+        assert all(f"{name}.".startswith("backy_core.sdk.") for name in core)
+
+
+def test_the_times_are_the_settings() -> None:
+    from backy_core.config import Settings
+
+    settings = Settings()
+    assert f"have {settings.plugin_deadline_s:g} seconds" in PAGE
+    assert f"inspect {settings.inspect_deadline_s:g} (" in PAGE
