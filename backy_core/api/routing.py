@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from urllib.parse import quote, unquote
 
 from pydantic import BaseModel
-from quart import Blueprint, Quart, Response
+from quart import Blueprint, Quart, Response, request
 from quart_schema import document_response, validate_querystring, validate_request
 from werkzeug.routing import BaseConverter
 
@@ -93,7 +93,7 @@ def endpoint(
     def register(view: View) -> View:
         handler: Any = _with_checked_guid(view)
         if query is not None:
-            handler = validate_querystring(query)(handler)
+            handler = _with_query(query, handler)
         if body is not None:
             handler = validate_request(body)(handler)
         for status, model in replies.items():
@@ -102,6 +102,23 @@ def endpoint(
         return view
 
     return register
+
+
+def _with_query(query: type[BaseModel], view: Callable[..., Any]) -> Callable[..., Any]:
+    """Most requests have no query string: those get the defaults, ready made.
+
+    ``query`` has a default for each of its fields.
+    """
+    checked = validate_querystring(query)(view)
+    defaults = query()
+
+    @wraps(checked)
+    async def handler(**values: Any) -> Any:
+        if request.query_string:
+            return await checked(**values)
+        return await view(query_args=defaults, **values)
+
+    return handler
 
 
 def _with_checked_guid(view: Callable[..., Awaitable[Response]]) -> Callable[..., Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from backy_core.sdk.errors import BackyError
 from backy_core.system import mounts
@@ -18,6 +18,10 @@ class UsageReader:
 
     def __init__(self) -> None:
         self._known: dict[str, tuple[float, Usage]] = {}
+        self._asked: dict[str, asyncio.Task[None]] = {}
+        """Who asks comes along with a question that is under way."""
+        self._silent: set[str] = set()
+        """Did not answer last time: not asked together with others."""
 
     async def read(self, paths: Iterable[str]) -> dict[str, Usage]:
         """Usage by mount path; a path that never answered is left out."""
@@ -25,7 +29,8 @@ class UsageReader:
         now = time.monotonic()
         stale = [path for path in wanted if self._older(path, now)]
         if stale:
-            await asyncio.gather(*(self._refresh(path) for path in stale))
+            self._ask([path for path in stale if path not in self._asked])
+            await asyncio.wait({self._asked[path] for path in stale})
         return {path: self._known[path][1] for path in wanted if path in self._known}
 
     def forget(self, path: str) -> None:
@@ -34,12 +39,33 @@ class UsageReader:
     def _older(self, path: str, now: float) -> bool:
         return path not in self._known or now - self._known[path][0] > _FRESH_S
 
-    async def _refresh(self, path: str) -> None:
+    def _ask(self, paths: Sequence[str]) -> None:
+        """A thread for each question costs more than all the answers, so few are made."""
+        together = [path for path in paths if path not in self._silent]
+        groups = [together, *([path] for path in paths if path in self._silent)]
+        for group in filter(None, groups):
+            task = asyncio.create_task(self._refresh(group))
+            self._asked.update(dict.fromkeys(group, task))
+
+    async def _refresh(self, paths: Sequence[str]) -> None:
         try:
-            usage = await mounts.filesystem_usage(path)
+            answers = await self._answers(paths)
+        finally:
+            for path in paths:
+                del self._asked[path]
+        now = time.monotonic()
+        self._silent.difference_update(answers)
+        self._silent.update(path for path in paths if path not in answers)
+        for path, usage in answers.items():
             known = self._known.get(path)
-            if known is not None and known[1] == usage:
-                usage = known[1]  # the same object: callers remember what they made of it
-            self._known[path] = (time.monotonic(), usage)
+            # the same object while nothing changed: callers remember what they made of it
+            same = known is not None and known[1] == usage
+            self._known[path] = (now, known[1] if known is not None and same else usage)
+
+    async def _answers(self, paths: Sequence[str]) -> dict[str, Usage]:
+        if len(paths) > 1:
+            return await mounts.filesystem_usages(paths)
+        try:
+            return {path: await mounts.filesystem_usage(path) for path in paths}
         except (BackyError, OSError, TimeoutError):
-            return
+            return {}

@@ -15,12 +15,13 @@ from backy_core.system.mountinfo import (
     parse_mountinfo,
     read_mounts,
 )
-from backy_core.system.usage import Usage, filesystem_usage
+from backy_core.system.usage import Usage, filesystem_usage, filesystem_usages
 
 __all__ = [
     "MountEntry",
     "Usage",
     "filesystem_usage",
+    "filesystem_usages",
     "in_host_mount_namespace",
     "is_of_pool",
     "mount",

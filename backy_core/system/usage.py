@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from backy_core.sdk.errors import SystemFailure
@@ -38,6 +40,29 @@ async def filesystem_usage(path: str, deadline_s: float = _DEADLINE_S) -> Usage:
     except (OSError, ValueError) as error:
         message = f"The filesystem at {path} cannot be read"
         raise SystemFailure(message, details=str(error)) from error
+    return _usage(found)
+
+
+async def filesystem_usages(
+    paths: Sequence[str], deadline_s: float = _DEADLINE_S
+) -> dict[str, Usage]:
+    """Of those that answer, asked one after the other in a single thread.
+
+    One that hangs leaves out those after it as well: ask for them one by one then.
+    """
+    found: dict[str, os.statvfs_result] = {}
+
+    def ask() -> None:
+        for path in paths:
+            with suppress(OSError, ValueError):
+                found[path] = os.statvfs(path)
+
+    with suppress(TimeoutError):
+        await in_thread(ask, "statvfs", deadline_s)
+    return {path: _usage(answer) for path, answer in tuple(found.items())}
+
+
+def _usage(found: os.statvfs_result) -> Usage:
     block = found.f_frsize
     return Usage(
         size=found.f_blocks * block,

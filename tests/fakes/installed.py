@@ -264,6 +264,9 @@ class Installed:
         assert self.machine.mounted(path), path
         return Usage(size=8000, used=1001, available=6999)
 
+    async def filesystem_usages(self, paths: Sequence[str]) -> dict[str, Usage]:
+        return {path: await self.filesystem_usage(path) for path in paths}
+
     async def holders_of(self, path: str, majmin: str | None = None) -> tuple[ProcessInfo, ...]:
         return tuple(
             ProcessInfo(p.pid, f"{p.name} {p.path}", "root", p.path, p.name, p.pid)
@@ -306,6 +309,7 @@ def install(machine: FakeMachine, monkeypatch: pytest.MonkeyPatch) -> Installed:
         sysfs.read_whole: fakes.read_attribute,
         mountinfo.read_mounts: fakes.read_mounts,
         mounts.filesystem_usage: fakes.filesystem_usage,
+        mounts.filesystem_usages: fakes.filesystem_usages,
         mounts.in_host_mount_namespace: lambda: True,
         procs.holders_of: fakes.holders_of,
         procs.kill: fakes.kill,

@@ -237,14 +237,14 @@ async def test_details_and_hint_reach_the_client(client: Client, agent: FakeAgen
 async def test_a_defect_is_logged_and_not_shown(
     client: Client, agent: FakeAgent, caplog: pytest.LogCaptureFixture
 ) -> None:
-    agent.pools.broken = RuntimeError("secret /root/place")
+    agent.pools.broken = RuntimeError("secret /srv/place")
     answer = await client.get(f"{POOLS}/{GUID}")
     assert answer.status == 500
     assert answer.error == {
         "code": "INTERNAL_ERROR",
         "message": "The agent made a mistake; its log says more",
     }
-    assert "secret /root/place" in caplog.text
+    assert "secret /srv/place" in caplog.text
     assert f"GET {POOLS}/{GUID} broke" in caplog.text
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from . import contracts
-from .conftest import GuestFactory
+from .conftest import AgentGuestFactory
 
 CONTRACT = contracts.Contract("tests/contracts/lvm.py")
 
 
-def test_the_contract(guest_factory: GuestFactory, subtests: pytest.Subtests) -> None:
-    guest = guest_factory(contracts.drives(), raid6=True, lifetime=1800)
+def test_the_contract(agent_guest_factory: AgentGuestFactory, subtests: pytest.Subtests) -> None:
+    guest = agent_guest_factory(contracts.drives(), raid6=True, start_agent=False, lifetime=3600)
     contracts.run(guest, CONTRACT, subtests)

@@ -6,7 +6,7 @@ import pytest
 
 from . import contracts
 from .availability import required
-from .conftest import GuestFactory
+from .conftest import AgentGuestFactory
 from .lab.state import REPOSITORY
 
 PROGRAMS = REPOSITORY / ".venv" / "zfs-fuse" / "sbin"
@@ -19,9 +19,9 @@ CONTRACT = contracts.Contract(
 )
 
 
-def test_the_contract(guest_factory: GuestFactory, subtests: pytest.Subtests) -> None:
+def test_the_contract(agent_guest_factory: AgentGuestFactory, subtests: pytest.Subtests) -> None:
     if not PROGRAMS.is_dir():
         why = "make zfs-fuse brings zfs-fuse"
         pytest.fail(why) if required() else pytest.skip(why)
-    guest = guest_factory(contracts.drives(), lifetime=1800)
+    guest = agent_guest_factory(contracts.drives(), start_agent=False, lifetime=3600)
     contracts.run(guest, CONTRACT, subtests)

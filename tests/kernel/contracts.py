@@ -14,7 +14,7 @@ from .lab.state import REPOSITORY
 
 _LINE = re.compile(r"^(PASSED|FAILED|ERROR|SKIPPED) (\S+)", re.MULTILINE)
 _DIRECTORY = "/var/lib/backy/contract"
-_LIMIT_S = 900.0
+_LIMIT_S = 2400.0
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,10 @@ LIST_CONFIG = ConfigDict(defer_build=True)
 
 
 class RequestModel(BaseModel):
-    """Something a client sends. Only its JSON names count."""
+    """Something a client sends. Only its JSON names count.
+
+    Built at once: quart-schema would build one that is not anew for each request.
+    """
 
     model_config = ConfigDict(
         alias_generator=to_camel,
@@ -42,7 +45,6 @@ class RequestModel(BaseModel):
         strict=True,
         frozen=True,
         hide_input_in_errors=True,
-        defer_build=True,
     )
 
 

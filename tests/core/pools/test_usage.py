@@ -1,0 +1,93 @@
+"""How full pools are: few questions, and one dead disk holds up only itself."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from backy_core.pools import usage
+from backy_core.pools.usage import UsageReader
+from backy_core.system import usage as system_usage
+
+PATHS = ("/pools/a", "/pools/dead", "/pools/z")
+
+
+class Disks:
+    """Answers at once, but for the dead one."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.threads: set[int] = set()
+        self.dead: set[str] = set()
+        self.used = 1
+        self.released = threading.Event()
+
+    def statvfs(self, path: str) -> Any:
+        self.asked.append(path)
+        self.threads.add(threading.get_ident())
+        if path in self.dead:
+            self.released.wait(30)
+            raise OSError("gone")
+        return SimpleNamespace(f_frsize=1, f_blocks=10, f_bfree=10 - self.used, f_bavail=5)
+
+
+@pytest.fixture
+def disks(monkeypatch: pytest.MonkeyPatch) -> Iterator[Disks]:
+    made = Disks()
+    monkeypatch.setattr(os, "statvfs", made.statvfs)
+    for call in (system_usage.filesystem_usage, system_usage.filesystem_usages):
+        monkeypatch.setattr(call, "__defaults__", (0.2,))
+    yield made
+    made.released.set()
+
+
+async def test_all_are_asked_in_one_thread_and_then_remembered(disks: Disks) -> None:
+    reader = UsageReader()
+    first = await reader.read(PATHS)
+    assert set(first) == set(PATHS) and first["/pools/a"].used == 1
+    assert await reader.read(PATHS) == first
+    assert sorted(disks.asked) == sorted(PATHS) and len(disks.threads) == 1
+
+
+async def test_callers_at_the_same_moment_share_the_question(disks: Disks) -> None:
+    reader = UsageReader()
+    await asyncio.gather(*(reader.read(PATHS) for _ in range(20)))
+    assert len(disks.asked) == len(PATHS)
+
+
+async def test_what_changed_is_seen_and_what_did_not_stays_the_same_object(
+    disks: Disks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(usage, "_FRESH_S", 0)
+    reader = UsageReader()
+    first = (await reader.read(PATHS))["/pools/a"]
+    assert (await reader.read(PATHS))["/pools/a"] is first
+    disks.used = 2
+    assert (await reader.read(PATHS))["/pools/a"].used == 2
+
+
+async def test_a_dead_disk_holds_up_only_itself(
+    disks: Disks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(usage, "_FRESH_S", 0)
+    reader = UsageReader()
+    before = await reader.read(PATHS)
+    disks.dead, disks.used = {"/pools/dead"}, 3
+    await reader.read(PATHS)
+    after = await reader.read(PATHS)
+    assert [after[path].used for path in PATHS] == [3, 1, 3]
+    assert after["/pools/dead"] is before["/pools/dead"]
+    disks.released.set()
+    disks.dead = set()
+    assert [it.used for it in (await reader.read(PATHS)).values()] == [3, 3, 3]
+
+
+async def test_a_path_that_is_not_there_is_left_out(tmp_path: Path) -> None:
+    assert set(await UsageReader().read([str(tmp_path), "/no/such/path"])) == {str(tmp_path)}
