@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -22,6 +23,8 @@ _BEGIN, _END = "<!-- figures -->", "<!-- end of figures -->"
 
 def main() -> int:
     options = _options()
+    # An orderly end takes the guest and the servers along.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     if options.udisks2:
         _install_udisks()
     rows: list[Comparison] = []
