@@ -126,8 +126,15 @@ def backy_plan_open(pool: PoolSpec, report: PoolReport, degraded: bool) -> Backe
         expect=(_ACTIVE,),
         already="skip",
     )
+    # zfs-fuse mounts what was mounted when the power went, without the options.
+    bare = Step(
+        id="unmount-import",
+        title="Unmounting what the import mounted",
+        run=Exec(argv=argv.unmount(report.name or name), ok_codes=(0, 1)),
+        effect="none",
+    )
     mount = _mount(pool, report.name or name, report)
-    return _plan(pool, unmounted, otherwise, *mount, goal=_ACTIVE)
+    return _plan(pool, unmounted, otherwise, bare, *mount, goal=_ACTIVE)
 
 
 @hookimpl

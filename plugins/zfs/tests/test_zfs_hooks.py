@@ -111,10 +111,11 @@ def test_single_is_one_drive() -> None:
 def test_open_imports_by_name_without_mounting() -> None:
     found = report(member(A, "active", "1"), member(B, "active", "2"), presence="stopped")
     plan = hooks.backy_plan_open(pool=pool(native_id=GUID), report=found, degraded=False)
-    first, second, *rest = commands("open", plan)
+    first, second, third, *rest = commands("open", plan)
     assert first == f"zpool import -N -d /dev/disk/by-id -o cachefile=none {NAME}"
     assert second.startswith("zpool import -f -o nosuid,nodev")
     assert plan.steps[1].already == "skip"
+    assert third == f"zfs unmount {NAME}", "zfs-fuse mounts what was mounted at a power cut"
     assert rest == [f"zfs set mountpoint=/mnt/a b {NAME}", f"zfs mount -o nosuid,nodev {NAME}"]
 
 
@@ -124,7 +125,7 @@ def test_a_foreign_pool_is_imported_by_its_guid_and_kept_from_mounting_itself() 
     plan = hooks.backy_plan_open(pool=pool(native_id="4711"), report=found, degraded=False)
     lines = commands("open", plan)
     assert lines[0].endswith("cachefile=none 4711")
-    assert lines[2:5] == [
+    assert lines[3:6] == [
         f"zfs set {it} tank" for it in ("canmount=noauto", "setuid=off", "devices=off")
     ]
     assert plan.stamps[0].uuid == "4711"
