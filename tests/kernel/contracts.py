@@ -21,12 +21,10 @@ _LIMIT_S = 2400.0
 class Contract:
     """A module with a subclass of the contract, below the repository.
 
-    ``before`` is a shell command the backend's tools need once a boot; ``path`` are folders that
-    are put before what is installed.
+    ``path`` are folders that are put before what is installed.
     """
 
     module: str
-    before: str = "true"
     path: tuple[str, ...] = ()
 
     def pytest(self, which: str) -> str:
@@ -34,7 +32,7 @@ class Contract:
         python_path = ":".join(str(REPOSITORY / each) for each in (".", *self.path))
         options = "--noconftest -q -p no:cacheprovider -p no:xdist -rA --tb=short"
         return (
-            f"{self.before} && cd {REPOSITORY} && PYTHONPATH={python_path}"
+            f"cd {REPOSITORY} && PYTHONPATH={python_path}"
             f" BACKY_REQUIRE_KERNEL=1 BACKY_CONTRACT_DRIVES='drive-*'"
             f" BACKY_CONTRACT_DIR={_DIRECTORY}"
             f" {sys.executable} -m pytest {options} {self.module} -k '{which}'"

@@ -17,16 +17,7 @@ from tests.kernel import zfs_life as life
 from tests.kernel.availability import why_unavailable
 from tests.kernel.lab.agent import AgentGuest
 from tests.kernel.lab.drives import numbered
-
-ROOT = Path(__file__).parents[3]
-PROGRAMS = ROOT / ".venv" / "zfs-fuse" / "sbin"
-_START = f"""set -e
-cp {PROGRAMS}/* /usr/sbin/
-mkdir -p /etc/zfs /var/run/zfs
-modprobe fuse
-zfs-fuse
-until zpool list >/dev/null 2>&1; do sleep 0.1; done
-"""
+from tests.kernel.zfs_fuse import FUSE, PROGRAMS
 
 
 class FuseSite:
@@ -37,8 +28,6 @@ class FuseSite:
     def __init__(self, guest: AgentGuest) -> None:
         self._guest = guest
         self.drives = tuple(drive.serial for drive in guest.spec.drives)
-        guest.exec(_START, check=True)
-        guest.agent("start")
 
     def request(self, method: str, path: str, body: Any = None) -> Any:
         return self._guest.request(method, path, body, timeout=120)
@@ -62,7 +51,7 @@ def site(tmp_path: Path) -> Iterator[FuseSite]:
     if why and os.environ.get("CI") != "true" and os.environ.get("BACKY_REQUIRE_KERNEL") != "1":
         pytest.skip(why)
     assert not why
-    with AgentGuest(tmp_path, numbered(4), start_agent=False) as guest:
+    with AgentGuest(tmp_path, numbered(4), prepare=FUSE) as guest:
         try:
             yield FuseSite(guest)
         finally:

@@ -34,7 +34,8 @@ class AgentGuest(Guest):
             httpx.get(f"{guest.url}/api/v1/pools", headers={"X-Api-Key": guest.api_key})
 
     `argv` replaces the agent's command (default: `agent_command`), `env` adds to its environment.
-    `port` 0 chooses a free one. `start_agent=False` boots without starting it.
+    `port` 0 chooses a free one. `prepare` is a shell script that runs after each boot, before the
+    agent. `start_agent=False` boots without starting it.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class AgentGuest(Guest):
         port: int = 0,
         argv: Sequence[str] | None = None,
         env: Mapping[str, str] | None = None,
+        prepare: str = "",
         start_agent: bool = True,
         memory: str = "512M",
         raid6: bool = False,
@@ -58,6 +60,7 @@ class AgentGuest(Guest):
         self.spec = replace(self.spec, persistent=True, port=port)
         self._argv = list(argv) if argv else agent_command()
         self._env = dict(env or {})
+        self._prepare = prepare
         self._start_agent = start_agent
         self._api_key: str | None = None
 
@@ -66,6 +69,8 @@ class AgentGuest(Guest):
         _compile_sources()
         super().start(order)
         try:
+            if self._prepare:
+                self.exec(self._prepare, check=True)
             if self._start_agent:
                 self.agent("start")
         except BaseException:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from .site import Pool, Site
+from ..site import Pool, Site
 
 
 @dataclass(frozen=True)
@@ -53,46 +53,3 @@ class Backend(ABC):
         level = shape.level if shape else self.mirror
         filesystem = {"filesystem": shape.filesystem} if shape else {}
         return {"backend": self.name, "level": level, **filesystem}
-
-
-class Mdadm(Backend):
-    """Linux software RAID."""
-
-    name = "mdadm"
-    mirror = "raid1"
-    member = "linux_raid_member"
-    shapes = (
-        *(Shape("raid1", drives) for drives in (1, 2, 3)),
-        *(Shape("raid0", 2), Shape("raid5", 3), Shape("raid6", 4), Shape("raid10", 4)),
-        *(Shape("raid1", 2, "xfs"), Shape("raid1", 2, "btrfs")),
-    )
-    guest: Mapping[str, Any] = {"raid6": True}
-
-    def leftovers(self, site: Site) -> str:
-        """Arrays of /proc/mdstat."""
-        return site.run("grep '^md' /proc/mdstat").out
-
-    def fail(self, pool: Pool, serial: str) -> None:
-        """`mdadm --fail`."""
-        device = pool.detail()["poolId"]
-        pool.site.output(f"mdadm /dev/{device} --fail {pool.site.node(serial)}")
-
-    def slow_sync(self, site: Site) -> None:
-        """100 to 200 KB a second."""
-        _speed(site, 200, 100)
-
-    def full_sync(self, site: Site) -> None:
-        """The kernel's own limits."""
-        _speed(site, 200000, 1000)
-
-
-def _speed(site: Site, most: int, least: int) -> None:
-    # The order keeps least below most at every moment, in both directions.
-    site.output(
-        f"cd /proc/sys/dev/raid; echo 1 > speed_limit_min; echo {most} > speed_limit_max;"
-        f" echo {least} > speed_limit_min"
-    )
-
-
-MDADM = Mdadm()
-ALL: tuple[Backend, ...] = (MDADM,)

@@ -1,0 +1,16 @@
+"""zfs-fuse in a guest: unpacked by `make install`, copied in and started after each boot.
+
+It is never installed on the host: its package would drive out the ZFS of a machine that has one.
+"""
+
+from .lab.state import REPOSITORY
+
+PROGRAMS = REPOSITORY / ".venv" / "zfs-fuse" / "sbin"
+FUSE = f"""set -e
+pidof zfs-fuse >/dev/null && exit 0
+cp {PROGRAMS}/* /usr/sbin/
+mkdir -p /etc/zfs /var/run/zfs
+modprobe fuse
+zfs-fuse
+until zpool list >/dev/null 2>&1; do sleep 0.1; done
+"""
