@@ -67,9 +67,8 @@ class PoolGrowth:
                 raise await core.fail(op, journal, expected(error)) from error
             op.outputs.append(f"# {expected(error)}; the pool has taken the drive all the same")
         await journal.append(Commit(entry=dumped))
-        core.metadata.put(new)
         await core.observer.refresh()
-        await core.settle(journal)
+        await core.remember(journal, new)
 
     def _running(self, entry: PoolEntry, snapshot: Snapshot) -> PoolReport:
         report = self._core.find_report(entry, snapshot)

@@ -47,6 +47,11 @@ class Core:
     """GUIDs that start-up has yet to open."""
     open_errors: dict[str, str] = field(default_factory=dict)
     """Why a pool that should be mounted is not, by GUID."""
+    unwritten: list[JournalEntry] = field(default_factory=list)
+    """Committed work that the metadata file, on a full disk, does not have yet."""
+
+    def __post_init__(self) -> None:
+        self.metadata.on_written = self._settle_unwritten
 
     def entry(self, guid: str) -> PoolEntry:
         """The remembered pool; raises :class:`NotFound`."""
@@ -87,6 +92,21 @@ class Core:
         """The operation's work is over, one way or the other."""
         await entry.close()
         self.pending.pop(entry.opened.operation, None)
+
+    async def remember(self, entry: JournalEntry, made: PoolEntry) -> None:
+        """What the commit record promises becomes known, and the operation's work is over.
+
+        A metadata file that cannot be written takes nothing back: the journal keeps the promise
+        until it can, or for the next start.
+        """
+        if self.metadata.promise(made):
+            await self.settle(entry)
+        else:
+            self.unwritten.append(entry)
+
+    def _settle_unwritten(self) -> None:
+        while self.unwritten:
+            self.unwritten.pop().remove()
 
     async def keep(self, entry: JournalEntry, reason: str, drives: dict[str, str]) -> None:
         """What could not be settled waits for the next start, the drives set apart."""

@@ -16,7 +16,7 @@ from backy_core.pools import guards, steps
 from backy_core.pools.core import Core, compose, expected
 from backy_core.pools.metadata import PoolEntry
 from backy_core.pools.requests import Creation
-from backy_core.sdk.errors import BackyError, Conflict
+from backy_core.sdk.errors import Conflict
 from backy_core.sdk.models import Delivers, PoolSpec, SignatureMatch
 from backy_core.sdk.plan import Plan, Step
 from backy_core.snapshot import Snapshot
@@ -99,7 +99,7 @@ class PoolCreation:
             made = await self._commit(entry, admitted)
         except Exception as error:
             raise await core.fail(op, entry, expected(error)) from error
-        await self._remember(entry, made)
+        await core.remember(entry, made)
 
     async def _commit(self, entry: JournalEntry, admitted: Admitted) -> PoolEntry:
         """The commit point. If it cannot be recorded, the creation is undone."""
@@ -110,15 +110,6 @@ class PoolCreation:
         )
         await entry.append(Commit(entry=_dump(made)))
         return made
-
-    async def _remember(self, entry: JournalEntry, made: PoolEntry) -> None:
-        core = self._core
-        try:
-            core.metadata.put(made)
-        except BackyError as error:  # the pool stands; the next start writes it down
-            await core.keep(entry, str(error), {})
-            raise
-        await core.settle(entry)
 
     async def _admit(self, wanted: Creation, operation: str | None) -> Admitted:
         core = self._core

@@ -6,6 +6,7 @@ Fields and entries this version does not know are carried along when it writes.
 
 from __future__ import annotations
 
+import logging
 import threading
 import uuid
 from collections.abc import Callable, Iterable
@@ -25,7 +26,10 @@ from pydantic import (
 from pydantic.alias_generators import to_camel
 
 from backy_core.pools.documents import Document, DocumentFile
+from backy_core.sdk.errors import SystemFailure
 from backy_core.sdk.models import DriveId
+
+log = logging.getLogger(__name__)
 
 FILE_VERSION = 1
 LEGACY_BACKEND = "mdadm"
@@ -95,7 +99,7 @@ class MetadataStore:
 
     Lives as long as the agent; methods block for a few milliseconds and may be called from any
     thread. They raise SystemFailure when the file cannot be read or written, and then nothing
-    has changed.
+    has changed; :meth:`promise` alone is for what cannot be taken back.
     """
 
     def __init__(self, path: Path) -> None:
@@ -104,6 +108,8 @@ class MetadataStore:
         self._entries: dict[str, PoolEntry] = {}
         self._kept: list[Any] = []
         self._top: Document = {}
+        self.on_written: Callable[[], None] = lambda: None
+        """Called after each time the file was written, with all that is in memory."""
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -132,6 +138,18 @@ class MetadataStore:
         """Add the entry or replace the one with its GUID."""
         self._change(lambda entries: {**entries, entry.guid: entry})
 
+    def promise(self, entry: PoolEntry) -> bool:
+        """As :meth:`put`, for what the journal has durably: it is known whatever becomes of the
+        file. False: that could not be written; the next change that can be brings it along."""
+        try:
+            self.put(entry)
+        except SystemFailure as error:
+            log.error("pool %s is known to the journal alone for now: %s", entry.guid, error)
+            with self._lock:
+                self._entries = {**self._entries, entry.guid: entry}
+            return False
+        return True
+
     def remove(self, guid: str) -> None:
         """Forget the pool; not known is done."""
         if guid in self._entries:
@@ -147,6 +165,7 @@ class MetadataStore:
             changed = change(self._entries)
             self._file.write(self._document(changed))
             self._entries = changed
+        self.on_written()
 
     def _document(self, entries: dict[str, PoolEntry]) -> Document:
         pools = [entry.model_dump(mode="json", by_alias=True) for entry in entries.values()]

@@ -186,10 +186,9 @@ class PoolOpening:
 
     async def _remember(self, journal: JournalEntry, mounted: PoolEntry) -> None:
         core = self._core
-        core.metadata.put(mounted)
         core.open_errors.pop(mounted.guid, None)
         await core.observer.refresh()
-        await core.settle(journal)
+        await core.remember(journal, mounted)
         for older in core.pending_of(mounted.guid):  # its undo would take this mount away
             if older.plan.kind in ("open", "close"):
                 await core.settle(older)

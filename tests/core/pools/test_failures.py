@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from backy_core.sdk.errors import Cancelled, DriveInUse, UndoFailed
+from backy_core.sdk.errors import Cancelled, DriveInUse, SystemFailure, UndoFailed
 from tests.fakes.agent import GUID, Bench
 from tests.fakes.interruptions import How
 from tests.fakes.model import Content
@@ -280,6 +280,34 @@ async def test_a_mount_that_cannot_be_committed_goes_back(bench: Bench) -> None:
     assert await bench.mount() is not None
     assert await bench.state() == "unmounted"
     assert not bench.machine.mounts and not bench.machine.arrays and not bench.journal
+
+
+def _unwritable() -> None:
+    raise SystemFailure("pool-metadata.json could not be written")
+
+
+async def _made_while_the_metadata_cannot_be_written(bench: Bench) -> None:
+    await bench.start()
+    bench.machine.interruptions.when("before writing pool-metadata.json", _unwritable)
+    assert (await bench.create()).state == "ready"
+    assert bench.journal and not bench.remembered
+    bench.machine.interruptions.reset()
+
+
+async def test_a_pool_the_metadata_cannot_take_is_ready_and_written_later(bench: Bench) -> None:
+    await _made_while_the_metadata_cannot_be_written(bench)
+    await bench.agent.pools.rename(GUID, "renamed", None)
+    assert not bench.journal, "the journal's promise is kept"
+    await bench.restart()
+    assert (await bench.agent.pools.get(GUID)).label == "renamed"
+    assert await bench.state() == "ready"
+
+
+async def test_a_pool_the_metadata_never_took_is_ready_after_a_restart(bench: Bench) -> None:
+    await _made_while_the_metadata_cannot_be_written(bench)
+    await bench.restart()
+    assert await bench.state() == "ready"
+    assert bench.remembered and not bench.journal
 
 
 async def test_a_journal_that_cannot_be_written_any_more_does_not_stop_the_undo(

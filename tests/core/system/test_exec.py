@@ -137,12 +137,20 @@ async def test_endless_line_does_not_grow() -> None:
     assert 0 < longest <= 4096
 
 
-async def test_on_start_gets_pid_and_start_time() -> None:
+async def test_on_start_gets_pid_and_start_time(tmp_path: Path) -> None:
+    """The child lives until it was called: one that has ended has no start time any more."""
     seen: list[tuple[int, float]] = []
-    outcome = await run(
-        python("import os; print(os.getpid(), open('/proc/self/stat').read().split()[21])"),
-        on_start=lambda pid, start_time: seen.append((pid, start_time)),
+    called = tmp_path / "called"
+    code = (
+        f"import os, time\nwhile not os.path.exists({str(called)!r}): time.sleep(0.01)\n"
+        "print(os.getpid(), open('/proc/self/stat').read().split()[21])"
     )
+
+    def on_start(pid: int, start_time: float) -> None:
+        seen.append((pid, start_time))
+        called.touch()
+
+    outcome = await run(python(code), on_start=on_start)
     assert [f"{pid} {int(start_time)}\n" for pid, start_time in seen] == [outcome.stdout]
 
 
