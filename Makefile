@@ -8,7 +8,7 @@ PLUGINS := $(wildcard plugins/*)
 # The first interpreter that is new enough: a version manager may put an older one in front.
 PYTHON ?= $(shell for it in python3 /usr/bin/python3 python3.13 python3.12 python3.11; do \
 	$$it -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$it && break; done)
-WORKERS ?= 3
+WORKERS ?= 4
 ONCE ?=
 
 # What the agent itself calls, then what tests and demo boot their kernel with.
@@ -57,7 +57,7 @@ demo: install
 	$(BIN)/python -m tests.kernel.demo $(if $(ONCE),--once)
 
 test: install
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadscope
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
 
 # The conformance kit's rings on a real kernel: a crash at every record of every operation takes
 # many minutes a backend, so they are a target of their own.

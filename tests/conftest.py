@@ -18,6 +18,30 @@ import pytest
 from tests.kernel.availability import pytest_terminal_summary  # noqa: F401  (see there)
 
 _KERNEL_TESTS = Path(__file__).parent / "kernel"
+_LONGEST = ("test_crash_later", "contract_", "test_power", "test_members", "test_system")
+"""Modules that take minutes begin first: what begins last must not be what all wait for."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A module's tests for one backend share a guest, so they stay together on one worker; the
+    many quick tests come last, where they fill the gaps."""
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(_group(item)))
+    items.sort(key=_turn)
+
+
+def _group(item: pytest.Item) -> str:
+    call = getattr(item, "callspec", None)
+    backend = call.params.get("backend") if call else None
+    return f"{item.path.stem}-{getattr(backend, 'name', '')}"
+
+
+def _turn(item: pytest.Item) -> int:
+    if item.get_closest_marker("kernel") is None and _KERNEL_TESTS not in item.path.parents:
+        return len(_LONGEST) + 1
+    starts = (n for n, name in enumerate(_LONGEST) if item.path.stem.startswith(name))
+    return next(starts, len(_LONGEST))
 
 
 class ForeignProcess(AssertionError):

@@ -10,7 +10,7 @@ import httpx
 
 from ..lab.state import REPOSITORY
 from . import crashing_agent
-from .site import Site
+from .site import LOOK_SECONDS, Site
 
 _MODULE = "tests.kernel.http.crashing_agent"
 GUEST: dict[str, Any] = {
@@ -43,10 +43,10 @@ def await_crash(site: Site) -> None:
     deadline = time.monotonic() + 60
     while site.run(f"test -s {crashing_agent.MOMENTS}").rc == 0:
         assert time.monotonic() < deadline, f"it did not come to {armed(site)}"
-        time.sleep(0.05)
+        time.sleep(LOOK_SECONDS)
     while not settled(site):
         assert time.monotonic() < deadline, site.journal()
-        time.sleep(0.05)
+        time.sleep(LOOK_SECONDS)
 
 
 def armed(site: Site) -> str:
@@ -57,13 +57,14 @@ def armed(site: Site) -> str:
 def settled(site: Site) -> bool:
     """Whether the agent answers, nothing runs, and what should be mounted is on no way to it."""
     try:
-        running = [op for op in site.get("/operations") if op["state"] == "running"]
+        if any(op["state"] == "running" for op in site.get("/operations")):
+            return False
         unmounted = {pool["poolGroupGuid"] for pool in site.get("/pools?state=unmounted")}
     except httpx.TransportError:
         return False
-    seen = site.look()
-    opening = [guid for guid in unmounted & seen.metadata.keys() if _wished(seen.metadata[guid])]
-    return not (running or opening or seen.journal)
+    entries = site.metadata()
+    opening = [guid for guid in unmounted & entries.keys() if _wished(entries[guid])]
+    return not (opening or site.journal())
 
 
 def _wished(entry: dict[str, Any]) -> bool:
