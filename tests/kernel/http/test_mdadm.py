@@ -39,6 +39,38 @@ def test_ready_while_it_syncs(site: Site, backend: Backend) -> None:
     pool.check_gone()
 
 
+def test_a_rebuild_goes_on_after_the_pool_was_shelved(site: Site, backend: Backend) -> None:
+    pool = site.made(ONE, TWO, **backend.options())
+    written = pool.write()
+    pool.until_health("active")
+    backend.slow_sync(site)
+    site.done("POST", f"{pool.url}/drives/add", {"serial": THREE, "replaces": TWO})
+    assert pool.detail()["poolStatus"] == "recovering"
+    pool.unmount()
+    pool.mount()
+    assert pool.members()[THREE] == "rebuilding", "not taken for a member in sync"
+    backend.full_sync(site)
+    pool.write()
+    pool.until_health("active")
+    assert pool.members()[THREE] == "active" and written != pool.read()
+    pool.delete()
+    site.check_clean([ONE, TWO, THREE])
+
+
+def test_what_udev_left_inactive_is_opened(site: Site, backend: Backend) -> None:
+    """Members that come one by one are held by an array that does not start."""
+    pool = site.made(ONE, TWO, **backend.options())
+    written = pool.write()
+    pool.unmount()
+    site.output(f"udevadm trigger --settle --action=add {site.node(ONE)}")
+    site.output("grep -q ' : inactive ' /proc/mdstat")
+    pool.mount()
+    assert pool.read() == written
+    assert set(pool.members().values()) == {"active"}
+    pool.delete()
+    pool.check_gone()
+
+
 def test_check_is_health(site: Site, backend: Backend) -> None:
     pool = site.made(ONE, TWO, **backend.options())
     device = pool.until_health("active")["poolId"]
