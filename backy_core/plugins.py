@@ -24,7 +24,7 @@ from backy_core.plan_rules import PlannedFor, validate_plan
 from backy_core.plugin_listeners import Listener
 from backy_core.plugin_registry import Candidate, FailedPlugin
 from backy_core.plugin_threads import await_within, call_async_within, call_within
-from backy_core.sdk.errors import BackendFailure, BackyError, PlanRefused
+from backy_core.sdk.errors import BackendFailure, BackyError, Conflict, PlanRefused
 from backy_core.sdk.models import BackendInfo, DriveId, PoolReport, PoolSpec, Probe, Tool
 from backy_core.sdk.plan import BackendPlan
 from backy_core.system.child import SEARCH_PATH
@@ -164,6 +164,7 @@ class PluginHost:
     ) -> BackendPlan:
         hook = _PLAN_HOOKS[kind]
         loaded = self.backend(backend)
+        _refuse_unusable(call.get("report"))
         caller = getattr(loaded.manager.hook, hook)
         with _blaming(backend, hook):
             plan: BackendPlan = await call_async_within(
@@ -282,6 +283,12 @@ def _left_out(candidate: Candidate, error: Exception) -> FailedPlugin:
 def _drives(pool: PoolSpec, report: PoolReport) -> tuple[DriveId, ...]:
     seen = tuple(member.drive for member in report.members if member.drive is not None)
     return (*pool.drives, *seen)
+
+
+def _refuse_unusable(report: object) -> None:
+    """What a backend sees and cannot handle is never planned for."""
+    if isinstance(report, PoolReport) and not report.usable:
+        raise Conflict(report.detail or f"{report.native_id} cannot be used as a pool")
 
 
 def _require(backend: str, hook: str, answer: object, wanted: type) -> None:

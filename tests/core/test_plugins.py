@@ -14,7 +14,7 @@ import pytest
 
 from backy_core.plugins import PluginHost, load_backends
 from backy_core.sdk import hookimpl
-from backy_core.sdk.errors import BackendFailure, InvalidRequest, PlanRefused
+from backy_core.sdk.errors import BackendFailure, Conflict, InvalidRequest, PlanRefused
 from backy_core.sdk.models import (
     BackendInfo,
     DriveId,
@@ -217,6 +217,18 @@ async def test_plans_are_asked_for_with_what_the_hook_wants() -> None:
     assert await host.plan_open("toy", POOL, REPORT, degraded=False) == plan(OTHER)
     assert (await host.plan_close("toy", POOL, REPORT)).steps == ()
     assert (await host.plan_teardown("toy", POOL, REPORT)).steps == ()
+
+
+async def test_what_a_backend_cannot_handle_is_never_planned_for() -> None:
+    host = hosting(Toy())
+    seen = REPORT.model_copy(update={"usable": False, "detail": "Firmware RAID is no pool."})
+    for asked in (
+        host.plan_open("toy", POOL, seen, degraded=True),
+        host.plan_close("toy", POOL, seen),
+        host.plan_teardown("toy", POOL, seen),
+    ):
+        with pytest.raises(Conflict, match="Firmware RAID is no pool"):
+            await asked
 
 
 async def test_a_plan_with_a_foreign_drive_is_refused() -> None:

@@ -87,7 +87,6 @@ def backy_plan_create(pool: PoolSpec, drives: tuple[DriveId, ...]) -> BackendPla
 
 @hookimpl
 def backy_plan_open(pool: PoolSpec, report: PoolReport, degraded: bool) -> BackendPlan:
-    _refuse_foreign(report)
     _refuse_apart(report, degraded)
     if report.presence == "active":
         return BackendPlan(steps=(), goal=(_ACTIVE,), stamps=(_stamp(pool),))
@@ -107,7 +106,6 @@ def backy_plan_open(pool: PoolSpec, report: PoolReport, degraded: bool) -> Backe
 
 @hookimpl
 def backy_plan_close(pool: PoolSpec, report: PoolReport) -> BackendPlan:
-    _refuse_foreign(report)
     stop = _stop(report)
     return BackendPlan(steps=(stop,), goal=stop.expect, stamps=(_stamp(pool),))
 
@@ -123,9 +121,6 @@ def backy_plan_add_drive(
 ) -> BackendPlan:
     """A stale member returns by its bitmap if md allows, else wiped and rebuilt. A diverged one
     is wiped: the core hands it over only once that was asked for by name."""
-    _refuse_foreign(report)
-    if report.presence != "active":
-        raise Conflict("The pool must be mounted before a drive is added.")
     mine = _member(report, drive)
     old = _member(report, replaces) if replaces else None
     if mine is None or mine.state not in ("active", "rebuilding", "spare"):
@@ -138,7 +133,6 @@ def backy_plan_add_drive(
 @hookimpl
 def backy_plan_import(pool: PoolSpec, report: PoolReport) -> BackendPlan:
     """An array is adopted as it is; nothing is written to its members."""
-    _refuse_foreign(report)
     return BackendPlan(steps=(), stamps=(_stamp(pool),))
 
 
@@ -244,14 +238,6 @@ def _member(report: PoolReport, drive: DriveId) -> MemberReport | None:
 
 def _ref(drive: DriveId, member: MemberReport) -> DriveRef:
     return DriveRef(drive=drive, part=argv.partition_of(member.device or ""))
-
-
-def _refuse_foreign(report: PoolReport) -> None:
-    if not report.usable:
-        raise Conflict(
-            "Firmware RAID and arrays without superblocks cannot be used as pools.",
-            details=report.native_id,
-        )
 
 
 def _refuse_apart(report: PoolReport, degraded: bool) -> None:

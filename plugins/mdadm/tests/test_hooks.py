@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 
 import pytest
 from backy_mdadm import hooks
@@ -12,7 +11,7 @@ from backy_core.sdk.errors import Conflict, InvalidRequest
 from backy_core.sdk.models import DriveId, PoolReport
 from backy_core.sdk.plan import Arg, BackendPlan, DriveRef, Exec, MemberIs, PoolIs, Step, WipeMember
 
-from .pools import DRIVES, GUID, A, B, C, D, member, pool, report
+from .pools import DRIVES, GUID, A, B, C, member, pool, report
 
 KERNEL_NAME = re.compile(r"\b(sd[a-z]+|md\d+|nvme\d+|ubd[a-z]|loop\d+)\b")
 ARRAY = "/dev/md/backy-0a1b2c3d4e5f6071"
@@ -214,31 +213,10 @@ def test_raid0_takes_no_replacement() -> None:
         add(found, C, A)
 
 
-def test_a_stopped_pool_takes_no_drive() -> None:
-    with pytest.raises(Conflict, match="mounted before"):
-        add(report(member(A, "active", 0), presence="stopped"))
-
-
 def test_an_array_is_adopted_without_a_step() -> None:
     assert (
         commands(hooks.backy_plan_import(pool=pool(), report=report(member(A, "active", 0)))) == []
     )
-
-
-def test_firmware_raid_is_refused_everywhere() -> None:
-    seen = {"native_id": "external:imsm/md127", "usable": False}
-    found = report(member(A, "active", 0)).model_copy(update=seen)
-    spec = pool()
-    calls: tuple[Callable[[], object], ...] = (
-        lambda: hooks.backy_plan_open(pool=spec, report=found, degraded=True),
-        lambda: hooks.backy_plan_close(pool=spec, report=found),
-        lambda: hooks.backy_plan_teardown(pool=spec, report=found),
-        lambda: hooks.backy_plan_add_drive(pool=spec, report=found, drive=D, replaces=None),
-        lambda: hooks.backy_plan_import(pool=spec, report=found),
-    )
-    for call in calls:
-        with pytest.raises(Conflict, match="Firmware RAID"):
-            call()
 
 
 def test_plan_hooks_are_pure() -> None:
