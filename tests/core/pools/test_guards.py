@@ -293,3 +293,11 @@ async def test_no_combination_loses_data_without_consent(
         if not made:
             assert (disk.signatures(disk.name), disk.parts) == before
         await bench.stop()
+
+
+async def test_a_pool_that_is_not_mounted_takes_no_drive(bench: Bench) -> None:
+    await bench.start()
+    await bench.create()
+    await bench.unmount()
+    with pytest.raises(Conflict, match="is not running"):
+        await bench.add_drive("C")
