@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from concurrent.futures import Future
 from typing import TypeVar
 
@@ -24,7 +24,7 @@ def start(call: Callable[[], T], name: str) -> Future[T]:
         try:
             future.set_result(call())
         except BaseException as error:
-            future.set_exception(_tamed(error))
+            future.set_exception(tamed(error))
 
     threading.Thread(target=work, name=name, daemon=True).start()
     return future
@@ -40,40 +40,8 @@ async def call_async_within(call: Callable[[], T], name: str, deadline_s: float)
     return await asyncio.wait_for(asyncio.wrap_future(start(call, name)), deadline_s)
 
 
-async def await_within(awaitable: Awaitable[T], deadline_s: float) -> T:
-    """The awaitable's result; TimeoutError after ``deadline_s`` seconds.
-
-    Unlike ``asyncio.wait_for`` it does not wait for the cancelled task to end, which a plugin
-    that swallows the cancellation never does.
-    """
-    task = asyncio.ensure_future(_tame(awaitable))
-    try:
-        done, _ = await asyncio.wait({task}, timeout=deadline_s)
-    except asyncio.CancelledError:
-        _abandon(task)
-        raise
-    if not done:
-        _abandon(task)
-        raise TimeoutError
-    return task.result()
-
-
-async def _tame(awaitable: Awaitable[T]) -> T:
-    try:
-        return await awaitable
-    except asyncio.CancelledError:
-        raise
-    except BaseException as error:
-        raise _tamed(error) from error
-
-
-def _tamed(error: BaseException) -> Exception:
+def tamed(error: BaseException) -> Exception:
     """SystemExit would end the event loop, and StopIteration cannot pass through a future."""
     if isinstance(error, Exception) and not isinstance(error, StopIteration):
         return error
     return RuntimeError(f"raised {error!r}")
-
-
-def _abandon(task: asyncio.Future[T]) -> None:
-    task.cancel()
-    task.add_done_callback(lambda ended: ended.cancelled() or ended.exception())

@@ -15,15 +15,16 @@ from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import EntryPoint, entry_points
 from types import MappingProxyType
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pluggy
 
 from backy_core import plugin_registry as registry
 from backy_core.plan_rules import PlannedFor, validate_plan
+from backy_core.plugin_inspect import Looker
 from backy_core.plugin_listeners import Listener
 from backy_core.plugin_registry import Candidate, FailedPlugin
-from backy_core.plugin_threads import await_within, call_async_within, call_within
+from backy_core.plugin_threads import call_async_within, call_within
 from backy_core.sdk.errors import BackendFailure, BackyError, Conflict, PlanRefused
 from backy_core.sdk.models import BackendInfo, DriveId, PoolReport, PoolSpec, Probe, Tool
 from backy_core.sdk.plan import BackendPlan
@@ -72,6 +73,7 @@ class PluginHost:
         self._listeners = tuple(listeners)
         self._plan_deadline_s = plan_deadline_s
         self._inspect_deadline_s = inspect_deadline_s
+        self._lookers = {name: Looker(f"{name}-backy_inspect") for name in self.backends}
 
     def backend(self, name: str) -> LoadedBackend:
         """BackendFailure with the reason if it is not loaded."""
@@ -134,10 +136,16 @@ class PluginHost:
         """The pools the backend sees now. BackendFailure if it raises, hangs or lies."""
         hook = "backy_inspect"
         loaded = self.backend(backend)
-        with _blaming(backend, hook):
-            answer = loaded.manager.hook.backy_inspect(probe=probe)
+
+        async def ask(relayed: Probe) -> Any:
+            answer = loaded.manager.hook.backy_inspect(probe=relayed)
             _require(backend, hook, answer, Awaitable)
-            reports = await await_within(answer, self._inspect_deadline_s)
+            return await answer
+
+        with _blaming(backend, hook):
+            reports: Sequence[PoolReport] = await self._lookers[backend].look(
+                ask, probe, self._inspect_deadline_s
+            )
         _require(backend, hook, reports, Sequence)
         for report in reports:
             _require(backend, hook, report, PoolReport)

@@ -25,7 +25,14 @@ LAYERS = (
     {"sdk"},
     {"config", "logs"},
     {"system"},
-    {"plugins", "plugin_registry", "plugin_listeners", "plugin_threads", "plan_rules"},
+    {
+        "plugins",
+        "plugin_registry",
+        "plugin_inspect",
+        "plugin_listeners",
+        "plugin_threads",
+        "plan_rules",
+    },
     {
         "api_key",
         "drives",

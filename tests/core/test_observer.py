@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -84,6 +85,14 @@ class Machine:
         await asyncio.sleep(0)
         self.during_probe()
         return Probed(found, {name: "I/O error" for name in names if name in self.unreadable})
+
+
+class Gate(threading.Event):
+    """Opened in one event loop, waited for in that of a backend."""
+
+    async def pass_through(self) -> None:
+        while not self.is_set():
+            await asyncio.sleep(0.005)
 
 
 class Backend:
@@ -327,8 +336,8 @@ async def test_a_hanging_backend_delays_nobody(
 
 async def test_callers_share_a_look_that_starts_after_they_asked(machine: Machine) -> None:
     async with observing() as it:
-        gate = asyncio.Event()
-        it.backend.wait = gate.wait
+        gate = Gate()
+        it.backend.wait = gate.pass_through
         before = machine.reads
         first = asyncio.create_task(it.observer.refresh())
         await until(lambda: it.backend.asked == 2)
@@ -344,8 +353,8 @@ async def test_callers_share_a_look_that_starts_after_they_asked(machine: Machin
 
 async def test_a_cancelled_caller_does_not_end_the_look_of_others(machine: Machine) -> None:
     async with observing() as it:
-        gate = asyncio.Event()
-        it.backend.wait = gate.wait
+        gate = Gate()
+        it.backend.wait = gate.pass_through
         leaving = asyncio.create_task(it.observer.refresh())
         staying = asyncio.create_task(it.observer.refresh())
         await until(lambda: it.backend.asked == 2)
@@ -358,8 +367,8 @@ async def test_a_cancelled_caller_does_not_end_the_look_of_others(machine: Machi
 
 async def test_an_older_look_never_overwrites_a_newer_one(machine: Machine) -> None:
     async with observing() as it:
-        gate = asyncio.Event()
-        it.backend.wait = gate.wait
+        gate = Gate()
+        it.backend.wait = gate.pass_through
         it.backend.reports = [report(health="degraded")]
         slow = asyncio.create_task(it.observer.refresh())
         await until(lambda: it.backend.asked == 2)
@@ -479,8 +488,8 @@ async def test_an_event_that_a_look_has_seen_makes_no_other(machine: Machine) ->
 
 async def test_an_event_during_a_look_is_followed_by_another(machine: Machine) -> None:
     async with observing() as it:
-        gate = asyncio.Event()
-        it.backend.wait = gate.wait
+        gate = Gate()
+        it.backend.wait = gate.pass_through
         asked = it.backend.asked
         it.events.on_mdstat()
         await until(lambda: it.backend.asked == asked + 1)

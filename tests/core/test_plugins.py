@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -349,6 +350,75 @@ async def test_an_inspect_that_ignores_its_cancellation_does_not_hold_up() -> No
         await host.inspect("toy", PROBE)
     assert time.monotonic() - before < 10
     ended.set()
+
+
+async def test_an_inspect_that_blocks_holds_up_its_own_backend_alone() -> None:
+    release = threading.Event()
+    looks: list[int] = []
+
+    async def backy_inspect(self: object) -> Sequence[PoolReport]:
+        looks.append(1)
+        release.wait(30)
+        return [REPORT]
+
+    host = hosting(toy(backy_inspect=backy_inspect), inspect_deadline_s=0.2)
+    asking = asyncio.create_task(host.inspect("toy", PROBE))
+    await asyncio.sleep(0.01)
+    assert (await host.plan_close("toy", POOL, REPORT)).steps == ()
+    for refused in (asking, host.inspect("toy", PROBE)):
+        with pytest.raises(BackendFailure, match="did not answer backy_inspect in time"):
+            await refused
+    assert len(looks) == 1, "a second thread hangs beside the first"
+    release.set()
+    async with asyncio.timeout(10):
+        while await _refuses(host):
+            await asyncio.sleep(0.01)
+    assert await host.inspect("toy", PROBE) == (REPORT,)
+
+
+async def _refuses(host: PluginHost) -> bool:
+    try:
+        await host.inspect("toy", PROBE)
+    except BackendFailure:
+        return True
+    return False
+
+
+async def test_the_machine_is_looked_at_in_the_agents_own_loop() -> None:
+    """Programs are started and waited for there; the plugin's loop may be blocked."""
+    home, seen = threading.get_ident(), []
+
+    class Probing:
+        drives, signatures = (), ()
+
+        async def read(self, *paths: str) -> tuple[str | None, ...]:
+            seen.append(threading.get_ident())
+            return paths
+
+    async def backy_inspect(self: object, probe: Probe) -> Sequence[PoolReport]:
+        seen.append(threading.get_ident())
+        assert await probe.read("/proc/mdstat") == ("/proc/mdstat",)
+        return []
+
+    host = hosting(toy(backy_inspect=backy_inspect))
+    assert await host.inspect("toy", cast(Probe, Probing())) == ()
+    assert (seen[0] != home, seen[1] == home) == (True, True)
+
+
+def test_the_thread_of_a_host_that_is_gone_ends() -> None:
+    threads: list[threading.Thread] = []
+
+    async def backy_inspect(self: object) -> Sequence[PoolReport]:
+        threads.append(threading.current_thread())
+        return []
+
+    host = hosting(toy(backy_inspect=backy_inspect))
+    asyncio.run(host.inspect("toy", PROBE))
+    assert threads[0].is_alive()
+    del host
+    gc.collect()
+    threads[0].join(10)
+    assert not threads[0].is_alive()
 
 
 class Ear:

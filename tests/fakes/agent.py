@@ -39,6 +39,8 @@ class Bench:
         self.mounts = directory / "mnt"
         self.mounts.mkdir()
         self.options: dict[str, Any] = {}
+        self.others: tuple[tuple[str, object], ...] = ()
+        """Names and plugins of backends besides mdadm."""
         self.agent: Runtime
 
     # the agent's life
@@ -54,7 +56,13 @@ class Bench:
         )
         self.settings = settings
         (self.directory / "etc").mkdir(exist_ok=True)
-        host = load_backends(found=(), found_listeners=(), builtin=(("mdadm", hooks),))
+        host = load_backends(
+            found=(),
+            found_listeners=(),
+            builtin=(("mdadm", hooks), *self.others),
+            plan_deadline_s=self.settings.plugin_deadline_s,
+            inspect_deadline_s=self.settings.inspect_deadline_s,
+        )
         self.agent = Runtime(settings, host=host, events=lambda: None)
         return self.agent
 

@@ -1,0 +1,111 @@
+"""Where foreign code looks at the machine: in a thread with an event loop of its own.
+
+``backy_inspect`` is a coroutine, and nothing keeps an author from blocking in it, by a sleep or a
+read of a dead disk. In the agent's own loop that would hold up every request; here it holds up
+this one backend. Its probe works in the agent's loop all the same, where programs are started and
+waited for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import weakref
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, TypeVar
+
+from backy_core.plugin_threads import tamed
+from backy_core.sdk.models import CommandOutcome, Probe, ProbedDrive, Signature
+
+T = TypeVar("T")
+
+
+class Looker:
+    """The thread of one backend, started by its first look; it ends when this is forgotten.
+
+    While a look that was given up still blocks the thread, others fail at once: a thread each
+    would be left behind every time the agent looks again.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._blocked = False
+
+    async def look(
+        self, ask: Callable[[Probe], Awaitable[T]], probe: Probe, deadline_s: float
+    ) -> T:
+        """What ``ask`` answers; TimeoutError after ``deadline_s`` seconds.
+
+        It does not wait for the cancelled look to end, which one that swallows the cancellation
+        never does.
+        """
+        if self._blocked:
+            raise TimeoutError
+        loop = self._running()
+        relayed = RelayedProbe(probe, asyncio.get_running_loop())
+        asked = asyncio.run_coroutine_threadsafe(_answer(ask, relayed), loop)
+        answer = asyncio.wrap_future(asked)
+        try:
+            done, _ = await asyncio.wait({answer}, timeout=deadline_s)
+        except asyncio.CancelledError:
+            answer.cancel()
+            raise
+        if done:
+            return answer.result()
+        self._blocked = True
+        answer.cancel()
+        loop.call_soon_threadsafe(self._unblocked)
+        raise TimeoutError
+
+    def _unblocked(self) -> None:
+        self._blocked = False
+
+    def _running(self) -> asyncio.AbstractEventLoop:
+        if self._loop is None:
+            self._loop = asyncio.new_event_loop()
+            weakref.finalize(self, self._loop.call_soon_threadsafe, self._loop.stop)
+            threading.Thread(target=_run, args=(self._loop,), name=self._name, daemon=True).start()
+        return self._loop
+
+
+class RelayedProbe:
+    """A probe for a coroutine of another loop than the one the machine is looked at from."""
+
+    def __init__(self, probe: Probe, loop: asyncio.AbstractEventLoop) -> None:
+        self._probe = probe
+        self._loop = loop
+
+    @property
+    def drives(self) -> tuple[ProbedDrive, ...]:
+        return self._probe.drives
+
+    @property
+    def signatures(self) -> tuple[Signature, ...]:
+        return self._probe.signatures
+
+    async def read(self, *paths: str) -> tuple[str | None, ...]:
+        return await self._there(self._probe.read(*paths))
+
+    async def listdir(self, path: str) -> tuple[str, ...]:
+        return await self._there(self._probe.listdir(path))
+
+    async def run(self, *argv: str) -> CommandOutcome:
+        return await self._there(self._probe.run(*argv))
+
+    async def _there(self, work: Coroutine[Any, Any, T]) -> T:
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self._loop))
+
+
+async def _answer(ask: Callable[[Probe], Awaitable[T]], probe: Probe) -> T:
+    try:
+        return await ask(probe)
+    except (asyncio.CancelledError, GeneratorExit):
+        raise
+    except BaseException as error:
+        raise tamed(error) from error
+
+
+def _run(loop: asyncio.AbstractEventLoop) -> None:
+    loop.run_forever()
+    loop.close()
