@@ -53,10 +53,11 @@ def backy_plan_open(pool: PoolSpec, report: PoolReport) -> BackendPlan:
 
 @hookimpl
 def backy_plan_close(pool: PoolSpec, report: PoolReport) -> BackendPlan:
+    forget = ("btrfs", "device", "scan", "--forget", *map(_ref, _drives(report)))
     step = Step(  # the core has unmounted it; the kernel remembers which drives belong together
         id="forget-drives",
         title="Forgetting the drives",
-        run=Exec(argv=("btrfs", "device", "scan", "--forget", *map(_ref, _drives(report)))),
+        run=Exec(argv=forget, ok_codes=(0, 1)),  # 1: a drive on its own is forgotten already
         expect=(PoolIs(presence="stopped"),),
         effect="none",
     )
