@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from backy_core.config import Settings
-from backy_core.operations import undo
 from backy_core.operations.records import Operation
 from backy_core.plugins import PluginHost
 from backy_core.pools.views import CreateRequest, PoolView
@@ -21,6 +20,7 @@ from backy_core.runtime import Runtime
 from backy_core.sdk.errors import BackyError, NotFound
 from backy_core.sdk.models import PoolReport
 from backy_core.testing.fork import in_a_process
+from backy_core.testing.hurry import hurry
 from backy_core.testing.tap import Tap
 
 T = TypeVar("T")
@@ -171,9 +171,7 @@ def run_agent(
     def inside() -> T:
         handler = logging.FileHandler(settings.state_dir.parent / "agent.log")
         logging.basicConfig(handlers=[handler], level=logging.INFO, force=True)
-        # What udev brings back, it brings back within a fraction of this in an idle guest; and a
-        # drive that is really gone does not return because it is waited for.
-        undo._STABLE_S, undo._RETRY_S = 0.5, 4.0
+        hurry()
         tap = Tap()
         prepare(tap)
         return asyncio.run(_live(Runtime(settings, host=host), tap, settings, work))

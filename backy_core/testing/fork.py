@@ -6,6 +6,7 @@ as new as one just started. SIGKILL leaves its programs running and its files ha
 
 from __future__ import annotations
 
+import gc
 import os
 import pickle
 import select
@@ -36,6 +37,8 @@ class _Answer:
 def in_a_process(work: Callable[[], T], limit_s: float = 180) -> T:
     """The result of ``work`` in a child process; raises :class:`Killed` or FailedInside."""
     reading, writing = os.pipe()
+    # Else the child's first collection writes to every object there is, and so copies every page.
+    gc.freeze()
     pid = os.fork()
     if pid == 0:
         os.close(reading)

@@ -7,12 +7,14 @@ import json
 import os
 import subprocess
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 
 from backy_core.system import blocks
 
 _APPEARS_S = 15.0
+_SETTLES_S = 10.0
+_UDEV_QUEUE = Path("/run/udev/queue")
 
 
 def names() -> dict[str, str]:
@@ -30,38 +32,47 @@ def checksum(serial: str) -> str:
     return digest.hexdigest()
 
 
-def check_clean(serials: Iterable[str]) -> None:
+def check_clean(serials: Collection[str]) -> None:
     """Each drive is blank by wipefs, held by nothing and mounted nowhere."""
     settle()
     now = names()
-    mounted = Path("/proc/self/mounts").read_text()
+    lost = sorted(set(serials) - now.keys())
+    assert not lost, f"drives that are not connected: {lost}"
+    mounted = Path("/proc/self/mounts").read_text().split()
+    found = signatures(now[serial] for serial in serials)
+    assert not found, f"there still is {found}"
     for serial in serials:
-        assert serial in now, f"drive {serial} is not connected"
         name = now[serial]
-        found = signatures(name)
-        assert not found, f"{name} ({serial}) still bears {found}"
         held = sorted(each.name for each in Path(f"/sys/block/{name}/holders").iterdir())
         assert not held, f"{name} ({serial}) is held by {held}"
-        assert f"/dev/{name}" not in mounted.split(), f"{name} ({serial}) is mounted"
+        assert f"/dev/{name}" not in mounted, f"{name} ({serial}) is mounted"
         os.close(os.open(f"/dev/{name}", os.O_RDONLY | os.O_EXCL))
 
 
-def signatures(name: str) -> list[str]:
-    """What wipefs sees on a disk."""
-    seen = run("wipefs", "--no-act", "--json", f"/dev/{name}")
-    return [row["type"] for row in json.loads(seen)["signatures"]] if seen.strip() else []
+def signatures(names: Iterable[str]) -> list[str]:
+    """What wipefs sees on these disks, as ``ext4 on sda``. One process for all of them."""
+    seen = run("wipefs", "--no-act", "--json", *(f"/dev/{name}" for name in names))
+    rows = json.loads(seen)["signatures"] if seen.strip() else []
+    return [f"{row['type']} on {row['device']}" for row in rows]
 
 
 def settle() -> None:
-    """Let udev finish what it has begun."""
-    run("udevadm", "settle", "--timeout=10")
+    """Let udev finish what it has begun: it keeps a file while events wait.
+
+    Seen twice without it, for an event of a moment ago may still be on its way to udev.
+    """
+    quiet, deadline = 0, time.monotonic() + _SETTLES_S
+    while quiet < 2 and time.monotonic() < deadline:
+        quiet = 0 if _UDEV_QUEUE.exists() else quiet + 1
+        time.sleep(0.02)
 
 
 def run(*argv: str) -> str:
-    """A program's output, whatever it came to."""
+    """A program's output; fails with its words if it does."""
     done = subprocess.run(
         argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=60
     )
+    assert done.returncode == 0, f"{argv} failed: {done.stderr}"
     return done.stdout
 
 
