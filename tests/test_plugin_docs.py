@@ -60,10 +60,13 @@ def test_every_hook_is_there_with_exactly_its_arguments() -> None:
     }
 
 
-def test_every_hook_says_when_it_is_called_and_what_it_answers() -> None:
+def test_every_hook_says_what_it_answers_and_what_it_may_not_do() -> None:
     for name in hooks(hookspecs.BackendSpecs):
         (text,) = [body for heading, body in sections().items() if heading.startswith(f"{name}(")]
         assert text.strip().startswith("Answers"), name
+    for name in {**hooks(hookspecs.BackendSpecs), **hooks(hookspecs.ListenerSpecs)}:
+        (text,) = [body for heading, body in sections().items() if heading.startswith(f"{name}(")]
+        assert "May not:" in text, name
     required = set(hooks(hookspecs.BackendSpecs)) - set(hookspecs.REQUIRED_HOOKS)
     assert required == {"backy_plan_add_drive", "backy_plan_import"}, "the page says: the last two"
 

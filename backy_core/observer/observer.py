@@ -99,6 +99,7 @@ class Observer:
 
     async def inspect(self, backend: str) -> tuple[PoolReport, ...]:
         """One backend's pools by a fresh look. Raises :class:`BackendFailure`."""
+        self._host.backend(backend)  # a journal may be older than the removal of its plugin
         began = time.monotonic()
         survey = await self._surveyor.look()
         answer = await self._ask(backend, survey)

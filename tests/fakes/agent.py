@@ -39,8 +39,7 @@ class Bench:
         self.mounts = directory / "mnt"
         self.mounts.mkdir()
         self.options: dict[str, Any] = {}
-        self.others: tuple[tuple[str, object], ...] = ()
-        """Names and plugins of backends besides mdadm."""
+        self.backends: tuple[tuple[str, object], ...] = (("mdadm", hooks),)
         self.agent: Runtime
 
     # the agent's life
@@ -59,7 +58,7 @@ class Bench:
         host = load_backends(
             found=(),
             found_listeners=(),
-            builtin=(("mdadm", hooks), *self.others),
+            builtin=self.backends,
             plan_deadline_s=self.settings.plugin_deadline_s,
             inspect_deadline_s=self.settings.inspect_deadline_s,
         )

@@ -83,7 +83,7 @@ async def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, toy: Toy) -> As
     """An agent with both backends and the blank drives A, B and C."""
     monkeypatch.setattr("backy_core.plugins.LoadedBackend.missing_tools", _missing)
     bench = Bench(tmp_path, monkeypatch)
-    bench.others = (("toy", toy), ("half", Half()))
+    bench.backends += (("toy", toy), ("half", Half()))
     for serial in ("A", "B", "C"):
         bench.machine.add(serial)
     await bench.start(plugin_deadline_s=_DEADLINE_S, inspect_deadline_s=_DEADLINE_S)
