@@ -14,7 +14,7 @@ from backy_core.testing import machine, plugs
 from backy_core.testing.agent import Agent, fine, new_guid, read_data, refused, write_data
 from backy_core.testing.onsite import OnSite
 from backy_core.testing.site import Site
-from backy_core.testing.tap import When
+from backy_core.testing.tap import When, quick
 
 Runner = Callable[..., Awaitable[Outcome]]
 
@@ -36,7 +36,7 @@ class FaultContract(OnSite):
             while await _creation_fails(agent, site, level, drives, programs, How.NOTHING):
                 programs += 1
             for how in (How.DONE, How.VANISHED):
-                for number in range(programs):
+                for number in range(1 if quick() else programs):
                     assert await _creation_fails(agent, site, level, drives, number, how)
             return programs
 

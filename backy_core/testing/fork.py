@@ -19,6 +19,9 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
+_LIMIT_S = 900.0
+"""For a process that hangs; a loaded machine may take minutes for what takes seconds."""
+
 
 class Killed(Exception):
     """The process was killed by SIGKILL, as was asked for."""
@@ -34,7 +37,7 @@ class _Answer:
     failure: str | None = None
 
 
-def in_a_process(work: Callable[[], T], limit_s: float = 180) -> T:
+def in_a_process(work: Callable[[], T], limit_s: float = _LIMIT_S) -> T:
     """The result of ``work`` in a child process; raises :class:`Killed` or FailedInside."""
     reading, writing = os.pipe()
     # Else the child's first collection writes to every object there is, and so copies every page.

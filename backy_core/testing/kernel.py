@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import cycle
 
 from backy_core.observer.probe import MachineProbe
 from backy_core.pools.views import PlannedStep
 from backy_core.sdk.models import Level
-from backy_core.testing import hostile, machine, specs
+from backy_core.testing import hostile, machine, plugs, specs
 from backy_core.testing.agent import (
     Agent,
     fine,
@@ -24,6 +25,7 @@ from backy_core.testing.plans import PlanContract
 from backy_core.testing.site import Site
 
 _MANGLINGS = 150
+_LABELS = (specs.LABELS[3], specs.LABELS[6], specs.LABELS[4], specs.LABELS[7], specs.LABELS[1])
 
 
 class KernelContract(OnSite):
@@ -47,12 +49,11 @@ class KernelContract(OnSite):
             assert (await agent.view(guid)).state == "ready"
             digest = write_data(site.path(guid))
             for _ in range(2):
-                for _ in range(2):
-                    fine(agent, await agent.unmount(guid))
-                assert (await agent.view(guid)).state == "unmounted"
-                for _ in range(2):
-                    fine(agent, await agent.mount(guid))
-                assert read_data(site.path(guid)) == digest, "the data changed"
+                fine(agent, await agent.unmount(guid))
+            assert (await agent.view(guid)).state == "unmounted"
+            for _ in range(2):
+                fine(agent, await agent.mount(guid))
+            assert read_data(site.path(guid)) == digest, "the data changed"
             for _ in range(2):
                 fine(agent, await agent.delete(guid))
 
@@ -60,19 +61,19 @@ class KernelContract(OnSite):
         site.check_nothing_left()
 
     def test_every_level(self, site: Site) -> None:
-        levels = self.info().levels
+        """Each with another label: what is odd in a name must not depend on the level."""
+        labelled = list(zip(self.info().levels, cycle(_LABELS), strict=False))
 
         async def each(agent: Agent) -> list[str]:
-            return [
-                f"{level.name}: {text}" for level in levels if (text := await one(agent, level))
-            ]
+            failures = [await one(agent, level, label) for level, label in labelled]
+            return [failure for failure in failures if failure]
 
-        async def one(agent: Agent, level: Level) -> str:
+        async def one(agent: Agent, level: Level, label: str) -> str:
             try:
-                await _made_and_deleted(agent, site, level)
+                await _made_and_deleted(agent, site, level, label)
                 await asyncio.to_thread(machine.check_clean, site.serials)
             except AssertionError as error:
-                return str(error)
+                return f"{level.name} named {label!r}: {error}"
             return ""
 
         failures = site.agent(each)
@@ -110,7 +111,7 @@ class KernelContract(OnSite):
         async def one_after_the_other(agent: Agent) -> list[str]:
             host, own = agent.runtime.host, self.info().name
             able = [name for name, each in host.backends.items() if not each.missing_tools()]
-            for name in [own, *(name for name in able if name != own)]:
+            for name in [name for name in able if name != own] or [own]:
                 first = host.backends[name].info.levels[0]
                 request = site.request(new_guid(), first.name, first.min_drives)
                 other = replace(request, backend=name, filesystem=None)
@@ -123,21 +124,58 @@ class KernelContract(OnSite):
         assert site.agent(one_after_the_other, others=True)
         site.check_nothing_left()
 
+    def test_a_pool_that_nobody_remembers_is_found_and_adopted(self, site: Site) -> None:
+        guid, (level, drives) = new_guid(), self.usual()
+
+        async def lose_and_find(agent: Agent) -> None:
+            pools = agent.runtime.pools
+            fine(agent, await agent.create(site.request(guid, level, drives)))
+            digest = write_data(site.path(guid))
+            fine(agent, await agent.unmount(guid))
+            await pools.forget(guid)
+            assert guid in {found.guid for found in await pools.importable()}, "it is not found"
+            for _ in range(2):
+                view = await pools.import_pool(guid, None, site.path(guid))
+                assert (view.guid, view.level) == (guid, level)
+            fine(agent, await agent.mount(guid))
+            assert read_data(site.path(guid)) == digest, "the data changed"
+            fine(agent, await agent.delete(guid))
+
+        site.agent(lose_and_find)
+        site.check_nothing_left()
+
     def test_what_it_does_not_advertise_is_refused(self, site: Site) -> None:
         guid, (level, drives) = new_guid(), self.usual()
-        if "add_drive" in self.info().capabilities:
-            return
+        able, away = self.info().capabilities, site.serials[drives - 1]
 
-        async def ask(agent: Agent) -> None:
+        async def make(agent: Agent) -> None:
             fine(agent, await agent.create(site.request(guid, level, drives)))
-            refused(await agent.add_drive(guid, site.serials[-1]), "adding a drive")
+            if "add_drive" not in able:
+                refused(await agent.add_drive(guid, site.serials[-1]), "adding a drive")
+            fine(agent, await agent.unmount(guid))
 
-        site.agent(ask)
+        async def without(agent: Agent) -> None:
+            refused(await agent.mount(guid), "opening it without one of its drives")
+
+        async def whole(agent: Agent) -> None:
+            fine(agent, await agent.mount(guid))
+            fine(agent, await agent.delete(guid))
+
+        if {"add_drive", "degraded_open"} <= able:
+            return
+        site.agent(make)
+        if "degraded_open" not in able:
+            plugs.unplug(away)
+            site.agent(without)
+            plugs.plug([away])
+        site.agent(whole)
+        site.check_nothing_left()
 
 
-async def _made_and_deleted(agent: Agent, site: Site, level: Level) -> None:
+async def _made_and_deleted(agent: Agent, site: Site, level: Level, label: str) -> None:
     guid = new_guid()
-    fine(agent, await agent.create(site.request(guid, level.name, level.min_drives)))
+    request = site.request(guid, level.name, level.min_drives, label=label)
+    fine(agent, await agent.create(request))
     report = await agent.report(guid)
     assert report is not None, "it is not reported"
     assert report.level == level.name, f"it is reported as {report.level}"

@@ -23,11 +23,6 @@ _SPARE = DriveId(serial="newcomer", wwn="0x5000c5009abcdef0", size=1 << 40)
 class PlanContract(Subject):
     """Plans are pure, repeatable, free of kernel names and survive the journal."""
 
-    def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
-        if "level" in metafunc.fixturenames:
-            levels = self.info().levels
-            metafunc.parametrize("level", levels, ids=[level.name for level in levels])
-
     def test_it_loads_and_says_what_it_is(self) -> None:
         info = self.info()
         assert info.version, "the version is empty"
@@ -110,7 +105,7 @@ class PlanContract(Subject):
 
     async def _inspected(self, recorded: hostile.Recorded, otherwise: str) -> tuple[object, ...]:
         probe = hostile.ReplayProbe(self.info(), recorded, otherwise)
-        return await self.host().inspect(self._name(), probe)
+        return await self.hosting().inspect(self._name(), probe)
 
     def _name(self) -> str:
         return self.info().name
@@ -122,7 +117,7 @@ class PlanContract(Subject):
         """The plan, made twice by hooks that may not look around."""
 
         async def both() -> tuple[BackendPlan | None, BackendPlan | None]:
-            host = self.host()
+            host = self.hosting()
             with pure(self._name()):
                 return await ask(host, pool, report), await ask(host, pool, report)
 

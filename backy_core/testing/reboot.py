@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -54,9 +54,11 @@ class RebootContract(OnSite):
             return True
 
         assert site.killed(leave), "the creation was not cut off"
+        machine.await_that(lambda: _written(beside), "the interrupted program has written")
+        os.sync()
 
     moment = 1
-    """Of the creation: its first program has done its work and nobody has written that down."""
+    """Of the creation: its first program has begun; it ends its work without the agent."""
 
     def test_after_it_is_back(self, site: Site) -> None:
         before = json.loads((site.directory / "before.json").read_text())
@@ -72,3 +74,8 @@ class RebootContract(OnSite):
 
         site.agent(settled)
         site.check_nothing_left()
+
+
+def _written(serials: Sequence[str]) -> bool:
+    now = machine.names()
+    return bool(machine.signatures(now[serial] for serial in serials))

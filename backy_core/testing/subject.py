@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
+
 from backy_core.plugins import PluginHost, load_backends
 from backy_core.sdk.models import BackendInfo, Level
+
+_EXCUSES = frozenset(("skip", "skipif", "xfail"))
 
 
 class Subject:
@@ -17,9 +23,30 @@ class Subject:
     filesystem: str | None = None
     """The filesystem to make; the backend's first if None."""
 
+    def __init_subclass__(cls, **options: Any) -> None:
+        """What a contract checks is not a subclass's to take away."""
+        super().__init_subclass__(**options)
+        inherited = {name for base in cls.__mro__[1:] for name in vars(base)}
+        changed = sorted(n for n in vars(cls) if n.startswith("test_") and n in inherited)
+        if changed:
+            raise TypeError(f"{cls.__name__} replaces checks of the contract: {changed}")
+
+    def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
+        """Every check runs. Where there is no kernel to spare, the kit says so itself."""
+        excuses = {mark.name for mark in metafunc.definition.iter_markers()} & _EXCUSES
+        if excuses and metafunc.definition.originalname not in vars(type(self)):
+            raise pytest.UsageError(
+                f"{metafunc.definition.name} is part of the contract: {excuses}"
+            )
+        if "level" in metafunc.fixturenames:
+            levels = self.info().levels
+            metafunc.parametrize("level", levels, ids=[level.name for level in levels])
+
+    _hosting: PluginHost
+
     @classmethod
     def host(cls, *, others: bool = False) -> PluginHost:
-        """A plugin host with this backend, and with every installed one if ``others``."""
+        """A new plugin host with this backend, and with every installed one if ``others``."""
         name = cls.backend.backy_backend().name  # type: ignore[attr-defined]
         found = None if others else ()
         return load_backends(found=found, found_listeners=(), builtin=((name, cls.backend),))
@@ -27,10 +54,17 @@ class Subject:
     @classmethod
     def info(cls) -> BackendInfo:
         """What the backend says of itself; fails with the reason if it cannot be loaded."""
-        host = cls.host()
+        host = cls.hosting()
         assert not host.failed, f"the backend cannot be loaded: {host.failed[0].reason}"
         (loaded,) = host.backends.values()
         return loaded.info
+
+    @classmethod
+    def hosting(cls) -> PluginHost:
+        """A host with this backend that lasts, for what is asked of it over and over."""
+        if "_hosting" not in vars(cls):
+            cls._hosting = cls.host()
+        return cls._hosting
 
     @classmethod
     def level(cls, name: str) -> Level:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import subprocess
+import sys
 import time
 import types
 from collections.abc import Callable
@@ -141,6 +142,29 @@ def test_a_backend_that_cannot_be_loaded_is_told_why() -> None:
 
     with pytest.raises(AssertionError, match="names no level"):
         wrong(backy_backend=half).info()
+
+
+def test_a_check_cannot_be_replaced() -> None:
+    with pytest.raises(TypeError, match=r"replaces checks of the contract: .*test_opening"):
+        type("Lax", (PlanContract,), {"backend": hooks, "test_opening": None})
+
+
+@pytest.mark.parametrize("excuse", ["skip", "xfail"])
+def test_a_check_cannot_be_skipped(excuse: str, tmp_path: Path) -> None:
+    module = tmp_path / "test_lax.py"
+    module.write_text(
+        "import pytest, backy_mdadm.hooks\n"
+        "from backy_core.testing import PlanContract\n"
+        f"@pytest.mark.{excuse}(reason='later')\n"
+        "class TestLax(PlanContract):\n"
+        "    backend = backy_mdadm.hooks\n"
+    )
+    options = ("-q", "-p", "no:cacheprovider", "-p", "no:xdist", "--rootdir", str(tmp_path))
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", *options, str(module)], capture_output=True, text=True
+    )
+    assert done.returncode != 0
+    assert "is part of the contract" in done.stdout + done.stderr
 
 
 def test_a_process_that_fails_hangs_or_is_killed_is_told_apart() -> None:
