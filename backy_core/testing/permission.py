@@ -50,7 +50,7 @@ def required() -> bool:
 
 
 def permission() -> Permission:
-    """Raises :class:`NotDisposable` unless every named drive is emulated and unused."""
+    """Raises :class:`NotDisposable` unless every named drive is emulated and not the system's."""
     found = build_inventory(
         blocks.read_block_devices(), mounts.read_mounts(), blocks.swaps(), Settings()
     )

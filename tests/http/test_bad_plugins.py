@@ -209,20 +209,23 @@ async def test_while_a_backend_blocks_reads_are_answered(
     client: Client, bench: Bench, toy: Toy
 ) -> None:
     began, release = threading.Event(), threading.Event()
+    released: list[bool] = []
 
     def block() -> tuple[PoolReport, ...]:
         began.set()
-        release.wait(30)
+        released.append(release.wait(20))
         return ()
 
     toy.look = block
     task = asyncio.ensure_future(bench.agent.observer.refresh())
     while not began.is_set():
         await asyncio.sleep(0.01)
-    assert not task.done()
     assert (await client.get("/api/v1/pools")).json == []
-    await task
     release.set()
+    await task
+    while not released:
+        await asyncio.sleep(0.01)
+    assert released == [True], "the read waited for the backend"
 
 
 async def test_a_pool_of_a_backend_that_cannot_look_is_shown_as_last_seen(

@@ -11,5 +11,5 @@ CONTRACT = contracts.Contract("tests/contracts/mdadm.py")
 
 
 def test_the_contract(agent_guest_factory: AgentGuestFactory, subtests: pytest.Subtests) -> None:
-    guest = agent_guest_factory(contracts.drives(), raid6=True, start_agent=False, lifetime=3600)
+    guest = agent_guest_factory(contracts.drives(4), raid6=True, start_agent=False, lifetime=3600)
     contracts.run(guest, CONTRACT, subtests)
