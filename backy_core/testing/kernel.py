@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import cycle
+from pathlib import Path
 
 from backy_core.observer.probe import MachineProbe
 from backy_core.pools.views import PlannedStep
@@ -133,6 +134,7 @@ class KernelContract(OnSite):
             digest = write_data(site.path(guid))
             fine(agent, await agent.unmount(guid))
             await pools.forget(guid)
+            Path(site.path(guid)).rmdir()  # whose it was is forgotten as well
             assert guid in {found.guid for found in await pools.importable()}, "it is not found"
             for _ in range(2):
                 view = await pools.import_pool(guid, None, site.path(guid))
