@@ -155,16 +155,16 @@ class Actions:
             raise DriveInUse(
                 f"Drive {drive.id.serial} is held by {', '.join(held)} and is not wiped"
             )
-        await self._refuse_member(drive.id, context.plan)
         found = await signatures.probe_drive(drive.name)
+        if not found:
+            return
+        await self._refuse_member(drive.id, context.plan)
         strange = [s for s in found if not any(s.matches(match) for match in action.bears)]
         if strange:
             raise DriveNotEmpty(
                 f"Drive {drive.id.serial} is not wiped: it bears {strange[0]}, "
                 "which is not what this operation may erase"
             )
-        if not found:
-            return
         context.write(f"$ wipefs --all {drive.node}")
         try:
             await signatures.wipe_device(drive.node, log=context.write)
