@@ -32,7 +32,7 @@ def grow(
     mine = _member(report, drive)
     old = _member(report, replaces) if replaces else None
     joined = MemberIs(drive=drive, states=("rebuilding", "active"))
-    if mine is not None and mine.state == "stale":
+    if mine is not None and mine.state in ("stale", "failed"):
         steps = _return(named, drive, mine, joined)
     else:
         _refuse_full(report, mine, old)

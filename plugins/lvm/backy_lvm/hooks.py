@@ -27,7 +27,6 @@ from backy_core.sdk.plan import (
     Blank,
     DriveRef,
     Exec,
-    MemberIs,
     PoolIs,
     Step,
     WipeMember,
@@ -81,8 +80,6 @@ def backy_plan_create(pool: PoolSpec, drives: tuple[DriveId, ...]) -> BackendPla
         run=Exec(argv=argv.create_group(pool.guid, drives)),
         # The group lives on its members: it needs no removal of its own.
         undo=wipes,
-        # One tells of all; LVM itself refuses a name that is taken. Each look is a process.
-        expect=(MemberIs(drive=drives[-1], states=("spare",)),),
     )
     volume = Step(
         id="create-volume",
@@ -90,8 +87,8 @@ def backy_plan_create(pool: PoolSpec, drives: tuple[DriveId, ...]) -> BackendPla
         run=Exec(argv=argv.create_volume(pool.guid, pool.level, drives)),
         undo=(Exec(argv=argv.deactivate((argv.group_name(pool.guid),), drives), ok_codes=(0, 5)),),
         undo_expect=(_STOPPED,),
+        # LVM itself refuses names that are taken, and each look at the pool is a process.
         expect=(_ACTIVE,),
-        already="refuse",
     )
     steps = (*(_create_member(pool, drive) for drive in drives), group, volume)
     return BackendPlan(steps=steps, goal=(_ACTIVE,), stamps=stamps(pool))
@@ -113,10 +110,13 @@ def backy_plan_open(pool: PoolSpec, report: PoolReport, degraded: bool) -> Backe
         undo=(Exec(argv=argv.deactivate(named.selected, named.good)),),
         undo_expect=(_STOPPED,),
         expect=(_ACTIVE,),
-        already="skip",
     )
     stop = (_deactivate(named),) if report.presence == "inactive" else ()
-    steps = (*stop, *_mark_apart(named, report, ("missing", "stale", "diverged")), activate)
+    steps = (
+        *stop,
+        *_mark_apart(named, report, ("missing", "failed", "stale", "diverged")),
+        activate,
+    )
     return BackendPlan(steps=steps, goal=(_ACTIVE,), stamps=stamps(pool, report))
 
 
@@ -126,7 +126,7 @@ def backy_plan_close(pool: PoolSpec, report: PoolReport) -> BackendPlan:
     named = Named.of(pool, report)
     # A member that left while the pool ran is behind; without the mark it would come back
     # unquestioned, also after it was used alone.
-    marks = _mark_apart(named, report, ("missing",), ok_codes=(0, 5))
+    marks = _mark_apart(named, report, ("missing", "failed", "stale"), ok_codes=(0, 5))
     running = report.presence == "active"
     steps = (*(marks if running else ()), _deactivate(named))
     return BackendPlan(steps=steps, goal=(_STOPPED,), stamps=stamps(pool, report))
@@ -202,10 +202,8 @@ def _deactivate(named: Named) -> Step:
         title="Deactivating the volume",
         run=run,
         expect=(_STOPPED,),
-        already="skip",
         effect="none",
         retry_s=30,
-        stable_s=1,
     )
 
 

@@ -26,12 +26,14 @@ REDUNDANT = ("raid1", "raid5", "raid6", "raid10")
 @dataclass(frozen=True)
 class Sight:
     """What the machine shows of a group's members, by PV UUID: their devices, further devices
-    that bear the same, the names of all whole drives, and which members were used apart."""
+    that bear the same, the names of all whole drives, which members were used apart, and which
+    are held by a mapping."""
 
     devices: Mapping[str, str | None]
     copies: tuple[tuple[str, str], ...]
     drives: frozenset[str]
     apart: frozenset[str]
+    held: frozenset[str]
 
 
 def describe(group: Group, sight: Sight) -> PoolReport:
@@ -144,10 +146,14 @@ def _state(
         return "stale"
     if member.uuid not in held:
         return "spare"
-    if image is None or volume is None or not volume.active or image.synced:
+    if volume is None or not volume.active:
         return "active"
-    if image.trouble:  # "refresh needed": dm-raid gave it up, though it may be back
+    if member.uuid not in sight.held:  # it came back while the volume runs without it
         return "stale"
+    if image is None or image.synced:
+        return "active"
+    if image.trouble:
+        return "failed"
     return "rebuilding" if volume.action in ("recover", "idle", "frozen") else "active"
 
 
