@@ -96,7 +96,6 @@ def backy_plan_create(pool: PoolSpec, drives: tuple[DriveId, ...]) -> BackendPla
 
 @hookimpl
 def backy_plan_open(pool: PoolSpec, report: PoolReport, degraded: bool) -> BackendPlan:
-    _refuse_foreign(report)
     if report.presence == "active":
         return BackendPlan(steps=(), goal=(_ACTIVE,), stamps=stamps(pool, report))
     named = Named.of(pool, report)
@@ -122,7 +121,6 @@ def backy_plan_open(pool: PoolSpec, report: PoolReport, degraded: bool) -> Backe
 
 @hookimpl
 def backy_plan_close(pool: PoolSpec, report: PoolReport) -> BackendPlan:
-    _refuse_foreign(report)
     named = Named.of(pool, report)
     # A member that left while the pool ran is behind; without the mark it would come back
     # unquestioned, also after it was used alone.
@@ -134,7 +132,6 @@ def backy_plan_close(pool: PoolSpec, report: PoolReport) -> BackendPlan:
 
 @hookimpl
 def backy_plan_teardown(pool: PoolSpec, report: PoolReport) -> BackendPlan:
-    _refuse_foreign(report)
     step = _deactivate(Named.of(pool, report))
     return BackendPlan(steps=(step,), goal=(_STOPPED,), stamps=stamps(pool, report))
 
@@ -145,17 +142,7 @@ def backy_plan_add_drive(
 ) -> BackendPlan:
     """A stale member returns by the bitmap; any other drive takes a missing one's place, or
     that of ``replaces``."""
-    _refuse_foreign(report)
-    if report.presence != "active":
-        raise Conflict("The pool must be mounted before a drive is added.")
     return grow(pool, report, drive, replaces)
-
-
-@hookimpl
-def backy_plan_import(pool: PoolSpec, report: PoolReport) -> BackendPlan:
-    """A volume group is adopted as it is; nothing is written to its members."""
-    _refuse_foreign(report)
-    return BackendPlan(steps=(), stamps=stamps(pool, report))
 
 
 def _create_member(pool: PoolSpec, drive: DriveId) -> Step:
@@ -205,11 +192,6 @@ def _deactivate(named: Named) -> Step:
         effect="none",
         retry_s=30,
     )
-
-
-def _refuse_foreign(report: PoolReport) -> None:
-    if not report.usable:
-        raise Conflict(report.detail or "This volume group cannot be used as a pool.")
 
 
 def _refuse_apart(report: PoolReport, degraded: bool) -> None:

@@ -60,7 +60,7 @@ def test_failed_and_replaced(site: Site, backend: Backend) -> None:
 
 
 def test_healthy_member_replaced(site: Site, backend: Backend) -> None:
-    """The new one is filled before the old one goes; after that the old one is free."""
+    """In the end the old one is free. mdadm keeps it until the new one is filled."""
     pool = site.made(ONE, TWO, **backend.options())
     written = pool.write()
     pool.until_health("active")
