@@ -18,7 +18,7 @@ from backy_core.observer import Observer
 from backy_core.operations import filesystems
 from backy_core.operations.journal import Child, JournalEntry
 from backy_core.operations.resolve import NoPoolDevice, Resolver
-from backy_core.sdk.errors import DriveInUse, DriveNotEmpty, PoolBusy
+from backy_core.sdk.errors import DriveInUse, DriveNotEmpty, PoolBusy, SystemFailure
 from backy_core.sdk.models import DriveId
 from backy_core.sdk.plan import (
     Action,
@@ -66,7 +66,10 @@ class Actions:
                 for identity in drives_of(action):
                     drive = await self._resolver.drive(identity)
                     await stack.enter_async_context(blocks.disk_lock(drive.node, _LOCK_S))
-            await self._perform(action, context)
+            try:
+                await self._perform(action, context)
+            except OSError as error:  # a drive that fails, of which an undo must not break off
+                raise SystemFailure("A system call failed", details=str(error)) from error
 
     async def _perform(self, action: Action, context: Context) -> None:
         match action:
