@@ -104,7 +104,7 @@ def _exchange(
             # 5: other members are missing still, and something lies on them.
             run=Exec(argv=drop, ok_codes=(0, 5)),
         ),
-        *_clear(named, [each for each in report.members if each.state == "missing"]),
+        *_clear(named, [each for each in report.members if each.device is None]),
     )
 
 

@@ -113,7 +113,7 @@ def _members(group: Group, volume: Volume | None, sight: Sight) -> tuple[MemberR
     for member in group.members:
         if member.missing and member.uuid not in held and volume:
             continue  # replaced already, not yet dropped
-        state = _state(member, slots.get(member.uuid), volume, held, sight)
+        state = _state(member, slots.get(member.uuid), group, volume, held, sight)
         found.append(_report(member, slots.get(member.uuid), state, sight))
     return _placed(found)
 
@@ -136,10 +136,15 @@ def _placed(found: Sequence[MemberReport]) -> tuple[MemberReport, ...]:
 
 
 def _state(
-    member: Member, image: Volume | None, volume: Volume | None, held: set[str], sight: Sight
+    member: Member,
+    image: Volume | None,
+    group: Group,
+    volume: Volume | None,
+    held: set[str],
+    sight: Sight,
 ) -> MemberState:
-    if sight.devices.get(member.uuid) is None:
-        return "missing"
+    if sight.devices.get(member.uuid) is None:  # known to be left behind, or gone since
+        return "stale" if argv.APART_TAG + member.uuid in group.tags else "missing"
     if member.uuid in sight.apart:
         return "diverged"
     if member.missing:
