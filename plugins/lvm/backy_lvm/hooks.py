@@ -48,6 +48,7 @@ _LEVELS = (
 )
 _ACTIVE = PoolIs(presence="active")
 _STOPPED = PoolIs(presence="stopped")
+_LEFT_BEHIND = ("missing", "failed", "stale", "diverged")
 
 
 @hookimpl
@@ -91,7 +92,7 @@ def backy_plan_create(pool: PoolSpec, drives: tuple[DriveId, ...]) -> BackendPla
         expect=(_ACTIVE,),
     )
     steps = (*(_create_member(pool, drive) for drive in drives), group, volume)
-    return BackendPlan(steps=steps, goal=(_ACTIVE,), stamps=stamps(pool))
+    return BackendPlan(steps=steps, stamps=stamps(pool))
 
 
 @hookimpl
@@ -111,11 +112,7 @@ def backy_plan_open(pool: PoolSpec, report: PoolReport, degraded: bool) -> Backe
         expect=(_ACTIVE,),
     )
     stop = (_deactivate(named),) if report.presence == "inactive" else ()
-    steps = (
-        *stop,
-        *_mark_apart(named, report, ("missing", "failed", "stale", "diverged")),
-        activate,
-    )
+    steps = (*stop, *_mark_apart(named, report), activate)
     return BackendPlan(steps=steps, goal=(_ACTIVE,), stamps=stamps(pool, report))
 
 
@@ -124,16 +121,16 @@ def backy_plan_close(pool: PoolSpec, report: PoolReport) -> BackendPlan:
     named = Named.of(pool, report)
     # A member that left while the pool ran is behind; without the mark it would come back
     # unquestioned, also after it was used alone.
-    marks = _mark_apart(named, report, ("missing", "failed", "stale"), ok_codes=(0, 5))
+    marks = _mark_apart(named, report, ok_codes=(0, 5))
     running = report.presence == "active"
     steps = (*(marks if running else ()), _deactivate(named))
-    return BackendPlan(steps=steps, goal=(_STOPPED,), stamps=stamps(pool, report))
+    return BackendPlan(steps=steps, stamps=stamps(pool, report))
 
 
 @hookimpl
 def backy_plan_teardown(pool: PoolSpec, report: PoolReport) -> BackendPlan:
     step = _deactivate(Named.of(pool, report))
-    return BackendPlan(steps=(step,), goal=(_STOPPED,), stamps=stamps(pool, report))
+    return BackendPlan(steps=(step,), stamps=stamps(pool, report))
 
 
 @hookimpl
@@ -163,9 +160,9 @@ def _wipe(pool: PoolSpec, drive: DriveId) -> WipeMember:
 
 
 def _mark_apart(
-    named: Named, report: PoolReport, states: Sequence[str], ok_codes: tuple[int, ...] = (0,)
+    named: Named, report: PoolReport, ok_codes: tuple[int, ...] = (0,)
 ) -> tuple[Step, ...]:
-    missing = [it.handle for it in report.members if it.handle and it.state in states]
+    missing = [it.handle for it in report.members if it.handle and it.state in _LEFT_BEHIND]
     if not missing or not named.good:
         return ()
     step = Step(
