@@ -212,9 +212,15 @@ def _member_error(case: _Case, backend: str, report: PoolReport) -> BackyError:
 
 
 def _held(case: _Case) -> BackyError | None:
-    """Whatever else the kernel has built on it: an LVM volume, a bcache, a crypt device."""
-    own = {*names_of(case.drive.device), case.joining.device if case.joining else None}
-    built = [each for each in case.drive.device.walk() if each.name not in own]
+    """Whatever else the kernel has built on it: an LVM volume, a bcache, a crypt device. What
+    lies between the drive and the pool it joins is the pool's own, as the legs of a mirror."""
+    own = names_of(case.drive.device)
+    pool = case.joining.device if case.joining else None
+    built = [
+        each
+        for each in case.drive.device.walk()
+        if each.name not in own and all(above.name != pool for above in each.walk())
+    ]
     if not built:
         return None
     return DriveInUse(

@@ -18,7 +18,7 @@ from backy_core.observer import Observer
 from backy_core.operations import filesystems
 from backy_core.operations.journal import Child, JournalEntry
 from backy_core.operations.resolve import NoPoolDevice, Resolver
-from backy_core.sdk.errors import DriveInUse, DriveNotEmpty, PoolBusy
+from backy_core.sdk.errors import DriveInUse, DriveNotEmpty, PoolBusy, SystemFailure
 from backy_core.sdk.models import DriveId
 from backy_core.sdk.plan import (
     Action,
@@ -66,7 +66,10 @@ class Actions:
                 for identity in drives_of(action):
                     drive = await self._resolver.drive(identity)
                     await stack.enter_async_context(blocks.disk_lock(drive.node, _LOCK_S))
-            await self._perform(action, context)
+            try:
+                await self._perform(action, context)
+            except OSError as error:  # a drive that fails, of which an undo must not break off
+                raise SystemFailure("A system call failed", details=str(error)) from error
 
     async def _perform(self, action: Action, context: Context) -> None:
         match action:
@@ -155,16 +158,16 @@ class Actions:
             raise DriveInUse(
                 f"Drive {drive.id.serial} is held by {', '.join(held)} and is not wiped"
             )
-        await self._refuse_member(drive.id, context.plan)
         found = await signatures.probe_drive(drive.name)
+        if not found:
+            return
+        await self._refuse_member(drive.id, context.plan)
         strange = [s for s in found if not any(s.matches(match) for match in action.bears)]
         if strange:
             raise DriveNotEmpty(
                 f"Drive {drive.id.serial} is not wiped: it bears {strange[0]}, "
                 "which is not what this operation may erase"
             )
-        if not found:
-            return
         context.write(f"$ wipefs --all {drive.node}")
         try:
             await signatures.wipe_device(drive.node, log=context.write)

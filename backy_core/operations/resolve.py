@@ -20,12 +20,16 @@ class Resolver:
 
     def __init__(self, observer: Observer) -> None:
         self._observer = observer
+        self._devices: dict[tuple[str, str], tuple[str, int]] = {}
+        """Name and sequence number of each pool's block device, by backend and identity."""
 
     async def report(self, plan: Plan) -> PoolReport | None:
         """This pool by a fresh inspect of its backend."""
         reports = await self._observer.inspect(plan.backend)
         wanted = plan.pool.identity
-        return next((report for report in reports if report.native_id == wanted), None)
+        report = next((report for report in reports if report.native_id == wanted), None)
+        self._remember((plan.backend, wanted), report.device if report else None)
+        return report
 
     async def drive(self, identity: DriveId) -> Drive:
         """The drive with this identity; looks again if the node changed hands meanwhile."""
@@ -39,13 +43,27 @@ class Resolver:
         return drives.resolve(snapshot.drives, identity)
 
     async def pool_device(self, plan: Plan) -> str:
-        """Kernel name of the pool's block device."""
+        """Kernel name of the pool's block device.
+
+        One that an inspect found stays the pool's until it is gone: the number tells it from
+        another one under its name, and asking LVM or ZFS again costs a process each time.
+        """
+        name, number = self._devices.get((plan.backend, plan.pool.identity), ("", 0))
+        if name and blocks.diskseq(name) == number and blocks.node_exists(name):
+            return name
         report = await self.report(plan)
         if report is None or report.device is None:
             raise NoPoolDevice(f"Pool {plan.pool.guid} has no block device at the moment")
         if not blocks.node_exists(report.device):
             raise NoPoolDevice(f"The node /dev/{report.device} is not there (yet)")
         return report.device
+
+    def _remember(self, pool: tuple[str, str], device: str | None) -> None:
+        number = blocks.diskseq(device) if device else None
+        if device is None or number is None:
+            self._devices.pop(pool, None)
+        else:
+            self._devices[pool] = (device, number)
 
     async def target(self, target: Target, plan: Plan) -> str:
         """The node of a drive, partition or pool device."""

@@ -34,7 +34,7 @@ class DriveRef(Model):
 
 
 class PoolDevice(Model):
-    """This pool's block device, looked up in a fresh inspect."""
+    """This pool's block device, looked up when something is run."""
 
     ref: Literal["pool-device"] = "pool-device"
 

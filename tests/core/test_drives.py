@@ -398,6 +398,15 @@ def test_the_first_reason_wins() -> None:
     assert error is not None and "backup-1" in error.message
 
 
+def test_what_lies_between_a_drive_and_the_pool_it_joins_is_the_pools() -> None:
+    leg = on(disk("dm-1", type="lvm", parents=("sda",)), "dm-2", "lvm")
+    given = case(replace(disk("sda", "A"), children=(leg,)))
+    held = why(given)
+    assert isinstance(held, DriveInUse) and "dm-1" in str(held)
+    assert why(given, joining=report(device="dm-2")) is None
+    assert isinstance(why(given, joining=report(device="dm-3")), DriveInUse)
+
+
 def test_a_stopped_foreign_array_is_data_like_any_other() -> None:
     given = case(reports={"mdadm": (report(presence="stopped"),)}, signatures={"sda": (MEMBER,)})
     assert isinstance(why(given), DriveNotEmpty)

@@ -25,17 +25,17 @@ from backy_lvm.standing import REDUNDANT
 def grow(
     pool: PoolSpec, report: PoolReport, drive: DriveId, replaces: DriveId | None
 ) -> BackendPlan:
-    """Conflict for a pool without a place to fill, InvalidRequest for one without redundancy."""
+    """Conflict for a drive that is in already, InvalidRequest for a pool without redundancy."""
     if report.level not in REDUNDANT:
         raise InvalidRequest(f"A pool of level {report.level} cannot rebuild a drive.")
     named = Named.of(pool, report)
     mine = _member(report, drive)
     old = _member(report, replaces) if replaces else None
     joined = MemberIs(drive=drive, states=("rebuilding", "active"))
-    if mine is not None and mine.state == "stale":
+    if mine is not None and mine.state in ("stale", "failed"):
         steps = _return(named, drive, mine, joined)
     else:
-        _refuse_full(report, mine, old)
+        _refuse_member(mine)
         steps = _exchange(pool, report, drive, old, joined)
     uuid = _new_uuid(pool, report, drive)
     known = (*stamps(pool, report), stamp(uuid))
@@ -104,7 +104,7 @@ def _exchange(
             # 5: other members are missing still, and something lies on them.
             run=Exec(argv=drop, ok_codes=(0, 5)),
         ),
-        *_clear(named, [each for each in report.members if each.state == "missing"]),
+        *_clear(named, [each for each in report.members if each.device is None]),
     )
 
 
@@ -157,11 +157,9 @@ def _new_uuid(pool: PoolSpec, report: PoolReport, drive: DriveId) -> str:
     return next(uuid for uuid in uuids if uuid not in taken)
 
 
-def _refuse_full(report: PoolReport, mine: MemberReport | None, old: MemberReport | None) -> None:
+def _refuse_member(mine: MemberReport | None) -> None:
     if mine is not None and mine.state in ("active", "rebuilding"):
         raise Conflict(f"{mine.drive} is in the pool already.")
-    if old is None and not report.degraded:
-        raise Conflict("No member is missing: name the one to replace.")
 
 
 def _member(report: PoolReport, drive: DriveId) -> MemberReport | None:

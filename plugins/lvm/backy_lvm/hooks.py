@@ -27,7 +27,6 @@ from backy_core.sdk.plan import (
     Blank,
     DriveRef,
     Exec,
-    MemberIs,
     PoolIs,
     Step,
     WipeMember,
@@ -49,6 +48,7 @@ _LEVELS = (
 )
 _ACTIVE = PoolIs(presence="active")
 _STOPPED = PoolIs(presence="stopped")
+_LEFT_BEHIND = ("missing", "failed", "stale", "diverged")
 
 
 @hookimpl
@@ -81,8 +81,6 @@ def backy_plan_create(pool: PoolSpec, drives: tuple[DriveId, ...]) -> BackendPla
         run=Exec(argv=argv.create_group(pool.guid, drives)),
         # The group lives on its members: it needs no removal of its own.
         undo=wipes,
-        # One tells of all; LVM itself refuses a name that is taken. Each look is a process.
-        expect=(MemberIs(drive=drives[-1], states=("spare",)),),
     )
     volume = Step(
         id="create-volume",
@@ -90,16 +88,15 @@ def backy_plan_create(pool: PoolSpec, drives: tuple[DriveId, ...]) -> BackendPla
         run=Exec(argv=argv.create_volume(pool.guid, pool.level, drives)),
         undo=(Exec(argv=argv.deactivate((argv.group_name(pool.guid),), drives), ok_codes=(0, 5)),),
         undo_expect=(_STOPPED,),
+        # LVM itself refuses names that are taken, and each look at the pool is a process.
         expect=(_ACTIVE,),
-        already="refuse",
     )
     steps = (*(_create_member(pool, drive) for drive in drives), group, volume)
-    return BackendPlan(steps=steps, goal=(_ACTIVE,), stamps=stamps(pool))
+    return BackendPlan(steps=steps, stamps=stamps(pool))
 
 
 @hookimpl
 def backy_plan_open(pool: PoolSpec, report: PoolReport, degraded: bool) -> BackendPlan:
-    _refuse_foreign(report)
     if report.presence == "active":
         return BackendPlan(steps=(), goal=(_ACTIVE,), stamps=stamps(pool, report))
     named = Named.of(pool, report)
@@ -113,30 +110,27 @@ def backy_plan_open(pool: PoolSpec, report: PoolReport, degraded: bool) -> Backe
         undo=(Exec(argv=argv.deactivate(named.selected, named.good)),),
         undo_expect=(_STOPPED,),
         expect=(_ACTIVE,),
-        already="skip",
     )
     stop = (_deactivate(named),) if report.presence == "inactive" else ()
-    steps = (*stop, *_mark_apart(named, report, ("missing", "stale", "diverged")), activate)
+    steps = (*stop, *_mark_apart(named, report), activate)
     return BackendPlan(steps=steps, goal=(_ACTIVE,), stamps=stamps(pool, report))
 
 
 @hookimpl
 def backy_plan_close(pool: PoolSpec, report: PoolReport) -> BackendPlan:
-    _refuse_foreign(report)
     named = Named.of(pool, report)
     # A member that left while the pool ran is behind; without the mark it would come back
     # unquestioned, also after it was used alone.
-    marks = _mark_apart(named, report, ("missing",), ok_codes=(0, 5))
+    marks = _mark_apart(named, report, ok_codes=(0, 5))
     running = report.presence == "active"
     steps = (*(marks if running else ()), _deactivate(named))
-    return BackendPlan(steps=steps, goal=(_STOPPED,), stamps=stamps(pool, report))
+    return BackendPlan(steps=steps, stamps=stamps(pool, report))
 
 
 @hookimpl
 def backy_plan_teardown(pool: PoolSpec, report: PoolReport) -> BackendPlan:
-    _refuse_foreign(report)
     step = _deactivate(Named.of(pool, report))
-    return BackendPlan(steps=(step,), goal=(_STOPPED,), stamps=stamps(pool, report))
+    return BackendPlan(steps=(step,), stamps=stamps(pool, report))
 
 
 @hookimpl
@@ -145,17 +139,7 @@ def backy_plan_add_drive(
 ) -> BackendPlan:
     """A stale member returns by the bitmap; any other drive takes a missing one's place, or
     that of ``replaces``."""
-    _refuse_foreign(report)
-    if report.presence != "active":
-        raise Conflict("The pool must be mounted before a drive is added.")
     return grow(pool, report, drive, replaces)
-
-
-@hookimpl
-def backy_plan_import(pool: PoolSpec, report: PoolReport) -> BackendPlan:
-    """A volume group is adopted as it is; nothing is written to its members."""
-    _refuse_foreign(report)
-    return BackendPlan(steps=(), stamps=stamps(pool, report))
 
 
 def _create_member(pool: PoolSpec, drive: DriveId) -> Step:
@@ -176,9 +160,9 @@ def _wipe(pool: PoolSpec, drive: DriveId) -> WipeMember:
 
 
 def _mark_apart(
-    named: Named, report: PoolReport, states: Sequence[str], ok_codes: tuple[int, ...] = (0,)
+    named: Named, report: PoolReport, ok_codes: tuple[int, ...] = (0,)
 ) -> tuple[Step, ...]:
-    missing = [it.handle for it in report.members if it.handle and it.state in states]
+    missing = [it.handle for it in report.members if it.handle and it.state in _LEFT_BEHIND]
     if not missing or not named.good:
         return ()
     step = Step(
@@ -202,16 +186,9 @@ def _deactivate(named: Named) -> Step:
         title="Deactivating the volume",
         run=run,
         expect=(_STOPPED,),
-        already="skip",
         effect="none",
         retry_s=30,
-        stable_s=1,
     )
-
-
-def _refuse_foreign(report: PoolReport) -> None:
-    if not report.usable:
-        raise Conflict(report.detail or "This volume group cannot be used as a pool.")
 
 
 def _refuse_apart(report: PoolReport, degraded: bool) -> None:

@@ -13,7 +13,7 @@ from backy_core.sdk.models import PoolReport, Probe
 from backy_lvm import argv
 from backy_lvm.naming import SIGNATURE
 from backy_lvm.parse import Group, Member, mismatched, parse_report
-from backy_lvm.standing import Sight, describe
+from backy_lvm.standing import Sight, describe, guid_of, pool_volume
 
 _MAPPED = re.compile(r"backy--((?:[0-9a-f]+--){4}[0-9a-f]{12})-pool")
 
@@ -24,15 +24,17 @@ async def look(probe: Probe) -> tuple[PoolReport, ...]:
     groups, apart = await _groups(probe, tuple(bearers)) if bearers else ((), frozenset())
     whole = frozenset(drive.name for drive in probe.drives)
     reports = []
-    for group in groups:
-        devices = {member.uuid: _device(member, bearers) for member in group.members}
+    for found in groups:
+        group = await _as_used(probe, found, bearers)
+        devices = _devices(group, bearers)
         own = await _own_views(probe, group, devices)
         copies = tuple(
             (uuid, device)
             for device, uuid in bearers.items()
             if uuid in devices and device != devices[uuid]
         )
-        sight = Sight(devices, copies, whole, _apart(group, devices, own, apart))
+        away = _apart(group, devices, own, apart)
+        sight = Sight(devices, copies, whole, away, await _held(probe, devices))
         reports.append(describe(group, sight))
     known = {report.native_id for report in reports}
     return (*reports, *(it for it in await _orphans(probe) if it.native_id not in known))
@@ -47,6 +49,25 @@ async def _groups(probe: Probe, devices: Iterable[str]) -> tuple[tuple[Group, ..
         return parse_report(done.stdout), mismatched(done.stderr)
     except ValueError as error:
         raise SystemFailure("LVM's report cannot be read", details=str(error)) from error
+
+
+async def _as_used(probe: Probe, group: Group, bearers: Mapping[str, str]) -> Group:
+    """The group as the members in use tell of it. LVM believes whoever counted further, which may
+    be one that came back while the volume runs without it."""
+    volume = pool_volume(group, guid_of(group))
+    devices = _devices(group, bearers)
+    counted = {member.uuid for member in group.members if not member.missing}
+    filled = {uuid for it in group.volumes for uuid in it.members}
+    idle = filled & counted - await _held(probe, devices)
+    used = [device for device, uuid in bearers.items() if uuid not in idle]
+    if volume is None or not volume.active or not idle or not used:
+        return group
+    groups, _ = await _groups(probe, used)
+    return next((it for it in groups if it.uuid == group.uuid), group)
+
+
+def _devices(group: Group, bearers: Mapping[str, str]) -> dict[str, str | None]:
+    return {member.uuid: _device(member, bearers) for member in group.members}
 
 
 def _device(member: Member, bearers: Mapping[str, str]) -> str | None:
@@ -80,6 +101,16 @@ def _apart(
     used = {argv.APART_TAG + member.uuid for member in group.members if not member.missing}
     clashing = {uuid for uuid, device in devices.items() if f"/dev/{device}" in mismatches}
     return frozenset({uuid for uuid, tags in own.items() if tags & used} | clashing)
+
+
+async def _held(probe: Probe, devices: Mapping[str, str | None]) -> frozenset[str]:
+    """Members that a mapping lies on."""
+    held = {
+        uuid: await probe.listdir(f"/sys/class/block/{device}/holders")
+        for uuid, device in devices.items()
+        if device
+    }
+    return frozenset(uuid for uuid, holders in held.items() if holders)
 
 
 async def _orphans(probe: Probe) -> list[PoolReport]:

@@ -26,12 +26,14 @@ REDUNDANT = ("raid1", "raid5", "raid6", "raid10")
 @dataclass(frozen=True)
 class Sight:
     """What the machine shows of a group's members, by PV UUID: their devices, further devices
-    that bear the same, the names of all whole drives, and which members were used apart."""
+    that bear the same, the names of all whole drives, which members were used apart, and which
+    are held by a mapping."""
 
     devices: Mapping[str, str | None]
     copies: tuple[tuple[str, str], ...]
     drives: frozenset[str]
     apart: frozenset[str]
+    held: frozenset[str]
 
 
 def describe(group: Group, sight: Sight) -> PoolReport:
@@ -111,7 +113,7 @@ def _members(group: Group, volume: Volume | None, sight: Sight) -> tuple[MemberR
     for member in group.members:
         if member.missing and member.uuid not in held and volume:
             continue  # replaced already, not yet dropped
-        state = _state(member, slots.get(member.uuid), volume, held, sight)
+        state = _state(member, slots.get(member.uuid), group, volume, held, sight)
         found.append(_report(member, slots.get(member.uuid), state, sight))
     return _placed(found)
 
@@ -134,20 +136,29 @@ def _placed(found: Sequence[MemberReport]) -> tuple[MemberReport, ...]:
 
 
 def _state(
-    member: Member, image: Volume | None, volume: Volume | None, held: set[str], sight: Sight
+    member: Member,
+    image: Volume | None,
+    group: Group,
+    volume: Volume | None,
+    held: set[str],
+    sight: Sight,
 ) -> MemberState:
-    if sight.devices.get(member.uuid) is None:
-        return "missing"
+    if sight.devices.get(member.uuid) is None:  # known to be left behind, or gone since
+        return "stale" if argv.APART_TAG + member.uuid in group.tags else "missing"
     if member.uuid in sight.apart:
         return "diverged"
     if member.missing:
         return "stale"
     if member.uuid not in held:
         return "spare"
-    if image is None or volume is None or not volume.active or image.synced:
+    if volume is None or not volume.active:
         return "active"
-    if image.trouble:  # "refresh needed": dm-raid gave it up, though it may be back
+    if member.uuid not in sight.held:  # it came back while the volume runs without it
         return "stale"
+    if image is None or image.synced:
+        return "active"
+    if image.trouble:
+        return "failed"
     return "rebuilding" if volume.action in ("recover", "idle", "frozen") else "active"
 
 

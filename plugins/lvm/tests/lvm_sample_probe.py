@@ -48,12 +48,16 @@ class SampleProbe:
             for device, uuid in (*((name, uuid) for uuid, name in shown), *extra)
         )
         self.files: dict[str, str] = {}
+        self.held = {name for _, name in shown}
+        """Devices that a mapping lies on."""
         self.commands: list[tuple[str, ...]] = []
 
     async def read(self, *paths: str) -> tuple[str | None, ...]:
         return tuple(self.files.get(path) for path in paths)
 
     async def listdir(self, path: str) -> tuple[str, ...]:
+        if path.endswith("/holders"):
+            return ("dm-9",) if path.split("/")[4] in self.held else ()
         assert path == "/sys/block"
         return tuple(name.split("/")[3] for name in self.files)
 
@@ -61,8 +65,9 @@ class SampleProbe:
         """The second time it is asked for one device alone, it gives that member's own view."""
         assert argv[:2] == ("lvm", "fullreport"), argv
         self.commands.append(argv)
-        if len(self.commands) > 1:
-            return Outcome(0, (SAMPLES / f"{self.state}-own.json").read_text())
+        own = SAMPLES / f"{self.state}-own.json"
+        if len(self.commands) > 1 and own.exists():
+            return Outcome(0, own.read_text())
         stderr = SAMPLES / f"{self.state}.stderr"
         return Outcome(self.code, self.text, stderr.read_text() if stderr.exists() else "")
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
 
 import pytest
 from backy_lvm import hooks
@@ -13,7 +12,7 @@ from backy_core.sdk.errors import Conflict, InvalidRequest
 from backy_core.sdk.models import DriveId, PoolReport
 from backy_core.sdk.plan import Action, Arg, BackendPlan, DriveRef, Exec, Join, WipeMember
 
-from .lvm_pools import DRIVES, GUID, VG_UUID, A, B, C, D, member, pool, report
+from .lvm_pools import DRIVES, GUID, VG_UUID, A, B, C, member, pool, report
 
 KERNEL_NAME = re.compile(r"\b(sd[a-z]+|md\d+|dm-\d+|nvme\d+|ubd[a-z]|loop\d+)\b")
 GROUP = f"backy-{GUID}"
@@ -266,9 +265,7 @@ HALF = (member(A, "active", 0), member(B, "missing", 1))
 @pytest.mark.parametrize(
     ("found", "drive", "error"),
     [
-        (report(*FULL), C, Conflict),
         (report(*FULL), A, Conflict),
-        (report(*HALF, presence="stopped"), C, Conflict),
         (report(*FULL, level="raid0"), C, InvalidRequest),
         (report(*HALF, level="linear"), C, InvalidRequest),
     ],
@@ -278,29 +275,3 @@ def test_a_drive_without_a_place_is_refused(
 ) -> None:
     with pytest.raises(error):
         added(found, drive)
-
-
-@pytest.mark.parametrize("presence", ["stopped", "active"])
-def test_what_is_no_pool_is_never_planned_for(presence: str) -> None:
-    found = report(*FULL, presence=presence).model_copy(update={"usable": False})
-    spec = pool()
-    plans: list[Callable[[], BackendPlan]] = [
-        lambda: hooks.backy_plan_open(pool=spec, report=found, degraded=True),
-        lambda: hooks.backy_plan_close(pool=spec, report=found),
-        lambda: hooks.backy_plan_teardown(pool=spec, report=found),
-        lambda: hooks.backy_plan_import(pool=spec, report=found),
-        lambda: hooks.backy_plan_add_drive(pool=spec, report=found, drive=D, replaces=None),
-    ]
-    for plan in plans:
-        with pytest.raises(Conflict):
-            plan()
-
-
-def test_import_touches_nothing_and_learns_the_stamps() -> None:
-    found = report(*FULL, foreign=True)
-    plan = hooks.backy_plan_import(pool=pool(native_id=VG_UUID), report=found)
-    assert commands(plan) == [] and set(uuids(A, B)) <= set(_texts(stamped(plan)))
-
-
-def _texts(values: set[str | None]) -> Sequence[str]:
-    return [value for value in values if value]

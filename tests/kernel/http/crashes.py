@@ -40,7 +40,7 @@ def send(site: Site, method: str, path: str, body: object = None) -> None:
 
 def await_crash(site: Site) -> None:
     """Every armed moment has come, and the agent that follows has nothing left to do."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while site.run(f"test -s {crashing_agent.MOMENTS}").rc == 0:
         assert time.monotonic() < deadline, f"it did not come to {armed(site)}"
         time.sleep(LOOK_SECONDS)

@@ -208,7 +208,7 @@ class Pool:
         """`state` of the detail."""
         return str(self.detail()["state"])
 
-    def until(self, *states: str, within: float = 60) -> dict[str, Any]:
+    def until(self, *states: str, within: float = 120) -> dict[str, Any]:
         """Poll the detail until it is in one of these states."""
         deadline = time.monotonic() + within
         while (detail := self.detail())["state"] not in states:

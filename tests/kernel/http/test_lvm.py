@@ -1,0 +1,50 @@
+"""What only LVM has."""
+
+from ..lab.drives import numbered
+from .backends import LVM, Backend
+from .site import Pool, Site
+
+BACKENDS = [LVM]
+DRIVES = numbered(2, 64 << 20)
+ONE, TWO = (drive.serial for drive in DRIVES)
+
+
+def test_a_pool_that_lost_every_drive_is_let_go(site: Site, backend: Backend) -> None:
+    """Its metadata went with the drives: only device-mapper knows it still."""
+    pool = site.made(ONE, **backend.alone())
+    written = pool.write()
+    site.guest.unplug(ONE)
+    pool.until_health("failed")
+    pool.unmount()
+    assert backend.leftovers(site) == ""
+    site.guest.plug(ONE)
+    site.done("POST", "/drives/refresh")
+    pool.mount()
+    assert pool.read() == written
+    pool.delete()
+    pool.check_gone()
+    assert site.run("ls /etc/lvm/devices").rc != 0, "a devices file would hide other groups"
+
+
+def test_a_group_made_by_hand_is_imported(site: Site, backend: Backend) -> None:
+    """It has no GUID of ours: one is made of its UUID; udev may activate it."""
+    nodes = f"{site.node(ONE)} {site.node(TWO)}"
+    site.output(
+        f"vgcreate -qy data {nodes} && lvcreate -qy --extents 100%FREE --name files data"
+        " && mkfs.ext4 -q /dev/data/files && udevadm settle"
+    )
+    site.done("POST", "/drives/refresh")
+    (found,) = site.get("/pools/importable")
+    assert (found["label"], found["level"], found["filesystem"]) == ("data/files", "linear", "ext4")
+    guid = found["poolGroupGuid"]
+    site.done("POST", f"/pools/{guid}/import", {"label": "by hand"})
+    pool = Pool(site, guid, {"driveSerials": [ONE, TWO], "mountPath": f"/mnt/backy/{guid}"})
+    pool.mount()
+    written = pool.write()
+    pool.unmount()
+    pool.mount()
+    assert pool.read() == written
+    pool.check_ready()
+    pool.delete()
+    site.check_clean([ONE, TWO])
+    assert site.run("dmsetup ls | grep ^data-").out == ""
