@@ -1,6 +1,4 @@
-"""Pools the metadata does not know, or knows from the earlier agent."""
-
-import json
+"""Pools the metadata does not know."""
 
 from ..lab.drives import numbered
 from . import fields
@@ -40,7 +38,7 @@ def test_forgotten_and_imported(site: Site, backend: Backend) -> None:
     assert not site.drives()[ONE]["available"]
     other = Pool.plan(site, [ONE, THREE], **backend.options())
     site.refused("POST", "/pools", other.request, status=409, code="DRIVE_IN_USE")
-    again = Pool.plan(site, [THREE], **backend.options(), poolGroupGuid=pool.guid)
+    again = Pool.plan(site, [THREE], **backend.alone(), poolGroupGuid=pool.guid)
     site.refused("POST", "/pools", again.request, status=409, code="CONFLICT")
 
     answer = site.done("POST", f"{pool.url}/import", {"label": "found again"})
@@ -91,46 +89,6 @@ def test_garbled_file(site: Site, backend: Backend) -> None:
     assert len(aside) >= 2 and "pool-metadata" in site.guest.log()
     pool.delete()
     pool.check_gone()
-
-
-def test_file_of_the_earlier_agent(site: Site, backend: Backend) -> None:
-    """Known by its drives' serials at first, by its own identity from then on."""
-    pool = site.made(ONE, TWO, **backend.options())
-    written = pool.write()
-    entry = site.metadata()[pool.guid]
-    legacy = {
-        "pools": [
-            {
-                "poolGroupGuid": pool.guid,
-                "label": "from the earlier agent",
-                "mdDeviceName": "md0",
-                "driveSerials": [ONE, TWO],
-                "driveLabels": {ONE: "left", TWO: "right"},
-                "createdAt": "2024-05-06T07:08:09.1234567Z",
-                "lastMountPath": pool.path,
-                "isMounted": True,
-            }
-        ],
-        "lastUpdated": "2024-05-06T07:08:09.1234567Z",
-    }
-    site.guest.agent("stop")
-    site.output(f"rm {METADATA_FILE}*; cat > {METADATA_FILE} <<'END'\n{json.dumps(legacy)}\nEND")
-    site.output(f"umount {pool.path}; mdadm --stop --scan; udevadm settle")
-    site.guest.agent("start")
-    detail = pool.until("ready")
-    assert (detail["label"], detail["backend"]) == ("from the earlier agent", backend.name)
-    assert detail["level"] == backend.mirror and detail["createdAt"].startswith("2024-05-06T07:08")
-    assert [drive["label"] for drive in detail["drives"]] == ["left", "right"]
-    assert pool.read() == written
-    answer = site.done("PUT", "/pools/metadata/validate")
-    assert set(answer) == {"success", "message", "fixedEntries"}
-    assert site.metadata()[pool.guid]["nativeId"] == entry["nativeId"]
-    pool.unmount()
-    pool.mount()
-    pool.check_ready()
-    assert site.done("POST", "/pools/metadata/validate")["fixedEntries"] == 0
-    pool.delete()
-    check_gone(pool)
 
 
 def test_rename(site: Site, backend: Backend) -> None:

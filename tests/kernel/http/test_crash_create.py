@@ -15,8 +15,8 @@ from .site import Pool, Site
 GUEST = crashes.GUEST
 DRIVES = numbered(2, 64 << 20)
 ONE, TWO = (drive.serial for drive in DRIVES)
-STEPS = 5
-"""Directory, array, stale content, filesystem, mount."""
+CORES_OWN = ("mkdir", "wipefs", "mount")
+"""Steps of a plan that start no program."""
 
 
 def check_undone(pool: Pool, backend: Backend, moment: str) -> None:
@@ -26,17 +26,24 @@ def check_undone(pool: Pool, backend: Backend, moment: str) -> None:
     assert backend.leftovers(pool.site) == ""
 
 
-@pytest.mark.parametrize(
-    "moments",
-    [
-        pytest.param(["after opened 1", "after begun 2"], id="before-a-step"),
-        pytest.param([f"after child {n}" for n in (1, 2)], id="while-a-program-runs"),
-        pytest.param([f"before done {n + 1}" for n in range(STEPS)], id="after-a-step"),
-        pytest.param(["before commit 1"], id="before-the-commit"),
-    ],
-)
-def test_create_goes_back(site: Site, backend: Backend, moments: list[str]) -> None:
-    for moment in moments:
+def commands(site: Site, backend: Backend) -> list[str]:
+    """What the steps of a creation run."""
+    pool = Pool.plan(site, [ONE, TWO], **backend.options())
+    plan = site.done("POST", "/pools?dryRun=true", pool.request)["plan"]
+    return [step["command"] for step in plan["steps"]]
+
+
+@pytest.mark.parametrize("when", ["before a step", "in a program", "after a step", "at the end"])
+def test_create_goes_back(site: Site, backend: Backend, when: str) -> None:
+    steps = commands(site, backend)
+    programs = [command for command in steps if not command.startswith(CORES_OWN)]
+    moments = {
+        "before a step": ["after opened 1", "after begun 2"],
+        "in a program": [f"after child {n + 1}" for n in range(len(programs))],
+        "after a step": [f"before done {n + 1}" for n in range(len(steps))],
+        "at the end": ["before commit 1"],
+    }
+    for moment in moments[when]:
         pool = Pool.plan(site, [ONE, TWO], **backend.options())
         arm(site, f"create {moment}")
         send(site, "POST", "/pools", pool.request)
@@ -69,7 +76,8 @@ def test_create_stands(site: Site, backend: Backend) -> None:
 )
 def test_crash_while_it_is_undone(site: Site, backend: Backend, moments: list[str]) -> None:
     pool = Pool.plan(site, [ONE, TWO], **backend.options())
-    arm(site, *(f"create {moment}" for moment in ("after done 5", *moments)))
+    mounted = f"after done {len(commands(site, backend))}"
+    arm(site, *(f"create {moment}" for moment in (mounted, *moments)))
     send(site, "POST", "/pools", pool.request)
     await_crash(site)
     check_undone(pool, backend, str(moments))

@@ -11,7 +11,7 @@ from .crashes import COMMITTED, arm, await_crash, send
 from .site import Site
 
 GUEST = crashes.GUEST
-DRIVES = numbered(3, 64 << 20)
+DRIVES = numbered(3, 64 << 20, faults=True)
 ONE, TWO, THREE = (drive.serial for drive in DRIVES)
 
 

@@ -14,7 +14,7 @@ DRIVES = [Drive("faulty", 64 << 20, faults=True)]
 def test_drive_fails_under_mkfs(site: Site, backend: Backend, fault: Fault) -> None:
     """By dm-error and by dm-flakey; one drive, so that no redundancy helps."""
     with held_mkfs(site) as mkfs:
-        pool = site.create("faulty", **backend.options())
+        pool = site.create("faulty", **backend.alone())
         mkfs.began()
         site.guest.fault("faulty", fault)
         mkfs.go()
@@ -37,7 +37,7 @@ def _check_set_apart(site: Site, pool: Pool, backend: Backend) -> None:
     """The undo could not reach the drive: it is kept from harm until the next start undoes."""
     drive = site.drives()["faulty"]
     assert not drive["available"] and drive["unavailableBecause"]
-    other = Pool.plan(site, ["faulty"], **backend.options(), wipe=True)
+    other = Pool.plan(site, ["faulty"], **backend.alone(), wipe=True)
     site.refused("POST", "/pools", other.request, status=409, code="DRIVE_IN_USE")
     site.restart("stop")
     detail = pool.until("failed")
@@ -45,7 +45,7 @@ def _check_set_apart(site: Site, pool: Pool, backend: Backend) -> None:
 
 
 def _check_usable(site: Site, backend: Backend) -> None:
-    again = site.made("faulty", **backend.options())
+    again = site.made("faulty", **backend.alone())
     again.delete()
     again.check_gone()
 
@@ -53,7 +53,7 @@ def _check_usable(site: Site, backend: Backend) -> None:
 def test_set_apart_drives_are_freed_by_delete(site: Site, backend: Backend) -> None:
     """The documented way out without a restart."""
     with held_mkfs(site) as mkfs:
-        pool = site.create("faulty", **backend.options())
+        pool = site.create("faulty", **backend.alone())
         mkfs.began()
         site.guest.fault("faulty", "write-error")
         mkfs.go()
@@ -68,7 +68,7 @@ def test_set_apart_drives_are_freed_by_delete(site: Site, backend: Backend) -> N
 def test_drive_pulled_under_mkfs(site: Site, backend: Backend) -> None:
     """It is remembered while it is away, and undone when it returns."""
     with held_mkfs(site) as mkfs:
-        pool = site.create("faulty", **backend.options())
+        pool = site.create("faulty", **backend.alone())
         mkfs.began()
         site.guest.unplug("faulty")
         mkfs.go()

@@ -46,7 +46,7 @@ def test_excluded_and_other_devices(site: Site, backend: Backend) -> None:
     pool = Pool.plan(site, ["kept-out-1", "plain1"], **backend.options(), wipe=True)
     site.refused("POST", "/pools", pool.request, status=409, code="DRIVE_PROTECTED")
     for serial in ("loop7", "loop0", "sda"):
-        pool = Pool.plan(site, [serial], **backend.options())
+        pool = Pool.plan(site, [serial], **backend.alone())
         site.refused("POST", "/pools", pool.request, status=404, code="NOT_FOUND")
     site.output("losetup -d /dev/loop7; rm /run/image")
 
@@ -54,7 +54,7 @@ def test_excluded_and_other_devices(site: Site, backend: Backend) -> None:
 def test_wipe_policy_always(site: Site, backend: Backend) -> None:
     """For clients that cannot consent: foreign data goes, and the outputs say what it was."""
     site.output(f"mkfs.ext4 -q -L precious {site.node('plain1')} && udevadm settle")
-    first = site.made("plain1", **backend.options())
+    first = site.made("plain1", **backend.alone())
     lines = first.outputs()
     assert any("erased" in line and "ext4" in line for line in lines), lines
     for wipe in (False, True):

@@ -7,9 +7,9 @@ from . import fields
 from .backends import Backend, Shape
 from .site import Pool, Site
 
-SMALL = [drive.serial for drive in numbered(4)]
+SMALL = [drive.serial for drive in numbered(5)]
 LARGE = ["large1", "large2"]
-DRIVES = [*numbered(4, 96 << 20), *(Drive(serial, 400 << 20) for serial in LARGE)]
+DRIVES = [*numbered(5, 96 << 20), *(Drive(serial, 400 << 20) for serial in LARGE)]
 """xfs wants 300 MB at least, btrfs somewhat over 100."""
 
 

@@ -1,7 +1,10 @@
 """What only Linux software RAID has."""
 
+import json
+
 from ..lab.drives import numbered
 from .backends import MDADM, Backend
+from .machine import METADATA_FILE
 from .site import Pool, Site
 
 BACKENDS = [MDADM]
@@ -133,3 +136,59 @@ def test_foreign_array_made_by_hand_is_imported(site: Site, backend: Backend) ->
     pool.check_ready()
     pool.delete()
     site.check_clean([ONE, TWO])
+
+
+def test_file_of_the_earlier_agent(site: Site, backend: Backend) -> None:
+    """Known by its drives' serials at first, by its own identity from then on."""
+    pool = site.made(ONE, TWO, **backend.options())
+    written = pool.write()
+    entry = site.metadata()[pool.guid]
+    legacy = {
+        "pools": [
+            {
+                "poolGroupGuid": pool.guid,
+                "label": "from the earlier agent",
+                "mdDeviceName": "md0",
+                "driveSerials": [ONE, TWO],
+                "driveLabels": {ONE: "left", TWO: "right"},
+                "createdAt": "2024-05-06T07:08:09.1234567Z",
+                "lastMountPath": pool.path,
+                "isMounted": True,
+            }
+        ],
+        "lastUpdated": "2024-05-06T07:08:09.1234567Z",
+    }
+    site.guest.agent("stop")
+    site.output(f"rm {METADATA_FILE}*; cat > {METADATA_FILE} <<'END'\n{json.dumps(legacy)}\nEND")
+    site.output(f"umount {pool.path}; mdadm --stop --scan; udevadm settle")
+    site.guest.agent("start")
+    detail = pool.until("ready")
+    assert (detail["label"], detail["backend"]) == ("from the earlier agent", "mdadm")
+    assert detail["level"] == backend.mirror and detail["createdAt"].startswith("2024-05-06T07:08")
+    assert [drive["label"] for drive in detail["drives"]] == ["left", "right"]
+    assert pool.read() == written
+    answer = site.done("PUT", "/pools/metadata/validate")
+    assert set(answer) == {"success", "message", "fixedEntries"}
+    assert site.metadata()[pool.guid]["nativeId"] == entry["nativeId"]
+    pool.unmount()
+    pool.mount()
+    pool.check_ready()
+    assert site.done("POST", "/pools/metadata/validate")["fixedEntries"] == 0
+    pool.delete()
+    site.output(f"rmdir {pool.path}")
+    pool.check_gone()
+
+
+def test_the_systems_own_array_is_out_of_reach(site: Site, backend: Backend) -> None:
+    first, second = site.node(THREE), site.node(FOUR)
+    site.output(
+        "mdadm --create /dev/md/boot --run --metadata=1.2 --level=1 --raid-devices=2 "
+        f"{first} {second} && mkfs.ext4 -q -F /dev/md/boot && mkdir -p /boot && "
+        "mount /dev/md/boot /boot && udevadm settle"
+    )
+    site.done("POST", "/drives/refresh")
+    assert site.get("/pools/importable") == []
+    site.output(
+        f"umount /boot && mdadm --stop /dev/md/boot && wipefs -qa {first} {second} && "
+        "udevadm settle"
+    )

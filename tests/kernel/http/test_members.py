@@ -7,7 +7,7 @@ from . import fields
 from .backends import Backend
 from .site import Pool, Site
 
-DRIVES = numbered(4, 64 << 20)
+DRIVES = numbered(4, 64 << 20, faults=True)
 ONE, TWO, THREE, FOUR = (drive.serial for drive in DRIVES)
 
 
@@ -52,7 +52,7 @@ def test_failed_and_replaced(site: Site, backend: Backend) -> None:
     pool.unmount()
     pool.mount()
     assert pool.read() == written and pool.detail()["poolStatus"] == "active"
-    other = Pool.plan(site, [TWO], **backend.options())
+    other = Pool.plan(site, [TWO], **backend.alone())
     site.refused("POST", "/pools", other.request, status=409, code="DRIVE_NOT_EMPTY")
     _wipe(site, backend, TWO)
     pool.delete()
@@ -95,11 +95,11 @@ def test_failed_member_taken_back(site: Site, backend: Backend) -> None:
     pool.check_gone()
 
 
-def _wipe(site: Site, backend: Backend, *serials: str) -> None:
+def _wipe(site: Site, backend: Backend, serial: str) -> None:
     """What a replaced drive still bears goes by a pool made with consent."""
-    used = site.made(*serials, **backend.options(), wipe=True)
+    used = site.made(serial, **backend.alone(), wipe=True)
     used.delete()
-    site.check_clean(serials)
+    site.check_clean([serial])
 
 
 def test_pulled_and_returned(site: Site, backend: Backend) -> None:
@@ -163,7 +163,7 @@ def test_diverged_member(site: Site, backend: Backend) -> None:
 
 def test_refused_additions(site: Site, backend: Backend) -> None:
     pool = site.made(ONE, TWO, **backend.options())
-    other = site.made(THREE, **backend.options())
+    other = site.made(THREE, **backend.alone())
     path = f"{pool.url}/drives/add"
     pool.until_health("active")
     site.refused("POST", path, {}, status=400, code="VALIDATION_ERROR")

@@ -46,8 +46,8 @@ def test_two_creations_for_one_drive(site: Site, backend: Backend) -> None:
 
 
 def test_one_mount_path_for_two(site: Site, backend: Backend) -> None:
-    first = Pool.plan(site, [ONE], **backend.options(), mountPath="/mnt/backy/same")
-    second = Pool.plan(site, [TWO], **backend.options(), mountPath="/mnt/backy/same")
+    first = Pool.plan(site, [ONE], **backend.alone(), mountPath="/mnt/backy/same")
+    second = Pool.plan(site, [TWO], **backend.alone(), mountPath="/mnt/backy/same")
     replies = post_together(site, first, second)
     assert sorted(reply.status_code for reply in replies) == [202, 409]
     won = first if replies[0].status_code == 202 else second
@@ -113,7 +113,7 @@ def test_client_leaves(site: Site, backend: Backend, patience: float) -> None:
 
 
 def test_reads_stay_quick_while_it_runs(site: Site, backend: Backend) -> None:
-    quiet = _slowest(site, Pool.plan(site, [ONE], **backend.options()), once=True)
+    quiet = _slowest(site, Pool.plan(site, [ONE], **backend.alone()), once=True)
     pool = site.create(ONE, TWO, THREE, **backend.options())
     busy = _slowest(site, pool)
     assert busy < QUICK_SECONDS, f"{busy:.2f} s; {quiet:.2f} s on a quiet agent"

@@ -178,13 +178,13 @@ def test_mount_path_taken(site: Site, backend: Backend) -> None:
     assert site.output("ls /mnt/full; readlink /mnt/link") == "file\n/mnt/real"
     site.output("umount /mnt/mounted")
 
-    first = site.made(THREE, **backend.options(), mountPath="/mnt/first/deep/below")
+    first = site.made(THREE, **backend.alone(), mountPath="/mnt/first/deep/below")
     assert first.request["label"] in sentence("/mnt/first/deep/below/x", 409, "CONFLICT")
     first.delete()
     assert site.run("test -e /mnt/first").rc == 1, "directories it made go, and only those"
     assert site.run("test -d /mnt/full").rc == 0
 
-    empty = site.made(THREE, **backend.options(), mountPath="/mnt/real")
+    empty = site.made(THREE, **backend.alone(), mountPath="/mnt/real")
     empty.delete()
     assert site.run("test -d /mnt/real").rc == 0, "a directory it did not make stays"
 

@@ -65,6 +65,8 @@ def parse_size(text: str) -> int:
     return int(match[1]) * _UNITS[match[2]]
 
 
-def numbered(count: int, size: int = 256 << 20, bus: Bus = "scsi") -> list[Drive]:
+def numbered(
+    count: int, size: int = 256 << 20, bus: Bus = "scsi", *, faults: bool = False
+) -> list[Drive]:
     """`drive-scsi1` to `drive-scsiN`, the serials of the contract's examples."""
-    return [Drive(f"drive-scsi{number}", size, bus) for number in range(1, count + 1)]
+    return [Drive(f"drive-scsi{number}", size, bus, faults) for number in range(1, count + 1)]

@@ -1,7 +1,8 @@
 """What the tests must know of a backend to run the same way for each."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +28,8 @@ class Backend(ABC):
     shapes: tuple[Shape, ...]
     mirror: str
     """Level that keeps two copies on two drives."""
+    single: str
+    """Level of a pool of one drive."""
     member: str
     """What `wipefs` calls a member drive."""
     guest: Mapping[str, Any] = {}
@@ -38,7 +41,17 @@ class Backend(ABC):
 
     @abstractmethod
     def fail(self, pool: Pool, serial: str) -> None:
-        """Make the backend give up on a member."""
+        """Make the backend give up on a member, whose drive works again afterwards. The drive can
+        have faults."""
+
+    @contextmanager
+    def held(self, pool: Pool) -> Iterator[None]:
+        """The pool, unmounted, in use by somebody else: by a mapping over its block device."""
+        site, device = pool.site, pool.detail()["poolId"]
+        site.output(f"umount {pool.path}")
+        site.output(f"dmsetup create holder --table '0 1000 linear /dev/{device} 0'")
+        yield
+        site.output("dmsetup remove holder && udevadm settle")
 
     @abstractmethod
     def slow_sync(self, site: Site) -> None:
@@ -53,3 +66,7 @@ class Backend(ABC):
         level = shape.level if shape else self.mirror
         filesystem = {"filesystem": shape.filesystem} if shape else {}
         return {"backend": self.name, "level": level, **filesystem}
+
+    def alone(self) -> dict[str, Any]:
+        """The fields of a request for a pool of one drive."""
+        return {"backend": self.name, "level": self.single}

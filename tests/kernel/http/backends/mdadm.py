@@ -11,7 +11,7 @@ class Mdadm(Backend):
     """Linux software RAID."""
 
     name = "mdadm"
-    mirror = "raid1"
+    mirror = single = "raid1"
     member = "linux_raid_member"
     shapes = (
         *(Shape("raid1", drives) for drives in (1, 2, 3)),
@@ -31,14 +31,15 @@ class Mdadm(Backend):
 
     def slow_sync(self, site: Site) -> None:
         """100 to 200 KB a second."""
-        _speed(site, 200, 100)
+        speed(site, 200, 100)
 
     def full_sync(self, site: Site) -> None:
         """The kernel's own limits."""
-        _speed(site, 200000, 1000)
+        speed(site, 200000, 1000)
 
 
-def _speed(site: Site, most: int, least: int) -> None:
+def speed(site: Site, most: int, least: int) -> None:
+    """Limits of rebuilding in KB a second."""
     # The order keeps least below most at every moment, in both directions.
     site.output(
         f"cd /proc/sys/dev/raid; echo 1 > speed_limit_min; echo {most} > speed_limit_max;"
