@@ -73,6 +73,8 @@ class Signature(Model):
     type: str
     uuid: str | None = None
     label: str | None = None
+    member: str | None = None
+    """Which member of something larger this is, where the format says (a ZFS vdev's guid)."""
     offset: int = 0
 
     def matches(self, match: SignatureMatch) -> bool:

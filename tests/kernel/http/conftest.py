@@ -7,11 +7,13 @@ that is not all. Every test must leave nothing behind: `site` checks that.
 import shutil
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from ..availability import required
 from ..lab.agent import AgentGuest
 from ..lab.drives import numbered
 from . import backends
@@ -26,7 +28,8 @@ class Guests:
     """The module's guest: booted when first wanted, replaced when it was spoilt."""
 
     def __init__(self, module: Any, backend: Backend) -> None:
-        self._drives = list(getattr(module, "DRIVES", numbered(4, 128 << 20)))
+        drives = getattr(module, "DRIVES", numbered(4, 128 << 20))
+        self._drives = [replace(d, size=max(d.size, backend.least)) for d in drives]
         self._options = {**backend.guest, **getattr(module, "GUEST", {})}
         self._base = Path(tempfile.mkdtemp(prefix="backy-lab-"))
         self._count = 0
@@ -95,6 +98,8 @@ def backend(request: pytest.FixtureRequest) -> Backend:
 @pytest.fixture(scope="module")
 def guests(request: pytest.FixtureRequest, backend: Backend) -> Iterator[Guests]:
     """The module's guests."""
+    if why := backend.lacks():
+        pytest.fail(why) if required() else pytest.skip(why)
     made = Guests(request.module, backend)
     yield made
     made.end()

@@ -108,6 +108,7 @@ def test_pulled_and_returned(site: Site, backend: Backend) -> None:
     pool.until_health("active")
     site.guest.unplug(TWO)
     pool.until_health("degraded")
+    backend.notice(pool)
     assert pool.members()[TWO] == "disconnected"
     assert TWO not in site.drives()
     listed = pool.listed()

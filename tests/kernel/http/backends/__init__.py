@@ -3,7 +3,8 @@
 from .base import Backend, Shape
 from .lvm import LVM
 from .mdadm import MDADM
+from .zfs import ZFS
 
-__all__ = ["ALL", "LVM", "MDADM", "Backend", "Shape"]
+__all__ = ["ALL", "LVM", "MDADM", "ZFS", "Backend", "Shape"]
 
-ALL: tuple[Backend, ...] = (MDADM, LVM)
+ALL: tuple[Backend, ...] = (MDADM, LVM, ZFS)
