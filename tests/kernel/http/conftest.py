@@ -14,7 +14,6 @@ from typing import Any
 import pytest
 
 from ..availability import required
-from ..lab.agent import AgentGuest
 from ..lab.drives import numbered
 from . import backends
 from .backends import Backend
@@ -31,6 +30,8 @@ class Guests:
         drives = getattr(module, "DRIVES", numbered(4, 128 << 20))
         self._drives = [replace(d, size=max(d.size, backend.least)) for d in drives]
         self._options = {**backend.guest, **getattr(module, "GUEST", {})}
+        self._machine = backend.machine
+        self._lifetime = 900 * backend.machine.slower
         self._base = Path(tempfile.mkdtemp(prefix="backy-lab-"))
         self._count = 0
         self._site: Site | None = None
@@ -39,7 +40,7 @@ class Guests:
         """The guest as it is, or a new one."""
         if self._site is None:
             state = self._base / str(self._count)
-            guest = AgentGuest(state, self._drives, lifetime=900, **self._options)
+            guest = self._machine(state, self._drives, lifetime=self._lifetime, **self._options)
             self._count += 1
             guest.start()
             self._site = Site(guest)
@@ -61,7 +62,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """A test with `backend` runs for each backend, one with `shape` for each shape of each."""
     if "backend" not in metafunc.fixturenames:
         return
-    chosen = getattr(metafunc.module, "BACKENDS", backends.ALL)
+    chosen = getattr(metafunc.module, "BACKENDS", backends.chosen())
     if "shape" in metafunc.fixturenames:
         pairs = [(backend, shape) for backend in chosen for shape in backend.shapes]
         names = [f"{backend.name}-{shape}" for backend, shape in pairs]

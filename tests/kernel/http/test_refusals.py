@@ -33,7 +33,7 @@ def refused(site: Site, pool: Pool, status: int, code: str) -> str:
     ("serials", "options", "status", "code", "words"),
     [
         ([], {}, 400, "VALIDATION_ERROR", "drive"),
-        (["nonesuch"], {}, 404, "NOT_FOUND", "nonesuch"),
+        ([ONE, "nonesuch"], {}, 404, "NOT_FOUND", "nonesuch"),
         ([ONE, ONE], {}, 400, "VALIDATION_ERROR", ONE),
         ([ONE, TWO], {"label": ""}, 400, "VALIDATION_ERROR", "label"),
         ([ONE, TWO], {"label": "  "}, 400, "VALIDATION_ERROR", "label"),

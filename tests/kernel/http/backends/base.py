@@ -6,6 +6,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from ...lab.agent import AgentGuest
+from ...qemu.guest import QemuGuest
 from ..site import Pool, Site
 
 
@@ -38,6 +40,10 @@ class Backend(ABC):
     """Bytes of the smallest drive it takes."""
     guest: Mapping[str, Any] = {}
     """Options of the guest this backend needs."""
+    sync_can_wait: bool = True
+    """Whether `slow_sync` has any effect."""
+    machine: type[AgentGuest] | type[QemuGuest] = AgentGuest
+    """What it runs in."""
 
     def lacks(self) -> str:
         """Why it cannot be tested on this machine; empty when it can."""
