@@ -208,6 +208,8 @@ class ProbedDrive(Model):
     name: str
     node: str
     id: DriveId
+    links: tuple[str, ...] = ()
+    """Its names below ``/dev/disk/by-id``, which tools may know it by."""
 
 
 class Probe(Protocol):

@@ -98,7 +98,7 @@ def backy_plan_create(pool: PoolSpec, drives: tuple[DriveId, ...]) -> BackendPla
         # away; while udev looks once more the kernel may find them gone ("is currently
         # unavailable"), and nothing is written yet.
         device_lock="release",
-        retry_s=30,
+        retry_s=60,  # it waits for udev up to 30 s itself
     )
     return _plan(pool, create, *_mount(pool, name), goal=_ACTIVE)
 
@@ -228,7 +228,7 @@ def _mount(pool: PoolSpec, name: str, report: PoolReport | None = None) -> tuple
         run=Exec(argv=argv.mount(name)),
         undo=(Exec(argv=argv.unmount(name), ok_codes=(0, 1)),),
         undo_expect=(NotMounted(path=pool.mount_path),),
-        expect=(mounted,),
+        expect=(mounted, _ACTIVE),
         already="skip",
     )
     return (*prepare, mount)

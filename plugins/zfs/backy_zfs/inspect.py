@@ -1,14 +1,16 @@
 """Look at every imported zpool and every label on a drive; change nothing.
 
 ``zpool status`` says what is imported and how it fares, ``zdb -l`` on stamped devices what their
-labels tell of each vdev and its members: labels alone tie a device to a member under whatever
-name, and are all there is of an exported pool. On a machine without either no process is started.
+labels tell of each vdev and its members: labels tie a device to a member under whatever name, and
+are all there is of an exported pool. On a machine without either no process is started.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+import itertools
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from backy_core.sdk.models import (
@@ -32,11 +34,12 @@ _LOST = frozenset(("FAULTED", "UNAVAIL", "SUSPENDED"))
 
 @dataclass(frozen=True)
 class _Stamped:
-    """A device that bears a pool's label, and which member it is. ``label`` is None where it is
-    not needed or ``zdb`` cannot read it."""
+    """A device that bears a pool's label, and what ZFS may call it: its guid, its drive's links.
+    ``label`` is None where it is not needed or ``zdb`` cannot read it."""
 
     device: str
     guid: str | None
+    names: frozenset[str]
     label: Label | None
 
 
@@ -76,18 +79,25 @@ async def _report(
 async def _stamped(
     probe: Probe, pool: Imported | None, stamps: Sequence[Signature]
 ) -> list[_Stamped]:
-    """Devices with their labels. Each describes its whole vdev, so if all is well and the first
-    names every device that is here, the others would say the same."""
-    if not stamps:
-        return []
-    first, *others = stamps
-    label = await _label(probe, first)
-    labels = {first.device: label}
-    told = {child.guid for child in label.children} if label else set()
-    if not pool or pool.state != "ONLINE" or told != {stamp.member for stamp in stamps}:
-        more = await asyncio.gather(*(_label(probe, stamp) for stamp in others))
-        labels.update(zip((stamp.device for stamp in others), more, strict=True))
-    return [_Stamped(s.device, s.member, labels.get(s.device)) for s in stamps]
+    """Devices with their labels, which tell nothing new of a whole pool whose members all go by
+    a name that is known."""
+    names = [_names(probe, stamp) for stamp in stamps]
+    known = frozenset().union(*names)
+    rows = pool.rows if pool and pool.state == "ONLINE" else ()
+    if len(rows) == len(stamps) and all(row.known_as & known for row in rows):
+        labels: list[Label | None] = [None] * len(stamps)
+    else:
+        labels = await asyncio.gather(*(_label(probe, stamp) for stamp in stamps))
+    return [
+        _Stamped(stamp.device, stamp.member, its_names, label)
+        for stamp, its_names, label in zip(stamps, names, labels, strict=True)
+    ]
+
+
+def _names(probe: Probe, stamp: Signature) -> frozenset[str]:
+    """Of a drive and its partitions alike."""
+    links = (d.links for d in probe.drives if re.fullmatch(rf"{d.name}(p?\d+)?", stamp.device))
+    return frozenset(itertools.chain((stamp.member or "",), *links))
 
 
 async def _label(probe: Probe, stamp: Signature) -> Label | None:
@@ -99,9 +109,9 @@ def _running(pool: Imported, stamped: Sequence[_Stamped], uuid: str | None) -> P
     children = {
         child.guid: child for each in stamped if each.label for child in each.label.children
     }
-    devices = {each.guid: each.device for each in stamped}
     members = _marked_diverged(
-        [_member(slot, row, devices, children) for slot, row in enumerate(pool.rows)], stamped
+        [_member(slot, row, stamped, children.values()) for slot, row in enumerate(pool.rows)],
+        stamped,
     )
     lacking = pool.state != "ONLINE" or any(member.state == "missing" for member in members)
     placed = {member.device for member in members}
@@ -130,22 +140,21 @@ def _running(pool: Imported, stamped: Sequence[_Stamped], uuid: str | None) -> P
 
 
 def _member(
-    slot: int, row: Row, devices: Mapping[str | None, str], children: Mapping[str, Child]
+    slot: int, row: Row, stamped: Sequence[_Stamped], children: Iterable[Child]
 ) -> MemberReport:
     """A row of the configuration with the device that bears its label, if that is there. ZFS
     takes a drive that was pulled for present until it next uses it."""
     names = row.known_as
-    child = next(
-        (c for c in children.values() if c.guid in names or parse.short(c.path) in names), None
-    )
-    device = devices.get(child.guid) if child else None
+    child = next((c for c in children if names & {c.guid, parse.short(c.path)}), None)
+    guid = child.guid if child else None
+    found = next((e for e in stamped if names & e.names or (guid and guid == e.guid)), None)
     unseen = child is None and row.state in _WELL  # its label cannot be read
     return MemberReport(
-        device=device,
+        device=found.device if found else None,
         slot=slot,
-        state=_state(row) if device or unseen else "missing",
+        state=_state(row) if found or unseen else "missing",
         # zfs-fuse takes no guid of a member that it shows by its path.
-        handle=child.guid if child and (not device or child.guid in names) else None,
+        handle=guid if not found or guid in names else None,
     )
 
 

@@ -8,7 +8,16 @@ from backy_zfs import hooks
 from backy_core.plan_rules import PlannedFor, validate_plan
 from backy_core.sdk.errors import Conflict, InvalidRequest
 from backy_core.sdk.models import DriveId, MemberReport, MemberState, PoolReport, PoolSpec
-from backy_core.sdk.plan import Arg, BackendPlan, DriveRef, Exec, MountedAt, Step, WipeMember
+from backy_core.sdk.plan import (
+    Arg,
+    BackendPlan,
+    DriveRef,
+    Exec,
+    MountedAt,
+    PoolIs,
+    Step,
+    WipeMember,
+)
 
 GUID = "0a1b2c3d-4e5f-6071-8293-a4b5c6d7e8f9"
 NAME = f"backy-{GUID}"
@@ -88,7 +97,7 @@ def test_create_ends_mounted_and_is_undone_by_destroying_and_wiping() -> None:
     destroy, *wipes = create.undo
     assert isinstance(destroy, Exec) and destroy.argv == ("zpool", "destroy", NAME)
     assert [wipe.drive for wipe in wipes if isinstance(wipe, WipeMember)] == [A, B]
-    assert mount.expect == (MountedAt(path="/mnt/a b"),)
+    assert mount.expect == (MountedAt(path="/mnt/a b"), PoolIs(presence="active"))
     assert {match.type for match in plan.around} == {"gpt", "PMBR"}
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from backy_zfs.inspect import look
 
-from backy_core.sdk.models import PoolReport, ProbedDrive, Signature
+from backy_core.sdk.models import DriveId, PoolReport, ProbedDrive, Signature
 
 SAMPLES = Path(__file__).parent / "samples"
 ZPOOL = "13660010131292710373"
@@ -25,7 +25,15 @@ class Outcome:
 class SampleProbe:
     """One state. ``labels``: text by device; all devices bear the pool's name."""
 
-    drives: tuple[ProbedDrive, ...] = ()
+    drives = tuple(
+        ProbedDrive(
+            name=f"vd{letter}",
+            node=f"/dev/vd{letter}",
+            id=DriveId(serial=f"LABSER{number}", size=1),
+            links=(f"virtio-LABSER{number}",),
+        )
+        for number, letter in enumerate("ab")
+    )
 
     def __init__(self, status: str, labels: dict[str, str], name: str = "tank") -> None:
         self._status = status
@@ -77,9 +85,9 @@ async def test_nothing_of_zfs_starts_no_process() -> None:
     assert not probe.commands
 
 
-@pytest.mark.parametrize(("state", "read"), [("online", 1), ("offline", 2)])
+@pytest.mark.parametrize(("state", "read"), [("online", 0), ("offline", 2)])
 async def test_no_more_labels_are_read_than_tell_something(state: str, read: int) -> None:
-    """One of a whole vdev, however many signatures there are; each where a member is out."""
+    """None of a whole pool; each, however many signatures there are, where a member is out."""
     probe = SampleProbe(sample(f"openzfs-mirror-{state}.status"), LABELS)
     await look(probe)
     labels = [("zdb", "-l", "/dev/vda1"), ("zdb", "-l", "/dev/vdb1")][:read]
