@@ -251,10 +251,14 @@ class Pool:
         return lines
 
     def write(self, kilobytes: int = 512) -> str:
-        """Put a file of random data on it, flushed to the drives; returns its checksum."""
+        """Put a file of random data on it, flushed to the drives; returns its checksum.
+
+        The file, and then its file system: FUSE tells the one below of the first alone.
+        """
         file = f"{self.path}/data"
         return self.site.output(
-            f"head -c {kilobytes}K /dev/urandom > {file} && sync -f {file} && sha256sum < {file}"
+            f"head -c {kilobytes}K /dev/urandom > {file}"
+            f" && sync {file} && sync -f {file} && sha256sum < {file}"
         )
 
     def read(self) -> str:

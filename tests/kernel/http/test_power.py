@@ -9,7 +9,7 @@ import pytest
 from ..lab.drives import numbered
 from .backends import Backend
 from .crashes import ROLLED_BACK
-from .site import PATIENCE, Pool, Site
+from .site import LOOK_SECONDS, PATIENCE, Pool, Site
 
 DRIVES = numbered(5, 64 << 20)
 GUEST = {"env": {"BACKY_OPEN_WAIT_S": "4"}}
@@ -52,7 +52,7 @@ def test_cut_in_mid_teardown(site: Site, backend: Backend) -> None:
     pool = site.made(ONE, TWO, **backend.options())
     leave(site, "DELETE", pool.url, None, 0.4)
     while not site.journal() and pool.guid in site.metadata():
-        time.sleep(0.05)  # it has not begun yet
+        time.sleep(LOOK_SECONDS)  # it has not begun yet
     site.guest.cut()
     site.boot()
     deadline = time.monotonic() + PATIENCE

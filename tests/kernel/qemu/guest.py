@@ -32,7 +32,7 @@ _KERNEL = (
     "console=ttyS0 quiet panic=-1 mitigations=off tsc=reliable no_timer_check nokaslr "
     "cryptomgr.notests random.trust_cpu=on audit=0 apparmor=0 net.ifnames=0"
 )
-_BOOT_S, _ANSWER_S = 240.0, 300.0
+_BOOT_S, _ANSWER_S = 600.0, 900.0
 
 
 class GuestFailed(AssertionError):

@@ -14,7 +14,7 @@ _HOLD = "/sys/module/zfs/parameters/zfs_scan_suspend_progress"
 class OpenZfs(Zfs):
     """Nothing is helped along as with zfs-fuse: it notices by itself what becomes of a drive."""
 
-    guest: Mapping[str, Any] = {}
+    guest: Mapping[str, Any] = {"env": {"BACKY_INSPECT_DEADLINE_S": "150"}}
     machine = QemuGuest
     sync_can_wait = True
 
