@@ -31,7 +31,7 @@ class Guests:
         self._drives = [replace(d, size=max(d.size, backend.least)) for d in drives]
         self._options = {**backend.guest, **getattr(module, "GUEST", {})}
         self._machine = backend.machine
-        self._lifetime = 900 * backend.machine.slower
+        self._lifetime = 3600 * backend.machine.slower
         self._base = Path(tempfile.mkdtemp(prefix="backy-lab-"))
         self._count = 0
         self._site: Site | None = None
