@@ -45,14 +45,14 @@ def constraints() -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def wheels(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Each project's wheel by its folder's name, built with what is installed."""
+def wheels(tmp_path_factory: pytest.TempPathFactory) -> dict[Path, Path]:
+    """Each project's wheel by its folder, built with what is installed."""
     built = {}
     for folder in PROJECTS:
         target = tmp_path_factory.mktemp(folder.name)
         build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir"]
         subprocess.run([*build, str(target), str(folder)], check=True, capture_output=True)
-        (built[folder.name],) = target.glob("*.whl")
+        (built[folder],) = target.glob("*.whl")
     return built
 
 
@@ -67,8 +67,8 @@ def text_in(wheel: Path, ending: str) -> str:
         return archive.read(name).decode()
 
 
-def test_the_core_wheel_holds_the_package_and_nothing_else(wheels: dict[str, Path]) -> None:
-    names = members(wheels[ROOT.name])
+def test_the_core_wheel_holds_the_package_and_nothing_else(wheels: dict[Path, Path]) -> None:
+    names = members(wheels[ROOT])
     assert {name.split("/")[0] for name in names} == {
         "backy_core",
         f"backy_core-{__version__}.dist-info",
@@ -79,8 +79,8 @@ def test_the_core_wheel_holds_the_package_and_nothing_else(wheels: dict[str, Pat
     assert "backy_core/py.typed" in names
 
 
-def test_vendored_files_come_with_their_licence(wheels: dict[str, Path]) -> None:
-    static = {name for name in members(wheels[ROOT.name]) if "/static/" in name}
+def test_vendored_files_come_with_their_licence(wheels: dict[Path, Path]) -> None:
+    static = {name for name in members(wheels[ROOT]) if "/static/" in name}
     on_disk = {
         str(path.relative_to(ROOT))
         for path in (ROOT / "backy_core").rglob("static/**/*")
@@ -90,27 +90,27 @@ def test_vendored_files_come_with_their_licence(wheels: dict[str, Path]) -> None
     assert not static or any("LICENSE" in name for name in static)
 
 
-def test_the_core_wheel_says_what_it_is(wheels: dict[str, Path]) -> None:
-    metadata = Parser().parsestr(text_in(wheels[ROOT.name], "/METADATA"))
+def test_the_core_wheel_says_what_it_is(wheels: dict[Path, Path]) -> None:
+    metadata = Parser().parsestr(text_in(wheels[ROOT], "/METADATA"))
     assert metadata["Name"] == "backy-core"
     assert metadata["Version"] == __version__
     assert metadata["License-Expression"] == "Apache-2.0"
     entries = configparser.ConfigParser()
-    entries.read_string(text_in(wheels[ROOT.name], "/entry_points.txt"))
+    entries.read_string(text_in(wheels[ROOT], "/entry_points.txt"))
     assert entries["console_scripts"]["backy"] == "backy_core.cli.main:main"
 
 
 @pytest.mark.parametrize("folder", PLUGINS, ids=lambda folder: folder.name)
-def test_a_plugin_wheel_brings_its_entry_point(wheels: dict[str, Path], folder: Path) -> None:
+def test_a_plugin_wheel_brings_its_entry_point(wheels: dict[Path, Path], folder: Path) -> None:
     entries = configparser.ConfigParser()
-    entries.read_string(text_in(wheels[folder.name], "/entry_points.txt"))
+    entries.read_string(text_in(wheels[folder], "/entry_points.txt"))
     assert entries["backy.backends"][folder.name].startswith(f"backy_{folder.name}")
-    packages = {name.split("/")[0] for name in members(wheels[folder.name])}
+    packages = {name.split("/")[0] for name in members(wheels[folder])}
     assert [it for it in packages if not it.endswith(".dist-info")] == [f"backy_{folder.name}"]
 
 
-def test_an_installed_core_runs(wheels: dict[str, Path], tmp_path: Path) -> None:
-    with zipfile.ZipFile(wheels[ROOT.name]) as archive:
+def test_an_installed_core_runs(wheels: dict[Path, Path], tmp_path: Path) -> None:
+    with zipfile.ZipFile(wheels[ROOT]) as archive:
         archive.extractall(tmp_path)
     shown = subprocess.run(
         [sys.executable, "-m", "backy_core", "--version"],

@@ -32,7 +32,9 @@ class Survey:
     def probed_drives(self) -> tuple[ProbedDrive, ...]:
         """What backends may know of: excluded drives are not shown to them."""
         return tuple(
-            ProbedDrive(name=drive.name, node=drive.node, id=drive.id)
+            ProbedDrive(
+                name=drive.name, node=drive.node, id=drive.id, links=tuple(drive.device.links)
+            )
             for drive in self.drives
             if not drive.excluded
         )

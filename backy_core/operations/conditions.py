@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from backy_core.observer import Observer
 from backy_core.operations.resolve import Resolver
 from backy_core.sdk.errors import DriveInUse, SystemFailure
-from backy_core.sdk.models import DriveId, Signature
+from backy_core.sdk.models import DriveId, PoolReport, Signature
 from backy_core.sdk.plan import (
     Bears,
     Blank,
@@ -38,10 +38,14 @@ class Conditions:
         self._resolver = resolver
 
     async def unmet(self, conditions: Iterable[Condition], plan: Plan) -> str | None:
-        """A sentence for the first condition that does not hold now; None if all do."""
+        """A sentence for the first condition that does not hold now; None if all do.
+
+        The backend is asked once for all of them.
+        """
+        pool = _Pool(self._resolver, plan)
         for condition in conditions:
             try:
-                seen = await self._check(condition, plan)
+                seen = await self._check(condition, plan, pool)
             except SystemFailure as error:
                 seen = str(error)
             if seen is not None:
@@ -71,12 +75,12 @@ class Conditions:
             await asyncio.sleep(pause)
             pause = min(pause * 1.5, _LONGEST_WAIT_S, max(stable_s / 4, 0.05) if not seen else 1)
 
-    async def _check(self, condition: Condition, plan: Plan) -> str | None:
+    async def _check(self, condition: Condition, plan: Plan, pool: _Pool) -> str | None:
         match condition:
             case PoolIs():
-                return await self._pool_is(condition, plan)
+                return _pool_is(condition, await pool.report())
             case MemberIs():
-                return await self._member_is(condition, plan)
+                return _member_is(condition, await pool.report())
             case Bears():
                 return await self._bears(condition, plan)
             case Blank():
@@ -85,30 +89,10 @@ class Conditions:
             case Free():
                 return await self._free(condition.on.drive, plan)
             case MountedAt():
-                return await self._mounted_at(condition, plan)
+                return await self._mounted_at(condition, pool)
             case NotMounted():
                 entry = mounts.mount_at(mounts.read_mounts(), condition.path)
                 return f"{entry.source} is mounted at {condition.path}" if entry else None
-
-    async def _pool_is(self, condition: PoolIs, plan: Plan) -> str | None:
-        report = await self._resolver.report(plan)
-        presence = report.presence if report else "absent"
-        if presence == "absent" and condition.presence == "stopped":
-            return None  # stopped, and its drives are unplugged
-        if presence != condition.presence:
-            return f"the pool is {presence}, not {condition.presence}"
-        if report and report.degraded and not condition.degraded_ok:
-            return "the pool is degraded"
-        return None
-
-    async def _member_is(self, condition: MemberIs, plan: Plan) -> str | None:
-        report = await self._resolver.report(plan)
-        serial = condition.drive.serial
-        members = report.members if report else ()
-        state = next((m.state for m in members if m.drive and m.drive.serial == serial), None)
-        if state in condition.states or (state is None and not condition.states):
-            return None
-        return f"drive {serial} is {state or 'not a member'}"
 
     async def _bears(self, condition: Bears, plan: Plan) -> str | None:
         found = await self._signatures(condition.on, plan)
@@ -133,22 +117,56 @@ class Conditions:
                     return f"drive {identity.serial} is a member of {backend} {report.native_id}"
         return await _exclusively_openable(drive.node)
 
-    async def _mounted_at(self, condition: MountedAt, plan: Plan) -> str | None:
+    async def _mounted_at(self, condition: MountedAt, pool: _Pool) -> str | None:
         entry = mounts.mount_at(mounts.read_mounts(), condition.path)
         if entry is None:
             return f"nothing is mounted at {condition.path}"
         if condition.fs_uuid is None:
-            return await self._own_filesystem(entry, plan)
+            return _own_filesystem(entry, await pool.report())
         found = (await signatures.probe([entry.source])).get(blocks.kernel_name(entry.source), ())
         if any(signature.uuid == condition.fs_uuid for signature in found):
             return None
         return f"{entry.source} with {_listed(found)} is mounted at {condition.path}"
 
-    async def _own_filesystem(self, entry: MountEntry, plan: Plan) -> str | None:
-        report = await self._resolver.report(plan)
-        if report is None or report.source is None or not is_of_pool(entry, report):
-            return f"{entry.source} is mounted at {entry.path}, not the pool"
-        return _lacking(entry)
+
+class _Pool:
+    """The plan's pool as an inspect saw it that began with the first question."""
+
+    def __init__(self, resolver: Resolver, plan: Plan) -> None:
+        self._resolver = resolver
+        self._plan = plan
+        self._seen: list[PoolReport | None] = []
+
+    async def report(self) -> PoolReport | None:
+        if not self._seen:
+            self._seen.append(await self._resolver.report(self._plan))
+        return self._seen[0]
+
+
+def _pool_is(condition: PoolIs, report: PoolReport | None) -> str | None:
+    presence = report.presence if report else "absent"
+    if presence == "absent" and condition.presence == "stopped":
+        return None  # stopped, and its drives are unplugged
+    if presence != condition.presence:
+        return f"the pool is {presence}, not {condition.presence}"
+    if report and report.degraded and not condition.degraded_ok:
+        return "the pool is degraded"
+    return None
+
+
+def _member_is(condition: MemberIs, report: PoolReport | None) -> str | None:
+    serial = condition.drive.serial
+    members = report.members if report else ()
+    state = next((m.state for m in members if m.drive and m.drive.serial == serial), None)
+    if state in condition.states or (state is None and not condition.states):
+        return None
+    return f"drive {serial} is {state or 'not a member'}"
+
+
+def _own_filesystem(entry: MountEntry, report: PoolReport | None) -> str | None:
+    if report is None or report.source is None or not is_of_pool(entry, report):
+        return f"{entry.source} is mounted at {entry.path}, not the pool"
+    return _lacking(entry)
 
 
 def _lacking(entry: MountEntry) -> str | None:

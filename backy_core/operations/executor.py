@@ -20,7 +20,7 @@ from backy_core.operations.records import Operation
 from backy_core.operations.resolve import Resolver
 from backy_core.sdk.errors import BackyError, Cancelled, DriveInUse, DriveNotEmpty, SystemFailure
 from backy_core.sdk.models import DriveId
-from backy_core.sdk.plan import Exec, Plan, Step
+from backy_core.sdk.plan import Condition, Exec, Plan, Step
 from backy_core.system import blocks, signatures
 
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 2.0
@@ -36,21 +36,24 @@ class Executor:
     async def run(self, op: Operation, entry: JournalEntry, plan: Plan) -> None:
         """Run every step; raises at the first that fails, with nothing undone yet."""
         number = len(entry.plans) - 1
+        proven: tuple[Condition, ...] = ()
         with self._observer.quiet():
             for index, step in enumerate(plan.steps, 1):
                 op.check_cancelled()
                 op.report(index, len(plan.steps), step.title)
-                await self._step(op, entry, number, plan, step)
-        if seen := await self.conditions.unmet(plan.goal, plan):
+                proven = await self._step(op, entry, number, plan, step)
+        goal = tuple(each for each in plan.goal if each not in proven)
+        if seen := await self.conditions.unmet(goal, plan):
             raise SystemFailure("The operation did not reach its goal", details=seen)
 
     async def _step(
         self, op: Operation, entry: JournalEntry, number: int, plan: Plan, step: Step
-    ) -> None:
+    ) -> tuple[Condition, ...]:
+        """Answers what was just seen to hold."""
         if await self.conditions.unmet(step.when, plan) is not None:
-            return
+            return ()
         if await self._already(step, plan):
-            return
+            return step.expect
         await self._refuse_content(entry, plan, step)
         disks = await self._disks(step)
         command = await self.actions.describe(step.run, plan)
@@ -64,6 +67,7 @@ class Executor:
         )
         await self._attempt_until(op, step, context)
         await entry.append(Done(round=number, step=step.id))
+        return step.expect
 
     async def _already(self, step: Step, plan: Plan) -> bool:
         if step.already == "run" or not step.expect:

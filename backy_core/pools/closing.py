@@ -43,12 +43,12 @@ class PoolClosing:
                 self._wish(entry, mounted=entry.is_mounted)
             await core.settle(journal)
             raise await self.explained(entry, expected(error)) from error
-        await core.observer.refresh()
         await core.settle(journal)
 
     async def _rounds(
         self, op: Operation, journal: JournalEntry, entry: PoolEntry, plan: Plan
     ) -> None:
+        """Run ``plan``, and look again until nothing is left to do."""
         core = self._core
         for _ in range(_ROUNDS):
             await core.executor.run(op, journal, plan)

@@ -73,6 +73,8 @@ class Signature(Model):
     type: str
     uuid: str | None = None
     label: str | None = None
+    member: str | None = None
+    """Which member of something larger this is, where the format says (a ZFS vdev's guid)."""
     offset: int = 0
 
     def matches(self, match: SignatureMatch) -> bool:
@@ -206,6 +208,8 @@ class ProbedDrive(Model):
     name: str
     node: str
     id: DriveId
+    links: tuple[str, ...] = ()
+    """Its names below ``/dev/disk/by-id``, which tools may know it by."""
 
 
 class Probe(Protocol):

@@ -95,6 +95,7 @@ def _collect(blkid: ctypes.CDLL, probe: int, node: str, name: str) -> tuple[Sign
             type=kind,
             uuid=_value(blkid, probe, "UUID"),
             label=_value(blkid, probe, "LABEL"),
+            member=_value(blkid, probe, "UUID_SUB"),
             offset=offset,
         )
         blkid.blkid_probe_hide_range(probe, offset, length)

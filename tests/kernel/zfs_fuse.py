@@ -6,11 +6,12 @@ It is never installed on the host: its package would drive out the ZFS of a mach
 from .lab.state import REPOSITORY
 
 PROGRAMS = REPOSITORY / ".venv" / "zfs-fuse" / "sbin"
+# --disable-block-cache: or writing to a drive that fails succeeds, into the kernel's memory.
 FUSE = f"""set -e
 pidof zfs-fuse >/dev/null && exit 0
 cp {PROGRAMS}/* /usr/sbin/
 mkdir -p /etc/zfs /var/run/zfs
 modprobe fuse
-zfs-fuse
+zfs-fuse --disable-block-cache
 until zpool list >/dev/null 2>&1; do sleep 0.1; done
 """

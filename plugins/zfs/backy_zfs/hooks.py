@@ -98,7 +98,7 @@ def backy_plan_create(pool: PoolSpec, drives: tuple[DriveId, ...]) -> BackendPla
         # away; while udev looks once more the kernel may find them gone ("is currently
         # unavailable"), and nothing is written yet.
         device_lock="release",
-        retry_s=30,
+        retry_s=60,  # it waits for udev up to 30 s itself
     )
     return _plan(pool, create, *_mount(pool, name), goal=_ACTIVE)
 
@@ -169,10 +169,9 @@ def backy_plan_add_drive(
     name = report.name or _name(pool)
     joined = MemberIs(drive=drive, states=("rebuilding", "active", "spare"))
     mine = next((member for member in report.members if member.drive == drive), None)
-    if mine and mine.handle and mine.state in ("stale", *_IN_PLACE):
-        return _plan(
-            pool, _join("Taking back", argv.online(name, mine.handle), joined), goal=joined
-        )
+    if mine and mine.slot is not None and mine.state in ("stale", *_IN_PLACE):
+        back = _join("Taking back", argv.online(name, _vdev(mine)), joined)
+        return _plan(pool, back, goal=joined)
     old = _leaves(report, mine, replaces)
     wipe = _wipe_old(pool, name, mine, joined) if mine else ()
     replace = _join("Resilvering to", argv.replace(name, old, drive), joined)
@@ -229,7 +228,7 @@ def _mount(pool: PoolSpec, name: str, report: PoolReport | None = None) -> tuple
         run=Exec(argv=argv.mount(name)),
         undo=(Exec(argv=argv.unmount(name), ok_codes=(0, 1)),),
         undo_expect=(NotMounted(path=pool.mount_path),),
-        expect=(mounted,),
+        expect=(mounted, _ACTIVE),
         already="skip",
     )
     return (*prepare, mount)
@@ -256,7 +255,8 @@ def _join(title: str, command: tuple[Arg, ...], joined: MemberIs) -> Step:
         expect=(joined,),
         already="skip",
         effect="pivot",
-        retry_s=5,
+        retry_s=10,
+        expect_s=2,  # zfs-fuse takes a returned drive at the second attempt
         device_lock="release",
     )
 
@@ -266,7 +266,7 @@ def _wipe_old(pool: PoolSpec, name: str, mine: MemberReport, joined: MemberIs) -
     offline = Step(
         id="take-offline",
         title=f"Letting go of {joined.drive}",
-        run=Exec(argv=argv.offline(name, mine.handle or ""), ok_codes=(0, 1)),
+        run=Exec(argv=argv.offline(name, _vdev(mine)), ok_codes=(0, 1)),
         effect="none",
     )
     wipe = Step(
@@ -276,29 +276,43 @@ def _wipe_old(pool: PoolSpec, name: str, mine: MemberReport, joined: MemberIs) -
         effect="destroys",
         retry_s=10,
     )
-    return (offline, wipe) if mine.handle else (wipe,)
+    return (offline, wipe) if mine.slot is not None else (wipe,)
 
 
 def _leaves(report: PoolReport, mine: MemberReport | None, replaces: DriveId | None) -> Arg:
-    """The vdev whose place is taken. zfs-fuse knows one in use by its path alone, and one that is
-    gone by its guid alone."""
-    if replaces is not None:
-        old = next((m for m in report.members if m.drive == replaces), None)
-        if old is not None and old.handle and old.state in _IN_PLACE:
-            return argv.by_id(replaces)
-        if old is not None and old.handle:
-            return old.handle
-    out = [m for m in (mine, *report.members) if m and m.handle and m.state not in _IN_PLACE]
+    """The vdev whose place is taken: of the member that is named, else of one that is out."""
+    named = next((m for m in report.members if replaces and m.drive == replaces), None)
+    if named is not None and named.slot is not None:
+        return _vdev(named)
+    out = [m for m in (mine, *report.members) if m and _may_leave(m)]
     if report.level in ("stripe", "single") and out:
         raise InvalidRequest(f"A {report.level} pool has no redundancy: its drive must come back.")
     if not out:
         raise Conflict(
             "All members of the pool are in use.", hint="Name the drive that is to be replaced."
         )
-    return out[0].handle or ""
+    return _vdev(out[0])
+
+
+def _may_leave(member: MemberReport) -> bool:
+    """It has a place in the pool (what is left of an earlier member has none) and is out of use."""
+    return member.slot is not None and member.state not in _IN_PLACE
+
+
+def _vdev(member: MemberReport) -> Arg:
+    """What the tools know a member by: its guid if it is gone, its path if it is there."""
+    if member.handle is not None or member.drive is None:
+        return member.handle or ""
+    return argv.by_id(member.drive)
 
 
 def _refuse_incomplete(report: PoolReport, degraded: bool) -> None:
+    if any(member.state == "diverged" for member in report.members):
+        raise Conflict(
+            "Members of the pool were used apart from each other, and ZFS would copy one over the "
+            "other.",
+            hint="Unplug what is not to be kept, mount the pool, and add it again with wipe",
+        )
     if not any(member.state in ("active", "stale") for member in report.members):
         raise Conflict("No usable drive of the pool is connected.", details=report.detail)
     missing = sum(member.state == "missing" for member in report.members)

@@ -1,13 +1,15 @@
 """Look at every imported zpool and every label on a drive; change nothing.
 
-``zpool status`` says what is imported and how it fares, ``zdb -l`` on each stamped device which
-member of which pool it is: labels alone tie a device to a member under whatever name, and are all
-there is of an exported pool. On a machine without either no process is started.
+``zpool status`` says what is imported and how it fares, ``zdb -l`` on stamped devices what their
+labels tell of each vdev and its members: labels tie a device to a member under whatever name, and
+are all there is of an exported pool. On a machine without either no process is started.
 """
 
 from __future__ import annotations
 
 import asyncio
+import itertools
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -17,6 +19,7 @@ from backy_core.sdk.models import (
     MemberState,
     PoolReport,
     Probe,
+    Signature,
 )
 from backy_zfs import argv, parse
 from backy_zfs.parse import Child, Imported, Label, Row
@@ -24,14 +27,19 @@ from backy_zfs.parse import Child, Imported, Label, Row
 SIGNATURE = "zfs_member"
 _KERNEL_POOLS = "/proc/spl/kstat/zfs"
 _DESTROYED = 2
+_WELL = frozenset(("ONLINE", "DEGRADED", "AVAIL", "INUSE"))
+_USED = ("active", "rebuilding")
 _LOST = frozenset(("FAULTED", "UNAVAIL", "SUSPENDED"))
 
 
 @dataclass(frozen=True)
 class _Stamped:
-    """A device that bears a pool's label. ``label`` is None where ``zdb`` cannot read it."""
+    """A device that bears a pool's label, and what ZFS may call it: its guid, its drive's links.
+    ``label`` is None where it is not needed or ``zdb`` cannot read it."""
 
     device: str
+    guid: str | None
+    names: frozenset[str]
     label: Label | None
 
 
@@ -40,19 +48,16 @@ async def look(probe: Probe) -> tuple[PoolReport, ...]:
     stamps = {s.device: s for s in probe.signatures if s.type == SIGNATURE and s.uuid}
     if not stamps and not await _may_have_imported(probe):
         return ()
-    imported, stamped = await asyncio.gather(
-        _imported(probe), asyncio.gather(*(_stamped(probe, device) for device in stamps))
+    # Nothing is listed while the module is not loaded or zfs-fuse does not run: nothing can be.
+    status = parse.parse_status((await probe.run(*argv.STATUS)).stdout)
+    running = {pool.name: pool for pool in status}
+    own: dict[str, list[Signature]] = {name: [] for name in running}
+    for stamp in stamps.values():
+        own.setdefault(stamp.label or "", []).append(stamp)
+    found = await asyncio.gather(
+        *(_report(probe, name, running.get(name), own[name]) for name in sorted(own))
     )
-    running = {pool.name: pool for pool in imported}
-    reports = []
-    for name in sorted(running.keys() | {stamp.label or "" for stamp in stamps.values()}):
-        own = [each for each in stamped if stamps[each.device].label == name]
-        uuid = next((stamps[each.device].uuid for each in own), None)
-        if name in running:
-            reports.append(_running(running[name], own, uuid))
-        elif report := _resting(name, own, uuid or ""):
-            reports.append(report)
-    return tuple(reports)
+    return tuple(report for report in found if report)
 
 
 async def _may_have_imported(probe: Probe) -> bool:
@@ -63,22 +68,52 @@ async def _may_have_imported(probe: Probe) -> bool:
     return " - fuse.zfs " in (mounts or "")
 
 
-async def _imported(probe: Probe) -> tuple[Imported, ...]:
-    """None while the module is not loaded, or zfs-fuse does not run: then nothing can be."""
-    outcome = await probe.run(*argv.STATUS)
-    return parse.parse_status(outcome.stdout)
+async def _report(
+    probe: Probe, name: str, pool: Imported | None, stamps: Sequence[Signature]
+) -> PoolReport | None:
+    stamped = await _stamped(probe, pool, stamps)
+    uuid = stamps[0].uuid if stamps else None
+    return _running(pool, stamped, uuid) if pool else _resting(name, stamped, uuid or "")
 
 
-async def _stamped(probe: Probe, device: str) -> _Stamped:
-    outcome = await probe.run(*argv.LABEL, f"/dev/{device}")
-    return _Stamped(device, parse.parse_label(outcome.stdout))
+async def _stamped(
+    probe: Probe, pool: Imported | None, stamps: Sequence[Signature]
+) -> list[_Stamped]:
+    """Devices with their labels, which tell nothing new of a whole pool whose members all go by
+    a name that is known."""
+    names = [_names(probe, stamp) for stamp in stamps]
+    known = frozenset().union(*names)
+    rows = pool.rows if pool and pool.state == "ONLINE" else ()
+    if len(rows) == len(stamps) and all(row.known_as & known for row in rows):
+        labels: list[Label | None] = [None] * len(stamps)
+    else:
+        labels = await asyncio.gather(*(_label(probe, stamp) for stamp in stamps))
+    return [
+        _Stamped(stamp.device, stamp.member, its_names, label)
+        for stamp, its_names, label in zip(stamps, names, labels, strict=True)
+    ]
+
+
+def _names(probe: Probe, stamp: Signature) -> frozenset[str]:
+    """Of a drive and its partitions alike."""
+    links = (d.links for d in probe.drives if re.fullmatch(rf"{d.name}(p?\d+)?", stamp.device))
+    return frozenset(itertools.chain((stamp.member or "",), *links))
+
+
+async def _label(probe: Probe, stamp: Signature) -> Label | None:
+    outcome = await probe.run(*argv.LABEL, f"/dev/{stamp.device}")
+    return parse.parse_label(outcome.stdout)
 
 
 def _running(pool: Imported, stamped: Sequence[_Stamped], uuid: str | None) -> PoolReport:
     children = {
         child.guid: child for each in stamped if each.label for child in each.label.children
     }
-    members = [_member(slot, row, stamped, children) for slot, row in enumerate(pool.rows)]
+    members = _marked_diverged(
+        [_member(slot, row, stamped, children.values()) for slot, row in enumerate(pool.rows)],
+        stamped,
+    )
+    lacking = pool.state != "ONLINE" or any(member.state == "missing" for member in members)
     placed = {member.device for member in members}
     strays = (
         MemberReport(device=each.device, state="stale")
@@ -93,8 +128,8 @@ def _running(pool: Imported, stamped: Sequence[_Stamped], uuid: str | None) -> P
         name=pool.name,
         level=_level(pool, stamped),
         presence="active",
-        health=_health(pool),
-        degraded=pool.state != "ONLINE",
+        health=_health(pool, lacking),
+        degraded=lacking,
         source=pool.name,
         expected_members=sum("spares" not in row.within for row in pool.rows),
         members=(*members, *strays),
@@ -105,44 +140,64 @@ def _running(pool: Imported, stamped: Sequence[_Stamped], uuid: str | None) -> P
 
 
 def _member(
-    slot: int, row: Row, stamped: Sequence[_Stamped], children: dict[str, Child]
+    slot: int, row: Row, stamped: Sequence[_Stamped], children: Iterable[Child]
 ) -> MemberReport:
-    """A row of the configuration with the device that bears its label, if that is there."""
+    """A row of the configuration with the device that bears its label, if that is there. ZFS
+    takes a drive that was pulled for present until it next uses it."""
     names = row.known_as
-    child = next(
-        (c for c in children.values() if c.guid in names or parse.short(c.path) in names), None
-    )
-    device = next(
-        (e.device for e in stamped if child and e.label and e.label.guid == child.guid), None
-    )
+    child = next((c for c in children if names & {c.guid, parse.short(c.path)}), None)
+    guid = child.guid if child else None
+    found = next((e for e in stamped if names & e.names or (guid and guid == e.guid)), None)
+    unseen = child is None and row.state in _WELL  # its label cannot be read
     return MemberReport(
-        device=device,
+        device=found.device if found else None,
         slot=slot,
-        state=_state(row, device is not None),
-        handle=child.guid if child else None,
+        state=_state(row) if found or unseen else "missing",
+        # zfs-fuse takes no guid of a member that it shows by its path.
+        handle=guid if not found or guid in names else None,
     )
 
 
-def _state(row: Row, here: bool) -> MemberState:
-    """Without a daemon that looks after it, ZFS leaves a member out that has come back."""
+def _state(row: Row) -> MemberState:
+    """Of a member that is here. ZFS leaves one out that has come back, until it is told."""
     if row.state in ("AVAIL", "INUSE"):
         return "spare"
-    if row.state == "FAULTED":
-        return "failed" if here else "missing"
-    if row.state not in ("ONLINE", "DEGRADED"):
-        return "stale" if here else "missing"
+    if row.state == "FAULTED" or "I/O failures" in row.note:
+        return "failed"
+    if row.state not in _WELL:
+        return "stale"
     if "resilvering" in row.note:
         return "rebuilding"
     replacing = any(each.startswith("replacing") for each in row.within)
     return "rebuilding" if replacing and row.last else "active"
 
 
-def _health(pool: Imported) -> Health:
+def _marked_diverged(
+    members: Sequence[MemberReport], stamped: Sequence[_Stamped]
+) -> list[MemberReport]:
+    """Of members left behind, those that were used without the ones in use now: by their own
+    labels these were out. Only an import says so in a label; ZFS itself would copy over them."""
+    used = {member.device for member in members if member.state in _USED}
+    guids = {each.guid for each in stamped if each.device in used}
+    apart = {
+        each.device
+        for each in stamped
+        if each.label and any(child.out and child.guid in guids for child in each.label.children)
+    }
+    return [
+        member.model_copy(update={"state": "diverged"})
+        if member.state == "stale" and member.device in apart
+        else member
+        for member in members
+    ]
+
+
+def _health(pool: Imported, lacking: bool) -> Health:
     if pool.state in _LOST:
         return "failed"
     if "resilver in progress" in pool.scan:
         return "recovering"
-    if pool.state != "ONLINE":
+    if lacking:
         return "degraded"
     return "check" if "scrub in progress" in pool.scan else "active"
 
@@ -154,7 +209,7 @@ def _resting(name: str, stamped: Sequence[_Stamped], uuid: str) -> PoolReport | 
     guid = argv.guid_of(name)
     if guid is None and (not labels or all(label.state == _DESTROYED for label in labels)):
         return None
-    members = tuple(_resting_members(stamped))
+    members = _marked_diverged(tuple(_resting_members(stamped)), stamped)
     good = sum(member.state == "active" for member in members)
     return PoolReport(
         native_id=guid or uuid,
@@ -165,7 +220,7 @@ def _resting(name: str, stamped: Sequence[_Stamped], uuid: str) -> PoolReport | 
         health="inactive",
         degraded=good < len(members) or not labels,
         expected_members=max(len(members), 1),
-        members=members,
+        members=tuple(members),
         detail=_told(labels),
     )
 
@@ -176,7 +231,7 @@ def _resting_members(stamped: Sequence[_Stamped]) -> Iterable[MemberReport]:
     for each in stamped:
         if each.label and each.label.txg >= newest.get(each.label.top_id, each.label).txg:
             newest[each.label.top_id] = each.label
-    here = {each.label.guid: each for each in stamped if each.label}
+    here = {each.guid: each for each in stamped}
     placed: set[str] = set()
     for _, judge in sorted(newest.items()):
         for child in judge.children:

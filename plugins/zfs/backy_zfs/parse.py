@@ -64,15 +64,12 @@ class Child:
 
 @dataclass(frozen=True)
 class Label:
-    """What a member says of its zpool and of its own top-level vdev.
+    """What a member says of its own top-level vdev.
 
     ``state``: 0 in use, 1 exported, 2 destroyed. All members of a vdev that are in use are
     written with the same ``txg``, so one with a lower one was left behind.
     """
 
-    name: str
-    pool_guid: str
-    guid: str
     txg: int
     state: int
     tops: int
@@ -153,9 +150,6 @@ def _label(text: str) -> Label | None:
     values = dict(_flat(text))
     try:
         return Label(
-            name=values["name"],
-            pool_guid=str(int(values["pool_guid"])),
-            guid=str(int(values["guid"])),
             txg=int(values["txg"]),
             state=int(values["state"]),
             tops=int(values.get("vdev_children", "1")),

@@ -8,7 +8,16 @@ from backy_zfs import hooks
 from backy_core.plan_rules import PlannedFor, validate_plan
 from backy_core.sdk.errors import Conflict, InvalidRequest
 from backy_core.sdk.models import DriveId, MemberReport, MemberState, PoolReport, PoolSpec
-from backy_core.sdk.plan import Arg, BackendPlan, DriveRef, Exec, MountedAt, Step, WipeMember
+from backy_core.sdk.plan import (
+    Arg,
+    BackendPlan,
+    DriveRef,
+    Exec,
+    MountedAt,
+    PoolIs,
+    Step,
+    WipeMember,
+)
 
 GUID = "0a1b2c3d-4e5f-6071-8293-a4b5c6d7e8f9"
 NAME = f"backy-{GUID}"
@@ -29,8 +38,11 @@ def pool(level: str = "mirror", native_id: str | None = None) -> PoolSpec:
     )
 
 
-def member(drive: DriveId | None, state: MemberState, handle: str | None) -> MemberReport:
-    return MemberReport(device="sda" if drive else None, drive=drive, state=state, handle=handle)
+def member(
+    drive: DriveId | None, state: MemberState, handle: str | None, slot: int | None = 0
+) -> MemberReport:
+    device = "sda" if drive else None
+    return MemberReport(device=device, drive=drive, state=state, handle=handle, slot=slot)
 
 
 def report(*members: MemberReport, presence: str = "active", **more: object) -> PoolReport:
@@ -85,7 +97,7 @@ def test_create_ends_mounted_and_is_undone_by_destroying_and_wiping() -> None:
     destroy, *wipes = create.undo
     assert isinstance(destroy, Exec) and destroy.argv == ("zpool", "destroy", NAME)
     assert [wipe.drive for wipe in wipes if isinstance(wipe, WipeMember)] == [A, B]
-    assert mount.expect == (MountedAt(path="/mnt/a b"),)
+    assert mount.expect == (MountedAt(path="/mnt/a b"), PoolIs(presence="active"))
     assert {match.type for match in plan.around} == {"gpt", "PMBR"}
 
 
@@ -143,6 +155,12 @@ def test_a_member_that_was_out_before_is_not_waited_for() -> None:
     assert hooks.backy_plan_open(pool=pool(), report=found, degraded=False).steps
 
 
+def test_halves_used_apart_are_never_opened_together() -> None:
+    found = report(member(A, "active", None), member(B, "diverged", None), presence="stopped")
+    with pytest.raises(Conflict, match="apart"):
+        hooks.backy_plan_open(pool=pool(), report=found, degraded=True)
+
+
 def test_close_exports_and_teardown_destroys() -> None:
     found = report(member(A, "active", "1"))
     close = hooks.backy_plan_close(pool=pool(), report=found)
@@ -157,14 +175,21 @@ def add(found: PoolReport, drive: DriveId, replaces: DriveId | None = None) -> l
 
 
 def test_adding_drives() -> None:
-    one = member(A, "active", "1")
+    """A member that is gone goes by its guid, one that is here by its path."""
+    one = member(A, "active", None)
     assert add(report(one, member(None, "missing", "2")), C) == [f"zpool replace {NAME} 2 <3>"]
     assert add(report(one, member(B, "stale", "2")), B) == [f"zpool online {NAME} 2"]
-    assert add(report(one, member(B, "active", "2")), C, A) == [f"zpool replace {NAME} <1> <3>"]
-    assert add(report(one, member(B, "failed", "2")), B) == [
-        f"zpool offline {NAME} 2",
+    assert add(report(one, member(B, "stale", None)), B) == [f"zpool online {NAME} <2>"]
+    assert add(report(one, member(B, "active", None)), C, A) == [f"zpool replace {NAME} <1> <3>"]
+    assert add(report(one, member(B, "failed", None)), B) == [
+        f"zpool offline {NAME} <2>",
         "wipe <2>",
-        f"zpool replace {NAME} 2 <2>",
+        f"zpool replace {NAME} <2> <2>",
+    ]
+    left = member(B, "stale", None, slot=None)
+    assert add(report(one, member(None, "missing", "3"), left), B) == [
+        "wipe <2>",
+        f"zpool replace {NAME} 3 <2>",
     ]
 
 

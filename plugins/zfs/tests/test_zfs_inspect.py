@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 from backy_zfs.inspect import look
 
-from backy_core.sdk.models import PoolReport, ProbedDrive, Signature
+from backy_core.sdk.models import DriveId, PoolReport, ProbedDrive, Signature
 
 SAMPLES = Path(__file__).parent / "samples"
 ZPOOL = "13660010131292710373"
+MEMBERS = {"vda1": "12222182766464564809", "vdb1": "15615058799986513753"}
 
 
 @dataclass(frozen=True)
@@ -24,14 +25,24 @@ class Outcome:
 class SampleProbe:
     """One state. ``labels``: text by device; all devices bear the pool's name."""
 
-    drives: tuple[ProbedDrive, ...] = ()
+    drives = tuple(
+        ProbedDrive(
+            name=f"vd{letter}",
+            node=f"/dev/vd{letter}",
+            id=DriveId(serial=f"LABSER{number}", size=1),
+            links=(f"virtio-LABSER{number}",),
+        )
+        for number, letter in enumerate("ab")
+    )
 
     def __init__(self, status: str, labels: dict[str, str], name: str = "tank") -> None:
         self._status = status
         self._labels = labels
         self.commands: list[tuple[str, ...]] = []
         self.signatures = tuple(
-            Signature(device=device, type="zfs_member", uuid=ZPOOL, label=name)
+            Signature(
+                device=device, type="zfs_member", uuid=ZPOOL, label=name, member=MEMBERS.get(device)
+            )
             for device in labels
             for _ in range(3)
         )
@@ -74,14 +85,35 @@ async def test_nothing_of_zfs_starts_no_process() -> None:
     assert not probe.commands
 
 
-async def test_each_label_is_read_once_however_many_signatures_there_are() -> None:
-    probe = SampleProbe(sample("openzfs-mirror-online.status"), LABELS)
+@pytest.mark.parametrize(("state", "read"), [("online", 0), ("offline", 2)])
+async def test_no_more_labels_are_read_than_tell_something(state: str, read: int) -> None:
+    """None of a whole pool; each, however many signatures there are, where a member is out."""
+    probe = SampleProbe(sample(f"openzfs-mirror-{state}.status"), LABELS)
     await look(probe)
-    assert sorted(probe.commands) == [
-        ("zdb", "-l", "/dev/vda1"),
-        ("zdb", "-l", "/dev/vdb1"),
-        ("zpool", "status"),
-    ]
+    labels = [("zdb", "-l", "/dev/vda1"), ("zdb", "-l", "/dev/vdb1")][:read]
+    assert probe.commands == [("zpool", "status"), *labels]
+
+
+async def test_a_pulled_drive_is_missed_before_zfs_misses_it() -> None:
+    status = sample("openzfs-mirror-online.status")
+    report = await one(SampleProbe(status, {"vda1": LABELS["vda1"]}))
+    assert line(report) == "mirror active/degraded degraded [vda1:active -:missing]"
+    assert [member.handle for member in report.members] == [None, MEMBERS["vdb1"]]
+
+
+@pytest.mark.parametrize("imported", [True, False])
+async def test_members_used_apart_have_diverged(imported: bool) -> None:
+    """Each was imported without the other, as each one's label tells."""
+    paths = {
+        "vdb1": "            path: '/dev/disk/by-id/virtio-LABSER0-part1'\n",
+        "vda1": "            path: '/dev/disk/by-id/virtio-LABSER1-part1'\n",
+    }
+    out = "            not_present: 1\n"
+    labels = {name: text.replace(paths[name], paths[name] + out) for name, text in LABELS.items()}
+    labels["vdb1"] = labels["vdb1"].replace("txg: 15", "txg: 9")
+    status = sample("openzfs-mirror-offline.status") if imported else ""
+    report = await one(SampleProbe(status, labels))
+    assert [member.state for member in report.members] == ["active", "diverged"]
 
 
 @pytest.mark.parametrize(
@@ -95,10 +127,7 @@ async def test_imported_pools(name: str, expected: str) -> None:
     report = await one(SampleProbe(sample(f"{name}.status"), LABELS))
     assert line(report) == expected
     assert (report.native_id, report.guid, report.source) == (ZPOOL, None, "tank")
-    assert [member.handle for member in report.members] == [
-        "12222182766464564809",
-        "15615058799986513753",
-    ]
+    assert [member.handle for member in report.members] == [None, None], "by path, they are here"
 
 
 @pytest.mark.parametrize(

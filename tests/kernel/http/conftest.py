@@ -7,12 +7,13 @@ that is not all. Every test must leave nothing behind: `site` checks that.
 import shutil
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ..lab.agent import AgentGuest
+from ..availability import required
 from ..lab.drives import numbered
 from . import backends
 from .backends import Backend
@@ -26,8 +27,11 @@ class Guests:
     """The module's guest: booted when first wanted, replaced when it was spoilt."""
 
     def __init__(self, module: Any, backend: Backend) -> None:
-        self._drives = list(getattr(module, "DRIVES", numbered(4, 128 << 20)))
+        drives = getattr(module, "DRIVES", numbered(4, 128 << 20))
+        self._drives = [replace(d, size=max(d.size, backend.least)) for d in drives]
         self._options = {**backend.guest, **getattr(module, "GUEST", {})}
+        self._machine = backend.machine
+        self._lifetime = 3600 * backend.machine.slower
         self._base = Path(tempfile.mkdtemp(prefix="backy-lab-"))
         self._count = 0
         self._site: Site | None = None
@@ -36,7 +40,7 @@ class Guests:
         """The guest as it is, or a new one."""
         if self._site is None:
             state = self._base / str(self._count)
-            guest = AgentGuest(state, self._drives, lifetime=900, **self._options)
+            guest = self._machine(state, self._drives, lifetime=self._lifetime, **self._options)
             self._count += 1
             guest.start()
             self._site = Site(guest)
@@ -58,7 +62,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """A test with `backend` runs for each backend, one with `shape` for each shape of each."""
     if "backend" not in metafunc.fixturenames:
         return
-    chosen = getattr(metafunc.module, "BACKENDS", backends.ALL)
+    chosen = getattr(metafunc.module, "BACKENDS", backends.chosen())
     if "shape" in metafunc.fixturenames:
         pairs = [(backend, shape) for backend in chosen for shape in backend.shapes]
         names = [f"{backend.name}-{shape}" for backend, shape in pairs]
@@ -95,6 +99,8 @@ def backend(request: pytest.FixtureRequest) -> Backend:
 @pytest.fixture(scope="module")
 def guests(request: pytest.FixtureRequest, backend: Backend) -> Iterator[Guests]:
     """The module's guests."""
+    if why := backend.lacks():
+        pytest.fail(why) if required() else pytest.skip(why)
     made = Guests(request.module, backend)
     yield made
     made.end()

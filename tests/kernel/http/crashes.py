@@ -10,7 +10,7 @@ import httpx
 
 from ..lab.state import REPOSITORY
 from . import crashing_agent
-from .site import LOOK_SECONDS, Site
+from .site import LOOK_SECONDS, PATIENCE, Site
 
 _MODULE = "tests.kernel.http.crashing_agent"
 GUEST: dict[str, Any] = {
@@ -40,7 +40,7 @@ def send(site: Site, method: str, path: str, body: object = None) -> None:
 
 def await_crash(site: Site) -> None:
     """Every armed moment has come, and the agent that follows has nothing left to do."""
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + PATIENCE
     while site.run(f"test -s {crashing_agent.MOMENTS}").rc == 0:
         assert time.monotonic() < deadline, f"it did not come to {armed(site)}"
         time.sleep(LOOK_SECONDS)

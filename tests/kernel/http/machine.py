@@ -4,14 +4,17 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..lab.guest import Guest
+from ..lab.agent import AgentGuest
+from ..qemu.guest import QemuGuest
+
+AnyGuest = AgentGuest | QemuGuest
 
 METADATA_FILE = "/var/lib/backy/pool-metadata.json"
 JOURNAL = "/var/lib/backy/journal"
 _MARK = "=== "
 _SCRIPT = f"""
 section() {{ printf '\\n{_MARK}%s\\n' "$1"; }}
-nodes=$(echo /dev/sd[a-z]* /dev/ubd[a-z]*)
+nodes=$(echo /dev/sd[a-z]* /dev/ubd[a-z]* /dev/vd[a-z]*)
 nodes=$(for each in $nodes; do [ -b "$each" ] && echo "$each"; done)
 section tree; lsblk --json --paths --output NAME,SERIAL,TYPE $nodes
 section wipefs; [ -z "$nodes" ] || wipefs --no-act --noheadings --output DEVICE,TYPE $nodes
@@ -34,7 +37,7 @@ class Look:
     mounted: tuple[str, ...] = ()
 
 
-def look(guest: Guest) -> Look:
+def look(guest: AnyGuest) -> Look:
     """Look now."""
     sections = _sections(guest.exec(_SCRIPT).out)
     pools = json.loads(sections["metadata"] or "{}").get("pools", [])

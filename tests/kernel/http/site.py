@@ -9,22 +9,23 @@ from typing import Any, Literal, Self
 
 import httpx
 
-from ..lab.agent import AgentGuest
 from ..lab.guest import Result
 from . import fields
-from .machine import JOURNAL, METADATA_FILE, Look, look
+from .machine import JOURNAL, METADATA_FILE, AnyGuest, Look, look
 
 LOOK_SECONDS = 0.1
+PATIENCE = 180.0
+"""Seconds that anything may take on a machine that others use as well; nothing waits for them."""
 
 
 class Site:
     """One guest and a client of its API. `call` never follows, never raises for a status."""
 
-    def __init__(self, guest: AgentGuest) -> None:
+    def __init__(self, guest: AnyGuest) -> None:
         self.guest = guest
         # No connection outlives a request: agents come and go under the client.
         limits = httpx.Limits(max_keepalive_connections=0)
-        self._client = httpx.Client(limits=limits, timeout=60)
+        self._client = httpx.Client(limits=limits)
 
     def close(self) -> None:
         """Close the client and cut the guest's power."""
@@ -37,7 +38,7 @@ class Site:
         path: str,
         body: Any = None,
         *,
-        timeout: float = 60,
+        timeout: float = PATIENCE,
         headers: Mapping[str, str] | None = None,
     ) -> httpx.Response:
         """One request to `/api/v1` + `path`, with the key."""
@@ -46,7 +47,7 @@ class Site:
             f"{self.guest.url}/api/v1{path}",
             json=body,
             headers={"X-Api-Key": self.guest.api_key, **(headers or {})},
-            timeout=timeout,
+            timeout=timeout * self.guest.slower,
         )
 
     def get(self, path: str) -> Any:
@@ -129,7 +130,7 @@ class Site:
             assert (drive["poolGroupGuid"], drive["children"]) == (None, [])
             assert drive["mountpoint"] is None
         # What lsblk shows as fstype is udev's, which looks when the wiping is over.
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + PATIENCE
         while shown := [s for s, drive in self.drives().items() if s in named and drive["fstype"]]:
             assert time.monotonic() < deadline, shown
             time.sleep(LOOK_SECONDS)
@@ -208,18 +209,18 @@ class Pool:
         """`state` of the detail."""
         return str(self.detail()["state"])
 
-    def until(self, *states: str, within: float = 120) -> dict[str, Any]:
+    def until(self, *states: str, within: float = PATIENCE) -> dict[str, Any]:
         """Poll the detail until it is in one of these states."""
-        deadline = time.monotonic() + within
+        deadline = time.monotonic() + within * self.site.guest.slower
         while (detail := self.detail())["state"] not in states:
             assert detail["state"] != "failed", detail
             assert time.monotonic() < deadline, detail
             time.sleep(LOOK_SECONDS)
         return detail
 
-    def until_health(self, *words: str, within: float = 30) -> dict[str, Any]:
+    def until_health(self, *words: str, within: float = PATIENCE) -> dict[str, Any]:
         """Poll the detail until `poolStatus` is one of these words."""
-        deadline = time.monotonic() + within
+        deadline = time.monotonic() + within * self.site.guest.slower
         while (detail := self.detail())["poolStatus"] not in words:
             assert time.monotonic() < deadline, detail
             time.sleep(LOOK_SECONDS)
@@ -250,10 +251,14 @@ class Pool:
         return lines
 
     def write(self, kilobytes: int = 512) -> str:
-        """Put a file of random data on it, flushed to the drives; returns its checksum."""
+        """Put a file of random data on it, flushed to the drives; returns its checksum.
+
+        The file, and then its file system: FUSE tells the one below of the first alone.
+        """
         file = f"{self.path}/data"
         return self.site.output(
-            f"head -c {kilobytes}K /dev/urandom > {file} && sync -f {file} && sha256sum < {file}"
+            f"head -c {kilobytes}K /dev/urandom > {file}"
+            f" && sync {file} && sync -f {file} && sha256sum < {file}"
         )
 
     def read(self) -> str:

@@ -9,7 +9,7 @@ from ..lab.drives import numbered
 from . import fields
 from .backends import Backend
 from .site import Pool, Site
-from .tools import replaced_mkfs
+from .tools import replaced_maker
 
 DRIVES = numbered(4, 64 << 20)
 ONE, TWO, THREE, FOUR = (drive.serial for drive in DRIVES)
@@ -89,13 +89,13 @@ def test_sequence(site: Site, backend: Backend) -> None:
 
 def test_a_failure_as_the_app_sees_it(site: Site, backend: Backend) -> None:
     """failed is 200, its outputs are read twice, and its DELETE is re-sent."""
-    with replaced_mkfs(site, "#!/bin/sh\necho the disk is on fire >&2\nexit 1"):
+    with replaced_maker(site, backend, "echo the disk is on fire >&2\nexit 1"):
         pool = site.create(ONE, TWO, **backend.options())
         detail = poll_like_the_app(pool)
         assert set(detail) == fields.FAILED and detail["errorMessage"]
         for _ in range(2):
             lines = pool.outputs()
-            assert any(line.startswith("$ mkfs.ext4") for line in lines)
+            assert any(line.startswith(f"$ {backend.making}") for line in lines)
             assert "the disk is on fire" in lines
         assert "fire" not in str(pool.detail().get("drives", ""))
         site.check_clean([ONE, TWO])

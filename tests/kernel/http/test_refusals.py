@@ -33,7 +33,7 @@ def refused(site: Site, pool: Pool, status: int, code: str) -> str:
     ("serials", "options", "status", "code", "words"),
     [
         ([], {}, 400, "VALIDATION_ERROR", "drive"),
-        (["nonesuch"], {}, 404, "NOT_FOUND", "nonesuch"),
+        ([ONE, "nonesuch"], {}, 404, "NOT_FOUND", "nonesuch"),
         ([ONE, ONE], {}, 400, "VALIDATION_ERROR", ONE),
         ([ONE, TWO], {"label": ""}, 400, "VALIDATION_ERROR", "label"),
         ([ONE, TWO], {"label": "  "}, 400, "VALIDATION_ERROR", "label"),
@@ -190,24 +190,26 @@ def test_mount_path_taken(site: Site, backend: Backend) -> None:
 
 
 def test_tool_missing(site: Site, backend: Backend) -> None:
-    site.output("mv /sbin/mkfs.ext4 /sbin/mkfs.ext4-away")
+    tool = backend.making.split()[0]
+    site.output(f"mv /sbin/{tool} /sbin/{tool}-away")
     pool = Pool.plan(site, [ONE, TWO], **backend.options())
-    assert "mkfs.ext4" in refused(site, pool, 400, "SYSTEM_ERROR")
-    site.output("mv /sbin/mkfs.ext4-away /sbin/mkfs.ext4")
+    assert tool in refused(site, pool, 400, "SYSTEM_ERROR")
+    site.output(f"mv /sbin/{tool}-away /sbin/{tool}")
 
 
 def test_tool_without_permission(site: Site, backend: Backend) -> None:
     """It is there when it is looked for and may not be run: a refusal or a clean failure."""
-    site.output("chmod a-x $(readlink -e /sbin/mkfs.ext4)")
+    tool = backend.making.split()[0]
+    site.output(f"chmod a-x $(readlink -e /sbin/{tool})")
     pool = Pool.plan(site, [ONE, TWO], **backend.options())
     reply = site.call("POST", "/pools", pool.request)
     if reply.status_code == 202:
         detail = pool.until("failed")
-        assert "mkfs.ext4" in detail["errorMessage"]
+        assert tool in detail["errorMessage"]
         site.done("DELETE", pool.url)
     else:
-        assert reply.status_code == 400 and "mkfs.ext4" in reply.text, reply.text
-    site.output("chmod a+x $(readlink -e /sbin/mkfs.ext4)")
+        assert reply.status_code == 400 and tool in reply.text, reply.text
+    site.output(f"chmod a+x $(readlink -e /sbin/{tool})")
     pool.check_gone()
 
 

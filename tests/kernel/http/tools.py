@@ -1,54 +1,55 @@
-"""mkfs.ext4 of the guest replaced for a while: by one that waits, or by one that fails."""
+"""What writes a new pool replaced for a while: by a program that waits, or by one that fails."""
 
 import contextlib
 from collections.abc import Iterator
 
+from .backends import Backend
 from .site import Site
 
-_MKFS = "/sbin/mkfs.ext4"
-# mke2fs makes what the name it is called by says.
-_REAL = "/run/real/mkfs.ext4"
-_HOLD = f"""#!/bin/sh
-touch /run/mkfs-began
-while ! [ -e /run/mkfs-may-go ]; do sleep 0.05; done
-exec {_REAL} "$@"
+_HOLD = """touch /run/maker-began
+while ! [ -e /run/maker-may-go ]; do sleep 0.05; done
+exec "$real" "$@"
 """
 
 
 @contextlib.contextmanager
-def replaced_mkfs(site: Site, script: str) -> Iterator[None]:
-    """This script instead of it."""
+def replaced_maker(site: Site, backend: Backend, script: str) -> Iterator[None]:
+    """This script instead of it; `$real` is the program. What else the program does, it does."""
+    name, _, word = backend.making.partition(" ")
+    path, real = f"/sbin/{name}", f"/run/real/{name}"
+    head = f'#!/bin/sh\nreal={real}\ncase "$1" in {word}*) ;; *) exec "$real" "$@";; esac'
+    # mke2fs makes what the name it is called by says.
     site.output(
-        f"mkdir -p /run/real && ln -sf $(readlink -e {_MKFS}) {_REAL}\n"
-        f"mv {_MKFS} {_MKFS}.kept && cat > {_MKFS} <<'END'\n{script}\nEND\nchmod a+x {_MKFS}"
+        f"mkdir -p /run/real && mv {path} {path}.kept && ln -sf {path}.kept {real}\n"
+        f"cat > {path} <<'END'\n{head}\n{script}\nEND\nchmod a+x {path}"
     )
     try:
         yield
     finally:
-        site.output(f"mv -f {_MKFS}.kept {_MKFS}")
+        site.output(f"mv -f {path}.kept {path}")
 
 
 class Held:
-    """An mkfs that waits at its start."""
+    """A program that waits at its start."""
 
     def __init__(self, site: Site) -> None:
         self._site = site
 
     def began(self) -> None:
         """Wait until it was started."""
-        self._site.output("while ! [ -e /run/mkfs-began ]; do sleep 0.05; done")
+        self._site.output("while ! [ -e /run/maker-began ]; do sleep 0.05; done")
 
     def go(self) -> None:
         """Let it do its work."""
-        self._site.output("touch /run/mkfs-may-go")
+        self._site.output("touch /run/maker-may-go")
 
 
 @contextlib.contextmanager
-def held_mkfs(site: Site) -> Iterator[Held]:
+def held_maker(site: Site, backend: Backend) -> Iterator[Held]:
     """One that waits until it is let go, at the latest at the end."""
-    site.output("rm -f /run/mkfs-began /run/mkfs-may-go")
+    site.output("rm -f /run/maker-began /run/maker-may-go")
     held = Held(site)
-    with replaced_mkfs(site, _HOLD):
+    with replaced_maker(site, backend, _HOLD):
         try:
             yield held
         finally:

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import ClassVar, Self
 
 from . import channel, requirements
 from .channel import Buffer, Sink
@@ -45,6 +45,9 @@ class Guest:
     `start`, then `exec` and the rest, then `down` (orderly), `stop` (quick) or `cut` (power cut).
     Every guest ends by itself after `lifetime` seconds, and, unless detached, with this process.
     """
+
+    slower: ClassVar[float] = 1.0
+    """How much longer than here things take; of another kind of guest more."""
 
     def __init__(
         self,

@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
+import shlex
 import shutil
-import signal
 import socket
 import subprocess
-import sys
 import time
-import urllib.error
 import urllib.request
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
+
+from ..lab.agent import Verb, agent_command
+from ..lab.drives import Drive, Fault
+from ..lab.guest import Result
+from ..lab.state import Spec, State
 
 HERE = Path(__file__).parent
 REPOSITORY = HERE.parents[2]
@@ -30,7 +32,7 @@ _KERNEL = (
     "console=ttyS0 quiet panic=-1 mitigations=off tsc=reliable no_timer_check nokaslr "
     "cryptomgr.notests random.trust_cpu=on audit=0 apparmor=0 net.ifnames=0"
 )
-_BOOT_S, _ANSWER_S = 240.0, 300.0
+_BOOT_S, _ANSWER_S = 600.0, 900.0
 
 
 class GuestFailed(AssertionError):
@@ -38,136 +40,158 @@ class GuestFailed(AssertionError):
 
 
 class QemuGuest:
-    """One guest with ``drives`` (serials), ended with the ``with`` block."""
+    """One guest with the agent, used as `lab.agent.AgentGuest` is, drives and power cuts included.
 
-    def __init__(self, state: Path, drives: tuple[str, ...], size: int = 256 << 20) -> None:
-        self._state = state
-        self._drives = drives
-        self._size = size
+    What the agent keeps lies on the host. Drives cannot be made to fail.
+    """
+
+    slower = 5.0
+
+    def __init__(
+        self,
+        state: Path,
+        drives: Iterable[Drive],
+        *,
+        argv: Sequence[str] | None = None,
+        env: Mapping[str, str] | None = None,
+        lifetime: float = 3600.0,
+    ) -> None:
+        self.state = State(state)
+        self.spec = Spec(tuple(drives), lifetime=lifetime)
+        self._argv = list(argv) if argv else agent_command()
+        self._env = dict(env or {})
+        self._job = self.state.path / "job"
         self._commands = 0
         self._nodes = 0
+        self._ports: dict[str, int] = {}
         self._process: subprocess.Popen[bytes] | None = None
+        self._key = ""
 
-    def __enter__(self) -> Self:
-        self._state.mkdir(parents=True, exist_ok=True)
-        for serial in self._drives:
-            with self._image(serial).open("ab") as image:
-                image.truncate(self._size)
-        self.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.cut()
-
-    def start(self) -> None:
-        """Boot; returns when the guest takes commands."""
-        self._job = self._state / "job"
-        self._job.mkdir(exist_ok=True)
+    def start(self, order: Sequence[str] | None = None) -> Self:
+        """Boot, with the drives found in this order; returns when the agent answers."""
+        names = order or [drive.name for drive in self.spec.drives]
+        self._ports = {name: number for number, name in enumerate(names)}
+        for folder in ("var", "etc"):
+            (self._job / folder).mkdir(parents=True, exist_ok=True)
+        for drive in self.spec.drives:
+            with self._image(drive.name).open("ab") as image:
+                image.truncate(drive.size)
         for old in (*self._job.glob("*.cmd"), *self._job.glob("*.rc"), self._job / "up"):
             old.unlink(missing_ok=True)
         shutil.copy(HERE / "boot", self._job / "boot")
         self._commands = 0
-        self.port = _free_port()
-        with (self._state / "qemu.log").open("wb") as log:
+        self._port = _free_port()
+        with (self.state.path / "qemu.log").open("wb") as log:
             self._process = subprocess.Popen(
-                self._command(),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
+                self._command(), stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
             )
         self._until(lambda: (self._job / "up").exists(), _BOOT_S, "come up")
+        self.agent("start")
+        return self
+
+    @property
+    def url(self) -> str:
+        """Base of the API's addresses as seen from the host."""
+        return f"http://127.0.0.1:{self._port}"
+
+    @property
+    def api_key(self) -> str:
+        """The key the agent made at its first start."""
+        if not self._key:
+            self._key = (self._job / "etc" / "api-key").read_text().strip()
+        return self._key
 
     def cut(self) -> None:
         """Power cut."""
         if self._process is not None and self._process.poll() is None:
-            os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.kill()
             self._process.wait()
 
-    def exec(self, script: str, timeout: float = 120, *, check: bool = True) -> str:
-        """Run a shell script as root; its output. Background processes it leaves live on."""
+    def down(self, seconds: float = 30) -> None:
+        """As an orderly shutdown leaves things: the agent ended, file systems unmounted."""
+        self.agent("stop")
+        self.exec("umount --all --types zfs; sync", timeout=seconds * self.slower, check=True)
+        self.cut()
+
+    def exec(self, command: str, *, timeout: float = 120, check: bool = False) -> Result:
+        """Run a shell script as root. Background processes it leaves live on."""
+        began = time.monotonic()
         at = self._job / str(self._commands)
         self._commands += 1
-        at.with_suffix(".new").write_text(script)
+        at.with_suffix(".new").write_text(command)
         at.with_suffix(".new").rename(at.with_suffix(".cmd"))
-        self._until(at.with_suffix(".rc").exists, timeout, f"finish {script!r}")
-        output = at.with_suffix(".out").read_text(errors="replace")
-        if check and at.with_suffix(".rc").read_text().strip() != "0":
-            raise GuestFailed(f"{script!r} failed: {output}")
-        return output
+        self._until(at.with_suffix(".rc").exists, timeout * self.slower, f"finish {command!r}")
+        out, err = (at.with_suffix(end).read_text(errors="replace") for end in (".out", ".err"))
+        result = Result(int(at.with_suffix(".rc").read_text()), out, err, time.monotonic() - began)
+        if check and result.rc != 0:
+            raise GuestFailed(f"{command!r} exited with {result.rc}: {err.strip()}")
+        return result
 
     # drives
 
-    def unplug(self, serial: str) -> None:
+    def unplug(self, name: str) -> None:
         """Pull a drive, whoever uses it; returns when the kernel has dropped it."""
-        self._qmp("device_del", id=f"v-{serial}")
-        self.exec(f"while [ -e /dev/disk/by-id/virtio-{serial} ]; do sleep 0.1; done; sleep 0.5")
+        self._qmp("device_del", id=f"v-{name}")
+        link = f"/dev/disk/by-id/virtio-{self._drive(name).serial}"
+        self.exec(f"while [ -e {link} ]; do sleep 0.1; done", check=True)
 
-    def plug(self, serial: str) -> None:
-        """Put a pulled drive back; returns when udev has made its link."""
+    def plug(self, name: str) -> None:
+        """Put a pulled drive back; returns when udev has handled it."""
         self._nodes += 1
         node = f"again{self._nodes}"
-        image = {"driver": "file", "filename": str(self._image(serial))}
+        image = {"driver": "file", "filename": str(self._image(name))}
         self._qmp("blockdev-add", driver="raw", file=image, **{"node-name": node})
-        bus = f"port{self._drives.index(serial)}"
+        serial = self._drive(name).serial
         self._qmp(
             "device_add",
             driver="virtio-blk-pci",
             drive=node,
-            id=f"v-{serial}",
-            bus=bus,
+            id=f"v-{name}",
+            bus=f"port{self._ports[name]}",
             serial=serial,
         )
-        self.exec(f"until [ -e /dev/disk/by-id/virtio-{serial} ]; do sleep 0.1; done; sleep 0.5")
+        link = f"/dev/disk/by-id/virtio-{serial}"
+        self.exec(f"until [ -e {link} ]; do sleep 0.1; done; udevadm settle", check=True)
+
+    def fault(self, name: str, kind: Fault) -> None:
+        """Refused: nothing lies below these drives."""
+        raise GuestFailed(f"drive {name} cannot be given the fault {kind}")
 
     # the agent
 
-    def agent(self, verb: str) -> None:
-        """``start``: until the API answers; ``kill``: SIGKILL."""
-        if verb == "kill":
-            self.exec("kill -9 $(cat /run/agent.pid); sleep 0.2")
+    def agent(self, verb: Verb) -> None:
+        """start: until the API answers. stop: SIGTERM, kill: SIGKILL, until the process is gone."""
+        if verb == "start":
+            env = {"BACKY_HOST": "0.0.0.0", **self._env}
+            settings = shlex.join(f"{name}={value}" for name, value in env.items())
+            self.exec(
+                f"setsid env {settings} {shlex.join(self._argv)} >>/.job/agent.log 2>&1 &"
+                " echo $! >/run/agent.pid",
+                check=True,
+            )
+            self._until(self._answers, _ANSWER_S, "start the agent")
             return
-        python = Path(sys.prefix).resolve() / "bin" / "python"
-        self.exec(
-            f"BACKY_HOST=0.0.0.0 setsid {python} -m backy_core serve >>/.job/agent.log 2>&1 & "
-            "echo $! >/run/agent.pid"
-        )
-        self._until(self._answers, _ANSWER_S, "start the agent")
-        self._key = self.exec("cat /etc/backy/api-key").strip()
-
-    def request(self, method: str, path: str, body: Any = None, timeout: float = 900) -> Any:
-        """One API call with the key; status and JSON. A mount can take minutes."""
-        data = None if body is None else json.dumps(body).encode()
-        headers = {"X-Api-Key": self._key, "Content-Type": "application/json"}
-        url = f"http://127.0.0.1:{self.port}{path}"
-        request = urllib.request.Request(url, data, headers, method=method)
-        try:
-            with urllib.request.urlopen(request, timeout=timeout) as reply:
-                return reply.status, json.load(reply)
-        except urllib.error.HTTPError as error:
-            return error.code, json.load(error)
+        number = {"stop": "TERM", "kill": "KILL"}[verb]
+        gone = "while kill -0 $pid 2>/dev/null; do sleep 0.1; done"
+        self.exec(f"pid=$(cat /run/agent.pid); kill -{number} $pid; {gone}")
 
     def log(self) -> str:
         """What the agent and the kernel said."""
-        files = (self._job / "agent.log", self._state / "console")
+        files = (self._job / "agent.log", self.state.console)
         return "\n".join(f.read_text(errors="replace")[-4000:] for f in files if f.exists())
 
     def _answers(self) -> bool:
         try:
-            with urllib.request.urlopen(
-                f"http://127.0.0.1:{self.port}/api/v1/status", timeout=5
-            ) as reply:
+            with urllib.request.urlopen(f"{self.url}/api/v1/status", timeout=5) as reply:
                 return bool(reply.status == 200)
         except (OSError, ValueError):
             return False
 
-    def _image(self, serial: str) -> Path:
-        return self._state / f"{serial}.img"
+    def _drive(self, name: str) -> Drive:
+        return next(drive for drive in self.spec.drives if drive.name == name)
+
+    def _image(self, name: str) -> Path:
+        return self.state.path / f"{name}.img"
 
     def _until(self, check: Any, seconds: float, what: str) -> None:
         deadline = time.monotonic() + seconds
@@ -180,7 +204,7 @@ class QemuGuest:
 
     def _qmp(self, command: str, **arguments: Any) -> None:
         with contextlib.closing(socket.socket(socket.AF_UNIX)) as link:
-            link.connect(str(self._state / "qmp"))
+            link.connect(str(self.state.path / "qmp"))
             stream = link.makefile("rw")
             stream.readline()  # the greeting
             for each in (
@@ -205,23 +229,34 @@ class QemuGuest:
             )
 
         drives: list[str] = []
-        for number, serial in enumerate(self._drives):
+        for name, number in self._ports.items():
+            serial = self._drive(name).serial
             drives += [
                 *("-device", f"pcie-root-port,id=port{number},slot={number},chassis={number}"),
-                *("-drive", f"file={self._image(serial)},if=none,id=d-{serial},format=raw"),
+                *("-drive", f"file={self._image(name)},if=none,id=d-{name},format=raw"),
                 "-device",
-                f"virtio-blk-pci,drive=d-{serial},id=v-{serial},bus=port{number},serial={serial}",
+                f"virtio-blk-pci,drive=d-{name},id=v-{name},bus=port{number},serial={serial}",
             ]
         return [
-            *("qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none"),
+            # It ends with this process.
+            *(
+                "setpriv",
+                "--pdeathsig",
+                "KILL",
+                "qemu-system-x86_64",
+                "-nodefaults",
+                "-no-user-config",
+                "-display",
+                "none",
+            ),
             # Creating a zpool takes 8 s on the plainer qemu64, 2 s on max.
             *("-no-reboot", "-accel", "tcg,thread=multi", "-cpu", "max", "-M", "q35"),
             *("-m", "1024M", "-smp", "2"),
             *("-kernel", str(BUILT / "vmlinux"), "-initrd", str(BUILT / "initrd.gz")),
             *("-append", _KERNEL),
-            *("-chardev", f"file,id=c0,path={self._state}/console", "-serial", "chardev:c0"),
-            *("-qmp", f"unix:{self._state}/qmp,server=on,wait=off"),
-            *("-netdev", f"user,id=n0,restrict=on,hostfwd=tcp:127.0.0.1:{self.port}-:5151"),
+            *("-chardev", f"file,id=c0,path={self.state.console}", "-serial", "chardev:c0"),
+            *("-qmp", f"unix:{self.state.path}/qmp,server=on,wait=off"),
+            *("-netdev", f"user,id=n0,restrict=on,hostfwd=tcp:127.0.0.1:{self._port}-:5151"),
             *("-device", "virtio-net-pci,netdev=n0"),
             *share("root", Path("/"), True),
             *share("zfs", BUILT, True),

@@ -1,9 +1,18 @@
 """The backends that the tests of this folder run for, one file each."""
 
+import os
+
 from .base import Backend, Shape
 from .lvm import LVM
 from .mdadm import MDADM
+from .openzfs import OPENZFS
+from .zfs import ZFS
 
-__all__ = ["ALL", "LVM", "MDADM", "Backend", "Shape"]
+__all__ = ["ALL", "LVM", "MDADM", "ZFS", "Backend", "Shape"]
 
-ALL: tuple[Backend, ...] = (MDADM, LVM)
+ALL: tuple[Backend, ...] = (MDADM, LVM, ZFS)
+
+
+def chosen() -> tuple[Backend, ...]:
+    """All, or OpenZFS alone if the environment says so: it is emulated, and slow."""
+    return (OPENZFS,) if os.environ.get("BACKY_TEST_OPENZFS") == "1" else ALL

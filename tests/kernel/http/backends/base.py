@@ -6,6 +6,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from ...lab.agent import AgentGuest
+from ...qemu.guest import QemuGuest
 from ..site import Pool, Site
 
 
@@ -32,8 +34,20 @@ class Backend(ABC):
     """Level of a pool of one drive."""
     member: str
     """What `wipefs` calls a member drive."""
+    making: str = "mkfs.ext4"
+    """How the command begins that writes a new pool's content."""
+    least: int = 0
+    """Bytes of the smallest drive it takes."""
     guest: Mapping[str, Any] = {}
     """Options of the guest this backend needs."""
+    sync_can_wait: bool = True
+    """Whether `slow_sync` has any effect."""
+    machine: type[AgentGuest] | type[QemuGuest] = AgentGuest
+    """What it runs in."""
+
+    def lacks(self) -> str:
+        """Why it cannot be tested on this machine; empty when it can."""
+        return ""
 
     @abstractmethod
     def leftovers(self, site: Site) -> str:
@@ -52,6 +66,9 @@ class Backend(ABC):
         site.output(f"dmsetup create holder --table '0 1000 linear /dev/{device} 0'")
         yield
         site.output("dmsetup remove holder && udevadm settle")
+
+    def notice(self, pool: Pool) -> None:  # noqa: B027 most need nothing
+        """What a person does so that it takes note of a pulled drive, if it does not by itself."""
 
     @abstractmethod
     def slow_sync(self, site: Site) -> None:
