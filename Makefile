@@ -16,7 +16,7 @@ DEBIAN_PACKAGES := python3-venv mdadm e2fsprogs xfsprogs btrfs-progs udev util-l
 	user-mode-linux iproute2 dmsetup lvm2 fdisk procps gcc libc6-dev \
 	libfuse2 libaio1 libtirpc3
 
-.PHONY: install demo test test-contracts test-openzfs check lint types docs docs-write bench bench-udisks2 compile clean debian-packages
+.PHONY: install demo test test-all test-contracts test-openzfs check lint types docs docs-write bench bench-udisks2 compile clean debian-packages
 
 install: debian-packages $(STAMP) compile $(VENV)/zfs-fuse
 
@@ -58,6 +58,11 @@ demo: install
 
 test: install
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
+
+# What `test` runs for one backend where its subject is the core, for each of them, and a crash at
+# every moment: an hour.
+test-all: install
+	BACKY_TEST_THOROUGH=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup tests/kernel/http
 
 # The conformance kit with a crash at every moment of every operation; `test` has the same checks
 # with the moments around the backend's own programs.

@@ -2,8 +2,7 @@
 
 ``backy_inspect`` is a coroutine, and nothing keeps an author from blocking in it, by a sleep or a
 read of a dead disk. In the agent's own loop that would hold up every request; here it holds up
-this one backend. Its probe works in the agent's loop all the same, where programs are started and
-waited for.
+this one backend. Programs are started and waited for in the agent's loop all the same.
 """
 
 from __future__ import annotations
@@ -11,8 +10,8 @@ from __future__ import annotations
 import asyncio
 import threading
 import weakref
-from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, TypeVar
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 from backy_core.plugin_threads import tamed
 from backy_core.sdk.models import CommandOutcome, Probe, ProbedDrive, Signature
@@ -85,15 +84,13 @@ class RelayedProbe:
         return self._probe.signatures
 
     async def read(self, *paths: str) -> tuple[str | None, ...]:
-        return await self._there(self._probe.read(*paths))
+        return await self._probe.read(*paths)
 
     async def listdir(self, path: str) -> tuple[str, ...]:
-        return await self._there(self._probe.listdir(path))
+        return await self._probe.listdir(path)
 
     async def run(self, *argv: str) -> CommandOutcome:
-        return await self._there(self._probe.run(*argv))
-
-    async def _there(self, work: Coroutine[Any, Any, T]) -> T:
+        work = self._probe.run(*argv)
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self._loop))
 
 

@@ -26,7 +26,7 @@ _DRIVES = (
     Drive("drive-bench1", size=256 << 20, bus="ubd"),
     Drive("drive-bench2", size=256 << 20, bus="ubd"),
 )
-_POLL_S = 0.05
+_POLL_S = 0.1
 _PATIENCE_S = 60.0
 _REST_S = 0.6
 """Between two turns, so that what one left behind (a resync, udev's rules) is over."""

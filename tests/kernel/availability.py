@@ -28,6 +28,11 @@ def required() -> bool:
     return os.environ.get("CI") == "true" or os.environ.get("BACKY_REQUIRE_KERNEL") == "1"
 
 
+def thorough() -> bool:
+    """`make test-all`: nothing is left out that another test proves in much the same way."""
+    return os.environ.get("BACKY_TEST_THOROUGH") == "1"
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say how many kernel tests were skipped and how to get them."""
     skipped = terminalreporter.stats.get("skipped", [])

@@ -1,7 +1,8 @@
 """One guest for each module and backend; a fresh one after a failure.
 
 A module says which drives it wants in `DRIVES`, and in `BACKENDS` which backends it is for, when
-that is not all. Every test must leave nothing behind: `site` checks that.
+that is not all. `OF_THE_CORE` says that its subject is more the core than a backend: `make test`
+runs it for one, `make test-all` for each. Every test must leave nothing behind: `site` checks that.
 """
 
 import shutil
@@ -13,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from ..availability import required
+from ..availability import required, thorough
 from ..lab.drives import numbered
 from . import backends
 from .backends import Backend
@@ -63,6 +64,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "backend" not in metafunc.fixturenames:
         return
     chosen = getattr(metafunc.module, "BACKENDS", backends.chosen())
+    if getattr(metafunc.module, "OF_THE_CORE", False) and not thorough():
+        chosen = chosen[:1]
     if "shape" in metafunc.fixturenames:
         pairs = [(backend, shape) for backend in chosen for shape in backend.shapes]
         names = [f"{backend.name}-{shape}" for backend, shape in pairs]

@@ -3,11 +3,13 @@
 import contextlib
 import sys
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import httpx
 
+from ..availability import thorough
 from ..lab.state import REPOSITORY
 from . import crashing_agent
 from .site import LOOK_SECONDS, PATIENCE, Site
@@ -24,6 +26,15 @@ GUEST: dict[str, Any] = {
 
 ROLLED_BACK = "The agent restarted while this pool was being created; everything was rolled back"
 COMMITTED = ("after commit 1", "before closed 1", "after closed 1")
+
+
+def moments(*few: str, more: Iterable[str] = ()) -> tuple[str, ...]:
+    """The moments to die at: `more` too when it is to be thorough.
+
+    The conformance kit kills the agent around each program of each backend, and the fake machine
+    at each record of the journal.
+    """
+    return (*few, *more) if thorough() else few
 
 
 def arm(site: Site, *moments: str) -> None:

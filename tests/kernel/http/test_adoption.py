@@ -6,6 +6,7 @@ from .backends import Backend
 from .machine import METADATA_FILE
 from .site import Pool, Site
 
+OF_THE_CORE = True
 DRIVES = numbered(3, 64 << 20)
 ONE, TWO, THREE = (drive.serial for drive in DRIVES)
 

@@ -11,6 +11,7 @@ from .backends import Backend
 from .site import Pool, Site
 from .tools import replaced_maker
 
+OF_THE_CORE = True
 DRIVES = numbered(4, 64 << 20)
 ONE, TWO, THREE, FOUR = (drive.serial for drive in DRIVES)
 DETAIL_SECONDS, LIST_SECONDS = 5, 10

@@ -9,6 +9,7 @@ from . import fields
 from .backends import Backend
 from .site import Pool, Site
 
+OF_THE_CORE = True
 DRIVES = numbered(2, 64 << 20)
 ONE, TWO = (drive.serial for drive in DRIVES)
 

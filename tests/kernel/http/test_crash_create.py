@@ -38,12 +38,12 @@ def test_create_goes_back(site: Site, backend: Backend, when: str) -> None:
     steps = commands(site, backend)
     programs = [command for command in steps if not command.startswith(CORES_OWN)]
     moments = {
-        "before a step": ["after opened 1", "after begun 2"],
-        "in a program": [f"after child {n + 1}" for n in range(len(programs))],
-        "after a step": [f"before done {n + 1}" for n in range(len(steps))],
-        "at the end": ["before commit 1"],
+        "before a step": ("after opened 1", "after begun 2"),
+        "in a program": tuple(f"after child {n + 1}" for n in range(len(programs))),
+        "after a step": tuple(f"before done {n + 1}" for n in range(len(steps))),
+        "at the end": ("before commit 1",),
     }
-    for moment in moments[when]:
+    for moment in crashes.moments(moments[when][-1], more=moments[when][:-1]):
         pool = Pool.plan(site, [ONE, TWO], **backend.options())
         arm(site, f"create {moment}")
         send(site, "POST", "/pools", pool.request)
@@ -53,7 +53,7 @@ def test_create_goes_back(site: Site, backend: Backend, when: str) -> None:
 
 def test_create_stands(site: Site, backend: Backend) -> None:
     """Killed in the gap between the commit and the end of the journal entry, and right after."""
-    for moment in COMMITTED:
+    for moment in crashes.moments(COMMITTED[0], more=COMMITTED[1:]):
         pool = Pool.plan(site, [ONE, TWO], **backend.options())
         arm(site, f"create {moment}")
         send(site, "POST", "/pools", pool.request)

@@ -11,6 +11,7 @@ from .crashes import COMMITTED, arm, await_crash, send
 from .site import Site
 
 GUEST = crashes.GUEST
+OF_THE_CORE = True
 DRIVES = numbered(3, 64 << 20, faults=True)
 ONE, TWO, THREE = (drive.serial for drive in DRIVES)
 
@@ -19,12 +20,11 @@ def test_mount(site: Site, backend: Backend) -> None:
     """Back to unmounted before its commit, mounted after it."""
     pool = site.made(ONE, TWO, **backend.options())
     written = pool.write()
-    for moment in (
-        "after opened 1",
+    for moment in crashes.moments(
         "before done 1",
-        "before done 2",
         "before commit 1",
-        *COMMITTED,
+        "after commit 1",
+        more=("after opened 1", "before done 2", *COMMITTED[1:]),
     ):
         pool.unmount()
         arm(site, f"open {moment}")
@@ -44,7 +44,9 @@ def test_unmount(site: Site, backend: Backend) -> None:
     """Always forward: a pool being shelved is shelved."""
     pool = site.made(ONE, TWO, **backend.options())
     written = pool.write()
-    for moment in ("after opened 1", "before done 1", "before done 2", "before closed 1"):
+    for moment in crashes.moments(
+        "before done 1", "before closed 1", more=("after opened 1", "before done 2")
+    ):
         arm(site, f"close {moment}")
         send(site, "DELETE", f"{pool.url}/mount")
         await_crash(site)
@@ -58,8 +60,10 @@ def test_unmount(site: Site, backend: Backend) -> None:
 
 def test_delete(site: Site, backend: Backend) -> None:
     """Always forward: nothing of the pool is left."""
-    steps = [f"before done {number}" for number in range(1, 6)]
-    for moment in ("after opened 1", *steps, *COMMITTED):
+    for moment in crashes.moments(
+        *("after opened 1", "before done 3", "after commit 1"),
+        more=(*(f"before done {number}" for number in (1, 2, 4, 5)), *COMMITTED[1:]),
+    ):
         pool = site.made(ONE, TWO, **backend.options())
         arm(site, f"teardown {moment}")
         send(site, "DELETE", pool.url)
@@ -75,12 +79,9 @@ def test_add_drive(site: Site, backend: Backend) -> None:
     pool = site.made(ONE, TWO, **backend.options())
     written = pool.write()
     lost, spare = TWO, THREE
-    for moment in (
-        "after opened 1",
-        "after begun 1",
-        "before done 1",
-        "before commit 1",
-        *COMMITTED,
+    for moment in crashes.moments(
+        *("after begun 1", "before done 1", "after commit 1"),
+        more=("after opened 1", "before commit 1", *COMMITTED[1:]),
     ):
         pool.until_health("active")
         backend.fail(pool, lost)

@@ -7,6 +7,7 @@ from .backends import Backend
 from .site import Pool, Site
 from .tools import held_maker
 
+OF_THE_CORE = True
 DRIVES = [Drive("faulty", 64 << 20, faults=True)]
 
 

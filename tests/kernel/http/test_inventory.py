@@ -6,6 +6,7 @@ from ..lab.drives import Drive
 from .backends import Backend
 from .site import Pool, Site
 
+OF_THE_CORE = True
 DRIVES = [
     *(Drive("twin", 64 << 20, name=name) for name in ("twin-a", "twin-b")),
     *(Drive(serial, 64 << 20) for serial in ("kept-out-1", "plain1", "plain2")),

@@ -11,6 +11,7 @@ from .backends import Backend
 from .crashes import ROLLED_BACK
 from .site import LOOK_SECONDS, PATIENCE, Pool, Site
 
+OF_THE_CORE = True
 DRIVES = numbered(5, 64 << 20)
 GUEST = {"env": {"BACKY_OPEN_WAIT_S": "4"}}
 """How long a late drive is waited for at the start."""

@@ -10,6 +10,7 @@ from ..lab.drives import numbered
 from .backends import Backend
 from .site import Pool, Site
 
+OF_THE_CORE = True
 DRIVES = numbered(4, 64 << 20)
 ONE, TWO, THREE, FOUR = (drive.serial for drive in DRIVES)
 

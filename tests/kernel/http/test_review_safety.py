@@ -6,6 +6,7 @@ from ..lab.drives import numbered
 from .backends import Backend
 from .site import Site
 
+OF_THE_CORE = True
 DRIVES = numbered(3, 64 << 20)
 ONE, TWO, THREE = (drive.serial for drive in DRIVES)
 
