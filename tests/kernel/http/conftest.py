@@ -32,6 +32,7 @@ class Guests:
         self._drives = [replace(d, size=max(d.size, backend.least)) for d in drives]
         self._options = {**backend.guest, **getattr(module, "GUEST", {})}
         self._machine = backend.machine
+        self._flush = backend.flush
         self._lifetime = 3600 * backend.machine.slower
         self._base = Path(tempfile.mkdtemp(prefix="backy-lab-"))
         self._count = 0
@@ -44,7 +45,7 @@ class Guests:
             guest = self._machine(state, self._drives, lifetime=self._lifetime, **self._options)
             self._count += 1
             guest.start()
-            self._site = Site(guest)
+            self._site = Site(guest, self._flush)
         return self._site
 
     def spoilt(self) -> None:

@@ -21,8 +21,9 @@ PATIENCE = 180.0
 class Site:
     """One guest and a client of its API. `call` never follows, never raises for a status."""
 
-    def __init__(self, guest: AnyGuest) -> None:
+    def __init__(self, guest: AnyGuest, flush: str) -> None:
         self.guest = guest
+        self.flush = flush
         # No connection outlives a request: agents come and go under the client.
         limits = httpx.Limits(max_keepalive_connections=0)
         self._client = httpx.Client(limits=limits)
@@ -251,14 +252,12 @@ class Pool:
         return lines
 
     def write(self, kilobytes: int = 512) -> str:
-        """Put a file of random data on it, flushed to the drives; returns its checksum.
-
-        The file, and then its file system: FUSE tells the one below of the first alone.
-        """
+        """Put a file of random data on it, flushed to the drives; returns its checksum."""
         file = f"{self.path}/data"
+        flush = self.site.flush.format(path=self.path)
         return self.site.output(
             f"head -c {kilobytes}K /dev/urandom > {file}"
-            f" && sync {file} && sync -f {file} && sha256sum < {file}"
+            f" && sync {file} && {flush} && sha256sum < {file}"
         )
 
     def read(self) -> str:

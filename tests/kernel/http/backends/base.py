@@ -36,6 +36,8 @@ class Backend(ABC):
     """What `wipefs` calls a member drive."""
     making: str = "mkfs.ext4"
     """How the command begins that writes a new pool's content."""
+    flush: str = "sync -f {path}"
+    """What makes everything in a mounted pool last through a power cut."""
     least: int = 0
     """Bytes of the smallest drive it takes."""
     guest: Mapping[str, Any] = {}

@@ -6,6 +6,7 @@ from typing import Any
 
 from ...qemu.guest import BUILT, QemuGuest
 from ..site import Pool, Site
+from .base import Backend
 from .zfs import Zfs
 
 _HOLD = "/sys/module/zfs/parameters/zfs_scan_suspend_progress"
@@ -16,6 +17,7 @@ class OpenZfs(Zfs):
 
     guest: Mapping[str, Any] = {"env": {"BACKY_INSPECT_DEADLINE_S": "150"}}
     machine = QemuGuest
+    flush = Backend.flush
     sync_can_wait = True
 
     def lacks(self) -> str:
