@@ -67,7 +67,7 @@ test-all: install
 # The conformance kit with a crash at every moment of every operation; `test` has the same checks
 # with the moments around the backend's own programs.
 test-contracts: install
-	BACKY_CONTRACT_QUICK=0 $(BIN)/python -m pytest -n 2 --dist loadfile tests/kernel/test_contract_*.py
+	BACKY_CONTRACT_QUICK=0 $(BIN)/python -m pytest -n 2 --dist loadfile tests/kernel/test_contract_*.py tests/kernel/contract_*.py
 
 # OpenZFS on Debian's kernel, built once; not part of `test`: an emulated CPU takes its time.
 test-openzfs: install

@@ -322,7 +322,7 @@ async def test_a_hanging_backend_delays_nobody(
     machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(observer, "_PUBLISH_AFTER_S", 0.05)
-    async with observing(start=False, inspect_deadline_s=0.4) as it:
+    async with observing(start=False, inspect_deadline_s=2) as it:
         it.other.reports = [report()]
         it.backend.wait = lambda: asyncio.sleep(60)
         refreshing = asyncio.create_task(it.observer.refresh())

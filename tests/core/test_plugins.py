@@ -384,8 +384,8 @@ async def _refuses(host: PluginHost) -> bool:
     return False
 
 
-async def test_the_machine_is_looked_at_in_the_agents_own_loop() -> None:
-    """Programs are started and waited for there; the plugin's loop may be blocked."""
+async def test_programs_are_run_in_the_agents_own_loop_and_files_read_in_the_plugins() -> None:
+    """A plugin's loop may be blocked, and then nobody would wait for its programs."""
     home, seen = threading.get_ident(), []
 
     class Probing:
@@ -395,14 +395,19 @@ async def test_the_machine_is_looked_at_in_the_agents_own_loop() -> None:
             seen.append(threading.get_ident())
             return paths
 
+        async def run(self, *argv: str) -> str:
+            seen.append(threading.get_ident())
+            return argv[0]
+
     async def backy_inspect(self: object, probe: Probe) -> Sequence[PoolReport]:
         seen.append(threading.get_ident())
         assert await probe.read("/proc/mdstat") == ("/proc/mdstat",)
+        assert await probe.run("lsblk") == "lsblk"  # type: ignore[comparison-overlap]
         return []
 
     host = hosting(toy(backy_inspect=backy_inspect))
     assert await host.inspect("toy", cast(Probe, Probing())) == ()
-    assert (seen[0] != home, seen[1] == home) == (True, True)
+    assert [each == home for each in seen] == [False, False, True]
 
 
 def test_the_thread_of_a_host_that_is_gone_ends() -> None:
