@@ -89,6 +89,20 @@ class Site:
         pool.until("ready")
         return pool
 
+    def check_adopted(self, guid: str, *serials: str) -> None:
+        """A pool made by hand is imported and lives on like one of ours, to its end."""
+        answer = self.done("POST", f"/pools/{guid}/import", {"label": "by hand"})
+        assert answer["poolGroupGuid"] == guid
+        pool = Pool(self, guid, {"driveSerials": list(serials), "mountPath": f"/mnt/backy/{guid}"})
+        pool.mount()
+        written = pool.write()
+        pool.unmount()
+        pool.mount()
+        assert pool.read() == written
+        pool.check_ready()
+        pool.delete()
+        self.check_clean(serials)
+
     def drives(self) -> dict[str, dict[str, Any]]:
         """GET /drives by serial; each drive has exactly the documented fields."""
         listed = self.get("/drives")["blockdevices"]

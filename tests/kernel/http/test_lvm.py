@@ -2,7 +2,7 @@
 
 from ..lab.drives import numbered
 from .backends import LVM, Backend
-from .site import Pool, Site
+from .site import Site
 
 BACKENDS = [LVM]
 DRIVES = numbered(2, 64 << 20)
@@ -36,15 +36,5 @@ def test_a_group_made_by_hand_is_imported(site: Site, backend: Backend) -> None:
     site.done("POST", "/drives/refresh")
     (found,) = site.get("/pools/importable")
     assert (found["label"], found["level"], found["filesystem"]) == ("data/files", "linear", "ext4")
-    guid = found["poolGroupGuid"]
-    site.done("POST", f"/pools/{guid}/import", {"label": "by hand"})
-    pool = Pool(site, guid, {"driveSerials": [ONE, TWO], "mountPath": f"/mnt/backy/{guid}"})
-    pool.mount()
-    written = pool.write()
-    pool.unmount()
-    pool.mount()
-    assert pool.read() == written
-    pool.check_ready()
-    pool.delete()
-    site.check_clean([ONE, TWO])
+    site.check_adopted(found["poolGroupGuid"], ONE, TWO)
     assert site.run("dmsetup ls | grep ^data-").out == ""

@@ -124,18 +124,7 @@ def test_foreign_array_made_by_hand_is_imported(site: Site, backend: Backend) ->
     site.output(f"{create} {nodes} && mkfs.ext4 -q /dev/md/hand && udevadm settle")
     site.done("POST", "/drives/refresh")
     (found,) = site.get("/pools/importable")
-    guid = found["poolGroupGuid"]
-    answer = site.done("POST", f"/pools/{guid}/import", {"label": "by hand"})
-    assert answer["poolGroupGuid"] == guid
-    pool = Pool(site, guid, {"driveSerials": [ONE, TWO], "mountPath": f"/mnt/backy/{guid}"})
-    pool.mount()
-    written = pool.write()
-    pool.unmount()
-    pool.mount()
-    assert pool.read() == written
-    pool.check_ready()
-    pool.delete()
-    site.check_clean([ONE, TWO])
+    site.check_adopted(found["poolGroupGuid"], ONE, TWO)
 
 
 def test_file_of_the_earlier_agent(site: Site, backend: Backend) -> None:
