@@ -17,10 +17,9 @@ EXAMPLE = DOCS / "examples" / "backy-btrfs"
 MOST_LINES = 150
 CORES_OWN = {
     *(plan.Plan, plan.WipeSignatures, plan.MakeFilesystem, plan.Mount, plan.Unmount),
-    *(plan.MakeDir, plan.RemoveDir, models.Signature, models.SignatureMatch, models.ProbedDrive),
-    *(models.Tool, models.Model),
+    *(plan.MakeDir, plan.RemoveDir, models.Model),
 }
-"""Not a backend's to write, or explained where they are used."""
+"""Not a backend's to write."""
 
 
 def hooks(specs: type) -> dict[str, list[str]]:
