@@ -64,8 +64,8 @@ test: install
 test-all: install
 	BACKY_TEST_THOROUGH=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup tests/kernel/http
 
-# The conformance kit with a crash at every moment of every operation; `test` has the same checks
-# with the moments around the backend's own programs.
+# The conformance kit on every backend with a crash at every moment of every operation; `test` has
+# the same checks, with fewer moments, for the example.
 test-contracts: install
 	BACKY_CONTRACT_QUICK=0 $(BIN)/python -m pytest -n 2 --dist loadfile tests/kernel/test_contract_*.py tests/kernel/contract_*.py
 

@@ -13,6 +13,7 @@ from .crashes import COMMITTED, ROLLED_BACK, arm, await_crash, send
 from .site import Pool, Site
 
 GUEST = crashes.GUEST
+OF_THE_CORE = True
 DRIVES = numbered(2, 64 << 20)
 ONE, TWO = (drive.serial for drive in DRIVES)
 CORES_OWN = ("mkdir", "wipefs", "mount")
