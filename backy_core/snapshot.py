@@ -77,7 +77,7 @@ class Snapshot:
         return tuple(entry for entry in self.mounts if below & self._mount_devices(entry))
 
     def _mount_devices(self, entry: MountEntry) -> frozenset[str]:
-        return frozenset(devices_of(entry, self.devices))
+        return frozenset(devices_of(entry, self.devices, self.signatures))
 
     @cached_property
     def _drives_by_device(self) -> dict[str, Drive]:

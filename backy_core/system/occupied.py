@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
+from backy_core.sdk.models import Signature
 from backy_core.system.blocks import BlockDevice
 from backy_core.system.mounts import MountEntry
 
@@ -24,11 +26,16 @@ def occupied_by_system(
     return swaps | frozenset(found)
 
 
-def devices_of(entry: MountEntry, devices: Sequence[BlockDevice]) -> Iterator[str]:
+def devices_of(
+    entry: MountEntry,
+    devices: Sequence[BlockDevice],
+    probed: Mapping[str, Sequence[Signature]] = MappingProxyType({}),
+) -> Iterator[str]:
     """Kernel names of the devices a mount lies on.
 
     A filesystem over many devices counts on each that bears its UUID; where not even one can be
     told, on each that bears its type. ZFS names the dataset, and each device the pool before it.
+    ``probed`` are signatures by kernel name: udev may miss that a device joined a filesystem.
     """
     nodes = {entry.source}
     if entry.source.startswith("/dev/"):
@@ -45,7 +52,9 @@ def devices_of(entry: MountEntry, devices: Sequence[BlockDevice]) -> Iterator[st
     uuids = {device.uuid for device in direct if device.uuid}
     for device in devices:
         named = entry.fstype not in _ZFS or _in_zpool(device, entry)
-        if device.fstype == kind and named and (not uuids or device.uuid in uuids):
+        told = device.fstype == kind and named and (not uuids or device.uuid in uuids)
+        bears = probed.get(device.name, ())
+        if told or any(each.type == kind and each.uuid in uuids for each in bears):
             yield device.name
 
 

@@ -130,6 +130,21 @@ def test_swap_is_the_system() -> None:
     assert [drive.system for drive in found] == [True, False]
 
 
+def test_a_disk_that_joined_a_mounted_btrfs_unseen_by_udev_is_not_available() -> None:
+    """udev may miss a device that was closed while it looked at it; a probe does not."""
+    devices = (disk("sda", "A", fstype="btrfs", uuid="u"), disk("sdb", "B"), disk("sdc", "C"))
+    joined = Signature(device="sdb", type="btrfs", uuid="u")
+    other = Signature(device="sdc", type="btrfs", uuid="other")
+    seen = Snapshot(
+        drives=inventory(*devices),
+        devices=devices,
+        mounts=(mounted("/srv", "0:30", "/dev/sda", "btrfs"),),
+        signatures={"sdb": (joined,), "sdc": (other,)},
+    )
+    on = [bool(seen.mounts_on(drive)) for drive in seen.drives]
+    assert on == [True, True, False]
+
+
 def test_all_drives_of_a_system_on_btrfs() -> None:
     found = inventory(
         disk("sda", fstype="btrfs", uuid="u"),

@@ -1,8 +1,11 @@
 """What only LVM has."""
 
+import time
+from typing import Any
+
 from ..lab.drives import numbered
 from .backends import LVM, Backend
-from .site import Site
+from .site import PATIENCE, Site
 
 BACKENDS = [LVM]
 DRIVES = numbered(2, 64 << 20)
@@ -33,8 +36,17 @@ def test_a_group_made_by_hand_is_imported(site: Site, backend: Backend) -> None:
         f"vgcreate -qy data {nodes} && lvcreate -qy --extents 100%FREE --name files data"
         " && mkfs.ext4 -q /dev/data/files && udevadm settle"
     )
-    site.done("POST", "/drives/refresh")
-    (found,) = site.get("/pools/importable")
+    # What is on the volume is udev's word, which comes when it has looked.
+    deadline = time.monotonic() + PATIENCE
+    while (found := _importable(site))["filesystem"] is None:
+        assert time.monotonic() < deadline, found
     assert (found["label"], found["level"], found["filesystem"]) == ("data/files", "linear", "ext4")
     site.check_adopted(found["poolGroupGuid"], ONE, TWO)
     assert site.run("dmsetup ls | grep ^data-").out == ""
+
+
+def _importable(site: Site) -> dict[str, Any]:
+    """The one pool that can be imported, after a new look."""
+    site.done("POST", "/drives/refresh")
+    (found,) = site.get("/pools/importable")
+    return dict(found)
