@@ -23,6 +23,8 @@ from backy_core.system.occupied import occupied_by_system
 _NO_DRIVE = re.compile(r"(ram|zram|fd|zd|mtdblock)\d+|mmcblk\d+(boot\d+|rpmb|gp\d+)")
 _BY_ID = "/dev/disk/by-id/"
 
+_LISTED = "GET /api/v1/drives lists the drives"
+
 
 @dataclass(frozen=True)
 class Drive:
@@ -114,7 +116,7 @@ def find(drives: Iterable[Drive], serial: str) -> Drive:
     """The drive with this serial. Raises :class:`NotFound`, or :class:`Conflict` for two."""
     found = [drive for drive in drives if drive.id.serial == serial]
     if not found:
-        raise NotFound(f"There is no drive {serial}")
+        raise NotFound(f"There is no drive {serial}", hint=_LISTED)
     if len(found) > 1:
         raise Conflict(
             f"{len(found)} drives answer to the serial {serial}",
@@ -130,7 +132,7 @@ def find_by_path(drives: Iterable[Drive], dev_path: str) -> Drive:
     for drive in drives:
         if dev_path in drive.by_id or node in (drive.node, f"/dev/{drive.name}"):
             return drive
-    raise NotFound(f"There is no drive at {dev_path}")
+    raise NotFound(f"There is no drive at {dev_path}", hint=_LISTED)
 
 
 def resolve(drives: Iterable[Drive], identity: DriveId) -> Drive:
