@@ -287,6 +287,13 @@ class Pool:
         """Status of each drive, by serial."""
         return {drive["serial"]: drive["status"] for drive in self.detail()["drives"]}
 
+    def until_member(self, serial: str, *words: str, within: float = PATIENCE) -> None:
+        """Poll the detail until the drive's status is one of these words."""
+        deadline = time.monotonic() + within * self.site.guest.slower
+        while (status := self.members()[serial]) not in words:
+            assert time.monotonic() < deadline, status
+            time.sleep(LOOK_SECONDS)
+
     def check_ready(self) -> None:
         """Detail, list, drives, metadata and kernel agree that it is ready."""
         detail, listed = self.detail(), self.listed()

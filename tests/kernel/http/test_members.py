@@ -36,7 +36,8 @@ def test_failed_and_replaced(site: Site, backend: Backend) -> None:
     pool.until_health("active")
     backend.fail(pool, TWO)
     detail = pool.until_health("degraded")
-    assert detail["state"] == "ready" and pool.members()[TWO] == "failed"
+    assert detail["state"] == "ready"
+    pool.until_member(TWO, "failed")
     assert pool.read() == written
 
     link = site.drives()[THREE]["id-link"]

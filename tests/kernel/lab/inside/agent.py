@@ -8,6 +8,7 @@ import threading
 from typing import IO, Any
 
 _LOG = "/.lab/agent.log"
+_LOG_SECONDS = 2.0
 
 
 class Agent:
@@ -15,6 +16,7 @@ class Agent:
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
+        self._log = threading.Thread()
 
     def start(self, request: dict[str, Any]) -> dict[str, Any]:
         """Start `argv` with `env` added; refuses when one runs."""
@@ -30,7 +32,8 @@ class Agent:
             start_new_session=True,
         )
         assert self._process.stdout is not None
-        threading.Thread(target=_keep_log, args=(self._process.stdout,), daemon=True).start()
+        self._log = threading.Thread(target=_keep_log, args=(self._process.stdout,), daemon=True)
+        self._log.start()
         return self.status()
 
     def signal(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -46,6 +49,8 @@ class Agent:
         if self._process is None:
             return {"pid": None, "exit": None}
         code = self._process.poll()
+        if code is not None:  # its last words are in the log, unless a child of its still talks
+            self._log.join(_LOG_SECONDS)
         return {"pid": self._process.pid if code is None else None, "exit": code}
 
 
