@@ -9,7 +9,8 @@ from pathlib import Path
 
 from backy_core.sdk.errors import BackendFailure
 from backy_core.sdk.models import BackendInfo, ProbedDrive, Signature
-from backy_core.system.exec import Outcome, run
+from backy_core.system.exec import run
+from backy_core.system.outcome import CommandFailed, Outcome
 from backy_core.system.sysfs import names_in, read_whole
 
 _READABLE = ("/proc/", "/sys/", "/run/")
@@ -38,13 +39,17 @@ class MachineProbe:
         return tuple(sorted(names_in(self._allowed(path))))
 
     async def run(self, *argv: str) -> Outcome:
-        """Raises :class:`BackendFailure` for a command that was not declared."""
+        """Raises :class:`BackendFailure` for a command that was not declared, CommandFailed for
+        one that did not end in time: what it has said by then is not the whole truth."""
         if not any(argv[: len(prefix)] == prefix for prefix in self._info.read_commands if prefix):
             raise BackendFailure(
                 f"Backend {self._info.name} may not run {argv[0] if argv else 'nothing'} to look",
                 details=" ".join(argv),
             )
-        return await run(argv, check=False, timeout_s=self._deadline_s, cancel="term")
+        outcome = await run(argv, check=False, timeout_s=self._deadline_s, cancel="term")
+        if outcome.timed_out:
+            raise CommandFailed(f"{argv[0]} gave no answer", outcome)
+        return outcome
 
     def _allowed(self, path: str) -> Path:
         if not path.startswith(_READABLE) or os.path.normpath(path) != path.rstrip("/"):

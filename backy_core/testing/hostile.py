@@ -142,6 +142,11 @@ def mangled(real: Recorded, rounds: int, seed: int = 0) -> Iterator[Recorded]:
         )
 
 
+def silenced(real: Recorded) -> Recorded:
+    """``real`` on a machine where each command fails and says nothing."""
+    return replace(real, commands={argv: Given(1, "") for argv in real.commands})
+
+
 def _spoil_commands(
     commands: Mapping[tuple[str, ...], Given], chance: random.Random
 ) -> dict[tuple[str, ...], Given]:

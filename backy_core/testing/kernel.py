@@ -103,6 +103,7 @@ class KernelContract(OnSite):
         assert seen[0] == seen[1] == seen[2], "looks at a pool at rest differ"
         rules = type("Rules", (PlanContract,), {"backend": self.backend})()
         for real in shown:
+            rules.check_not_overlooked(real, guid)
             for spoilt in hostile.mangled(real, _MANGLINGS):
                 rules.inspect_twice(spoilt)
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from importlib.metadata import entry_points
 from typing import Any
 
 import pytest
 
+from backy_core.plugin_registry import BACKEND_GROUP
 from backy_core.plugins import PluginHost
 from backy_core.sdk.errors import BackyError
 from backy_core.sdk.models import DriveId, Level, PoolReport, PoolSpec, Presence, ProbedDrive
@@ -29,6 +31,10 @@ class PlanContract(Subject):
         assert info.signature_types, "without signature_types its drives are not protected"
         assert all(tool.package for tool in info.tools), "a tool names no package"
         assert all(info.read_commands), "an empty read command would allow every program"
+        module = getattr(self.backend, "__name__", None)
+        points = [it for it in entry_points(group=BACKEND_GROUP) if it.module == module]
+        named = {point.name for point in points}
+        assert named <= {info.name}, f"it calls itself {info.name}, its entry point {named}"
 
     def test_creating_at_every_level(self, level: Level) -> None:
         pool = self._pool(level)
@@ -103,7 +109,24 @@ class PlanContract(Subject):
                 answers.append((str(error),))
         assert answers[0] == answers[1], f"two looks at the same differ: {answers}"
 
-    async def _inspected(self, recorded: hostile.Recorded, otherwise: str) -> tuple[object, ...]:
+    def check_not_overlooked(self, recorded: hostile.Recorded, guid: str) -> None:
+        """Where the commands fail, inspect must fail or tell of the pool as it did when they
+        worked: a pool that is not reported counts as gone, and one at rest may be opened."""
+
+        def told(shown: hostile.Recorded) -> Presence | None:
+            reports = asyncio.run(self._inspected(shown, ""))
+            return next((each.presence for each in reports if each.guid == guid), None)
+
+        try:
+            seen = told(hostile.silenced(recorded))
+        except BackyError as error:
+            _refuse_crash(error, recorded)
+            return
+        assert seen == told(recorded), f"the pool is {seen or 'overlooked'} when commands fail"
+
+    async def _inspected(
+        self, recorded: hostile.Recorded, otherwise: str
+    ) -> tuple[PoolReport, ...]:
         probe = hostile.ReplayProbe(self.info(), recorded, otherwise)
         return await self.hosting().inspect(self._name(), probe)
 

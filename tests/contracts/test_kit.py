@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from backy_mdadm import hooks
+from backy_mdadm import argv, hooks
 
 from backy_core.sdk import hookimpl
 from backy_core.sdk.errors import BackyError
 from backy_core.sdk.models import BackendInfo, DriveId, PoolReport, PoolSpec, Probe
 from backy_core.sdk.plan import BackendPlan, Exec
-from backy_core.testing import PlanContract
+from backy_core.testing import PlanContract, hostile
 from backy_core.testing.fork import FailedInside, Killed, in_a_process
 
 HOOKS = [name for name in vars(hooks) if name.startswith("backy_")]
@@ -136,12 +136,53 @@ def test_an_inspect_that_goes_wrong_is_caught(how: str) -> None:
         wrong(backy_inspect=inspect).test_inspect_survives_nonsense()
 
 
+@pytest.mark.parametrize("how", ["nothing", "resting", "the truth", "a refusal"])
+def test_a_pool_that_is_overlooked_when_commands_fail_is_caught(how: str) -> None:
+    guid = "3fa85f64-5717-4562-b3fc-2c963f66afa6"
+
+    async def inspect(probe: Probe) -> list[PoolReport]:
+        running = PoolReport(
+            native_id=guid,
+            guid=guid,
+            level="raid1",
+            presence="active",
+            health="active",
+            expected_members=2,
+            members=(),
+        )
+        if (await probe.run(*argv.EXAMINE)).code == 0 or how == "the truth":
+            return [running]
+        if how == "a refusal":
+            raise BackyError("mdadm fails")
+        resting = running.model_copy(update={"presence": "stopped", "health": "inactive"})
+        return [resting] if how == "resting" else []
+
+    recorded = hostile.Recorded(commands={argv.EXAMINE: hostile.Given(0, "all is well")})
+    contract = wrong(backy_inspect=inspect)
+    if how in ("the truth", "a refusal"):
+        contract.check_not_overlooked(recorded, guid)
+        return
+    with pytest.raises(AssertionError, match="when commands fail"):
+        contract.check_not_overlooked(recorded, guid)
+
+
 def test_a_backend_that_cannot_be_loaded_is_told_why() -> None:
     def half() -> BackendInfo:
         return hooks.backy_backend().model_copy(update={"levels": ()})
 
     with pytest.raises(AssertionError, match="names no level"):
         wrong(backy_backend=half).info()
+
+
+def test_a_name_that_is_not_the_entry_points_is_caught() -> None:
+    def other() -> BackendInfo:
+        return hooks.backy_backend().model_copy(update={"name": "md"})
+
+    contract = wrong(backy_backend=other)
+    contract.test_it_loads_and_says_what_it_is()
+    vars(contract.backend)["__name__"] = hooks.__name__
+    with pytest.raises(AssertionError, match=r"calls itself md, its entry point .'mdadm'"):
+        contract.test_it_loads_and_says_what_it_is()
 
 
 def test_a_check_cannot_be_replaced() -> None:

@@ -33,6 +33,7 @@ from backy_core.snapshot import Snapshot
 from backy_core.system import blocks, mounts
 from backy_core.system.blocks import BlockDevice
 from backy_core.system.mounts import MountEntry
+from backy_core.system.outcome import CommandFailed
 from backy_core.system.signatures import Probed
 from backy_core.system.udev import KernelEvents
 
@@ -567,6 +568,12 @@ async def test_the_probe_reads_kernel_files_only() -> None:
             await probe().read(path)
         with pytest.raises(BackendFailure, match="may not read"):
             await probe().listdir(path)
+
+
+async def test_an_answer_that_was_cut_short_is_none() -> None:
+    info = Backend("fake").backy_backend().model_copy(update={"read_commands": (("sleep",),)})
+    with pytest.raises(CommandFailed, match="sleep gave no answer"):
+        await MachineProbe(info, (), (), 0.2).run("sleep", "60")
 
 
 async def test_the_probe_runs_declared_commands_only() -> None:

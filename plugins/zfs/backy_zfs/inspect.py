@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from backy_core.sdk.errors import SystemFailure
 from backy_core.sdk.models import (
     Health,
     MemberReport,
@@ -44,13 +45,17 @@ class _Stamped:
 
 
 async def look(probe: Probe) -> tuple[PoolReport, ...]:
-    """A report for every zpool, imported or only stamped on drives."""
+    """A report for every zpool, imported or only stamped on drives. SystemFailure if pools can
+    be imported and ``zpool`` fails."""
     stamps = {s.device: s for s in probe.signatures if s.type == SIGNATURE and s.uuid}
-    if not stamps and not await _may_have_imported(probe):
+    can_be_imported = await _may_have_imported(probe)
+    if not stamps and not can_be_imported:
         return ()
-    # Nothing is listed while the module is not loaded or zfs-fuse does not run: nothing can be.
-    status = parse.parse_status((await probe.run(*argv.STATUS)).stdout)
-    running = {pool.name: pool for pool in status}
+    status = await probe.run(*argv.STATUS)
+    # It also fails while the module is not loaded or zfs-fuse does not run: then nothing is.
+    if status.code != 0 and can_be_imported:
+        raise SystemFailure("zpool cannot report its pools", details=status.stderr.strip())
+    running = {pool.name: pool for pool in parse.parse_status(status.stdout)}
     own: dict[str, list[Signature]] = {name: [] for name in running}
     for stamp in stamps.values():
         own.setdefault(stamp.label or "", []).append(stamp)
@@ -61,7 +66,8 @@ async def look(probe: Probe) -> tuple[PoolReport, ...]:
 
 
 async def _may_have_imported(probe: Probe) -> bool:
-    """Whether pools may be imported though no drive bears a label: theirs may all be gone."""
+    """Whether the kernel could have pools imported, also ones whose drives are all gone. Of
+    zfs-fuse's it knows those that are mounted."""
     if any("." not in name for name in await probe.listdir(_KERNEL_POOLS)):
         return True
     (mounts,) = await probe.read("/proc/self/mountinfo")

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from backy_zfs.inspect import look
 
+from backy_core.sdk.errors import SystemFailure
 from backy_core.sdk.models import DriveId, PoolReport, ProbedDrive, Signature
 
 SAMPLES = Path(__file__).parent / "samples"
@@ -195,3 +196,35 @@ async def test_what_is_left_of_our_own_is_reported_until_it_is_wiped() -> None:
     report = await one(SampleProbe("", labels, f"backy-{guid}"))
     assert (report.native_id, report.guid, report.presence) == (guid, guid, "stopped")
     assert report.detail == "It was destroyed, but its drives were not wiped."
+
+
+@pytest.mark.parametrize(
+    ("modules", "mounts"),
+    [(("fm", "tank"), None), ((), "40 1 0:33 / /mnt/tank rw - fuse.zfs tank rw")],
+    ids=["kernel", "fuse"],
+)
+async def test_an_imported_pool_is_not_taken_for_a_resting_one_when_zpool_fails(
+    modules: tuple[str, ...], mounts: str | None
+) -> None:
+    probe = FailingProbe("", LABELS)
+    assert (await one(probe)).presence == "stopped"
+    probe.modules, probe.mounts = modules, mounts
+    with pytest.raises(SystemFailure, match="cannot report"):
+        await look(probe)
+
+
+class FailingProbe(SampleProbe):
+    """``zpool`` fails; the kernel lists ``modules`` below the module and has ``mounts``."""
+
+    modules: tuple[str, ...] = ()
+    mounts: str | None = None
+
+    async def read(self, *paths: str) -> tuple[str | None, ...]:
+        return tuple(self.mounts for _ in paths)
+
+    async def listdir(self, path: str) -> tuple[str, ...]:
+        return self.modules
+
+    async def run(self, *argv: str) -> Outcome:
+        outcome = await super().run(*argv)
+        return Outcome(1, "", "cannot open") if argv[0] == "zpool" else outcome
