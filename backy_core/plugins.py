@@ -94,7 +94,10 @@ class PluginHost:
     async def plan_open(
         self, backend: str, pool: PoolSpec, report: PoolReport, degraded: bool
     ) -> BackendPlan:
-        """The plan that brings the pool's device or filesystem up."""
+        """The plan that brings the pool's device or filesystem up. ``degraded``: as a person asked
+        for; else Conflict if its members were used apart."""
+        if not degraded:
+            _refuse_apart(report)
         call = {"pool": pool, "report": report, "degraded": degraded}
         return await self._plan(backend, "open", call, _drives(pool, report))
 
@@ -297,6 +300,17 @@ def _refuse_unusable(report: object) -> None:
     """What a backend sees and cannot handle is never planned for."""
     if isinstance(report, PoolReport) and not report.usable:
         raise Conflict(report.detail or f"{report.native_id} cannot be used as a pool")
+
+
+def _refuse_apart(report: PoolReport) -> None:
+    """Whose side of the data goes on is for a person to choose."""
+    if any(member.state == "diverged" for member in report.members):
+        raise Conflict(
+            "Members of this pool were used apart from each other, so it is not opened by itself.",
+            details=report.detail,
+            hint="Unplug the side that is not wanted and mount the pool explicitly; add the other "
+            "side again with wipe.",
+        )
 
 
 def _require(backend: str, hook: str, answer: object, wanted: type) -> None:

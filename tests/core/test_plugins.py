@@ -232,6 +232,17 @@ async def test_what_a_backend_cannot_handle_is_never_planned_for() -> None:
             await asked
 
 
+async def test_a_pool_whose_members_were_used_apart_is_opened_on_request_only() -> None:
+    host = hosting(Toy())
+    (good, *_) = REPORT.members
+    apart = REPORT.model_copy(
+        update={"members": (good, good.model_copy(update={"state": "diverged"}))}
+    )
+    with pytest.raises(Conflict, match="used apart"):
+        await host.plan_open("toy", POOL, apart, degraded=False)
+    assert await host.plan_open("toy", POOL, apart, degraded=True) == plan(OTHER)
+
+
 async def test_a_plan_with_a_foreign_drive_is_refused() -> None:
     host = hosting(toy(backy_plan_create=lambda self: plan(OTHER)))
     with pytest.raises(PlanRefused, match=r"backend toy breaks a rule: .*drive-scsi2"):

@@ -100,7 +100,6 @@ def backy_plan_open(pool: PoolSpec, report: PoolReport, degraded: bool) -> Backe
     if report.presence == "active":
         return BackendPlan(steps=(), goal=(_ACTIVE,), stamps=stamps(pool, report))
     named = Named.of(pool, report)
-    _refuse_apart(report, degraded)
     _refuse_incomplete(pool, report, degraded)
     mode = "degraded" if report.degraded else "complete"
     activate = Step(
@@ -189,15 +188,6 @@ def _deactivate(named: Named) -> Step:
         effect="none",
         retry_s=30,
     )
-
-
-def _refuse_apart(report: PoolReport, degraded: bool) -> None:
-    if not degraded and any(each.state == "diverged" for each in report.members):
-        raise Conflict(
-            "Drives of this pool were used apart from each other.",
-            details=report.detail,
-            hint="Unplug the drive that is not wanted, or mount the pool explicitly",
-        )
 
 
 def _refuse_incomplete(pool: PoolSpec, report: PoolReport, degraded: bool) -> None:

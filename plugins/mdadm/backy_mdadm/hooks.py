@@ -87,7 +87,6 @@ def backy_plan_create(pool: PoolSpec, drives: tuple[DriveId, ...]) -> BackendPla
 
 @hookimpl
 def backy_plan_open(pool: PoolSpec, report: PoolReport, degraded: bool) -> BackendPlan:
-    _refuse_apart(report, degraded)
     if report.presence == "active":
         return BackendPlan(steps=(), goal=(_ACTIVE,), stamps=(_stamp(pool),))
     assemble = Step(
@@ -238,16 +237,6 @@ def _member(report: PoolReport, drive: DriveId) -> MemberReport | None:
 
 def _ref(drive: DriveId, member: MemberReport) -> DriveRef:
     return DriveRef(drive=drive, part=argv.partition_of(member.device or ""))
-
-
-def _refuse_apart(report: PoolReport, degraded: bool) -> None:
-    if degraded or not any(member.state == "diverged" for member in report.members):
-        return
-    raise Conflict(
-        "Members of this pool were used apart from each other, so it is not opened by itself.",
-        details=report.detail,
-        hint="Mount it explicitly to go on with the newest side; wipe the others to add them.",
-    )
 
 
 def _refuse_full(report: PoolReport, drive: DriveId, old: MemberReport | None) -> None:

@@ -101,13 +101,6 @@ def test_open_names_partitions_and_the_arrays_own_uuid() -> None:
     )
 
 
-@pytest.mark.parametrize("presence", ["stopped", "active"])
-def test_members_used_apart_are_opened_only_on_request(presence: str) -> None:
-    found = report(member(A, "active", 0), member(B, "diverged", 1), presence=presence)
-    with pytest.raises(Conflict, match="used apart"):
-        hooks.backy_plan_open(pool=pool(), report=found, degraded=False)
-
-
 def test_open_without_any_drive_says_so() -> None:
     found = report(member(None, "missing", 0), member(None, "missing", 1), presence="stopped")
     with pytest.raises(Conflict, match="No usable drive"):
