@@ -6,6 +6,7 @@ as new as one just started. SIGKILL leaves its programs running and its files ha
 
 from __future__ import annotations
 
+import faulthandler
 import gc
 import os
 import pickle
@@ -13,12 +14,16 @@ import select
 import signal
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeVar
 
 T = TypeVar("T")
 
+_STDERR = 2
+_TELLS_S = 1.0
 _LIMIT_S = 900.0
 """For a process that hangs; a loaded machine may take minutes for what takes seconds."""
 
@@ -45,6 +50,7 @@ def in_a_process(work: Callable[[], T], limit_s: float = _LIMIT_S) -> T:
     pid = os.fork()
     if pid == 0:
         os.close(reading)
+        faulthandler.register(signal.SIGUSR1, file=_STDERR, all_threads=True)
         _answer(work, writing)
     os.close(writing)
     try:
@@ -79,9 +85,28 @@ def _read_all(reading: int, pid: int, limit_s: float) -> bytes:
     while True:
         ready, _, _ = select.select([reading], [], [], max(0.0, deadline - time.monotonic()))
         if not ready:
-            os.kill(pid, signal.SIGKILL)
-            raise FailedInside(f"the agent's process did not end within {limit_s:g} s")
+            raise FailedInside(_given_up(pid, limit_s))
         part = os.read(reading, 1 << 16)
         if not part:
             return b"".join(parts)
         parts.append(part)
+
+
+def _given_up(pid: int, limit_s: float) -> str:
+    """End the process; what it was at is on its standard error, the rest in what is returned."""
+    os.kill(pid, signal.SIGUSR1)
+    time.sleep(_TELLS_S)
+    told = "; ".join(_processes(pid)) or "none"
+    os.kill(pid, signal.SIGKILL)
+    return f"the agent's process did not end within {limit_s:g} s; children and stuck ones: {told}"
+
+
+def _processes(parent: int) -> Iterator[str]:
+    """Children of ``parent``, and whatever is in uninterruptible sleep, with where it waits."""
+    for entry in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            name, _, rest = (entry / "stat").read_text().rpartition(")")
+            state, above = rest.split()[:2]
+            if state == "D" or int(above) == parent:
+                words = (entry / "cmdline").read_text().replace("\0", " ").strip()
+                yield f"{words or name} ({state}, {(entry / 'wchan').read_text()})"
