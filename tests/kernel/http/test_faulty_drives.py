@@ -14,12 +14,8 @@ DRIVES = [Drive("faulty", 64 << 20, faults=True)]
 @pytest.mark.parametrize("fault", ["error", "write-error"])
 def test_drive_fails_while_it_is_made(site: Site, backend: Backend, fault: Fault) -> None:
     """By dm-error and by dm-flakey; one drive, so that no redundancy helps."""
-    with held_maker(site, backend) as maker:
-        pool = site.create("faulty", **backend.alone())
-        maker.began()
-        site.guest.fault("faulty", fault)
-        maker.go()
-        detail = pool.until("failed")
+    pool = _failed(site, backend, fault)
+    detail = pool.detail()
     assert set(detail) == {"state", "errorMessage"} and detail["errorMessage"]
     assert any(line.startswith(f"$ {backend.making}") for line in pool.outputs())
     assert pool.guid not in site.metadata()
@@ -32,6 +28,17 @@ def test_drive_fails_while_it_is_made(site: Site, backend: Backend, fault: Fault
         site.done("DELETE", pool.url)
     pool.check_gone()
     _check_usable(site, backend)
+
+
+def _failed(site: Site, backend: Backend, fault: Fault) -> Pool:
+    """A creation in the midst of which the drive began to fail, as it still does."""
+    with held_maker(site, backend) as maker:
+        pool = site.create("faulty", **backend.alone())
+        maker.began()
+        site.guest.fault("faulty", fault)
+        maker.go()
+        pool.until("failed")
+    return pool
 
 
 def _check_set_apart(site: Site, pool: Pool, backend: Backend) -> None:
@@ -54,12 +61,7 @@ def _check_usable(site: Site, backend: Backend) -> None:
 @pytest.mark.parametrize("fault", ["error", "write-error"])
 def test_set_apart_drives_are_freed_by_delete(site: Site, backend: Backend, fault: Fault) -> None:
     """The documented way out without a restart."""
-    with held_maker(site, backend) as maker:
-        pool = site.create("faulty", **backend.alone())
-        maker.began()
-        site.guest.fault("faulty", fault)
-        maker.go()
-        pool.until("failed")
+    pool = _failed(site, backend, fault)
     left = fault == "error" or backend.member in site.look().drives["faulty"]
     assert (site.journal() != []) is left, "a member that cannot be wiped is not forgotten"
     assert site.drives()["faulty"]["available"] is not left

@@ -169,7 +169,7 @@ class QemuGuest:
                 " echo $! >/run/agent.pid",
                 check=True,
             )
-            self._until(self._answers, _ANSWER_S, "start the agent")
+            self._await_agent()
             return
         number = {"stop": "TERM", "kill": "KILL"}[verb]
         gone = "while kill -0 $pid 2>/dev/null; do sleep 0.1; done"
@@ -179,6 +179,14 @@ class QemuGuest:
         """What the agent and the kernel said."""
         files = (self._job / "agent.log", self.state.console)
         return "\n".join(f.read_text(errors="replace")[-4000:] for f in files if f.exists())
+
+    def _await_agent(self) -> None:
+        deadline = time.monotonic() + _ANSWER_S
+        while not self._answers():
+            if self.exec("kill -0 $(cat /run/agent.pid)").rc != 0:
+                raise GuestFailed(f"the agent ended at its start: {self.log()}")
+            if time.monotonic() > deadline:
+                raise GuestFailed(f"the agent does not answer: {self.log()}")
 
     def _answers(self) -> bool:
         try:
