@@ -14,7 +14,7 @@ from backy_core.sdk.plan import Arg, DriveRef, PoolDevice
 NAME_PREFIX = "backy-"
 EXAMINE = ("mdadm", "--examine")
 
-_PARTITION = re.compile(r"(?:\d+p|^(?!nvme|mmcblk|nbd|loop|md|dm-)\D+)(\d+)")
+_PARTITION = re.compile(r"(?:\d+p|^(?!nvme|mmcblk|nbd|rbd|pmem|zram|loop|md|dm-)\D+)(\d+)")
 
 
 def array_name(guid: str) -> str:

@@ -81,7 +81,9 @@ def survives(level: str, layout: int, slots: int, working: frozenset[int]) -> bo
     if level == "raid10":
         near = layout & 0xFF or 2
         copies = near * (layout >> 8 & 0xFF or 1)
-        groups = ({(at + copy) % slots for copy in range(copies)} for at in range(0, slots, near))
+        # With an odd number of members the groups overlap, and go round more than once.
+        starts = {at * near % slots for at in range(slots)}
+        groups = ({(at + copy) % slots for copy in range(copies)} for at in starts)
         return all(group & working for group in groups)
     return len(working) >= slots - _TOLERATED_LOSSES.get(level, 0)
 

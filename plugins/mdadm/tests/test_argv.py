@@ -48,6 +48,9 @@ def test_the_name_with_its_host_fits_into_a_superblock() -> None:
         ("mmcblk0", None),
         ("mmcblk0p1", 1),
         ("loop0", None),
+        ("rbd0", None),
+        ("rbd0p2", 2),
+        ("pmem0", None),
         ("", None),
     ],
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from backy_mdadm.standing import survives
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -204,3 +205,21 @@ async def test_nothing_at_all() -> None:
     probe = SampleProbe("raid1x2-clean")
     probe.files, probe.signatures = {}, ()
     assert await reports(probe) == ()
+
+
+@pytest.mark.parametrize(
+    ("slots", "working", "whole"),
+    [
+        (4, {0, 2}, True),
+        (4, {0, 1}, False),
+        # Copies of an odd number of members overlap: 0+1, 2+3, 4+0, 1+2, 3+4.
+        (5, {0, 2, 3}, True),
+        (5, {0, 3, 4}, False),
+        (3, {0, 2}, True),
+        (3, {0}, False),
+    ],
+)
+def test_raid10_survives_while_a_copy_of_everything_is_there(
+    slots: int, working: set[int], whole: bool
+) -> None:
+    assert survives("raid10", 0x102, slots, frozenset(working)) is whole
