@@ -100,6 +100,7 @@ def backy_plan_open(pool: PoolSpec, report: PoolReport, degraded: bool) -> Backe
     if report.presence == "active":
         return BackendPlan(steps=(), goal=(_ACTIVE,), stamps=stamps(pool, report))
     named = Named.of(pool, report)
+    _refuse_copies(report)
     _refuse_incomplete(pool, report, degraded)
     mode = "degraded" if report.degraded else "complete"
     activate = Step(
@@ -161,7 +162,10 @@ def _wipe(pool: PoolSpec, drive: DriveId) -> WipeMember:
 def _mark_apart(
     named: Named, report: PoolReport, ok_codes: tuple[int, ...] = (0,)
 ) -> tuple[Step, ...]:
-    missing = [it.handle for it in report.members if it.handle and it.state in _LEFT_BEHIND]
+    in_use = {it.handle for it in report.members if it.state not in _LEFT_BEHIND}
+    behind = (it.handle for it in report.members if it.state in _LEFT_BEHIND)
+    # A copy of a member bears the handle of the one in use.
+    missing = [handle for handle in behind if handle and handle not in in_use]
     if not missing or not named.good:
         return ()
     step = Step(
@@ -190,10 +194,24 @@ def _deactivate(named: Named) -> Step:
     )
 
 
+def _refuse_copies(report: PoolReport) -> None:
+    """LVM would choose between the two by size and name, whichever is older."""
+    drives: dict[str, list[str]] = {}
+    for each in report.members:
+        drives.setdefault(each.handle or "", []).append(str(each.drive or each.device))
+    copied = [" and ".join(them) for handle, them in drives.items() if handle and len(them) > 1]
+    if copied:
+        raise Conflict(
+            f"{copied[0]} say they are the same member: one is a copy of the other.",
+            hint="Unplug the copy",
+        )
+
+
 def _refuse_incomplete(pool: PoolSpec, report: PoolReport, degraded: bool) -> None:
     """Members that are known to be left behind do not count as missing."""
     missing = sum(each.state == "missing" for each in report.members)
-    working = frozenset(it.slot or 0 for it in report.members if it.state in ("active", "spare"))
+    slots = {it.slot for it in report.members if it.state == "active"}
+    working = frozenset(slot for slot in slots if slot is not None)
     if not survives(report.level, report.expected_members, working):
         raise Conflict(f"Too few drives of the pool {pool.label} are connected.")
     if missing and not degraded:

@@ -9,7 +9,7 @@ from backy_lvm import hooks
 from backy_lvm.argv import pv_uuid
 
 from backy_core.sdk.errors import Conflict, InvalidRequest
-from backy_core.sdk.models import DriveId, PoolReport
+from backy_core.sdk.models import DriveId, MemberReport, PoolReport
 from backy_core.sdk.plan import Action, Arg, BackendPlan, DriveRef, Exec, Join, WipeMember
 
 from .lvm_pools import DRIVES, GUID, VG_UUID, A, B, C, member, pool, report
@@ -171,6 +171,34 @@ def test_open_refuses_what_cannot_hold_all_data() -> None:
     )
     with pytest.raises(Conflict):
         opened(found, degraded=True)
+
+
+def test_open_takes_no_spare_for_a_member() -> None:
+    """Alone it holds nothing, and a mark on it would keep the others out for good."""
+    found = report(
+        member(A, "missing", 0), member(B, "missing", 1), member(C, "spare"), presence="stopped"
+    )
+    with pytest.raises(Conflict, match="Too few"):
+        opened(found, degraded=True)
+
+
+def copy_of(it: MemberReport, drive: DriveId) -> MemberReport:
+    return it.model_copy(
+        update={"drive": drive, "device": "sdz", "state": "diverged", "slot": None}
+    )
+
+
+def test_open_refuses_to_choose_between_a_member_and_its_copy() -> None:
+    second = member(B, "active", 1)
+    found = report(member(A, "active", 0), second, copy_of(second, C), presence="stopped")
+    with pytest.raises(Conflict, match="copy of the other"):
+        opened(found, degraded=True)
+
+
+def test_close_does_not_mark_a_member_whose_copy_is_there() -> None:
+    second = member(B, "active", 1)
+    found = report(member(A, "active", 0), second, copy_of(second, C))
+    assert [it for it in closed(found) if "backy-without" in it] == []
 
 
 def test_open_of_an_active_pool_is_done() -> None:
