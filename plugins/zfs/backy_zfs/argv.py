@@ -13,6 +13,7 @@ from backy_core.sdk.plan import Arg, DriveRef
 
 PREFIX = "backy-"
 STATUS = ("zpool", "status")
+IDS = ("zpool", "list", "-H", "-o", "name,guid")
 LABEL = ("zdb", "-l")
 
 _BY_ID = ("-d", "/dev/disk/by-id")

@@ -64,7 +64,7 @@ def backy_backend() -> BackendInfo:
         delivers="filesystem",
         capabilities=frozenset(("add_drive", "degraded_open", "import")),
         tools=tuple(Tool(name=name, package="zfsutils-linux") for name in ("zpool", "zfs", "zdb")),
-        read_commands=(argv.STATUS, argv.LABEL),
+        read_commands=(argv.STATUS, argv.IDS, argv.LABEL),
         signature_types=(SIGNATURE,),
         refresh_s=15,  # a member that fails gives no event of the kernel's
     )
@@ -107,9 +107,9 @@ def backy_plan_create(pool: PoolSpec, drives: tuple[DriveId, ...]) -> BackendPla
 def backy_plan_open(pool: PoolSpec, report: PoolReport, degraded: bool) -> BackendPlan:
     name = _name(pool)
     if report.presence == "active":
-        return _plan(pool, *_mount(pool, name, report), goal=_ACTIVE)
+        return _plan(pool, *_mount(pool, report.name or name, report), goal=_ACTIVE)
     _refuse_incomplete(report, degraded)
-    undo = (Exec(argv=argv.export(name), ok_codes=(0, 1)),)
+    undo = (Exec(argv=argv.export(report.name or name), ok_codes=(0, 1)),)
     unmounted = Step(
         id="import-pool",
         title="Importing the zpool",

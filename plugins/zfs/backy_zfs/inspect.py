@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from backy_core.sdk.errors import SystemFailure
@@ -33,6 +33,10 @@ _USED = ("active", "rebuilding")
 _LOST = frozenset(("FAULTED", "UNAVAIL", "SUSPENDED"))
 
 
+_Key = tuple[str, str]
+"""Name and guid of a zpool; the guid is empty for a name that is ours."""
+
+
 @dataclass(frozen=True)
 class _Stamped:
     """A device that bears a pool's label, and what ZFS may call it: its guid, its drive's links.
@@ -42,6 +46,12 @@ class _Stamped:
     guid: str | None
     names: frozenset[str]
     label: Label | None
+
+    def is_copy_of(self, other: _Stamped) -> bool:
+        """The same member on another drive; one at the end of a drive shows on both."""
+        pair = sorted((self.device, other.device))
+        same_drive = re.fullmatch(rf"{re.escape(pair[0])}(p?\d+)?", pair[1])
+        return bool(self.guid) and self.guid == other.guid and not same_drive
 
 
 async def look(probe: Probe) -> tuple[PoolReport, ...]:
@@ -55,14 +65,41 @@ async def look(probe: Probe) -> tuple[PoolReport, ...]:
     # It also fails while the module is not loaded or zfs-fuse does not run: then nothing is.
     if status.code != 0 and can_be_imported:
         raise SystemFailure("zpool cannot report its pools", details=status.stderr.strip())
-    running = {pool.name: pool for pool in parse.parse_status(status.stdout)}
-    own: dict[str, list[Signature]] = {name: [] for name in running}
+    imported = parse.parse_status(status.stdout)
+    ids = await _ids(probe, imported)
+    running = {_key(pool.name, ids.get(pool.name)): pool for pool in imported}
+    own: dict[_Key, list[Signature]] = {key: [] for key in running}
     for stamp in stamps.values():
-        own.setdefault(stamp.label or "", []).append(stamp)
+        own.setdefault(_key(stamp.label or "", stamp.uuid), []).append(stamp)
     found = await asyncio.gather(
-        *(_report(probe, name, running.get(name), own[name]) for name in sorted(own))
+        *(_report(probe, key, running.get(key), own[key]) for key in sorted(own))
     )
-    return tuple(report for report in found if report)
+    taken = {pool.name for pool in imported}
+    return tuple(_unless_taken(report, taken) for report in found if report)
+
+
+def _unless_taken(report: PoolReport, names: Collection[str]) -> PoolReport:
+    """The tools know an imported zpool by its name alone, so another one of that name must rest."""
+    if report.presence == "active" or report.name not in names:
+        return report
+    detail = f"Another zpool named {report.name} is imported; export that one first."
+    return report.model_copy(update={"usable": False, "detail": detail})
+
+
+def _key(name: str, uuid: str | None) -> _Key:
+    """What tells zpools apart: anybody may have a ``tank``, while our names are unique, and known
+    where the guid is not."""
+    return name, "" if argv.guid_of(name) else uuid or ""
+
+
+async def _ids(probe: Probe, imported: Iterable[Imported]) -> dict[str, str]:
+    """Of imported zpools their guids, if any is not ours."""
+    if all(argv.guid_of(pool.name) for pool in imported):
+        return {}
+    listed = await probe.run(*argv.IDS)
+    if listed.code != 0:
+        raise SystemFailure("zpool cannot list its pools", details=listed.stderr.strip())
+    return parse.parse_ids(listed.stdout)
 
 
 async def _may_have_imported(probe: Probe) -> bool:
@@ -75,11 +112,11 @@ async def _may_have_imported(probe: Probe) -> bool:
 
 
 async def _report(
-    probe: Probe, name: str, pool: Imported | None, stamps: Sequence[Signature]
+    probe: Probe, key: _Key, pool: Imported | None, stamps: Sequence[Signature]
 ) -> PoolReport | None:
     stamped = await _stamped(probe, pool, stamps)
-    uuid = stamps[0].uuid if stamps else None
-    return _running(pool, stamped, uuid) if pool else _resting(name, stamped, uuid or "")
+    name, uuid = key
+    return _running(pool, stamped, uuid) if pool else _resting(name, stamped, uuid)
 
 
 async def _stamped(
@@ -111,21 +148,19 @@ async def _label(probe: Probe, stamp: Signature) -> Label | None:
     return parse.parse_label(outcome.stdout)
 
 
-def _running(pool: Imported, stamped: Sequence[_Stamped], uuid: str | None) -> PoolReport:
+def _running(pool: Imported, stamped: Sequence[_Stamped], uuid: str) -> PoolReport:
     children = {
         child.guid: child for each in stamped if each.label for child in each.label.children
     }
-    members = _marked_diverged(
-        [_member(slot, row, stamped, children.values()) for slot, row in enumerate(pool.rows)],
-        stamped,
-    )
-    lacking = pool.state != "ONLINE" or any(member.state == "missing" for member in members)
-    placed = {member.device for member in members}
-    strays = (
+    rows = [_member(slot, row, stamped, children.values()) for slot, row in enumerate(pool.rows)]
+    placed = {member.device for member in rows}
+    strays = [
         MemberReport(device=each.device, state="stale")
         for each in stamped
         if each.device not in placed
-    )
+    ]
+    members = _marked_diverged([*rows, *strays], stamped)
+    lacking = pool.state != "ONLINE" or any(row.state == "missing" for row in rows)
     percent, minutes = parse.progress(pool.scan) if " in progress" in pool.scan else (None, None)
     guid = argv.guid_of(pool.name)
     return PoolReport(
@@ -138,7 +173,7 @@ def _running(pool: Imported, stamped: Sequence[_Stamped], uuid: str | None) -> P
         degraded=lacking,
         source=pool.name,
         expected_members=sum("spares" not in row.within for row in pool.rows),
-        members=(*members, *strays),
+        members=tuple(members),
         sync_percent=percent,
         sync_minutes=minutes,
         detail=pool.status or None,
@@ -151,7 +186,7 @@ def _member(
     """A row of the configuration with the device that bears its label, if that is there. ZFS
     takes a drive that was pulled for present until it next uses it."""
     names = row.known_as
-    child = next((c for c in children if names & {c.guid, parse.short(c.path)}), None)
+    child = next((c for c in children if names & {c.guid, *parse.row_names(c.path)}), None)
     guid = child.guid if child else None
     found = next((e for e in stamped if names & e.names or (guid and guid == e.guid)), None)
     unseen = child is None and row.state in _WELL  # its label cannot be read
@@ -182,16 +217,22 @@ def _marked_diverged(
     members: Sequence[MemberReport], stamped: Sequence[_Stamped]
 ) -> list[MemberReport]:
     """Of members left behind, those that were used without the ones in use now: by their own
-    labels these were out. Only an import says so in a label; ZFS itself would copy over them."""
-    used = {member.device for member in members if member.state in _USED}
-    guids = {each.guid for each in stamped if each.device in used}
+    labels these were out. Only an import says so in a label; ZFS itself would copy over them. A
+    copy of one in use is none of the pool's either."""
+    names = {member.device for member in members if member.state in _USED}
+    used = [each for each in stamped if each.device in names]
+    guids = {each.guid for each in used}
     apart = {
-        each.device
+        each.device: each.guid
         for each in stamped
-        if each.label and any(child.out and child.guid in guids for child in each.label.children)
+        if (each.label and any(c.out and c.guid in guids for c in each.label.children))
+        or any(each.is_copy_of(other) for other in used)
     }
     return [
-        member.model_copy(update={"state": "diverged"})
+        # By its guid its place is known also once it is wiped.
+        member.model_copy(
+            update={"state": "diverged", "handle": member.handle or apart[member.device]}
+        )
         if member.state == "stale" and member.device in apart
         else member
         for member in members

@@ -83,6 +83,20 @@ def short(name: str) -> str:
     return re.sub(r"-part\d+$", "", name.rpartition("/")[2])
 
 
+def row_names(path: str) -> frozenset[str]:
+    """What ``zpool status`` may call the member of this path: without the partition that ZFS
+    made, or as it is if somebody gave it a partition."""
+    name = path.rpartition("/")[2]
+    whole = re.sub(r"^((?:sd|vd|xvd|hd)[a-z]+)\d+$|^(nvme\d+n\d+|mmcblk\d+)p\d+$", r"\1\2", name)
+    return frozenset((name, short(name), whole))
+
+
+def parse_ids(text: str) -> dict[str, str]:
+    """A zpool's own guid by its name."""
+    rows = (line.split("\t") for line in text.splitlines())
+    return {row[0]: row[1] for row in rows if len(row) == 2 and row[1].isdigit()}
+
+
 def progress(scan: str) -> tuple[float | None, float | None]:
     """Percent done and minutes to go of a running scrub or resilver."""
     percent = _PERCENT.search(scan)

@@ -141,6 +141,16 @@ def test_a_foreign_pool_is_imported_by_its_guid_and_kept_from_mounting_itself() 
         f"zfs set {it} tank" for it in ("canmount=noauto", "setuid=off", "devices=off")
     ]
     assert plan.stamps[0].uuid == "4711"
+    undone = [undo for step in plan.steps[:2] for undo in step.undo]
+    assert [undo.argv for undo in undone if isinstance(undo, Exec)] == [
+        ("zpool", "export", "tank")
+    ] * 2
+
+
+def test_a_foreign_pool_that_is_imported_is_mounted_by_its_name() -> None:
+    found = report(member(A, "active", "1"), native_id="4711", guid=None, name="tank")
+    plan = hooks.backy_plan_open(pool=pool(native_id="4711"), report=found, degraded=True)
+    assert all(line.endswith("tank") for line in commands("open", plan))
 
 
 def test_an_incomplete_pool_is_opened_on_request_alone() -> None:

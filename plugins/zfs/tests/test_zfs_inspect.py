@@ -58,6 +58,8 @@ class SampleProbe:
         self.commands.append(argv)
         if argv == ("zpool", "status"):
             return Outcome(0, self._status)
+        if argv[:2] == ("zpool", "list"):
+            return Outcome(0, f"tank\t{ZPOOL}\nm\t{ZPOOL}\n")
         assert argv[:2] == ("zdb", "-l"), argv
         return Outcome(0, self._labels[argv[2].removeprefix("/dev/")])
 
@@ -92,7 +94,8 @@ async def test_no_more_labels_are_read_than_tell_something(state: str, read: int
     probe = SampleProbe(sample(f"openzfs-mirror-{state}.status"), LABELS)
     await look(probe)
     labels = [("zdb", "-l", "/dev/vda1"), ("zdb", "-l", "/dev/vdb1")][:read]
-    assert probe.commands == [("zpool", "status"), *labels]
+    ids = ("zpool", "list", "-H", "-o", "name,guid")
+    assert probe.commands == [("zpool", "status"), ids, *labels]
 
 
 async def test_a_pulled_drive_is_missed_before_zfs_misses_it() -> None:
@@ -198,6 +201,82 @@ async def test_what_is_left_of_our_own_is_reported_until_it_is_wiped() -> None:
     assert report.detail == "It was destroyed, but its drives were not wiped."
 
 
+def stamp(device: str, pool: str, member: str, name: str = "tank") -> Signature:
+    return Signature(device=device, type="zfs_member", uuid=pool, label=name, member=member)
+
+
+STRANGER = LABELS["vda1"].replace(ZPOOL, "999").replace("LABSER", "OTHER")
+
+
+async def test_pools_of_one_name_are_told_apart_by_their_guids() -> None:
+    """The running one is on drives that bear no label here, as on LUKS: it must not be exported
+    or destroyed in the place of the one that rests."""
+    status = sample("openzfs-mirror-online.status").replace("virtio-LABSER", "luks-LABSER")
+    probe = SampleProbe(status, {"vda1": STRANGER})
+    probe.signatures = (stamp("vda1", "999", MEMBERS["vda1"]),)
+    found = {report.native_id: report for report in await look(probe)}
+    assert line(found[ZPOOL]) == "mirror active/active whole [-:active -:active]"
+    assert (found["999"].presence, found["999"].usable) == ("stopped", False)
+    assert "export that one" in (found["999"].detail or "")
+
+
+async def test_a_stranger_of_the_same_name_does_not_hide_the_running_pool() -> None:
+    status = sample("openzfs-mirror-online.status")
+    probe = SampleProbe(status, {"vda9": STRANGER, **LABELS})
+    probe.signatures = (
+        stamp("vda9", "999", "111"),
+        *(stamp(device, ZPOOL, guid) for device, guid in MEMBERS.items()),
+    )
+    found = {report.native_id: report for report in await look(probe)}
+    assert line(found[ZPOOL]) == "mirror active/active whole [vda1:active vdb1:active]"
+
+
+async def test_a_foreign_pool_whose_drives_are_gone_keeps_its_identity() -> None:
+    probe = FailingProbe(sample("openzfs-mirror-suspended.status"), {})
+    probe.modules = ("tank",)
+    probe.fails = False
+    assert (await one(probe)).native_id == ZPOOL
+
+
+async def test_members_by_kernel_name_are_known_by_their_labels() -> None:
+    """As ``zpool create tank mirror sda sdb`` makes them."""
+    status = sample("openzfs-mirror-online.status")
+    labels = dict(LABELS)
+    for device, serial in (("vda", "LABSER0"), ("vdb", "LABSER1")):
+        status = status.replace(f"virtio-{serial}", device.ljust(len(f"virtio-{serial}")))
+        link = f"/dev/disk/by-id/virtio-{serial}-part1"
+        labels = {key: text.replace(link, f"/dev/{device}1") for key, text in labels.items()}
+    report = await one(SampleProbe(status, labels))
+    assert line(report) == "mirror active/active whole [vda1:active vdb1:active]"
+
+
+async def test_a_former_member_that_was_used_apart_is_told_from_one_left_behind() -> None:
+    """Its place is taken by another drive; its own label says that the running one was out."""
+    path = "            path: '/dev/disk/by-id/virtio-LABSER0-part1'\n"
+    apart = LABELS["vdb1"].replace(path, f"{path}            not_present: 1\n")
+    running = LABELS["vda1"].replace(MEMBERS["vdb1"], "333").replace("LABSER1", "LABSER2")
+    status = sample("openzfs-mirror-offline.status").replace("LABSER1", "LABSER2")
+    report = await one(SampleProbe(status, {"vda1": running, "vdb1": apart}))
+    states = {member.device: member.state for member in report.members}
+    assert states["vdb1"] == "diverged"
+    report = await one(SampleProbe(status, {"vda1": running, "vdb1": LABELS["vdb1"]}))
+    states = {member.device: member.state for member in report.members}
+    assert states["vdb1"] == "stale"
+
+
+@pytest.mark.parametrize(("device", "state"), [("vdc1", "diverged"), ("vda", "stale")])
+async def test_a_copy_of_a_member_in_use_is_none_of_the_pools(device: str, state: str) -> None:
+    """Unless it is the same drive: a member at its end shows on the whole drive too."""
+    status = sample("openzfs-mirror-online.status")
+    probe = SampleProbe(status, {**LABELS, device: LABELS["vda1"]})
+    probe.signatures = (
+        *(stamp(name, ZPOOL, guid) for name, guid in MEMBERS.items()),
+        stamp(device, ZPOOL, MEMBERS["vda1"]),
+    )
+    states = {member.device: member.state for member in (await one(probe)).members}
+    assert states[device] == state and states["vda1"] == "active"
+
+
 @pytest.mark.parametrize(
     ("modules", "mounts"),
     [(("fm", "tank"), None), ((), "40 1 0:33 / /mnt/tank rw - fuse.zfs tank rw")],
@@ -218,6 +297,7 @@ class FailingProbe(SampleProbe):
 
     modules: tuple[str, ...] = ()
     mounts: str | None = None
+    fails = True
 
     async def read(self, *paths: str) -> tuple[str | None, ...]:
         return tuple(self.mounts for _ in paths)
@@ -227,4 +307,5 @@ class FailingProbe(SampleProbe):
 
     async def run(self, *argv: str) -> Outcome:
         outcome = await super().run(*argv)
-        return Outcome(1, "", "cannot open") if argv[0] == "zpool" else outcome
+        failing = self.fails and argv[0] == "zpool"
+        return Outcome(1, "", "cannot open") if failing else outcome
