@@ -51,7 +51,8 @@ class PoolGrowth:
         drive = drives.find(snapshot.drives, request.serial)
         report = self._running(entry, snapshot)
         state = _state_of(report, drive.id)
-        if state in _IN_PLACE and request.replaces not in entry.drive_serials:
+        needed = state == "spare" and report.degraded  # left over from an add that broke off
+        if state in _IN_PLACE and not needed and request.replaces not in entry.drive_serials:
             op.accept()  # it is in already; a repeat names the member that is out already
             return
         replaced = self._replaced(entry, report, request)
@@ -165,10 +166,9 @@ class PoolGrowth:
 
 
 async def has_taken(core: Core, plan: Plan) -> bool:
-    """Whether the pool has the drive now: only then an add goes forward."""
-    report = await core.executor.resolver.report(plan)
-    members = report.members if report else ()
-    return any(m.drive in plan.drives and m.state in _IN_PLACE for m in members)
+    """Whether the pool uses the drive as was planned: only then an add goes forward. What a spare
+    amounts to differs between backends."""
+    return await core.executor.conditions.unmet(plan.goal, plan) is None
 
 
 def _reported(report: PoolReport) -> tuple[DriveId, ...]:

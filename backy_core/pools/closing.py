@@ -9,7 +9,7 @@ from __future__ import annotations
 from backy_core.operations.journal import JournalEntry, Planned
 from backy_core.operations.records import Operation
 from backy_core.pools import steps
-from backy_core.pools.core import Core, compose, expected, mounts_of, spec_of
+from backy_core.pools.core import Core, compose, expected, left_mounted, mounts_of, spec_of
 from backy_core.pools.metadata import PoolEntry
 from backy_core.pools.processes import processes_on
 from backy_core.sdk.errors import BackyError, PoolBusy, SystemFailure
@@ -64,7 +64,9 @@ class PoolClosing:
         """What is left to do; None when it is unmounted and its device is stopped."""
         core = self._core
         report = core.find_report(entry)
-        if report is None or report.presence not in ("active", "inactive"):
+        if report is None:
+            return self._unmount_blindly(entry)
+        if report.presence not in ("active", "inactive"):
             return None
         paths = self._mounted_at(entry)
         round_steps: list[Step] = [steps.unmount(path) for path in reversed(paths)]
@@ -79,6 +81,21 @@ class PoolClosing:
             steps=(*round_steps, *draft.steps),
             drives=_members(report),
             goal=(*draft.goal, *(NotMounted(path=path) for path in paths)),
+        )
+
+    def _unmount_blindly(self, entry: PoolEntry) -> Plan | None:
+        """All drives are gone, and what was mounted from them is not."""
+        path = left_mounted(entry, self._core.observer.snapshot)
+        if path is None:
+            return None
+        return compose(
+            "close",
+            self._core,
+            spec_of(entry),
+            entry.backend,
+            steps=(steps.unmount(path),),
+            drives=(),
+            goal=(NotMounted(path=path),),
         )
 
     def _mounted_at(self, entry: PoolEntry) -> tuple[str, ...]:

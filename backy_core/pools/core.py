@@ -226,6 +226,17 @@ def reachable(snapshot: Snapshot, report: PoolReport | None) -> tuple[str, ...]:
     return snapshot.reachable_places_of(source) if source is not None else ()
 
 
+def left_mounted(entry: PoolEntry, snapshot: Snapshot) -> str | None:
+    """Where a pool that no drive tells of any more is still mounted: its filesystem outlives them.
+    For pools without a report alone."""
+    path = entry.last_mount_path
+    mount = snapshot.mount_at(path) if path and entry.is_mounted else None
+    if mount is None:
+        return None
+    # "fuse.zfs" is zfs all the same; anything else there is not the pool's.
+    return path if entry.filesystem in (None, mount.fstype.rpartition(".")[2]) else None
+
+
 def _source(report: PoolReport | None) -> str | None:
     """What a mount of the pool comes from: a filesystem of its own, or its block device."""
     if report is None or report.source is not None:

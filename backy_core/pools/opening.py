@@ -17,6 +17,7 @@ from backy_core.snapshot import Snapshot
 from backy_core.system import signatures
 
 _ROUNDS = 3
+_IN_PLACE = ("active", "rebuilding", "spare")
 
 
 @dataclass(frozen=True)
@@ -112,6 +113,7 @@ class PoolOpening:
         )
 
     async def _open_plan(self, entry: PoolEntry, report: PoolReport, target: _Target) -> Plan:
+        _refuse_former_member(entry, report)
         update = {"native_id": report.native_id, "mount_path": target.path}
         spec = spec_of(entry).model_copy(update=update)
         members = tuple(m.drive for m in report.members if m.drive is not None)
@@ -192,3 +194,20 @@ class PoolOpening:
         for older in core.pending_of(mounted.guid):  # its undo would take this mount away
             if older.plan.kind in ("open", "close"):
                 await core.settle(older)
+
+
+def _refuse_former_member(entry: PoolEntry, report: PoolReport) -> None:
+    """A drive that was replaced and then used apart may have counted further than the members
+    that went on without it. Its old place is taken, so no member can say that it was out."""
+    if report.presence == "active":
+        return
+    drives = {m.drive.serial: m.state for m in report.members if m.drive is not None}
+    former = [serial for serial, state in drives.items() if state in _IN_PLACE]
+    former = [serial for serial in former if serial not in entry.drive_serials]
+    behind = [s for s in entry.drive_serials if drives.get(s) in ("stale", "diverged")]
+    if former and behind:
+        raise Conflict(
+            f"{', '.join(former)} was replaced in this pool, and was used apart from it since: it "
+            f"would take the place of what {', '.join(behind)} holds",
+            hint=f"Unplug {', '.join(former)}, and mount the pool again",
+        )

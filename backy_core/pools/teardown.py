@@ -12,11 +12,12 @@ from backy_core.operations.journal import Commit, Done, JournalEntry, Planned
 from backy_core.operations.records import Operation
 from backy_core.pools import steps
 from backy_core.pools.closing import PoolClosing
-from backy_core.pools.core import Core, compose, expected, mounts_of, spec_of
+from backy_core.pools.core import Core, compose, expected, left_mounted, mounts_of, spec_of
 from backy_core.pools.metadata import PoolEntry
 from backy_core.pools.tombstones import Tombstone
 from backy_core.sdk.errors import (
     BackyError,
+    Conflict,
     DriveInUse,
     DriveNotEmpty,
     DriveProtected,
@@ -111,6 +112,12 @@ class PoolTeardown:
         core = self._core
         report = core.find_report(entry, snapshot)
         if report is None:
+            if path := left_mounted(entry, snapshot):
+                raise Conflict(
+                    f"Pool {entry.label or entry.guid} is mounted at {path}, and none of its "
+                    "drives is connected",
+                    hint=f"Unmount it first: DELETE /api/v1/pools/{entry.guid}/mount",
+                )
             return compose("teardown", core, spec_of(entry), entry.backend, steps=(), drives=())
         spec = spec_of(entry).model_copy(update={"native_id": report.native_id})
         draft = await core.host.plan_teardown(entry.backend, spec, report)

@@ -83,6 +83,10 @@ class Child:
                 stderr=asyncio.subprocess.PIPE,
                 env=ENVIRONMENT,
                 start_new_session=True,
+                # SIGPIPE stays ignored: a program outlives an agent that is killed, and must not
+                # die of its next message. mdadm would leave the array frozen, which then never
+                # rebuilds.
+                restore_signals=False,
             )
         except (OSError, ValueError) as error:
             raise _not_started(self._argv, error) from error

@@ -25,7 +25,7 @@ from backy_core.testing.tap import Tap
 
 T = TypeVar("T")
 Work = Callable[["Agent"], Awaitable[T]]
-_PATIENCE_S = 300.0
+_PATIENCE_S = 60.0
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
@@ -98,6 +98,16 @@ class Agent:
         reports = await self.runtime.observer.inspect(backend)
         return next((each for each in reports if guid in (each.guid, each.native_id)), None)
 
+    async def whole(self, guid: str) -> bool:
+        """All members are in place and in sync."""
+        report = await self.report(guid)
+        return (
+            report is not None
+            and not report.degraded
+            and all(member.state in ("active", "spare") for member in report.members)
+            and report.health in ("active", "check")
+        )
+
     async def until(self, check: Callable[[], Awaitable[bool]], what: str) -> None:
         """Wait until ``check`` holds; fail saying ``what`` was waited for."""
         try:
@@ -105,7 +115,10 @@ class Agent:
                 while not await check():
                     await asyncio.sleep(0.2)
         except TimeoutError:
-            raise AssertionError(f"in {_PATIENCE_S:g} s it did not come to this: {what}") from None
+            backend = next(iter(self.runtime.host.backends))
+            seen = await self.runtime.observer.inspect(backend)
+            message = f"in {_PATIENCE_S:g} s it did not come to this: {what}; seen is {seen}"
+            raise AssertionError(message) from None
 
     async def available(self) -> dict[str, str]:
         """Why each drive cannot be used for a new pool, by serial; empty text: it can."""

@@ -72,6 +72,35 @@ class CrashContract(OnSite):
         self._at_every_moment(site, attempt)
         site.check_nothing_left()
 
+    def test_killed_while_replacing_a_member(self, site: Site) -> None:
+        """A member and a spare drive take turns; what was cut off is asked for once more."""
+        if "add_drive" not in self.info().capabilities:
+            return
+        guid, (level, drives) = new_guid(), self.redundancy()
+        *others, member, spare = site.serials[: drives + 1]
+
+        async def make(agent: Agent) -> str:
+            fine(agent, await agent.create(site.request(guid, level, drives)))
+            return write_data(site.path(guid))
+
+        async def filled(agent: Agent, serials: set[str]) -> bool:
+            view = await agent.view(guid)  # one that left may stay in the container for a while
+            states = {drive.serial: drive.status for drive in view.drives}
+            return view.pool_status == "active" and states == dict.fromkeys(serials, "active")
+
+        async def attempt(agent: Agent, number: int) -> bool:
+            old, new = (spare, member) if number % 2 else (member, spare)
+            if number:
+                fine(agent, await agent.add_drive(guid, old, replaces=new, wipe=True))
+            await agent.until(lambda: filled(agent, {*others, old}), f"{old} is in and filled")
+            assert read_data(site.path(guid)) == digest, "the data changed"
+            agent.tap.crash_at("add", number)
+            fine(agent, await agent.add_drive(guid, new, replaces=old, wipe=True))
+            return True
+
+        digest = site.agent(make)
+        self._at_every_moment(site, attempt)
+
     def _at_every_moment(self, site: Site, attempt: object) -> None:
         """``attempt(agent, n)`` sets a trap at moment n; the end is an attempt that survives."""
         assert callable(attempt)

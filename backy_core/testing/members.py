@@ -64,7 +64,7 @@ class MemberContract(OnSite):
 
         async def make(agent: Agent) -> None:
             fine(agent, await agent.create(site.request(guid, level, drives)))
-            await agent.until(lambda: _whole(agent, guid), "the new pool is in sync")
+            await agent.until(lambda: agent.whole(guid), "the new pool is in sync")
             fine(agent, await agent.unmount(guid))
 
         async def without(agent: Agent) -> str:
@@ -78,9 +78,9 @@ class MemberContract(OnSite):
 
         async def back(agent: Agent) -> str:
             fine(agent, await agent.mount(guid))
-            if not await _whole(agent, guid):
+            if not await agent.whole(guid):
                 fine(agent, await agent.add_drive(guid, away, wipe=True))
-            await agent.until(lambda: _whole(agent, guid), f"{away} is a member in sync")
+            await agent.until(lambda: agent.whole(guid), f"{away} is a member in sync")
             return read_data(site.path(guid))
 
         site.agent(make)
@@ -97,7 +97,7 @@ class MemberContract(OnSite):
 
         async def make(agent: Agent) -> str:
             fine(agent, await agent.create(site.request(guid, level, drives)))
-            await agent.until(lambda: _whole(agent, guid), "the new pool is in sync")
+            await agent.until(lambda: agent.whole(guid), "the new pool is in sync")
             digest = write_data(site.path(guid))
             fine(agent, await agent.unmount(guid))
             return digest
@@ -106,7 +106,7 @@ class MemberContract(OnSite):
             fine(agent, await agent.mount(guid))
             for _ in range(2):
                 fine(agent, await agent.add_drive(guid, new, replaces=lost))
-            await agent.until(lambda: _whole(agent, guid), f"{new} is a member in sync")
+            await agent.until(lambda: agent.whole(guid), f"{new} is a member in sync")
             serials = {drive.serial for drive in (await agent.view(guid)).drives}
             assert new in serials
             assert lost not in serials
@@ -123,14 +123,3 @@ class MemberContract(OnSite):
         plugs.plug([lost])  # it still says it is a member, so it goes with the pool
         site.agent(delete)
         site.check_nothing_left()
-
-
-async def _whole(agent: Agent, guid: str) -> bool:
-    """All members in place and in sync."""
-    report = await agent.report(guid)
-    return (
-        report is not None
-        and not report.degraded
-        and all(member.state in ("active", "spare") for member in report.members)
-        and report.health in ("active", "check")
-    )

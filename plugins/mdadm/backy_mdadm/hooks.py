@@ -126,7 +126,9 @@ def backy_plan_add_drive(
         _refuse_full(report, drive, old)
     joined = MemberIs(drive=drive, states=("rebuilding", "active", "spare"))
     steps = (*_return(pool, mine, joined), _add(drive, joined), *_retire(report, drive, old))
-    return BackendPlan(steps=steps, goal=(joined,), stamps=(_stamp(pool),))
+    # To be a spare is enough for one that md will fill, not for one that is to replace another.
+    goal = steps[-1].expect or (joined,)
+    return BackendPlan(steps=steps, goal=goal, stamps=(_stamp(pool),))
 
 
 @hookimpl

@@ -317,6 +317,45 @@ async def test_a_pool_that_lost_a_member_before_is_opened_without_it(bench: Benc
     assert (view.state, view.pool_status) == ("ready", "degraded")
 
 
+async def test_a_replaced_member_that_was_used_apart_never_takes_the_pool_over(
+    bench: Bench,
+) -> None:
+    await _degraded(bench)
+    assert await bench.add_drive("C", replaces="B") is None
+    await bench.stop()
+    bench.machine.reboot()
+    bench.machine.plug("B")
+    former = bench.machine.disks["B"]
+    assert former.superblock is not None
+    former.superblock = dataclasses.replace(
+        former.superblock, events=former.superblock.events + 1000
+    )
+    await bench.start()
+    assert await bench.state() == "error" and not bench.machine.arrays
+    with pytest.raises(Conflict, match="B was replaced"):
+        await bench.mount()
+    bench.machine.unplug("B")
+    assert await bench.mount() is None and await bench.state() == "ready"
+
+
+async def test_what_stays_mounted_without_any_drive_is_unmounted_and_not_forgotten(
+    bench: Bench,
+) -> None:
+    """As of an array or a zpool that the kernel has dropped with its last drive."""
+    await bench.start()
+    await bench.create()
+    for serial in ("A", "B"):
+        bench.machine.unplug(serial)
+    bench.machine.arrays.clear()
+    await bench.agent.observer.refresh()
+    assert await bench.state() == "error" and bench.machine.mounts
+    with pytest.raises(Conflict, match="is mounted at"):
+        await bench.delete()
+    assert bench.remembered and bench.machine.mounts
+    assert await bench.unmount() is None
+    assert not bench.machine.mounts and not bench.journal
+
+
 async def test_a_pool_without_drives_says_so(bench: Bench) -> None:
     await _shelved(bench)
     bench.machine.unplug("A")

@@ -234,6 +234,17 @@ async def test_an_addition_that_fails_leaves_the_drive_and_the_pool_alone(
     assert bench.machine.clean("C") and (await bench.available())["C"]
 
 
+async def test_a_drive_that_only_became_a_spare_has_replaced_nobody(bench: Bench) -> None:
+    await bench.start()
+    await bench.create()
+    before = bench.remembered
+    bench.machine.interruptions.fail("--replace", How.STATUS, times=100)
+    for _ in range(2):
+        assert await bench.add_drive("C", replaces="B") is not None
+        assert bench.remembered == before, "B still holds the data"
+    assert not bench.journal and await bench.state() == "ready"
+
+
 @pytest.mark.parametrize("at", ["mkdir", "wipefs", "mdadm --create", "mkfs", "mount"])
 async def test_a_creation_cancelled_at_any_step_is_undone(bench: Bench, at: str) -> None:
     bench.machine.disks["A"].content = [Content("xfs", "old")]

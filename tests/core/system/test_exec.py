@@ -104,6 +104,24 @@ async def test_session_of_its_own_and_no_inherited_descriptors() -> None:
     assert outcome.stdout.count("'") == 2 * 4, "0, 1, 2 and the listing itself"
 
 
+async def test_a_program_does_not_die_of_talking_to_a_dead_agent(tmp_path: Path) -> None:
+    """The agent is killed; its program writes to a pipe that nobody reads, and goes on."""
+    done = tmp_path / "done"
+    script = f"sleep 1; echo anybody there; echo $? >{done}"
+    agent = (
+        "import asyncio, os, signal\n"
+        "from backy_core.system.exec import run\n"
+        "kill = lambda pid, since: os.kill(os.getpid(), signal.SIGKILL)\n"
+        f"asyncio.run(run(['/bin/sh', '-c', {script!r}], on_start=kill))"
+    )
+    subprocess.run(python(agent), check=False)
+    for _ in range(500):
+        if done.exists() and done.read_text():
+            return
+        await asyncio.sleep(0.02)
+    raise AssertionError("the program died")
+
+
 async def test_lines_come_live_and_clean() -> None:
     code = (
         "import sys, time\n"
