@@ -28,6 +28,7 @@ from backy_core.pools.startup import Startup
 from backy_core.pools.tombstones import Tombstones
 from backy_core.protection import ProtectionStore
 from backy_core.snapshot import Snapshot
+from backy_core.system.exec import all_ended
 from backy_core.system.mounts import in_host_mount_namespace
 from backy_core.system.udev import KernelEvents
 
@@ -139,6 +140,7 @@ class Runtime:
         for task in tuple(self._background):
             task.cancel()
         await self.observer.stop()
+        await all_ended()
 
 
 def _limits(settings: Settings) -> Limits:

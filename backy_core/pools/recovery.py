@@ -13,7 +13,7 @@ import logging
 from collections.abc import Iterable
 
 from backy_core.operations.claims import Claim
-from backy_core.operations.journal import JournalEntry
+from backy_core.operations.journal import JournalEntry, Planned
 from backy_core.operations.records import Operation
 from backy_core.pools.add_drive import has_taken
 from backy_core.pools.closing import PoolClosing
@@ -183,10 +183,23 @@ class Recovery:
                 await self._core.keep(entry, str(error), {})
             raise
 
+    async def _finish_add(self, op: Operation, entry: JournalEntry) -> None:
+        """What was to follow once the pool had the drive, such as letting go of the old one. It
+        has the drive whatever becomes of that."""
+        pivots = [step.id for _, step in entry.begun() if step.effect == "pivot"]
+        at = [step.id for step in entry.plan.steps].index(pivots[-1])
+        rest = entry.plan.model_copy(update={"steps": entry.plan.steps[at + 1 :]})
+        try:
+            await entry.append(Planned(plan=rest))
+            await self._core.executor.run(op, entry, rest)
+        except BackyError as error:
+            log.warning("pool %s: %s", entry.plan.pool.guid, error)
+
     async def _settle_add(self, op: Operation, entry: JournalEntry) -> None:
         if not (entry.began("pivot") and await has_taken(self._core, entry.plan)):
             await self._roll_back(op, entry)
             return
+        await self._finish_add(op, entry)
         dumped = entry.opened.subject.get("entry")
         if dumped is not None:
             self._core.metadata.put(PoolEntry.model_validate(dumped))

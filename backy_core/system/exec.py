@@ -21,6 +21,7 @@ from backy_core.system.text import sanitise
 __all__ = [
     "CommandFailed",
     "Outcome",
+    "all_ended",
     "process_start_time",
     "run",
     "sanitise",
@@ -28,6 +29,7 @@ __all__ = [
 ]
 
 _log = logging.getLogger(__name__)
+_followed: set[asyncio.Task[Outcome]] = set()
 
 
 async def run(
@@ -57,12 +59,26 @@ async def run(
     instructions = Instructions(on_line, on_start, timeout_s, output_limit, grace_s)
     child = Child(command, instructions)
     following = asyncio.create_task(child.follow())
+    _followed.add(following)
+    following.add_done_callback(_followed.discard)
     cancelled = await _wait_out(following, child.end if cancel == "term" else _let_it_end)
     if cancelled or following.cancelled():
         following.cancelled() or following.exception()
         raise asyncio.CancelledError
     outcome = following.result()
     return _checked(outcome, ok_codes) if check else outcome
+
+
+async def all_ended() -> None:
+    """Return once no program that this loop started is running.
+
+    For the end of the agent: asyncio then cancels every task at once, and where that meets a
+    program in the midst of its start, before both pipes are connected, its wait for the program's
+    end never returns.
+    """
+    loop = asyncio.get_running_loop()
+    while mine := {task for task in _followed if task.get_loop() is loop}:
+        await asyncio.wait(mine)
 
 
 async def _wait_out(task: asyncio.Task[Outcome], on_cancel: Callable[[], None]) -> bool:

@@ -1,8 +1,8 @@
 """Erasing what a device bears, until a fresh look finds nothing.
 
 The device is held exclusively from before the first look until after the last write, so nothing
-can be mounted or assembled on it meanwhile. Head and tail go too: old metadata there (md 1.0,
-GPT backups, ZFS labels) survives a plain ``wipefs`` when its other half is damaged.
+can be mounted or assembled on it meanwhile. Head and tail go too, of partitions as well: old
+metadata there (md 1.0, GPT backups, ZFS labels) survives a plain ``wipefs``.
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ async def wipe_device(node: str, *, log: Log) -> None:
         for part in partitions(name):
             await _erase_signatures(f"/dev/{part}", log)
             await _until_blank(f"/dev/{part}", log)
+            await _zero_ends_of(f"/dev/{part}")
         await _erase_signatures(node, log)
         await _zero_ends(descriptor)
         await _until_blank(node, log)
@@ -83,6 +84,16 @@ async def _until_blank(node: str, log: Log) -> None:
             return
         await _erase_signatures(node, log)
     raise SystemFailure(f"{node} still bears signatures after it was wiped {_PASSES} times")
+
+
+async def _zero_ends_of(part: str) -> None:
+    """A partition made anew at the same place would show what its ends held: ZFS takes one that
+    bears the label of a pool in use for a member, though wipefs sees nothing any more."""
+    descriptor = os.open(part, os.O_WRONLY | os.O_CLOEXEC)  # the whole disk is held exclusively
+    try:
+        await _zero_ends(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 async def _zero_ends(descriptor: int) -> None:

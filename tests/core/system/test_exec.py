@@ -122,6 +122,23 @@ async def test_a_program_does_not_die_of_talking_to_a_dead_agent(tmp_path: Path)
     raise AssertionError("the program died")
 
 
+def test_the_end_waits_for_programs_that_have_just_been_started() -> None:
+    """asyncio's own end hangs where it cancels a program that is being started."""
+    script = (
+        "import asyncio\n"
+        "from backy_core.system.exec import all_ended, run\n"
+        "async def main(turns):\n"
+        "    task = asyncio.create_task(run(['sleep', '0.1'], cancel='term'))\n"
+        "    for _ in range(turns):\n"
+        "        await asyncio.sleep(0)\n"
+        "    task.cancel()\n"
+        "    await all_ended()\n"
+        "for turns in range(10):\n"
+        "    asyncio.run(main(turns))\n"
+    )
+    assert subprocess.run(python(script), check=False, timeout=60).returncode == 0
+
+
 async def test_lines_come_live_and_clean() -> None:
     code = (
         "import sys, time\n"

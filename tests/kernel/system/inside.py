@@ -207,6 +207,9 @@ async def test_wipe_of_a_partitioned_disk_with_filesystems() -> None:
     sh(f"printf 'label: gpt\\nsize=60M\\n,\\n' | sfdisk -q {drive.path}")
     settle()
     sh(f"mkfs.ext4 -qF {drive.path}1; mkswap {drive.path}2")
+    with Path(f"{drive.path}1").open("r+b") as part:
+        place = part.seek(-(1 << 20), os.SEEK_END)
+        part.write(b"a label of ZFS")
     found = await signatures.probe_drive(drive.name)
     assert {"gpt", "ext4", "swap"} <= {signature.type for signature in found}
 
@@ -221,6 +224,9 @@ async def test_wipe_of_a_partitioned_disk_with_filesystems() -> None:
     sh(f"printf 'label: gpt\\nsize=60M\\n,\\n' | sfdisk -q {drive.path}")
     settle()
     assert signed(f"{drive.path}1") == [] == signed(f"{drive.path}2")
+    with Path(f"{drive.path}1").open("rb") as part:
+        part.seek(place)
+        assert not any(part.read())
 
 
 @pytest.mark.parametrize("metadata", ["1.2", "1.0"])

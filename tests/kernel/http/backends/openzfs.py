@@ -27,7 +27,8 @@ class OpenZfs(Zfs):
 
     def fail(self, pool: Pool, serial: str) -> None:
         """As its event daemon does it for a drive with errors."""
-        pool.site.output(f"zpool offline -f backy-{pool.guid} {pool.site.node(serial)}")
+        member = f"/dev/disk/by-id/virtio-{serial}"  # it knows no other name
+        pool.site.output(f"zpool offline -f backy-{pool.guid} {member}")
 
     def notice(self, pool: Pool) -> None:
         """By itself."""
