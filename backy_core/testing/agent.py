@@ -25,7 +25,7 @@ from backy_core.testing.tap import Tap
 
 T = TypeVar("T")
 Work = Callable[["Agent"], Awaitable[T]]
-_PATIENCE_S = 60.0
+_PATIENCE_S = 300.0
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
