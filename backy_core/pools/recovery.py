@@ -186,9 +186,10 @@ class Recovery:
     async def _finish_add(self, op: Operation, entry: JournalEntry) -> None:
         """What was to follow once the pool had the drive, such as letting go of the old one. It
         has the drive whatever becomes of that."""
-        pivots = [step.id for _, step in entry.begun() if step.effect == "pivot"]
-        at = [step.id for step in entry.plan.steps].index(pivots[-1])
-        rest = entry.plan.model_copy(update={"steps": entry.plan.steps[at + 1 :]})
+        plan = entry.opened.plan  # an earlier recovery may have appended its rest
+        begun = {step.id for _, step in entry.begun() if step.effect == "pivot"}
+        at = max(number for number, step in enumerate(plan.steps) if step.id in begun)
+        rest = plan.model_copy(update={"steps": plan.steps[at + 1 :]})
         try:
             await entry.append(Planned(plan=rest))
             await self._core.executor.run(op, entry, rest)
