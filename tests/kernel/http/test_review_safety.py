@@ -39,3 +39,41 @@ def test_a_pool_under_another_mount_is_not_ready(site: Site, backend: Backend) -
     site.done("POST", "/drives/refresh")
     assert pool.detail()["state"] == "ready"
     pool.delete()
+
+
+def test_replaced_member_used_apart(site: Site, backend: Backend) -> None:
+    """It never speaks for the pool that went on without it, whichever has counted further."""
+    pool = site.made(ONE, TWO, **backend.options())
+    pool.until_health("active")
+    pool.unmount()
+    site.guest.unplug(TWO)
+    pool.mount()
+    site.done("POST", f"{pool.url}/drives/add", {"serial": THREE, "replaces": TWO})
+    pool.until_health("active")
+    kept = pool.write()
+    pool.unmount()
+    for serial in (ONE, THREE):
+        site.guest.unplug(serial)
+    site.guest.plug(TWO)
+    site.done("POST", "/drives/refresh")
+    for _ in range(3):
+        pool.mount()
+        pool.write()
+        pool.unmount()
+
+    for serial in (ONE, THREE):
+        site.guest.plug(serial)
+    site.done("POST", "/drives/refresh")
+    path = f"{pool.url}/mount"
+    if site.call("POST", path, {"mountPath": None}).status_code == 409:
+        assert not pool.mounted()
+        site.guest.unplug(TWO)
+        site.done("POST", "/drives/refresh")
+        pool.mount()
+        site.guest.plug(TWO)
+        site.done("POST", "/drives/refresh")
+    members = pool.members()
+    assert pool.read() == kept and members[ONE] == members[THREE] == "active"
+    pool.delete()
+    pool.check_gone()
+    site.check_clean([THREE])
