@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from backy_core.testing import machine
 from backy_core.testing.agent import Agent, fine, new_guid, read_data, write_data
 from backy_core.testing.onsite import OnSite
@@ -98,8 +100,18 @@ class CrashContract(OnSite):
             fine(agent, await agent.add_drive(guid, new, replaces=old, wipe=True))
             return True
 
+        async def use_the_one_that_left(agent: Agent) -> None:
+            """It may bear what it was, and is free."""
+            fine(agent, await agent.delete(guid))
+            other = new_guid()
+            request = site.request(other, level, drives, first=1)
+            fine(agent, await agent.create(replace(request, wipe=True)))
+            fine(agent, await agent.delete(other))
+
         digest = site.agent(make)
         self._at_every_moment(site, attempt)
+        site.agent(use_the_one_that_left)
+        site.check_nothing_left()
 
     def _at_every_moment(self, site: Site, attempt: object) -> None:
         """``attempt(agent, n)`` sets a trap at moment n; the end is an attempt that survives."""
