@@ -181,9 +181,9 @@ async def test_progress_only_goes_forward(bench: Bench) -> None:
     assert op.progress.percent == 100 and op.progress.step == op.progress.steps
 
 
-async def _creating_slowly(bench: Bench) -> asyncio.Event:
+async def _creating_slowly(bench: Bench, grace_s: float = 0.1) -> asyncio.Event:
     """A creation that is in the middle of mkfs; it goes on when the event is set."""
-    await bench.start(shutdown_grace_s=0.1)
+    await bench.start(shutdown_grace_s=grace_s)
     gate = bench.fakes.gates["mkfs"] = asyncio.Event()
     await bench.agent.pools.create(bench.request())
     async with asyncio.timeout(10):
@@ -194,7 +194,7 @@ async def _creating_slowly(bench: Bench) -> asyncio.Event:
 
 async def test_a_creation_that_a_shutdown_broke_off_still_answers_afterwards(bench: Bench) -> None:
     """To the client that polls it, 404 would mean: wait, for ever."""
-    await _creating_slowly(bench)
+    await _creating_slowly(bench, grace_s=3)  # the second half of it is for the undo
     await bench.stop()
     assert bench.machine.clean("A", "B")
     await bench.start()
