@@ -12,14 +12,12 @@ from backy_core.drives import Drive
 from backy_core.operations.journal import Commit
 from backy_core.operations.records import Operation
 from backy_core.pools import guards, steps
-from backy_core.pools.core import Core, compose, expected, spec_of
+from backy_core.pools.core import IN_PLACE, Core, compose, expected, spec_of
 from backy_core.pools.metadata import PoolEntry
 from backy_core.sdk.errors import Conflict, DriveNotEmpty, InvalidRequest
 from backy_core.sdk.models import DriveId, PoolReport, SignatureMatch
 from backy_core.sdk.plan import Plan, Step
 from backy_core.snapshot import Snapshot
-
-_IN_PLACE = ("active", "rebuilding", "spare")
 
 
 @dataclass(frozen=True)
@@ -52,7 +50,7 @@ class PoolGrowth:
         report = self._running(entry, snapshot)
         state = _state_of(report, drive.id)
         needed = state == "spare" and report.degraded  # left over from an add that broke off
-        if state in _IN_PLACE and not needed and request.replaces not in entry.drive_serials:
+        if state in IN_PLACE and not needed and request.replaces not in entry.drive_serials:
             op.accept()  # it is in already; a repeat names the member that is out already
             return
         replaced = self._replaced(entry, report, request)
@@ -198,7 +196,7 @@ def _exchanged(
     if drive.serial in entry.drive_serials:
         goes = replaced.serial if replaced else None
     else:
-        in_place = {m.drive.serial for m in report.members if m.drive and m.state in _IN_PLACE}
+        in_place = {m.drive.serial for m in report.members if m.drive and m.state in IN_PLACE}
         absent = [serial for serial in entry.drive_serials if serial not in in_place]
         goes = replaced.serial if replaced else (absent[0] if absent else None)
     kept = tuple(d for d in entry.drive_ids if d.serial not in (goes, drive.serial))

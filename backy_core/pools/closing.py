@@ -14,7 +14,7 @@ from backy_core.pools.metadata import PoolEntry
 from backy_core.pools.processes import processes_on
 from backy_core.sdk.errors import BackyError, PoolBusy, SystemFailure
 from backy_core.sdk.models import DriveId, PoolReport
-from backy_core.sdk.plan import NotMounted, Plan, Step
+from backy_core.sdk.plan import NotMounted, Plan
 
 _ROUNDS = 3
 
@@ -64,43 +64,33 @@ class PoolClosing:
         """What is left to do; None when it is unmounted and its device is stopped."""
         core = self._core
         report = core.find_report(entry)
-        if report is None:
-            return self._unmount_blindly(entry)
-        if report.presence not in ("active", "inactive"):
-            return None
         paths = self._mounted_at(entry)
-        round_steps: list[Step] = [steps.unmount(path) for path in reversed(paths)]
-        spec = spec_of(entry).model_copy(update={"native_id": report.native_id})
-        draft = await core.host.plan_close(entry.backend, spec, report)
+        held = report.presence in ("active", "inactive") if report else bool(paths)
+        if not held:
+            return None
+        spec, draft = spec_of(entry), None
+        if report is not None:
+            spec = spec.model_copy(update={"native_id": report.native_id})
+            draft = await core.host.plan_close(entry.backend, spec, report)
+        unmounts = (steps.unmount(path) for path in reversed(paths))
         return compose(
             "close",
             core,
             spec,
             entry.backend,
             draft=draft,
-            steps=(*round_steps, *draft.steps),
-            drives=_members(report),
-            goal=(*draft.goal, *(NotMounted(path=path) for path in paths)),
-        )
-
-    def _unmount_blindly(self, entry: PoolEntry) -> Plan | None:
-        """All drives are gone, and what was mounted from them is not."""
-        path = left_mounted(entry, self._core.observer.snapshot)
-        if path is None:
-            return None
-        return compose(
-            "close",
-            self._core,
-            spec_of(entry),
-            entry.backend,
-            steps=(steps.unmount(path),),
-            drives=(),
-            goal=(NotMounted(path=path),),
+            steps=(*unmounts, *(draft.steps if draft else ())),
+            drives=_members(report) if report else (),
+            goal=(*(draft.goal if draft else ()), *(NotMounted(path=path) for path in paths)),
         )
 
     def _mounted_at(self, entry: PoolEntry) -> tuple[str, ...]:
+        snapshot = self._core.observer.snapshot
         report = self._core.find_report(entry)
-        return mounts_of(self._core.observer.snapshot, report)
+        if report is not None:
+            return mounts_of(snapshot, report)
+        left = left_mounted(entry, snapshot)
+        return (left,) if left else ()
 
     def _wish(self, entry: PoolEntry, *, mounted: bool) -> None:
         current = self._core.metadata.get(entry.guid)

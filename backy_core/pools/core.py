@@ -25,6 +25,8 @@ from backy_core.snapshot import Snapshot
 from backy_core.system import blocks
 
 log = logging.getLogger(__name__)
+IN_PLACE = ("active", "rebuilding", "spare")
+"""States of members that the pool counts on."""
 
 
 @dataclass

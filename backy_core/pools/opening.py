@@ -8,7 +8,7 @@ from backy_core.operations import filesystems
 from backy_core.operations.journal import Commit, JournalEntry, Planned
 from backy_core.operations.records import Operation
 from backy_core.pools import guards, steps
-from backy_core.pools.core import Core, compose, expected, mounts_of, reachable, spec_of
+from backy_core.pools.core import IN_PLACE, Core, compose, expected, mounts_of, reachable, spec_of
 from backy_core.pools.metadata import PoolEntry
 from backy_core.sdk.errors import Cancelled, Conflict, SystemFailure
 from backy_core.sdk.models import PoolReport, Signature
@@ -17,7 +17,6 @@ from backy_core.snapshot import Snapshot
 from backy_core.system import signatures
 
 _ROUNDS = 3
-_IN_PLACE = ("active", "rebuilding", "spare")
 
 
 @dataclass(frozen=True)
@@ -201,13 +200,13 @@ def _refuse_former_member(entry: PoolEntry, report: PoolReport) -> None:
     that went on without it. Its old place is taken, so no member can say that it was out."""
     if report.presence == "active":
         return
-    drives = {m.drive.serial: m.state for m in report.members if m.drive is not None}
-    former = [serial for serial, state in drives.items() if state in _IN_PLACE]
-    former = [serial for serial in former if serial not in entry.drive_serials]
-    behind = [s for s in entry.drive_serials if drives.get(s) in ("stale", "diverged")]
+    states = {m.drive.serial: m.state for m in report.members if m.drive is not None}
+    known = entry.drive_serials
+    former = ", ".join(s for s, state in states.items() if state in IN_PLACE and s not in known)
+    behind = ", ".join(s for s in known if states.get(s) in ("stale", "diverged"))
     if former and behind:
         raise Conflict(
-            f"{', '.join(former)} was replaced in this pool, and was used apart from it since: it "
-            f"would take the place of what {', '.join(behind)} holds",
-            hint=f"Unplug {', '.join(former)}, and mount the pool again",
+            f"{former} is no member of the pool any more, but was used apart from it, and would "
+            f"take the place of what {behind} holds",
+            hint=f"Unplug {former}, and mount the pool again",
         )
