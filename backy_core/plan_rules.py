@@ -58,6 +58,8 @@ def validate_plan(
         raise PlanRefused(f"The plan delivers {plan.delivers}, {info.name} says {info.delivers}")
     if kind == "add" and not any(step.effect == "pivot" for step in plan.steps):
         raise PlanRefused("A plan that adds a drive needs a pivot step")
+    if kind == "add" and not plan.goal:  # after a crash it tells whether the drive was taken
+        raise PlanRefused("A plan that adds a drive needs a goal")
     for step in plan.steps:
         for rule in _STEP_RULES:
             rule(info, kind, step)

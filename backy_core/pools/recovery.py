@@ -190,6 +190,8 @@ class Recovery:
         begun = {step.id for _, step in entry.begun() if step.effect == "pivot"}
         at = max(number for number, step in enumerate(plan.steps) if step.id in begun)
         rest = plan.model_copy(update={"steps": plan.steps[at + 1 :]})
+        if not rest.steps:
+            return
         try:
             await entry.append(Planned(plan=rest))
             await self._core.executor.run(op, entry, rest)

@@ -185,9 +185,12 @@ def test_a_command_needs_a_status_that_means_success() -> None:
         check(step(run=Exec(argv=("toyadm",), ok_codes=())))
 
 
-def test_adding_has_a_pivot_and_nothing_else_does() -> None:
+def test_adding_has_a_pivot_and_a_goal_and_nothing_else_has_a_pivot() -> None:
     pivot = step(effect="pivot")
-    check(step(id="before"), pivot, step(id="t", effect="pivot"), kind="add")
+    goal = [MemberIs(drive=OURS, states=("active",))]
+    check(step(id="before"), pivot, step(id="t", effect="pivot"), kind="add", goal=goal)
+    with pytest.raises(PlanRefused, match="needs a goal"):
+        check(pivot, kind="add")
     with pytest.raises(PlanRefused, match="needs a pivot"):
         check(step(), kind="add")
     with pytest.raises(PlanRefused, match="is a pivot"):

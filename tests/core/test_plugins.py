@@ -26,7 +26,7 @@ from backy_core.sdk.models import (
     Probe,
     Tool,
 )
-from backy_core.sdk.plan import BackendPlan, DriveRef, Exec, Step, WipeMember
+from backy_core.sdk.plan import BackendPlan, DriveRef, Exec, MemberIs, Step, WipeMember
 
 GUID = "3fa85f64-5717-4562-b3fc-2c963f66afa6"
 DRIVE = DriveId(serial="drive-scsi1", size=1 << 28)
@@ -294,16 +294,18 @@ async def test_adding_and_importing_need_the_backend_to_offer_them() -> None:
 
 
 async def test_a_backend_that_adds_drives_is_asked() -> None:
+    new = DriveId(serial="new", size=1)
+    goal = (MemberIs(drive=new, states=("active",)),)
+    addition = plan(new, "pivot").model_copy(update={"goal": goal})
     capable = toy(
         backy_backend=lambda self: INFO.model_copy(
             update={"capabilities": frozenset({"add_drive"})}
         ),
-        backy_plan_add_drive=lambda self, drive: plan(drive, "pivot"),
+        backy_plan_add_drive=lambda self, drive: addition,
         backy_plan_import=lambda self: BackendPlan(steps=()),
     )
     host = hosting(capable)
-    new = DriveId(serial="new", size=1)
-    assert await host.plan_add_drive("toy", POOL, REPORT, new, OTHER) == plan(new, "pivot")
+    assert await host.plan_add_drive("toy", POOL, REPORT, new, OTHER) == addition
     assert await host.plan_import("toy", POOL, REPORT) == BackendPlan(steps=())
 
 
