@@ -16,9 +16,9 @@ from backy_mdadm import argv, hooks
 
 from backy_core.sdk import hookimpl
 from backy_core.sdk.errors import BackyError
-from backy_core.sdk.models import BackendInfo, DriveId, PoolReport, PoolSpec, Probe
+from backy_core.sdk.models import BackendInfo, DriveId, Level, PoolReport, PoolSpec, Probe
 from backy_core.sdk.plan import BackendPlan, Exec
-from backy_core.testing import PlanContract, hostile
+from backy_core.testing import PlanContract, hostile, specs
 from backy_core.testing.fork import FailedInside, Killed, in_a_process
 
 HOOKS = [name for name in vars(hooks) if name.startswith("backy_")]
@@ -138,32 +138,28 @@ def test_an_inspect_that_goes_wrong_is_caught(how: str) -> None:
 
 @pytest.mark.parametrize("how", ["nothing", "resting", "the truth", "a refusal"])
 def test_a_pool_that_is_overlooked_when_commands_fail_is_caught(how: str) -> None:
-    guid = "3fa85f64-5717-4562-b3fc-2c963f66afa6"
+    level = Level(name="raid1", min_drives=2)
+    info = hooks.backy_backend()
+    pool = specs.spec(info, level, specs.drives(2), "backup")
+    running, resting = (
+        specs.report(info, pool, specs.NUMBERINGS[0], presence)
+        for presence in ("active", "stopped")
+    )
 
     async def inspect(probe: Probe) -> list[PoolReport]:
-        running = PoolReport(
-            native_id=guid,
-            guid=guid,
-            level="raid1",
-            presence="active",
-            health="active",
-            expected_members=2,
-            members=(),
-        )
         if (await probe.run(*argv.EXAMINE)).code == 0 or how == "the truth":
             return [running]
         if how == "a refusal":
             raise BackyError("mdadm fails")
-        resting = running.model_copy(update={"presence": "stopped", "health": "inactive"})
         return [resting] if how == "resting" else []
 
     recorded = hostile.Recorded(commands={argv.EXAMINE: hostile.Given(0, "all is well")})
     contract = wrong(backy_inspect=inspect)
     if how in ("the truth", "a refusal"):
-        contract.check_not_overlooked(recorded, guid)
+        contract.check_not_overlooked(recorded, pool.guid)
         return
     with pytest.raises(AssertionError, match="when commands fail"):
-        contract.check_not_overlooked(recorded, guid)
+        contract.check_not_overlooked(recorded, pool.guid)
 
 
 def test_a_backend_that_cannot_be_loaded_is_told_why() -> None:
