@@ -166,6 +166,18 @@ class Site:
         self.guest.agent(verb)
         self.guest.agent("start")
 
+    def plug(self, *serials: str) -> None:
+        """Put drives back and have the agent look."""
+        for serial in serials:
+            self.guest.plug(serial)
+        self.done("POST", "/drives/refresh")
+
+    def unplug(self, *serials: str) -> None:
+        """Pull drives and have the agent look."""
+        for serial in serials:
+            self.guest.unplug(serial)
+        self.done("POST", "/drives/refresh")
+
     def boot(self, order: Sequence[str] | None = None, without: Collection[str] = ()) -> None:
         """Boot the guest that was cut or shut down, drives found in this order, some unplugged."""
         everything = self.guest.spec

@@ -18,20 +18,17 @@ PLAIN = ("plain1", "plain2")
 @pytest.fixture(autouse=True)
 def one_twin(site: Site) -> None:
     """The other one is on the shelf."""
-    site.guest.unplug("twin-b")
-    site.done("POST", "/drives/refresh")
+    site.unplug("twin-b")
 
 
 def test_one_serial_for_two_drives(site: Site, backend: Backend) -> None:
-    site.guest.plug("twin-b")
-    site.done("POST", "/drives/refresh")
+    site.plug("twin-b")
     pool = Pool.plan(site, ["twin", "plain1"], **backend.options())
     error = site.refused("POST", "/pools", pool.request, status=409, code="CONFLICT")
     assert "twin" in error["error"]["message"]
     twins = [d for d in site.get("/drives")["blockdevices"] if d["serial"] == "twin"]
     assert [drive["available"] for drive in twins] == [False, False]
-    site.guest.unplug("twin-b")
-    site.done("POST", "/drives/refresh")
+    site.unplug("twin-b")
     made = site.made("twin", "plain1", **backend.options())
     made.check_ready()
     made.delete()

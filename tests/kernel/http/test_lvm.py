@@ -20,8 +20,7 @@ def test_a_pool_that_lost_every_drive_is_let_go(site: Site, backend: Backend) ->
     pool.until_health("failed")
     pool.unmount()
     assert backend.leftovers(site) == ""
-    site.guest.plug(ONE)
-    site.done("POST", "/drives/refresh")
+    site.plug(ONE)
     pool.mount()
     assert pool.read() == written
     pool.delete()

@@ -111,7 +111,7 @@ def test_pulled_and_returned(site: Site, backend: Backend) -> None:
     site.guest.unplug(TWO)
     pool.until_health("degraded")
     backend.notice(pool)
-    assert pool.members()[TWO] == "disconnected"
+    pool.until_member(TWO, "disconnected")
     assert TWO not in site.drives()
     listed = pool.listed()
     assert listed is not None
@@ -119,8 +119,7 @@ def test_pulled_and_returned(site: Site, backend: Backend) -> None:
     assert connected == {ONE: True, TWO: False}
     written = pool.write()
 
-    site.guest.plug(TWO)
-    site.done("POST", "/drives/refresh")
+    site.plug(TWO)
     assert site.drives()[TWO]["poolGroupGuid"] == pool.guid
     assert pool.members()[TWO] in ("stale", "missing", "failed")
     backend.slow_sync(site)
@@ -145,12 +144,10 @@ def test_diverged_member(site: Site, backend: Backend) -> None:
     pool.write()
     pool.unmount()
     site.guest.unplug(ONE)
-    site.guest.plug(TWO)
-    site.done("POST", "/drives/refresh")
+    site.plug(TWO)
     pool.mount()
     kept = pool.write()
-    site.guest.plug(ONE)
-    site.done("POST", "/drives/refresh")
+    site.plug(ONE)
 
     path = f"{pool.url}/drives/add"
     assert pool.members()[ONE] == "diverged"

@@ -143,8 +143,7 @@ def test_delete_with_a_member_away(site: Site, backend: Backend) -> None:
     assert TWO in answer["message"]
     site.check_clean([ONE])
 
-    site.guest.plug(TWO)
-    site.done("POST", "/drives/refresh")
+    site.plug(TWO)
     assert not site.drives()[TWO]["available"], "what is left of the pool is still on it"
     site.restart("stop")
     site.refused("POST", "/pools", pool.request, status=409, code="CONFLICT")
