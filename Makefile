@@ -72,11 +72,17 @@ test-contracts: install
 		tests/kernel/contract_*.py
 
 # OpenZFS on Debian's kernel, built once; not part of `test`: an emulated CPU takes its time.
+# OPENZFS=2.3: Debian's backport instead of what Debian 12 has.
+OPENZFS ?= 2.1
+SUITE_2.1 := bookworm
+SUITE_2.3 := bookworm-backports
 test-openzfs: install
+	@test -n "$(SUITE_$(OPENZFS))" || { echo "OPENZFS is 2.1 or 2.3, not $(OPENZFS)"; exit 1; }
 	@$(MAKE) --no-print-directory debian-packages \
 		DEBIAN_PACKAGES="qemu-system-x86 busybox-static cpio linux-headers-amd64 make gcc"
-	test -e $(VENV)/openzfs/ready || tests/kernel/qemu/build.sh $(VENV)/openzfs
-	BACKY_TEST_OPENZFS=1 BACKY_REQUIRE_KERNEL=1 $(BIN)/python -m pytest -v --durations=0 \
+	test -e $(VENV)/openzfs-$(OPENZFS)/ready || \
+		tests/kernel/qemu/build.sh $(VENV)/openzfs-$(OPENZFS) $(SUITE_$(OPENZFS))
+	BACKY_TEST_OPENZFS=$(OPENZFS) BACKY_REQUIRE_KERNEL=1 $(BIN)/python -m pytest -v --durations=0 \
 		tests/kernel/http/test_life.py tests/kernel/http/test_members.py
 
 check: install lint types docs

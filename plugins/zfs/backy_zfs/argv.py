@@ -13,6 +13,8 @@ from backy_core.sdk.plan import Arg, DriveRef
 
 PREFIX = "backy-"
 STATUS = ("zpool", "status")
+AS_JSON = ("-j", "-p")
+"""From OpenZFS 2.3 on; numbers in full."""
 IDS = ("zpool", "list", "-H", "-o", "name,guid")
 LABEL = ("zdb", "-l")
 

@@ -93,14 +93,13 @@ def backy_plan_create(pool: PoolSpec, drives: tuple[DriveId, ...]) -> BackendPla
         undo=(Exec(argv=argv.destroy(name), ok_codes=(0, 1)), *wipes),
         undo_expect=tuple(Blank(on=DriveRef(drive=drive)) for drive in drives),
         expect=(_ACTIVE,),
-        already="refuse",
         # zpool partitions the drives and waits for udev's links, which a held lock would keep
         # away; while udev looks once more the kernel may find them gone ("is currently
         # unavailable"), and nothing is written yet.
         device_lock="release",
         retry_s=60,  # it waits for udev up to 30 s itself
     )
-    return _plan(pool, create, *_mount(pool, name), goal=_ACTIVE)
+    return _plan(pool, create, *_mount(pool, name))
 
 
 @hookimpl

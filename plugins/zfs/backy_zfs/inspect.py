@@ -1,8 +1,9 @@
 """Look at every imported zpool and every label on a drive; change nothing.
 
-``zpool status`` says what is imported and how it fares, ``zdb -l`` on stamped devices what their
-labels tell of each vdev and its members: labels tie a device to a member under whatever name, and
-are all there is of an exported pool. On a machine without either no process is started.
+``zpool status`` says what is imported and how it fares, as JSON where it can; ``zdb -l`` on stamped
+devices what their labels tell of each vdev and its members: labels tie a device to a member under
+whatever name, and are all there is of an exported pool. On a machine without either no process is
+started.
 """
 
 from __future__ import annotations
@@ -10,11 +11,13 @@ from __future__ import annotations
 import asyncio
 import itertools
 import re
+import time
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from backy_core.sdk.errors import SystemFailure
 from backy_core.sdk.models import (
+    CommandOutcome,
     Health,
     MemberReport,
     MemberState,
@@ -22,15 +25,20 @@ from backy_core.sdk.models import (
     Probe,
     Signature,
 )
-from backy_zfs import argv, parse
-from backy_zfs.parse import Child, Imported, Label, Row
+from backy_zfs import argv, status
+from backy_zfs.labels import Child, Label, parse_label, row_names
+from backy_zfs.status import Imported, Row
 
 SIGNATURE = "zfs_member"
 _KERNEL_POOLS = "/proc/spl/kstat/zfs"
+_MODULE_VERSION = "/sys/module/zfs/version"
+_JSON_SINCE = (2, 3)
+_WRONG_USAGE = 2
 _DESTROYED = 2
 _WELL = frozenset(("ONLINE", "DEGRADED", "AVAIL", "INUSE"))
 _USED = ("active", "rebuilding")
-_LOST = frozenset(("FAULTED", "UNAVAIL", "SUSPENDED"))
+_LOST = frozenset(("FAULTED", "UNAVAIL", "CANT_OPEN", "SUSPENDED"))
+"""JSON says `CANT_OPEN` where the text says `UNAVAIL`."""
 
 
 _Key = tuple[str, str]
@@ -61,11 +69,7 @@ async def look(probe: Probe) -> tuple[PoolReport, ...]:
     can_be_imported = await _may_have_imported(probe)
     if not stamps and not can_be_imported:
         return ()
-    status = await probe.run(*argv.STATUS)
-    # It also fails while the module is not loaded or zfs-fuse does not run: then nothing is.
-    if status.code != 0 and can_be_imported:
-        raise SystemFailure("zpool cannot report its pools", details=status.stderr.strip())
-    imported = parse.parse_status(status.stdout)
+    imported = await _imported(probe, can_be_imported)
     ids = await _ids(probe, imported)
     running = {_key(pool.name, ids.get(pool.name)): pool for pool in imported}
     own: dict[_Key, list[Signature]] = {key: [] for key in running}
@@ -76,6 +80,33 @@ async def look(probe: Probe) -> tuple[PoolReport, ...]:
     )
     taken = {pool.name for pool in imported}
     return tuple(_unless_taken(report, taken) for report in found if report)
+
+
+async def _imported(probe: Probe, can_be_imported: bool) -> tuple[Imported, ...]:
+    if await _has_json(probe):
+        done = await probe.run(*argv.STATUS, *argv.AS_JSON)
+        if done.code == 0:
+            try:
+                return status.parse_json(done.stdout, time.time())
+            except ValueError as error:
+                raise SystemFailure("zpool's report cannot be read", details=str(error)) from error
+        if done.code != _WRONG_USAGE:  # programs may be older than the module
+            raise _silent(done)
+    done = await probe.run(*argv.STATUS)
+    # It also fails while the module is not loaded or zfs-fuse does not run: then nothing is.
+    if done.code != 0 and can_be_imported:
+        raise _silent(done)
+    return status.parse_text(done.stdout)
+
+
+async def _has_json(probe: Probe) -> bool:
+    (version,) = await probe.read(_MODULE_VERSION)
+    found = re.match(r"(\d+)\.(\d+)", version or "")
+    return found is not None and (int(found[1]), int(found[2])) >= _JSON_SINCE
+
+
+def _silent(outcome: CommandOutcome) -> SystemFailure:
+    return SystemFailure("zpool cannot report its pools", details=outcome.stderr.strip())
 
 
 def _unless_taken(report: PoolReport, names: Collection[str]) -> PoolReport:
@@ -93,13 +124,13 @@ def _key(name: str, uuid: str | None) -> _Key:
 
 
 async def _ids(probe: Probe, imported: Iterable[Imported]) -> dict[str, str]:
-    """Of imported zpools their guids, if any is not ours."""
-    if all(argv.guid_of(pool.name) for pool in imported):
-        return {}
+    """Of imported zpools their guids, where any is not ours."""
+    if all(pool.guid or argv.guid_of(pool.name) for pool in imported):
+        return {pool.name: pool.guid for pool in imported}
     listed = await probe.run(*argv.IDS)
     if listed.code != 0:
-        raise SystemFailure("zpool cannot list its pools", details=listed.stderr.strip())
-    return parse.parse_ids(listed.stdout)
+        raise _silent(listed)
+    return status.parse_ids(listed.stdout)
 
 
 async def _may_have_imported(probe: Probe) -> bool:
@@ -145,7 +176,7 @@ def _names(probe: Probe, stamp: Signature) -> frozenset[str]:
 
 async def _label(probe: Probe, stamp: Signature) -> Label | None:
     outcome = await probe.run(*argv.LABEL, f"/dev/{stamp.device}")
-    return parse.parse_label(outcome.stdout)
+    return parse_label(outcome.stdout)
 
 
 def _running(pool: Imported, stamped: Sequence[_Stamped], uuid: str) -> PoolReport:
@@ -161,7 +192,6 @@ def _running(pool: Imported, stamped: Sequence[_Stamped], uuid: str) -> PoolRepo
     ]
     members = _marked_diverged([*rows, *strays], stamped)
     lacking = pool.state != "ONLINE" or any(row.state == "missing" for row in rows)
-    percent, minutes = parse.progress(pool.scan) if " in progress" in pool.scan else (None, None)
     guid = argv.guid_of(pool.name)
     return PoolReport(
         native_id=guid or uuid or pool.name,
@@ -174,8 +204,8 @@ def _running(pool: Imported, stamped: Sequence[_Stamped], uuid: str) -> PoolRepo
         source=pool.name,
         expected_members=sum("spares" not in row.within for row in pool.rows),
         members=tuple(members),
-        sync_percent=percent,
-        sync_minutes=minutes,
+        sync_percent=pool.scan.percent,
+        sync_minutes=pool.scan.minutes,
         detail=pool.status or None,
     )
 
@@ -186,8 +216,8 @@ def _member(
     """A row of the configuration with the device that bears its label, if that is there. ZFS
     takes a drive that was pulled for present until it next uses it."""
     names = row.known_as
-    child = next((c for c in children if names & {c.guid, *parse.row_names(c.path)}), None)
-    guid = child.guid if child else None
+    child = next((c for c in children if names & {c.guid, *row_names(c.path)}), None)
+    guid = child.guid if child else row.guid or None
     found = next((e for e in stamped if names & e.names or (guid and guid == e.guid)), None)
     unseen = child is None and row.state in _WELL  # its label cannot be read
     return MemberReport(
@@ -203,11 +233,11 @@ def _state(row: Row) -> MemberState:
     """Of a member that is here. ZFS leaves one out that has come back, until it is told."""
     if row.state in ("AVAIL", "INUSE"):
         return "spare"
-    if row.state == "FAULTED" or "I/O failures" in row.note:
+    if row.state == "FAULTED" or row.failing:
         return "failed"
     if row.state not in _WELL:
         return "stale"
-    if "resilvering" in row.note:
+    if row.resilvering:
         return "rebuilding"
     replacing = any(each.startswith("replacing") for each in row.within)
     return "rebuilding" if replacing and row.last else "active"
@@ -242,11 +272,11 @@ def _marked_diverged(
 def _health(pool: Imported, lacking: bool) -> Health:
     if pool.state in _LOST:
         return "failed"
-    if "resilver in progress" in pool.scan:
+    if pool.scan.kind == "resilver":
         return "recovering"
     if lacking:
         return "degraded"
-    return "check" if "scrub in progress" in pool.scan else "active"
+    return "check" if pool.scan.kind == "scrub" else "active"
 
 
 def _resting(name: str, stamped: Sequence[_Stamped], uuid: str) -> PoolReport | None:

@@ -1,5 +1,6 @@
 #!/bin/bash
-# build.sh DIR: what the QEMU guest needs, below DIR. Takes about four minutes on two cores.
+# build.sh DIR [SUITE]: what the QEMU guest needs, below DIR, with the OpenZFS of Debian's SUITE
+# (bookworm: 2.1; bookworm-backports: 2.3). Takes about four minutes on two cores.
 #   vmlinux, initrd.gz   Debian's kernel, unpacked (it boots 3 s sooner so), and an initrd for 9p
 #   modules/             OpenZFS, built for that kernel
 #   root/                its programs and the kernel's modules, laid over the guest's root
@@ -7,6 +8,7 @@
 set -eu
 export PATH=/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C.UTF-8
 here=$(dirname "$(readlink -f "$0")")
+suite=${2:-bookworm}
 mkdir -p "$1"
 cd "$1"
 rm -rf packages unpacked build root modules ready
@@ -18,11 +20,14 @@ kernel=${headers##*/linux-headers-}
 # OpenZFS is in Debian's "contrib"; the machine's own sources stay as they are.
 cp /etc/apt/sources.list.d/debian.sources contrib.sources
 sed -i '/contrib/! s/^Components: main.*/Components: main contrib/' contrib.sources
+case $suite in *-backports) sed -i "/^Suites: / s/ .*-updates/& $suite/" contrib.sources ;; esac
 apt="apt-get -o Dir::Etc::sourcelist=$PWD/contrib.sources -o Dir::Etc::sourceparts=/dev/null"
 apt="$apt -o Dir::State::Lists=$PWD/apt/lists -o APT::Sandbox::User=root"
 $apt update -qq
-(cd packages && $apt download -qq "linux-image-$kernel" zfs-dkms zfsutils-linux libzfs4linux \
-	libzpool5linux libnvpair3linux libuutil3linux)
+libraries=$(${apt/apt-get/apt-cache} show "zfsutils-linux/$suite" | sed -n 's/^Depends: //p' |
+	grep -o 'lib[a-z]*[0-9]linux')
+(cd packages && $apt download -qq "linux-image-$kernel" &&
+	$apt download -qq -t "$suite" zfs-dkms zfsutils-linux $libraries)
 for package in packages/*.deb; do dpkg -x "$package" unpacked; done
 depmod --basedir "$PWD/unpacked" "$kernel"
 
@@ -33,9 +38,11 @@ mv unpacked/usr/src/zfs-* build
 		--with-linux="/usr/src/linux-headers-${kernel%-amd64}-common" --with-linux-obj="$headers"
 	make --quiet -j"$(nproc)"
 ) >build.log 2>&1 || { tail -n 40 build.log; exit 1; }
-for module in spl avl nvpair unicode zcommon icp lua zstd zfs; do
-	found=$(find build/module -name "$module.ko" -o -name "z$module.ko" | head -n 1)
-	strip -g -o "modules/$(basename "$found")" "$found"
+# In the order in which they load; from 2.2 on there are only the first and the last.
+number=0
+for module in spl znvpair zavl zunicode zcommon icp zlua zzstd zfs; do
+	found=$(find build/module -name "$module.ko")
+	[ -z "$found" ] || strip -g -o "modules/$((number += 1))-$module.ko" "$found"
 done
 
 # The packages bring /sbin and /lib as directories; on a merged root they are links into /usr.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import shlex
 import shutil
 import socket
@@ -25,7 +26,9 @@ from ..lab.state import Spec, State
 
 HERE = Path(__file__).parent
 REPOSITORY = HERE.parents[2]
-BUILT = REPOSITORY / ".venv" / "openzfs"
+OPENZFS = os.environ.get("BACKY_TEST_OPENZFS", "")
+"""The version asked for, ``2.1`` or ``2.3``; empty: none."""
+BUILT = REPOSITORY / ".venv" / f"openzfs-{OPENZFS}"
 """Where ``build.sh`` leaves kernel, modules and programs."""
 
 _KERNEL = (

@@ -15,4 +15,4 @@ ALL: tuple[Backend, ...] = (MDADM, LVM, ZFS)
 
 def chosen() -> tuple[Backend, ...]:
     """All, or OpenZFS alone if the environment says so: it is emulated, and slow."""
-    return (OPENZFS,) if os.environ.get("BACKY_TEST_OPENZFS") == "1" else ALL
+    return (OPENZFS,) if os.environ.get("BACKY_TEST_OPENZFS") else ALL

@@ -1,0 +1,102 @@
+"""What ``zdb -l`` prints of a member's label, as frozen data. Pure; garbage gives less, never an
+error. ``zdb`` has no other form."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+_LINE = re.compile(r"( *)(\w+(?:\[\d+\])?):(?: (.*))?$")
+_OUT = ("not_present", "offline", "removed", "faulted")
+
+
+@dataclass(frozen=True)
+class Child:
+    """A leaf as a label describes it. ``out``: it was not in use when the label was written."""
+
+    guid: str
+    path: str
+    out: bool = False
+
+
+@dataclass(frozen=True)
+class Label:
+    """What a member says of its own top-level vdev.
+
+    ``state``: 0 in use, 1 exported, 2 destroyed. All members of a vdev that are in use are
+    written with the same ``txg``, so one with a lower one was left behind.
+    """
+
+    txg: int
+    state: int
+    tops: int
+    top_id: int
+    top_type: str
+    children: tuple[Child, ...]
+
+
+def short(name: str) -> str:
+    """A member's name without directories and without the partition ZFS makes on a drive."""
+    return re.sub(r"-part\d+$", "", name.rpartition("/")[2])
+
+
+def row_names(path: str) -> frozenset[str]:
+    """What ``zpool status`` may call the member of this path: without the partition that ZFS
+    made, or as it is if somebody gave it a partition."""
+    name = path.rpartition("/")[2]
+    whole = re.sub(r"^((?:sd|vd|xvd|hd)[a-z]+)\d+$|^(nvme\d+n\d+|mmcblk\d+)p\d+$", r"\1\2", name)
+    return frozenset((name, short(name), whole))
+
+
+def parse_label(text: str) -> Label | None:
+    """The first copy of the label that can be read; a member carries four alike."""
+    for copy in re.split(r"^-+\nLABEL \d.*\n-+\n", text, flags=re.MULTILINE)[1:] or [text]:
+        if label := _label(copy):
+            return label
+    return None
+
+
+def _label(text: str) -> Label | None:
+    values = dict(_flat(text))
+    try:
+        return Label(
+            txg=int(values["txg"]),
+            state=int(values["state"]),
+            tops=int(values.get("vdev_children", "1")),
+            top_id=int(values.get("vdev_tree.id", "0")),
+            top_type=values["vdev_tree.type"] + values.get("vdev_tree.nparity", ""),
+            children=tuple(_children(values)),
+        )
+    except (KeyError, ValueError):
+        return None
+
+
+def _flat(text: str) -> Iterator[tuple[str, str]]:
+    """``vdev_tree.children[0].guid`` and its value, for each line of the indented outline."""
+    above: list[tuple[int, str]] = []
+    for line in text.splitlines():
+        found = _LINE.match(line)
+        if not found:
+            continue
+        depth, name, value = len(found[1]), found[2], found[3]
+        while above and above[-1][0] >= depth:
+            above.pop()
+        path = ".".join((*(each for _, each in above), name))
+        if value is None or value == "":
+            above.append((depth, name))
+        else:
+            yield path, value.strip().strip("'")
+
+
+def _children(values: dict[str, str]) -> Iterator[Child]:
+    """Leaves in order; those of a running replacement too."""
+    leaves = [
+        path.removesuffix(".guid")
+        for path in values
+        if path.endswith(".guid") and path.startswith("vdev_tree")
+    ]
+    for at in leaves:
+        if f"{at}.path" in values:
+            out = any(values.get(f"{at}.{flag}") == "1" for flag in _OUT)
+            yield Child(values[f"{at}.guid"], values[f"{at}.path"], out)
