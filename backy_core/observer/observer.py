@@ -28,6 +28,7 @@ _log = logging.getLogger(__name__)
 
 _DEBOUNCE_S = 0.1
 _QUIET_S = 2.0
+_LONGEST_QUIET_S = 10.0
 _PUBLISH_AFTER_S = 2.0
 """Slow backends do not keep what the others see from being shown."""
 
@@ -46,7 +47,7 @@ class Observer:
         self._waiting: asyncio.Task[Snapshot] | None = None
         self._background: asyncio.Task[None] | None = None
         self._stale = asyncio.Event()
-        self._stale_at = self._looked_at = 0.0
+        self._stale_since = self._stale_at = self._surveyed_at = self._looked_at = 0.0
         self._quiet = 0
         self._undisturbed = asyncio.Event()
         self._undisturbed.set()
@@ -95,13 +96,13 @@ class Observer:
 
     async def refresh_drives(self) -> Snapshot:
         """Devices, mounts and signatures, without asking the backends."""
-        return self._board.post(await self._surveyor.look(), {})
+        return self._board.post(await self._survey(), {})
 
     async def inspect(self, backend: str) -> tuple[PoolReport, ...]:
         """One backend's pools by a fresh look. Raises :class:`BackendFailure`."""
         self._host.backend(backend)  # a journal may be older than the removal of its plugin
         began = time.monotonic()
-        survey = await self._surveyor.look()
+        survey = await self._survey()
         answer = await self._ask(backend, survey)
         self._board.post(survey, {backend: answer})
         if isinstance(answer, str):
@@ -115,7 +116,8 @@ class Observer:
         """Meanwhile the events are the caller's doing, and it looks at the outcome itself.
 
         A look at every one of them would slow the very commands that cause them. They are
-        followed every 2 s all the same: another drive may be pulled while mkfs runs.
+        followed all the same where the caller has not looked for 2 s, as while mkfs runs: another
+        drive may be pulled. And after 10 s in any case, for the sake of the other backends.
         """
         self._quiet += 1
         self._undisturbed.clear()
@@ -138,7 +140,7 @@ class Observer:
 
     async def _look(self) -> Snapshot:
         began = time.monotonic()
-        survey = await self._surveyor.look()
+        survey = await self._survey()
         asked = {
             backend: asyncio.create_task(self._ask(backend, survey))
             for backend in self._host.backends
@@ -155,6 +157,10 @@ class Observer:
                 task.cancel()
         self._looked_at = began
         return self._board.post(survey, {backend: task.result() for backend, task in asked.items()})
+
+    async def _survey(self) -> Survey:
+        self._surveyed_at = time.monotonic()
+        return await self._surveyor.look()
 
     async def _ask(self, backend: str, survey: Survey) -> Answer:
         info = self._host.backends[backend].info
@@ -177,12 +183,19 @@ class Observer:
 
     def _on_change(self) -> None:
         self._stale_at = time.monotonic()
-        self._stale.set()
+        if not self._stale.is_set():
+            self._stale_since = self._stale_at
+            self._stale.set()
 
     async def _debounce(self) -> None:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(_QUIET_S):
-                await self._undisturbed.wait()
+        while self._quiet:
+            until = min(self._surveyed_at + _QUIET_S, self._stale_since + _LONGEST_QUIET_S)
+            left = until - time.monotonic()
+            if left <= 0:
+                break
+            with suppress(TimeoutError):
+                async with asyncio.timeout(left):
+                    await self._undisturbed.wait()
         await asyncio.sleep(_DEBOUNCE_S)
 
     async def _follow_events(self) -> None:

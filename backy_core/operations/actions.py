@@ -132,7 +132,8 @@ class Actions:
 
         def started(pid: int, start_time: float) -> None:
             if context.entry is not None:
-                context.entry.append_now(Child(pid=pid, start_time=start_time))
+                # No child outlives a power cut either.
+                context.entry.write(Child(pid=pid, start_time=start_time), durable=False)
 
         await exec.run(
             argv,

@@ -20,7 +20,7 @@ from backy_core.operations.records import Operation
 from backy_core.operations.resolve import Resolver
 from backy_core.sdk.errors import BackyError, Cancelled, DriveInUse, DriveNotEmpty, SystemFailure
 from backy_core.sdk.models import DriveId
-from backy_core.sdk.plan import Condition, Exec, Plan, Step
+from backy_core.sdk.plan import Condition, Exec, Mount, Plan, Step
 from backy_core.system import blocks, signatures
 
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 2.0
@@ -57,7 +57,11 @@ class Executor:
         await self._refuse_content(entry, plan, step)
         disks = await self._disks(step)
         command = await self.actions.describe(step.run, plan)
-        await entry.append(Begun(round=number, step=step.id, command=command, disks=disks))
+        begun = Begun(round=number, step=step.id, command=command, disks=disks)
+        if isinstance(step.run, Mount):  # which no reboot leaves
+            entry.write(begun, durable=False)
+        else:
+            await entry.append(begun)
         context = Context(
             plan,
             op.outputs.append,
@@ -66,17 +70,14 @@ class Executor:
             hold_locks=step.device_lock == "hold",
         )
         await self._attempt_until(op, step, context)
-        await entry.append(Done(round=number, step=step.id))
+        # A step that began is undone, or repeated, from what is on the drives.
+        entry.write(Done(round=number, step=step.id), durable=False)
         return step.expect
 
     async def _already(self, step: Step, plan: Plan) -> bool:
         if step.already == "run" or not step.expect:
             return False
-        if await self.conditions.unmet(step.expect, plan) is not None:
-            return False
-        if step.already == "refuse":
-            raise SystemFailure(f"{step.title} refused", details="it is there already")
-        return True
+        return await self.conditions.unmet(step.expect, plan) is None
 
     async def _refuse_content(self, entry: JournalEntry, plan: Plan, step: Step) -> None:
         """A program that makes a pool overwrites what it is given, so look once more.
@@ -88,9 +89,8 @@ class Executor:
         if plan.kind not in ("create", "add") or not isinstance(step.run, Exec):
             return
         had = {d for _, s in entry.begun() if isinstance(s.run, Exec) for d in drives_of(s.run)}
-        for identity in drives_of(step.run):
-            if identity not in had:
-                await self._refuse_foreign(identity, plan)
+        new = [identity for identity in drives_of(step.run) if identity not in had]
+        await asyncio.gather(*(self._refuse_foreign(identity, plan) for identity in new))
 
     async def _refuse_foreign(self, identity: DriveId, plan: Plan) -> None:
         drive = await self.resolver.drive(identity)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -18,7 +19,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from backy_core.sdk.models import Model
 from backy_core.sdk.plan import Effect, Plan, Step
-from backy_core.system.files import append_durably, sync_directory
+from backy_core.system.files import append_durably, sync_directory, write_all
 
 log = logging.getLogger(__name__)
 
@@ -63,6 +64,8 @@ class Child(Model):
 
 
 class Done(Model):
+    """What the step promised was seen."""
+
     rec: Literal["done"] = "done"
     round: int
     step: str
@@ -169,15 +172,16 @@ class JournalEntry:
 
     async def append(self, record: Record) -> None:
         """Durable when this returns."""
-        await asyncio.to_thread(self.append_now, record)
+        await asyncio.to_thread(self.write, record)
 
-    def append_now(self, record: Record) -> None:
+    def write(self, record: Record, *, durable: bool = True) -> None:
+        """Not ``durable``: a power cut may take it, unless a later record is durable."""
         line = _RECORD.dump_json(record) + b"\n"
         descriptor = os.open(
             self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600
         )
         try:
-            _append_whole(descriptor, line)
+            _append_whole(descriptor, line, append_durably if durable else write_all)
         finally:
             os.close(descriptor)
         self.records.append(record)
@@ -185,7 +189,7 @@ class JournalEntry:
     async def close(self) -> None:
         """Settled: nothing to recover. Removing the file needs no room on a full disk."""
         with suppress(OSError):
-            await self.append(Closed())
+            self.write(Closed(), durable=False)
         await asyncio.to_thread(self.remove)
 
     def remove(self) -> None:
@@ -193,11 +197,11 @@ class JournalEntry:
         sync_directory(self._path.parent)
 
 
-def _append_whole(descriptor: int, line: bytes) -> None:
+def _append_whole(descriptor: int, line: bytes, append: Callable[[int, bytes], None]) -> None:
     """All of it or nothing: half a line (ENOSPC) would spoil the records after it."""
     size = os.fstat(descriptor).st_size
     try:
-        append_durably(descriptor, line)
+        append(descriptor, line)
     except OSError:
         os.ftruncate(descriptor, size)
         raise

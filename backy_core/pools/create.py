@@ -93,17 +93,19 @@ class PoolCreation:
         entry = await core.open_journal(op, admitted.plan, {"entry": _dump(admitted.entry)})
         for old in earlier:  # a failed record is replaced by the new creation
             core.registry.discard(old)
-        try:
-            await core.executor.run(op, entry, admitted.plan)
-            op.check_cancelled()
-            made = await self._commit(entry, admitted)
-        except Exception as error:
-            raise await core.fail(op, entry, expected(error)) from error
-        await core.remember(entry, made)
+        with core.observer.quiet():
+            try:
+                await core.executor.run(op, entry, admitted.plan)
+                op.check_cancelled()
+                made = await self._commit(entry, admitted)
+            except Exception as error:
+                raise await core.fail(op, entry, expected(error)) from error
+            await core.remember(entry, made)
 
     async def _commit(self, entry: JournalEntry, admitted: Admitted) -> PoolEntry:
-        """The commit point. If it cannot be recorded, the creation is undone."""
-        snapshot = await self._core.observer.refresh()
+        """The commit point, right after the goal was seen. If it cannot be recorded, the creation
+        is undone."""
+        snapshot = self._core.observer.snapshot
         report = snapshot.report_for(admitted.entry.backend, admitted.entry.native_id or "")
         made = admitted.entry.model_copy(
             update={"md_device_name": report.device if report else None}
@@ -141,7 +143,7 @@ class PoolCreation:
             draft=draft,
             steps=tuple(plan_steps),
             drives=pool.drives,
-            goal=(*draft.goal, *steps.own_mount(wanted.mount_path, draft.delivers)),
+            goal=steps.made(wanted.mount_path, draft),
         )
         return Admitted(plan, _entry(wanted, pool, missing, draft.delivers))
 

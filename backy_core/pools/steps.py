@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from backy_core.sdk.models import Delivers, DriveId, SignatureMatch
 from backy_core.sdk.plan import (
+    BackendPlan,
     Bears,
     Blank,
     Condition,
@@ -17,6 +18,7 @@ from backy_core.sdk.plan import (
     MountedAt,
     NotMounted,
     PoolDevice,
+    PoolIs,
     RemoveDir,
     Step,
     Unmount,
@@ -81,6 +83,7 @@ def clear_device() -> Step:
         title="Clearing stale content",
         run=WipeSignatures(),
         expect=(Blank(on=PoolDevice()),),
+        already="skip",
         effect="destroys",
         retry_s=_BUSY_RETRY_S,
     )
@@ -108,6 +111,13 @@ def mount(path: str, filesystem: str, uuid: str) -> Step:
         expect=(MountedAt(path=path, fs_uuid=uuid),),
         already="skip",
     )
+
+
+def made(path: str, draft: BackendPlan) -> tuple[Condition, ...]:
+    """What must be so at the end of a creation, whatever the backend: the look at it is also what
+    makes detail, list and metadata agree."""
+    ours = (PoolIs(presence="active"), *own_mount(path, draft.delivers))
+    return tuple(dict.fromkeys((*draft.goal, *ours)))
 
 
 def own_mount(path: str, delivers: Delivers) -> tuple[Condition, ...]:

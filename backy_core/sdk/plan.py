@@ -201,7 +201,7 @@ class Step(Model):
     """Skip the step unless this holds when its turn comes: for what an earlier step may have made
     needless."""
     expect: tuple[Condition, ...] = ()
-    already: Literal["skip", "refuse", "run"] = "run"
+    already: Literal["skip", "run"] = "run"
     """When ``expect`` holds beforehand: skip the step, refuse the plan, or run regardless."""
     effect: Effect = "reversible"
     retry_s: float = 0

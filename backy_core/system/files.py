@@ -45,7 +45,7 @@ def sync_directory(path: Path) -> None:
 
 def append_durably(descriptor: int, data: bytes) -> None:
     """Append all of ``data``; on disk when it returns."""
-    _write_all(descriptor, data)
+    write_all(descriptor, data)
     os.fsync(descriptor)
 
 
@@ -83,7 +83,7 @@ def _keep_previous(path: Path) -> None:
     link.replace(path.with_name(path.name + PREVIOUS_SUFFIX))
 
 
-def _write_all(descriptor: int, data: bytes) -> None:
+def write_all(descriptor: int, data: bytes) -> None:
     view = memoryview(data)
     while view:
         view = view[os.write(descriptor, view) :]

@@ -48,14 +48,14 @@ class Tap:
         self.listeners: list[Listener] = []
         self.commands: list[str] = []
         """Of every step that began, as the journal words them."""
-        write = JournalEntry.append_now
+        write = JournalEntry.write
 
-        def tapped(entry: JournalEntry, record: Record) -> None:
+        def tapped(entry: JournalEntry, record: Record, *, durable: bool = True) -> None:
             self._tell(entry, record, "before")
-            write(entry, record)
+            write(entry, record, durable=durable)
             self._tell(entry, record, "after")
 
-        JournalEntry.append_now = tapped  # type: ignore
+        JournalEntry.write = tapped  # type: ignore
 
     def _tell(self, entry: JournalEntry, record: Record, when: When) -> None:
         if isinstance(record, Begun) and when == "after":

@@ -476,6 +476,24 @@ async def test_events_are_followed_during_a_long_operation(
             await until(lambda: machine.reads > reads)
 
 
+@pytest.mark.parametrize(("longest_s", "followed"), [(30.0, False), (0.2, True)])
+async def test_who_looks_at_the_outcome_needs_no_events_for_a_while(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch, longest_s: float, followed: bool
+) -> None:
+    """The other backends are not asked meanwhile, so not for ever."""
+    monkeypatch.setattr(observer, "_QUIET_S", 0.2)
+    monkeypatch.setattr(observer, "_LONGEST_QUIET_S", longest_s)
+    async with observing() as it:
+        asked = it.backend.asked
+        with it.observer.quiet():
+            it.events.on_block("change", "sda")
+            for _ in range(10):
+                await it.observer.refresh_drives()
+                await asyncio.sleep(0.05)
+            assert (it.backend.asked > asked) is followed
+        await until(lambda: it.backend.asked > asked)
+
+
 async def test_an_event_that_a_look_has_seen_makes_no_other(machine: Machine) -> None:
     async with observing() as it:
         with it.observer.quiet():

@@ -340,9 +340,9 @@ def _replace_everywhere(
 def _interrupt_journal(machine: FakeMachine, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each record is a point; a crash inside an append leaves half a line."""
     interruptions = machine.interruptions
-    append, remove = JournalEntry.append_now, JournalEntry.remove
+    write, remove = JournalEntry.write, JournalEntry.remove
 
-    def append_now(entry: JournalEntry, record: Record) -> None:
+    def write_entry(entry: JournalEntry, record: Record, *, durable: bool = True) -> None:
         name = f"{record.rec} {getattr(record, 'step', '')}".strip()
         try:
             interruptions.point(f"torn {name}")
@@ -350,7 +350,7 @@ def _interrupt_journal(machine: FakeMachine, monkeypatch: pytest.MonkeyPatch) ->
             if interruptions.reached[-1] == f"torn {name}":
                 _tear(entry)
             raise
-        append(entry, record)
+        write(entry, record, durable=durable)
         interruptions.point(f"recorded {name}")
 
     def remove_entry(entry: JournalEntry) -> None:
@@ -358,7 +358,7 @@ def _interrupt_journal(machine: FakeMachine, monkeypatch: pytest.MonkeyPatch) ->
         remove(entry)
         interruptions.point("after journal removal")
 
-    monkeypatch.setattr(JournalEntry, "append_now", append_now)
+    monkeypatch.setattr(JournalEntry, "write", write_entry)
     monkeypatch.setattr(JournalEntry, "remove", remove_entry)
 
 

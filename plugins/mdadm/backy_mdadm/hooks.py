@@ -80,9 +80,8 @@ def backy_plan_create(pool: PoolSpec, drives: tuple[DriveId, ...]) -> BackendPla
         undo=(_STOP, *wipes),
         undo_expect=tuple(Blank(on=DriveRef(drive=drive)) for drive in drives),
         expect=(_ACTIVE,),
-        already="refuse",
     )
-    return BackendPlan(steps=(create,), goal=(_ACTIVE,), stamps=(stamp,))
+    return BackendPlan(steps=(create,), stamps=(stamp,))
 
 
 @hookimpl

@@ -200,3 +200,16 @@ async def test_the_drives_of_a_damaged_file_are_in_doubt(tmp_path: Path) -> None
     serials = {drive.serial for drive in entry.opened.plan.drives}
     assert serials
     assert set(journal.doubtful) == serials
+
+
+async def test_only_what_a_power_cut_may_take_is_not_synced(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entry = await filled(journal)
+    synced: list[int] = []
+    monkeypatch.setattr(os, "fsync", synced.append)
+    entry.write(Done(round=0, step="first"), durable=False)
+    assert not synced
+    await entry.append(Undone(round=0, step="first"))
+    assert synced
+    assert [record.rec for record in entry.records][-2:] == ["done", "undone"]

@@ -25,14 +25,14 @@ _PR_SET_PDEATHSIG = 1
 
 def trap() -> None:
     """Look for the moment before and after each record."""
-    write = JournalEntry.append_now
+    write = JournalEntry.write
 
-    def trapped(self: JournalEntry, record: Record) -> None:
+    def trapped(self: JournalEntry, record: Record, *, durable: bool = True) -> None:
         _crash_if_due(self, record, "before")
-        write(self, record)
+        write(self, record, durable=durable)
         _crash_if_due(self, record, "after")
 
-    JournalEntry.append_now = trapped  # type: ignore[method-assign]
+    JournalEntry.write = trapped  # type: ignore[method-assign]
 
 
 def _crash_if_due(entry: JournalEntry, record: Record, when: str) -> None:
