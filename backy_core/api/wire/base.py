@@ -6,7 +6,7 @@ import re
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, RootModel
 from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
 
@@ -27,10 +27,6 @@ _MEMBER = [
     "stale",
     "diverged",
 ]
-
-
-LIST_CONFIG = ConfigDict(defer_build=True)
-"""Of replies that are no objects, and so cannot be a :class:`ReplyModel`."""
 
 
 class RequestModel(BaseModel):
@@ -60,6 +56,14 @@ class ReplyModel(BaseModel):
         serialize_by_alias=True,
         defer_build=True,
     )
+
+
+class RootReply(RootModel[Any]):
+    """A reply that is no object, or one of several. Classes say its type as that of ``root``: in
+    brackets it would make a model of its own, which pydantic builds at the import.
+    """
+
+    model_config = ConfigDict(defer_build=True)
 
 
 class Success(ReplyModel):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, RootModel
+from pydantic import Field
 
-from backy_core.api.wire.base import LIST_CONFIG, ReplyModel, Success, Time
+from backy_core.api.wire.base import ReplyModel, RootReply, Success, Time
 
 _STATES = ["running", "succeeded", "failed", "cancelled"]
 
@@ -34,10 +34,10 @@ class OperationReply(ReplyModel):
     agent_instance: str
 
 
-class OperationList(RootModel[tuple[OperationReply, ...]]):
+class OperationList(RootReply):
     """Operations that run or are still remembered."""
 
-    model_config = LIST_CONFIG
+    root: tuple[OperationReply, ...]
 
 
 class AcceptedReply(Success):

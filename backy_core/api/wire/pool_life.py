@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field, RootModel
+from pydantic import Field
 
-from backy_core.api.wire.base import LIST_CONFIG, ReplyModel, Success, absent
+from backy_core.api.wire.base import ReplyModel, RootReply, Success, absent
 
 
 class CreateReply(Success):
@@ -96,10 +96,10 @@ class ImportableReply(ReplyModel):
     drives: tuple[str, ...]
 
 
-class ImportableList(RootModel[tuple[ImportableReply, ...]]):
+class ImportableList(RootReply):
     """Pools that could be imported."""
 
-    model_config = LIST_CONFIG
+    root: tuple[ImportableReply, ...]
 
 
 class ImportReply(Success):

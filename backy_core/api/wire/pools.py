@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, RootModel
+from pydantic import Field
 
 from backy_core.api.wire.base import (
-    LIST_CONFIG,
     Health,
     MemberStatus,
     Percent,
     ReplyModel,
+    RootReply,
     Time,
     absent,
 )
@@ -102,17 +102,13 @@ class ErrorPool(StandingPool):
     error_message: str
 
 
-class PoolDetail(
-    RootModel[
-        Annotated[
-            CreatingPool | ReadyPool | UnmountedPool | ErrorPool | FailedPool | DeletedPool,
-            Field(discriminator="state"),
-        ]
-    ]
-):
+class PoolDetail(RootReply):
     """A pool; which fields there are depends on ``state``."""
 
-    model_config = LIST_CONFIG
+    root: Annotated[
+        CreatingPool | ReadyPool | UnmountedPool | ErrorPool | FailedPool | DeletedPool,
+        Field(discriminator="state"),
+    ]
 
 
 class ListedPool(ReplyModel):
@@ -196,7 +192,7 @@ ListItem = Annotated[
 ]
 
 
-class PoolList(RootModel[tuple[ListItem, ...]]):
+class PoolList(RootReply):
     """Pools, each with the fields of its state."""
 
-    model_config = LIST_CONFIG
+    root: tuple[ListItem, ...]

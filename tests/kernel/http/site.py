@@ -13,7 +13,7 @@ from ..lab.guest import Result
 from . import fields
 from .machine import JOURNAL, METADATA_FILE, AnyGuest, Look, look
 
-LOOK_SECONDS = 0.1
+LOOK_SECONDS = 0.2
 PATIENCE = 180.0
 """Seconds that anything may take on a machine that others use as well; nothing waits for them."""
 

@@ -13,11 +13,13 @@ from ..site import Pool, Site
 
 @dataclass(frozen=True)
 class Shape:
-    """A kind of pool: its level, number of drives and filesystem."""
+    """A kind of pool: its level, number of drives and filesystem. What `more` adds is the core's
+    and shown for another backend: that is left to `make test-all`."""
 
     level: str
     drives: int
     filesystem: str = "ext4"
+    more: bool = False
 
     def __str__(self) -> str:
         return f"{self.level}-{self.drives}-{self.filesystem}"
