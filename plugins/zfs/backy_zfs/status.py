@@ -103,18 +103,20 @@ def _pool(pool: Mapping[str, Any], now: float) -> Imported:
 
 
 def _members(vdevs: Mapping[str, Any], within: tuple[str, ...], resilver: bool) -> Iterator[Row]:
-    """``resilver``: one is running; what members had of the last one stays in their figures."""
+    """``resilver``: one is running; what members had of the last one stays in their figures. Of a
+    member that a drive under the same path replaces, 2.3.2 tells neither guid nor state."""
     for number, vdev in enumerate(vdevs.values(), 1):
         if vdev.get("vdevs"):
             yield from _members(vdev["vdevs"], (*within, vdev["name"]), resilver)
             continue
-        names = (vdev["name"], vdev["guid"], vdev.get("path", ""), vdev.get("was", ""))
+        guid = vdev.get("guid", "")
+        names = (vdev["name"], guid, vdev.get("path", ""), vdev.get("was", ""))
         yield Row(
             known_as=frozenset(map(short, filter(None, names))),
-            state=vdev["state"],
+            state=vdev.get("state", ""),
             within=within,
             last=number == len(vdevs),
-            guid=vdev["guid"],
+            guid=guid,
             resilvering=(resilver and "scan_processed" in vdev) or "resilver_deferred" in vdev,
             failing=vdev.get("aux") == "IO_FAILURE",
         )

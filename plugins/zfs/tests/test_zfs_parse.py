@@ -28,7 +28,17 @@ def test_every_text_is_one_pool_with_its_members(name: str) -> None:
 def test_every_json_is_one_pool_whose_members_have_guids(name: str) -> None:
     (pool,) = status.parse_json(JSON[name], 0)
     assert pool.name and pool.state and pool.rows and pool.guid.isdecimal()
-    assert all(any(each.isdecimal() for each in row.known_as) for row in pool.rows)
+    replaced = [row.known_as for row in pool.rows if not row.guid]
+    assert replaced == ([{"old"}] if "replaced-by-itself" in name else [])
+
+
+def test_a_member_replaced_by_a_drive_of_the_same_path() -> None:
+    (pool,) = status.parse_json(TEXTS["openzfs23-mirror-replaced-by-itself.json"], 0)
+    replacing = ("mirror-0", "replacing-1")
+    assert [(row.state, row.within, row.last) for row in pool.rows[1:]] == [
+        ("", replacing, False),
+        ("ONLINE", replacing, True),
+    ]
 
 
 def test_both_forms_tell_the_same() -> None:
