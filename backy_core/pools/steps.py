@@ -83,7 +83,6 @@ def clear_device() -> Step:
         title="Clearing stale content",
         run=WipeSignatures(),
         expect=(Blank(on=PoolDevice()),),
-        already="skip",
         effect="destroys",
         retry_s=_BUSY_RETRY_S,
     )
