@@ -15,7 +15,6 @@ import logging
 import os
 import signal
 import socket
-import sys
 from collections.abc import Mapping
 from contextlib import closing
 
@@ -44,14 +43,7 @@ def serve(settings: Settings, env: Mapping[str, str]) -> None:
     if os.geteuid() != 0:
         raise StartRefused("The agent must run as root: it manages drives", Exit.PERMISSION)
     with sole_agent(settings.state_dir), closing(bind(settings.host, settings.port)) as listener:
-        _follow_children_by_descriptor()
         asyncio.run(_run(settings, listener))
-
-
-def _follow_children_by_descriptor() -> None:
-    """Python 3.11 starts a thread for each child instead; later versions do this by themselves."""
-    if sys.version_info < (3, 12):
-        asyncio.set_child_watcher(asyncio.PidfdChildWatcher())
 
 
 def bind(host: str, port: int) -> socket.socket:

@@ -20,7 +20,7 @@ from backy_core.operations.records import Operation
 from backy_core.operations.resolve import Resolver
 from backy_core.sdk.errors import BackyError, Cancelled, DriveInUse, DriveNotEmpty, SystemFailure
 from backy_core.sdk.models import DriveId
-from backy_core.sdk.plan import Condition, Exec, Mount, Plan, Step
+from backy_core.sdk.plan import Condition, Exec, Plan, Step
 from backy_core.system import blocks, signatures
 
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 2.0
@@ -57,11 +57,7 @@ class Executor:
         await self._refuse_content(entry, plan, step)
         disks = await self._disks(step)
         command = await self.actions.describe(step.run, plan)
-        begun = Begun(round=number, step=step.id, command=command, disks=disks)
-        if isinstance(step.run, Mount):  # which no reboot leaves
-            entry.write(begun, durable=False)
-        else:
-            await entry.append(begun)
+        await entry.append(Begun(round=number, step=step.id, command=command, disks=disks))
         context = Context(
             plan,
             op.outputs.append,

@@ -1,8 +1,9 @@
-"""The write-ahead journal: one file per operation, one JSON record per line, each fsynced.
+"""The write-ahead journal: one file per operation, one JSON record per line.
 
 An entry is opened before anything is promised and closed after everything is settled; what is
-in the directory at start is exactly what was interrupted. A torn last line is what a power cut
-leaves and is ignored: its action never began, because actions begin after their record is durable.
+in the directory at start is exactly what was interrupted. What announces anything is fsynced first,
+so a torn last line, which a power cut leaves, is ignored: its action never began. Records that only
+look back (a child was started, a step is done, the entry is closed) reach the disk with the next.
 """
 
 from __future__ import annotations

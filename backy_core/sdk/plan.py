@@ -202,7 +202,7 @@ class Step(Model):
     needless."""
     expect: tuple[Condition, ...] = ()
     already: Literal["skip", "run"] = "run"
-    """When ``expect`` holds beforehand: skip the step, refuse the plan, or run regardless."""
+    """When ``expect`` holds beforehand: skip the step, or run regardless."""
     effect: Effect = "reversible"
     retry_s: float = 0
     """How long to repeat a failing action (transient EBUSY), with back-off."""

@@ -84,6 +84,7 @@ def _keep_previous(path: Path) -> None:
 
 
 def write_all(descriptor: int, data: bytes) -> None:
+    """All of ``data``, however many writes it takes. Not on disk yet when it returns."""
     view = memoryview(data)
     while view:
         view = view[os.write(descriptor, view) :]

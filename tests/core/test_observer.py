@@ -476,20 +476,20 @@ async def test_events_are_followed_during_a_long_operation(
             await until(lambda: machine.reads > reads)
 
 
-@pytest.mark.parametrize(("longest_s", "followed"), [(30.0, False), (0.2, True)])
+@pytest.mark.parametrize(("longest_s", "followed"), [(30.0, False), (0.3, True)])
 async def test_who_looks_at_the_outcome_needs_no_events_for_a_while(
     machine: Machine, monkeypatch: pytest.MonkeyPatch, longest_s: float, followed: bool
 ) -> None:
     """The other backends are not asked meanwhile, so not for ever."""
-    monkeypatch.setattr(observer, "_QUIET_S", 0.2)
+    monkeypatch.setattr(observer, "_QUIET_S", 1.0)
     monkeypatch.setattr(observer, "_LONGEST_QUIET_S", longest_s)
     async with observing() as it:
         asked = it.backend.asked
         with it.observer.quiet():
             it.events.on_block("change", "sda")
-            for _ in range(10):
+            for _ in range(15):
                 await it.observer.refresh_drives()
-                await asyncio.sleep(0.05)
+                await asyncio.sleep(0.1)
             assert (it.backend.asked > asked) is followed
         await until(lambda: it.backend.asked > asked)
 

@@ -38,7 +38,7 @@ _DESTROYED = 2
 _WELL = frozenset(("ONLINE", "DEGRADED", "AVAIL", "INUSE"))
 _USED = ("active", "rebuilding")
 _LOST = frozenset(("FAULTED", "UNAVAIL", "CANT_OPEN", "SUSPENDED"))
-"""JSON says `CANT_OPEN` where the text says `UNAVAIL`."""
+"""JSON says ``CANT_OPEN`` where the text says ``UNAVAIL``."""
 
 
 _Key = tuple[str, str]

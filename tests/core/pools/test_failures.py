@@ -52,6 +52,21 @@ async def test_a_creation_that_fails_leaves_nothing(bench: Bench, words: str, ho
     assert (await bench.create()).state == "ready", "the failed record is replaced"
 
 
+async def test_a_pool_that_stops_after_its_last_step_was_not_made(bench: Bench) -> None:
+    """The backend's plan has no goal: that the pool is active in the end is the core's demand."""
+
+    def stop() -> None:
+        array = bench.machine.array_of(GUID)
+        assert array is not None
+        array.running = False
+
+    await bench.start()
+    bench.machine.interruptions.when("recorded done mount", stop)
+    view = await bench.create()
+    assert view.state == "failed" and "goal" in (view.error_message or "")
+    bench.assert_nothing_left("A", "B")
+
+
 @pytest.mark.parametrize("how", _PROGRAM)
 async def test_a_drive_that_cannot_be_wiped_keeps_its_content(bench: Bench, how: How) -> None:
     bench.machine.disks["A"].content = [Content("xfs", "one"), Content("gpt", "two")]

@@ -68,8 +68,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if getattr(metafunc.module, "OF_THE_CORE", False) and not thorough():
         chosen = chosen[:1]
     if "shape" in metafunc.fixturenames:
-        every = [(backend, shape) for backend in chosen for shape in backend.shapes]
-        pairs = [pair for pair in every if thorough() or not pair[1].more]
+        pairs = [(b, shape) for b in chosen for shape in b.shapes if thorough() or not shape.more]
         names = [f"{backend.name}-{shape}" for backend, shape in pairs]
         metafunc.parametrize(
             ("backend", "shape"), pairs, ids=names, indirect=["backend"], scope="module"

@@ -26,9 +26,9 @@ from ..lab.state import Spec, State
 
 HERE = Path(__file__).parent
 REPOSITORY = HERE.parents[2]
-OPENZFS = os.environ.get("BACKY_TEST_OPENZFS", "")
-"""The version asked for, ``2.1`` or ``2.3``; empty: none."""
-BUILT = REPOSITORY / ".venv" / f"openzfs-{OPENZFS}"
+VERSION = os.environ.get("BACKY_TEST_OPENZFS", "")
+"""The OpenZFS asked for, ``2.1`` or ``2.3``; empty: none."""
+BUILT = REPOSITORY / ".venv" / f"openzfs-{VERSION}"
 """Where ``build.sh`` leaves kernel, modules and programs."""
 
 _KERNEL = (

@@ -1,7 +1,6 @@
 """The backends that the tests of this folder run for, one file each."""
 
-import os
-
+from ...qemu.guest import VERSION
 from .base import Backend, Shape
 from .lvm import LVM
 from .mdadm import MDADM
@@ -15,4 +14,4 @@ ALL: tuple[Backend, ...] = (MDADM, LVM, ZFS)
 
 def chosen() -> tuple[Backend, ...]:
     """All, or OpenZFS alone if the environment says so: it is emulated, and slow."""
-    return (OPENZFS,) if os.environ.get("BACKY_TEST_OPENZFS") else ALL
+    return (OPENZFS,) if VERSION else ALL
