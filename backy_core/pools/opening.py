@@ -197,9 +197,8 @@ class PoolOpening:
 
 def _refuse_former_member(entry: PoolEntry, report: PoolReport) -> None:
     """A drive that was replaced and then used apart may have counted further than the members
-    that went on without it. Its old place is taken, so no member can say that it was out."""
-    if report.presence == "active":
-        return
+    that went on without it. Its old place is taken, so no member can say that it was out. udev may
+    have started the pool from it already."""
     states = {m.drive.serial: m.state for m in report.members if m.drive is not None}
     known = entry.drive_serials
     former = ", ".join(s for s, state in states.items() if state in IN_PLACE and s not in known)
@@ -208,5 +207,5 @@ def _refuse_former_member(entry: PoolEntry, report: PoolReport) -> None:
         raise Conflict(
             f"{former} is no member of the pool any more, but was used apart from it, and would "
             f"take the place of what {behind} holds",
-            hint=f"Unplug {former}, and mount the pool again",
+            hint=f"Unplug {former}, unmount the pool to let go of it, and mount it again",
         )

@@ -317,8 +317,9 @@ async def test_a_pool_that_lost_a_member_before_is_opened_without_it(bench: Benc
     assert (view.state, view.pool_status) == ("ready", "degraded")
 
 
+@pytest.mark.parametrize("assembled", [False, True], ids=["stopped", "assembled by udev"])
 async def test_a_replaced_member_that_was_used_apart_never_takes_the_pool_over(
-    bench: Bench,
+    bench: Bench, assembled: bool
 ) -> None:
     await _degraded(bench)
     assert await bench.add_drive("C", replaces="B") is None
@@ -330,11 +331,15 @@ async def test_a_replaced_member_that_was_used_apart_never_takes_the_pool_over(
     former.superblock = dataclasses.replace(
         former.superblock, events=former.superblock.events + 1000
     )
+    if assembled:
+        bench.machine.assemble_all()
     await bench.start()
-    assert await bench.state() == "error" and not bench.machine.arrays
+    assert await bench.state() == "error" and bool(bench.machine.arrays) is assembled
     with pytest.raises(Conflict, match="B is no member"):
         await bench.mount()
+    assert not bench.machine.mounts
     bench.machine.unplug("B")
+    assert await bench.unmount() is None
     assert await bench.mount() is None and await bench.state() == "ready"
 
 

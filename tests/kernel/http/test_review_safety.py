@@ -64,6 +64,7 @@ def test_replaced_member_used_apart(site: Site, backend: Backend) -> None:
     if site.call("POST", path, {"mountPath": None}).status_code == 409:
         assert not pool.mounted()
         site.unplug(TWO)
+        pool.unmount()  # udev may have started it from that drive
         pool.mount()
         site.plug(TWO)
     assert pool.read() == kept
