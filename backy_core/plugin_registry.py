@@ -10,9 +10,9 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import EntryPoint
+from typing import NamedTuple
 
 import pluggy
 
@@ -25,8 +25,7 @@ _NAME = re.compile(r"[a-z][a-z0-9-]{0,31}")
 _ASYNC_HOOKS = frozenset({"backy_inspect"})
 
 
-@dataclass(frozen=True)
-class FailedPlugin:
+class FailedPlugin(NamedTuple):
     """A plugin that was left out; ``reason`` is one sentence."""
 
     name: str
@@ -34,8 +33,7 @@ class FailedPlugin:
     reason: str
 
 
-@dataclass(frozen=True)
-class Candidate:
+class Candidate(NamedTuple):
     """A plugin not loaded yet; ``load`` imports it and may raise or hang."""
 
     name: str

@@ -95,7 +95,7 @@ def endpoint(
         if query is not None:
             handler = _with_query(query, handler)
         if body is not None:
-            handler = validate_request(body)(handler)
+            handler = _with_body(body, handler)
         for status, model in replies.items():
             handler = document_response(model, status)(handler)
         blueprint.add_url_rule(path, view.__name__, handler, methods=[method])
@@ -104,21 +104,37 @@ def endpoint(
     return register
 
 
+def _with_body(body: type[BaseModel], view: Callable[..., Any]) -> Callable[..., Any]:
+    checked = validate_request(body)(view)
+
+    @wraps(checked)
+    async def handler(**values: Any) -> Any:
+        _build(body)
+        return await checked(**values)
+
+    return handler
+
+
 def _with_query(query: type[BaseModel], view: Callable[..., Any]) -> Callable[..., Any]:
-    """Most requests have no query string: those get the defaults, ready made.
+    """Most requests have no query string: those get the defaults, unparsed.
 
     ``query`` has a default for each of its fields.
     """
     checked = validate_querystring(query)(view)
-    defaults = query()
 
     @wraps(checked)
     async def handler(**values: Any) -> Any:
+        _build(query)
         if request.query_string:
             return await checked(**values)
-        return await view(query_args=defaults, **values)
+        return await view(query_args=query(), **values)
 
     return handler
+
+
+def _build(model: type[BaseModel]) -> None:
+    """At its first request, and then for good: quart-schema would do it anew for each."""
+    model.model_rebuild()
 
 
 def _with_checked_guid(view: Callable[..., Awaitable[Response]]) -> Callable[..., Any]:

@@ -7,8 +7,7 @@ it. The list of drives and the admission of operations ask the same question her
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from backy_core.drives.inventory import Drive, names_of
 from backy_core.sdk.errors import (
@@ -25,8 +24,7 @@ if TYPE_CHECKING:
     from backy_core.snapshot import Snapshot
 
 
-@dataclass(frozen=True)
-class _Case:
+class _Case(NamedTuple):
     drive: Drive
     snapshot: Snapshot
     pools: Mapping[str, str]

@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import NamedTuple
 
 from backy_core.config import Settings
 from backy_core.sdk.errors import Conflict, NotFound, SystemFailure
@@ -26,8 +26,7 @@ _BY_ID = "/dev/disk/by-id/"
 _LISTED = "GET /api/v1/drives lists the drives"
 
 
-@dataclass(frozen=True)
-class Drive:
+class Drive(NamedTuple):
     """A whole drive as it is now. ``by_id`` are full paths, ``id_link`` a bare name."""
 
     id: DriveId

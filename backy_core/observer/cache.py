@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from backy_core.sdk.models import Signature
 from backy_core.system.blocks import BlockDevice
@@ -15,14 +15,12 @@ _HUNG_S = 60.0
 """How long a disk whose probe hung is left alone, unless it is asked for by name."""
 
 
-@dataclass(frozen=True)
-class _Known:
+class _Known(NamedTuple):
     disk: tuple[str, str, int | None]
     signatures: tuple[Signature, ...]
 
 
-@dataclass(frozen=True)
-class _Hung:
+class _Hung(NamedTuple):
     """``until`` is by the monotonic clock."""
 
     disk: tuple[str, str, int | None]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from backy_core.config import Settings
@@ -17,8 +16,7 @@ from backy_core.system.blocks import BlockDevice
 from backy_core.system.mounts import MountEntry
 
 
-@dataclass(frozen=True)
-class Survey:
+class Survey(NamedTuple):
     """What was there. ``ticket`` orders surveys by the moment they began."""
 
     ticket: int

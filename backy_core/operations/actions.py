@@ -10,9 +10,8 @@ import asyncio
 import shlex
 from collections.abc import Callable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from backy_core.observer import Observer
 from backy_core.operations import filesystems
@@ -42,8 +41,7 @@ _LOCK_S = 30.0
 _IN_USE = ("active", "rebuilding", "spare")
 
 
-@dataclass(frozen=True)
-class Context:
+class Context(NamedTuple):
     """What an action is part of. ``write`` takes output lines."""
 
     plan: Plan

@@ -6,14 +6,12 @@ A claim is taken whole or not at all, without waiting: a clash is the caller's a
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from backy_core.sdk.errors import BackyError, Conflict, DriveInUse
 
 
-@dataclass(frozen=True)
-class Claim:
+class Claim(NamedTuple):
     """One thing an operation needs for itself."""
 
     kind: Literal["drive", "pool", "mount"]

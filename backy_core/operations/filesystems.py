@@ -5,7 +5,7 @@ Labels are cut to what each superblock holds: ext4 16 bytes, XFS 12, btrfs 255.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from backy_core.sdk.errors import InvalidRequest
 
@@ -13,8 +13,7 @@ MOUNT_OPTIONS = "nosuid,nodev"
 """A pool may come from another host: no set-uid program or device node on it has effect."""
 
 
-@dataclass(frozen=True)
-class Filesystem:
+class Filesystem(NamedTuple):
     """``argv`` may hold ``{uuid}``, ``{label}`` and ``{node}``."""
 
     name: str

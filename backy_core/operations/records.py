@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from backy_core.operations.outputs import OutputLog
 from backy_core.sdk.errors import BackyError, Cancelled
@@ -21,8 +20,7 @@ class OperationState(StrEnum):
     CANCELLED = "cancelled"
 
 
-@dataclass(frozen=True)
-class Progress:
+class Progress(NamedTuple):
     """Step ``step`` of ``steps``; ``percent`` never goes down and is 100 only at success."""
 
     step: int = 0

@@ -8,14 +8,13 @@ record) of the oldest unread failure. Never a running one, and never an unread f
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from backy_core.operations.records import Operation, OperationState
 
 
-@dataclass(frozen=True)
-class Limits:
+class Limits(NamedTuple):
     """Times in seconds, outputs in characters."""
 
     success_s: float = 3600
@@ -25,8 +24,7 @@ class Limits:
     max_output: int = 16 << 20
 
 
-@dataclass(frozen=True)
-class Verdict:
+class Verdict(NamedTuple):
     forget: tuple[str, ...] = ()
     drop_outputs: tuple[str, ...] = ()
 

@@ -5,7 +5,7 @@ Goes back before its pivot step and forward after it: from there the drive is th
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from backy_core import drives
 from backy_core.drives import Drive
@@ -20,8 +20,7 @@ from backy_core.sdk.plan import Plan, Step
 from backy_core.snapshot import Snapshot
 
 
-@dataclass(frozen=True)
-class AddRequest:
+class AddRequest(NamedTuple):
     """Which drive, by serial; ``replaces`` is a member's serial. ``wipe`` consents to erase it."""
 
     serial: str

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import uuid
-from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 from backy_core import drives
 from backy_core.drives import Drive
@@ -24,8 +24,7 @@ from backy_core.snapshot import Snapshot
 KIND = "create"
 
 
-@dataclass(frozen=True)
-class Admitted:
+class Admitted(NamedTuple):
     """A creation whose every check passed: its plan and what to commit when it is done."""
 
     plan: Plan

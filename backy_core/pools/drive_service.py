@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from backy_core import drives
 from backy_core.drives import Drive
@@ -13,8 +13,7 @@ from backy_core.pools.viewing import PoolViewer
 from backy_core.system.procs import ProcessInfo
 
 
-@dataclass(frozen=True)
-class ListedDrive:
+class ListedDrive(NamedTuple):
     """A drive with what a caller may do with it. ``unavailable_because``: one sentence."""
 
     drive: Drive
@@ -24,8 +23,7 @@ class ListedDrive:
     protected: bool
 
 
-@dataclass(frozen=True)
-class DriveStatus:
+class DriveStatus(NamedTuple):
     """``status``: available, in_pool, in_use, mounted or protected. ``device``: the pool's."""
 
     status: str

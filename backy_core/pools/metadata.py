@@ -60,7 +60,11 @@ class PoolEntry(BaseModel):
     """One remembered pool. ``is_mounted`` is the wish, not what is."""
 
     model_config = ConfigDict(
-        frozen=True, extra="allow", alias_generator=to_camel, populate_by_name=True
+        frozen=True,
+        extra="allow",
+        alias_generator=to_camel,
+        populate_by_name=True,
+        defer_build=True,
     )
 
     guid: Guid = Field(alias="poolGroupGuid")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from backy_core.operations import filesystems
 from backy_core.operations.journal import Commit, JournalEntry, Planned
@@ -19,8 +19,7 @@ from backy_core.system import signatures
 _ROUNDS = 3
 
 
-@dataclass(frozen=True)
-class _Target:
+class _Target(NamedTuple):
     """Where a pool is to be mounted; ``missing`` directories of the path are made for it.
 
     ``degraded``: members may be missing.

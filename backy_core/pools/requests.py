@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import re
 import uuid
-from dataclasses import dataclass
 from pathlib import PurePosixPath
+from typing import NamedTuple
 
 from backy_core.operations import filesystems
 from backy_core.plugins import LoadedBackend, PluginHost
@@ -26,8 +26,7 @@ _LABEL_LIMIT = 255
 _GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
-@dataclass(frozen=True)
-class Creation:
+class Creation(NamedTuple):
     """A creation with every choice made."""
 
     guid: str

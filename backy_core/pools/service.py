@@ -7,7 +7,6 @@ otherwise leaves the work to the modules beside it.
 from __future__ import annotations
 
 import builtins
-import dataclasses
 import json
 from collections.abc import Awaitable, Callable, Sequence
 
@@ -310,8 +309,7 @@ def _measurable(view: PoolView) -> bool:
 
 
 def _filled(view: PoolView, usage: Usage) -> PoolView:
-    return dataclasses.replace(
-        view,
+    return view._replace(
         size=usage.size,
         used=usage.used,
         available=usage.available,

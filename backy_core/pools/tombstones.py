@@ -25,7 +25,11 @@ class Tombstone(BaseModel):
     """A pool that is gone, and the absent drives that do not know it yet."""
 
     model_config = ConfigDict(
-        frozen=True, extra="allow", alias_generator=to_camel, populate_by_name=True
+        frozen=True,
+        extra="allow",
+        alias_generator=to_camel,
+        populate_by_name=True,
+        defer_build=True,
     )
 
     guid: str

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import NamedTuple
 
 
 class PoolState(StrEnum):
@@ -36,8 +37,7 @@ class CreateRequest:
     wipe: bool = False
 
 
-@dataclass(frozen=True)
-class DriveView:
+class DriveView(NamedTuple):
     """A member of a pool. ``status`` is a member state of the SDK."""
 
     serial: str
@@ -46,8 +46,7 @@ class DriveView:
     is_connected: bool
 
 
-@dataclass(frozen=True)
-class PoolView:
+class PoolView(NamedTuple):
     """One pool as it stands now. ``device`` is the kernel's name of its device, if any."""
 
     guid: str
@@ -73,8 +72,7 @@ class PoolView:
     """Why what is said of members and health is from an earlier look; None: it is from now."""
 
 
-@dataclass(frozen=True)
-class PlannedStep:
+class PlannedStep(NamedTuple):
     """A step of a dry run. ``command`` and ``undo`` are texts for people."""
 
     title: str
@@ -83,8 +81,7 @@ class PlannedStep:
     effect: str
 
 
-@dataclass(frozen=True)
-class ImportablePool:
+class ImportablePool(NamedTuple):
     """A pool found on drives that the metadata does not know. ``drives`` are serials."""
 
     guid: str

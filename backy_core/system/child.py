@@ -12,7 +12,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from backy_core.system.identity import process_start_time
 from backy_core.system.outcome import CommandFailed, Outcome
@@ -25,8 +25,7 @@ _DRAIN_S = 1.0
 _POLL_S = 1.0
 
 
-@dataclass(frozen=True)
-class Instructions:
+class Instructions(NamedTuple):
     """How to follow a child; see :func:`backy_core.system.exec.run`."""
 
     on_line: Callable[[str], None] | None

@@ -5,15 +5,14 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 _ESCAPED = re.compile(rb"\\([0-7]{3})")
 _LEAST_FIELDS = 6
 
 
-@dataclass(frozen=True)
-class MountEntry:
+class MountEntry(NamedTuple):
     """One mount. ``majmin`` is the filesystem's device (``9:127``); btrfs and other
     many-device filesystems have an anonymous one (``0:42``), so ``source`` counts there."""
 

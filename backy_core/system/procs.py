@@ -14,8 +14,8 @@ import pwd
 import signal
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from backy_core.system.held import HeldBy, pids
 from backy_core.system.identity import is_alive, pidfd, process_start_time, wait_for_exit
@@ -29,8 +29,7 @@ _KILL_WAIT_S = 2.0
 """A process in uninterruptible sleep outlives SIGKILL until its disk answers."""
 
 
-@dataclass(frozen=True)
-class ProcessInfo:
+class ProcessInfo(NamedTuple):
     """A process and one file by which it holds the mount. ``start_time`` is in clock ticks."""
 
     pid: int

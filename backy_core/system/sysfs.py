@@ -10,15 +10,14 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 _READ_LIMIT = 65536
 _HEX_ESCAPE = re.compile(r"\\x([0-9a-fA-F]{2})")
 
 
-@dataclass(frozen=True)
-class Roots:
+class Roots(NamedTuple):
     """Where the kernel's and udev's views are found."""
 
     sys: Path = Path("/sys")
@@ -29,8 +28,7 @@ class Roots:
 HOST = Roots()
 
 
-@dataclass(frozen=True)
-class RawDevice:
+class RawDevice(NamedTuple):
     """One entry of ``/sys/class/block``. ``properties`` are udev's."""
 
     name: str

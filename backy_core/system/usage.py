@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from backy_core.sdk.errors import SystemFailure
 from backy_core.system.threads import in_thread
@@ -13,8 +13,7 @@ from backy_core.system.threads import in_thread
 _DEADLINE_S = 3.0
 
 
-@dataclass(frozen=True)
-class Usage:
+class Usage(NamedTuple):
     """Bytes as ``df`` counts them; ``available`` is what an ordinary user may still write."""
 
     size: int

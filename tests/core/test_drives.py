@@ -271,7 +271,7 @@ def test_a_blank_free_drive_may_be_taken() -> None:
 
 def changed(**facts: Any) -> tuple[Drive, Snapshot]:
     drive, snapshot = case()
-    return replace(drive, **facts), snapshot
+    return drive._replace(**facts), snapshot
 
 
 REASONS: list[tuple[str, Callable[[], BackyError | None], type[BackyError], str]] = [

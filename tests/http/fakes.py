@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from backy_core.operations.records import Operation
@@ -129,7 +129,7 @@ class FakePools:
             op.accept()
             op.report(1, 6, "Creating the array")
             await self._pass_gate(op)
-            self.add(replace(standing_pool(guid=guid), label=request.label))
+            self.add(standing_pool(guid=guid)._replace(label=request.label))
 
         return guid, await self._start("create", guid, work)
 
@@ -154,7 +154,7 @@ class FakePools:
             op.accept()
             op.outputs.append(f"$ mount {path}")
             await self._pass_gate(op)
-            self.add(replace(standing_pool(guid=guid), mount_path=path))
+            self.add(standing_pool(guid=guid)._replace(mount_path=path))
 
         return await self._start(f"mount {path}", guid, work)
 
@@ -178,7 +178,7 @@ class FakePools:
             absent = [drive.serial for drive in pool.drives if not drive.is_connected]
             if absent:
                 op.message = f"Absent drives still bear it: {', '.join(absent)}"
-            self.add(replace(pool, state=then, pool_status=None, device=None, is_mounted=False))
+            self.add(pool._replace(state=then, pool_status=None, device=None, is_mounted=False))
 
         return await self._start(kind, guid, work)
 
@@ -187,8 +187,8 @@ class FakePools:
     ) -> None:
         pool = await self.get(guid)
         labels = drive_labels or {}
-        drives = tuple(replace(d, label=labels.get(d.serial, d.label)) for d in pool.drives)
-        self.add(replace(pool, label=label or pool.label, drives=drives))
+        drives = tuple(d._replace(label=labels.get(d.serial, d.label)) for d in pool.drives)
+        self.add(pool._replace(label=label or pool.label, drives=drives))
 
     async def add_drive(
         self,
@@ -233,7 +233,7 @@ class FakePools:
         if guid not in [pool.guid for pool in self.found]:
             raise NotFound(f"There is no importable pool {guid}")
         pool = standing_pool(PoolState.UNMOUNTED, guid)
-        return self.add(replace(pool, label=label or "found", mount_path=mount_path))
+        return self.add(pool._replace(label=label or "found", mount_path=mount_path))
 
     async def forget(self, guid: str) -> None:
         await self.get(guid)

@@ -30,10 +30,7 @@ _MEMBER = [
 
 
 class RequestModel(BaseModel):
-    """Something a client sends. Only its JSON names count.
-
-    Built at once: quart-schema would build one that is not anew for each request.
-    """
+    """Something a client sends. Only its JSON names count."""
 
     model_config = ConfigDict(
         alias_generator=to_camel,
@@ -41,6 +38,7 @@ class RequestModel(BaseModel):
         strict=True,
         frozen=True,
         hide_input_in_errors=True,
+        defer_build=True,
     )
 
 

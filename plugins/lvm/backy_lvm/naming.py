@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from backy_core.sdk.models import DriveId, PoolReport, PoolSpec, SignatureMatch
 from backy_lvm import argv
@@ -11,8 +11,7 @@ SIGNATURE = "LVM2_member"
 _GOOD = ("active", "rebuilding", "spare")
 
 
-@dataclass(frozen=True)
-class Named:
+class Named(NamedTuple):
     """A pool for argument lists. ``group`` and ``volume`` are names, ``selected`` what tells the
     group apart for commands that can select: LVM refuses a name that two groups have. ``here``
     are the connected members, ``good`` those in good standing."""

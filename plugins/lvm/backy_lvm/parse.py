@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 _MISMATCH = re.compile(r"Scanning (/dev/\S+) mda\d+ found mismatch")
 _IMAGE = re.compile(r"_rimage_(\d+)$")
@@ -13,8 +12,7 @@ _MOST_MINORS = 1 << 20
 Row = dict[str, str]
 
 
-@dataclass(frozen=True)
-class Member:
+class Member(NamedTuple):
     """A physical volume. ``missing``: it is not there, or was not when the group was changed."""
 
     uuid: str
@@ -22,8 +20,7 @@ class Member:
     missing: bool
 
 
-@dataclass(frozen=True)
-class Volume:
+class Volume(NamedTuple):
     """A logical volume; ``hidden`` ones are parts of another. ``members`` are PV UUIDs."""
 
     name: str
@@ -44,8 +41,7 @@ class Volume:
         return int(found[1]) if found and self.hidden else None
 
 
-@dataclass(frozen=True)
-class Group:
+class Group(NamedTuple):
     """A volume group."""
 
     uuid: str

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from backy_core.sdk.models import Health, MemberReport, MemberState, PoolReport, Presence
 from backy_lvm import argv
@@ -23,8 +23,7 @@ _GOOD = ("active", "rebuilding")
 REDUNDANT = ("raid1", "raid5", "raid6", "raid10")
 
 
-@dataclass(frozen=True)
-class Sight:
+class Sight(NamedTuple):
     """What the machine shows of a group's members, by PV UUID: their devices, further devices
     that bear the same, the names of all whole drives, which members were used apart, and which
     are held by a mapping."""

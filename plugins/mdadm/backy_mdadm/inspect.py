@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from backy_core.sdk.models import MemberReport, MemberState, PoolReport, Presence, Probe, Signature
 from backy_mdadm import argv, parse, standing
@@ -25,8 +25,7 @@ _WAITING = {
 _SPEAKING: frozenset[MemberState] = frozenset(("active", "rebuilding", "spare"))
 
 
-@dataclass(frozen=True)
-class _Found:
+class _Found(NamedTuple):
     """All that was found of one array UUID. Devices are kernel names."""
 
     uuid: str

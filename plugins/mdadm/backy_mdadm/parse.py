@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import NamedTuple
 
 _ARRAY_LINE = re.compile(r"^(md\S*) : (active|inactive)\b(.*)$")
 _LISTED_MEMBER = re.compile(r"(\S+?)\[\d+\]")
@@ -33,8 +33,7 @@ MEMBER_FILES = ("slot", "state", "block/size")
 """Files of ``md/dev-NAME``; ``block/size`` is unreadable once the drive left the machine."""
 
 
-@dataclass(frozen=True)
-class Listed:
+class Listed(NamedTuple):
     """An array as ``/proc/mdstat`` lists it: kernel names, percent done and minutes left of
     what runs (sysfs tells progress in steps of a sixteenth), and how a resync waits: ``PENDING``
     for the first write, ``DELAYED`` by another array, ``REMOTE`` on another host."""
@@ -46,8 +45,7 @@ class Listed:
     waiting: str | None = None
 
 
-@dataclass(frozen=True)
-class KernelMember:
+class KernelMember(NamedTuple):
     """A device the kernel holds in an array."""
 
     device: str
@@ -56,8 +54,7 @@ class KernelMember:
     present: bool
 
 
-@dataclass(frozen=True)
-class KernelArray:
+class KernelArray(NamedTuple):
     """An array the kernel knows, running or not."""
 
     listed: Listed
@@ -85,8 +82,7 @@ class KernelArray:
         return self.metadata.startswith("external:")
 
 
-@dataclass(frozen=True)
-class Superblock:
+class Superblock(NamedTuple):
     """One member's own view, by ``mdadm --examine``.
 
     ``view`` has a letter per slot: ``A`` active, ``R`` being replaced, ``.`` missing. ``role``
@@ -165,9 +161,9 @@ def dashed(uuid: str) -> str | None:
 
 def _with_sync(array: Listed, line: str) -> Listed:
     if done := _PROGRESS.search(line):
-        return replace(array, percent=_decimal(done[1]), minutes=_decimal(done[2]))
+        return array._replace(percent=_decimal(done[1]), minutes=_decimal(done[2]))
     if waits := _WAITING.search(line):
-        return replace(array, waiting=waits[1])
+        return array._replace(waiting=waits[1])
     return array
 
 

@@ -13,7 +13,7 @@ import itertools
 import re
 import time
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from backy_core.sdk.errors import SystemFailure
 from backy_core.sdk.models import (
@@ -45,8 +45,7 @@ _Key = tuple[str, str]
 """Name and guid of a zpool; the guid is empty for a name that is ours."""
 
 
-@dataclass(frozen=True)
-class _Stamped:
+class _Stamped(NamedTuple):
     """A device that bears a pool's label, and what ZFS may call it: its guid, its drive's links.
     ``label`` is None where it is not needed or ``zdb`` cannot read it."""
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 _LINE = re.compile(r"( *)(\w+(?:\[\d+\])?):(?: (.*))?$")
 _OUT = ("not_present", "offline", "removed", "faulted")
 
 
-@dataclass(frozen=True)
-class Child:
+class Child(NamedTuple):
     """A leaf as a label describes it. ``out``: it was not in use when the label was written."""
 
     guid: str
@@ -20,8 +19,7 @@ class Child:
     out: bool = False
 
 
-@dataclass(frozen=True)
-class Label:
+class Label(NamedTuple):
     """What a member says of its own top-level vdev.
 
     ``state``: 0 in use, 1 exported, 2 destroyed. All members of a vdev that are in use are

@@ -10,8 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from backy_zfs.labels import short
 
@@ -25,8 +24,7 @@ _OLD_CLOCK = re.compile(r"(\d+)h(\d+)m to go")
 _ASIDE = ("spares", "logs", "l2cache", "cache", "special", "dedup")
 
 
-@dataclass(frozen=True)
-class Row:
+class Row(NamedTuple):
     """One leaf of the configuration: a member."""
 
     known_as: frozenset[str]
@@ -44,8 +42,7 @@ class Row:
     """Taken out of use for its errors, whatever its state."""
 
 
-@dataclass(frozen=True)
-class Scan:
+class Scan(NamedTuple):
     """A scrub or resilver that runs; ``kind`` is empty where none does."""
 
     kind: str = ""
@@ -53,8 +50,7 @@ class Scan:
     minutes: float | None = None
 
 
-@dataclass(frozen=True)
-class Imported:
+class Imported(NamedTuple):
     """An imported zpool. ``guid`` is its own, empty where only JSON would tell; ``status`` the
     tool's sentence where something is wrong."""
 

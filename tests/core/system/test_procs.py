@@ -8,7 +8,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 
 from backy_core.system import procs
 from backy_core.system.identity import process_start_time
@@ -46,7 +45,7 @@ async def test_killed_after_the_grace_time() -> None:
 
 async def test_a_later_process_with_the_same_number_is_left_alone() -> None:
     with child() as (running, info):
-        assert await procs.kill([replace(info, start_time=info.start_time - 1)]) == ()
+        assert await procs.kill([info._replace(start_time=info.start_time - 1)]) == ()
         await asyncio.sleep(0.1)
         assert running.poll() is None
 
