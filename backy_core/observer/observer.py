@@ -48,6 +48,7 @@ class Observer:
         self._background: asyncio.Task[None] | None = None
         self._stale = asyncio.Event()
         self._stale_since = self._stale_at = self._surveyed_at = self._looked_at = 0.0
+        self._asked: dict[str, float] = {}
         self._quiet = 0
         self._undisturbed = asyncio.Event()
         self._undisturbed.set()
@@ -56,6 +57,10 @@ class Observer:
     def snapshot(self) -> Snapshot:
         """The last one; never waits."""
         return self._board.snapshot
+
+    def asked_at(self, backend: str) -> float:
+        """When it last began to look at its pools, by the monotonic clock; 0: never."""
+        return self._asked.get(backend, 0.0)
 
     def subscribe(self, callback: OnChange) -> Callable[[], None]:
         """Call back in the loop with the snapshots before and after each change.
@@ -163,6 +168,7 @@ class Observer:
         return await self._surveyor.look()
 
     async def _ask(self, backend: str, survey: Survey) -> Answer:
+        self._asked[backend] = time.monotonic()
         info = self._host.backends[backend].info
         deadline_s = self._settings.inspect_deadline_s
         probe = MachineProbe(info, survey.probed_drives(), survey.all_signatures(), deadline_s)

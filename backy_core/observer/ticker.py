@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 _TICK_S = 2.0
+_FRESH_S = 1.0
+"""An operation has just looked, and may be running a program that another look would slow."""
 _MOVING = frozenset({"resync", "recovering", "check", "reshape"})
 
 
@@ -26,7 +29,6 @@ class Ticker:
         self._observer = observer
         self._host = host
         self._rescan_s = rescan_s
-        self._asked: dict[str, float] = {}
         self._rescanned = time.monotonic()
         self._task: asyncio.Task[None] | None = None
 
@@ -55,19 +57,21 @@ class Ticker:
             await self._observer.refresh()
             return
         for backend in self._due(now):
-            self._asked[backend] = now
             await self._observer.inspect(backend)
 
     def _due(self, now: float) -> list[str]:
         return [
             name
             for name, backend in self._host.backends.items()
-            if self._moves(name) or self._asks(name, backend.info.refresh_s, now)
+            if now - self._observer.asked_at(name) >= self._pace(name, backend.info.refresh_s)
         ]
+
+    def _pace(self, backend: str, refresh_s: float | None) -> float:
+        """Seconds from one look to the next."""
+        if self._moves(backend):
+            return _FRESH_S
+        return math.inf if refresh_s is None else refresh_s
 
     def _moves(self, backend: str) -> bool:
         reports = self._observer.snapshot.reports.get(backend, ())
         return any(it.sync_percent is not None or it.health in _MOVING for it in reports)
-
-    def _asks(self, backend: str, refresh_s: float | None, now: float) -> bool:
-        return refresh_s is not None and now - self._asked.get(backend, 0.0) >= refresh_s

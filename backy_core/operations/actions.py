@@ -21,6 +21,8 @@ from backy_core.sdk.errors import DriveInUse, DriveNotEmpty, PoolBusy, SystemFai
 from backy_core.sdk.models import DriveId
 from backy_core.sdk.plan import (
     Action,
+    Blank,
+    Condition,
     DriveRef,
     Exec,
     MakeDir,
@@ -57,26 +59,29 @@ class Actions:
         self._observer = observer
         self._resolver = resolver
 
-    async def perform(self, action: Action, context: Context) -> None:
-        """Do it; raises :class:`SystemFailure` or a guard's error."""
+    async def perform(self, action: Action, context: Context) -> tuple[Condition, ...]:
+        """Do it; what it saw to hold where there was nothing to do.
+
+        Raises :class:`SystemFailure` or a guard's error.
+        """
         async with AsyncExitStack() as stack:
             if context.hold_locks:
                 for identity in drives_of(action):
                     drive = await self._resolver.drive(identity)
                     await stack.enter_async_context(blocks.disk_lock(drive.node, _LOCK_S))
             try:
-                await self._perform(action, context)
+                return await self._perform(action, context)
             except OSError as error:  # a drive that fails, of which an undo must not break off
                 raise SystemFailure("A system call failed", details=str(error)) from error
 
-    async def _perform(self, action: Action, context: Context) -> None:
+    async def _perform(self, action: Action, context: Context) -> tuple[Condition, ...]:
         match action:
             case Exec():
                 await self._exec(action, context)
             case WipeMember():
                 await self._wipe_member(action, context)
             case WipeSignatures():
-                await self._wipe_signatures(action, context)
+                return await self._wipe_signatures(action, context)
             case MakeFilesystem():
                 await self._make_filesystem(action, context)
             case Mount():
@@ -88,6 +93,7 @@ class Actions:
                 await asyncio.to_thread(files.make_directories, Path(action.path))
             case RemoveDir():
                 await self._remove_directories(action, context)
+        return ()
 
     async def describe(self, action: Action, plan: Plan) -> str:
         """The command as a person would type it, with the nodes as they were last seen."""
@@ -181,19 +187,22 @@ class Actions:
         if any(m.drive == drive and m.state in _IN_USE for m in report.members):
             raise DriveInUse(f"Drive {drive.serial} is in use by the pool and is not wiped")
 
-    async def _wipe_signatures(self, action: WipeSignatures, context: Context) -> None:
+    async def _wipe_signatures(
+        self, action: WipeSignatures, context: Context
+    ) -> tuple[Condition, ...]:
         try:
             node = await self._resolver.target(action.on, context.plan)
         except NoPoolDevice:
             if context.undoing:
-                return
+                return ()
             raise
         name = Path(node).name
         if not (await signatures.probe([node]))[name]:
-            return
+            return (Blank(on=action.on),)
         context.write(f"$ wipefs --all {node}")
         await signatures.wipe_device(node, log=context.write)
         self._observer.forget_signatures([name])
+        return ()
 
     async def _make_filesystem(self, action: MakeFilesystem, context: Context) -> None:
         node = await self._resolver.target(PoolDevice(), context.plan)

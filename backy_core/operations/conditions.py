@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from backy_core.observer import Observer
 from backy_core.operations.resolve import Resolver
@@ -95,11 +95,13 @@ class Conditions:
                 return f"{entry.source} is mounted at {condition.path}" if entry else None
 
     async def _bears(self, condition: Bears, plan: Plan) -> str | None:
-        found = await self._signatures(condition.on, plan)
-        for signature in found:
-            if signature.type == condition.type and condition.uuid in (None, signature.uuid):
-                return None
-        return f"it bears {_listed(found)}, not {condition.type}"
+        node = await self._resolver.target(condition.on, plan)
+        seen = await _lacks(
+            node,
+            condition.type,
+            lambda it: it.type == condition.type and condition.uuid in (None, it.uuid),
+        )
+        return f"it bears {seen}, not {condition.type}" if seen else None
 
     async def _signatures(self, target: Target, plan: Plan) -> tuple[Signature, ...]:
         node = await self._resolver.target(target, plan)
@@ -123,10 +125,8 @@ class Conditions:
             return f"nothing is mounted at {condition.path}"
         if condition.fs_uuid is None:
             return _own_filesystem(entry, await pool.report())
-        found = (await signatures.probe([entry.source])).get(blocks.kernel_name(entry.source), ())
-        if any(signature.uuid == condition.fs_uuid for signature in found):
-            return None
-        return f"{entry.source} with {_listed(found)} is mounted at {condition.path}"
+        seen = await _lacks(entry.source, entry.fstype, lambda it: it.uuid == condition.fs_uuid)
+        return f"{entry.source} with {seen} is mounted at {condition.path}" if seen else None
 
 
 class _Pool:
@@ -181,6 +181,18 @@ async def _exclusively_openable(node: str) -> str | None:
             return None
     except DriveInUse as error:
         return str(error)
+
+
+async def _lacks(node: str, likely: str, wanted: Callable[[Signature], bool]) -> str | None:
+    """What the device bears, if nothing of it is wanted.
+
+    Mostly it is a superblock of the ``likely`` type, which is found quickly. A partition table is
+    none, and the kernel's name of a filesystem may be another than libblkid's.
+    """
+    if any(map(wanted, await signatures.probe_for(node, likely))):
+        return None
+    found = (await signatures.probe([node]))[blocks.kernel_name(node)]
+    return None if any(map(wanted, found)) else _listed(found)
 
 
 def _listed(found: Iterable[Signature]) -> str:

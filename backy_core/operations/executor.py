@@ -11,6 +11,7 @@ import asyncio
 import time
 from collections.abc import Awaitable
 from contextlib import AsyncExitStack
+from typing import TypeVar
 
 from backy_core.observer import Observer
 from backy_core.operations.actions import Actions, Context, drives_of
@@ -22,6 +23,8 @@ from backy_core.sdk.errors import BackyError, Cancelled, DriveInUse, DriveNotEmp
 from backy_core.sdk.models import DriveId
 from backy_core.sdk.plan import Condition, Exec, Plan, Step
 from backy_core.system import blocks, signatures
+
+T = TypeVar("T")
 
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 2.0
 
@@ -136,9 +139,10 @@ class Executor:
         return True
 
     async def _attempt(self, op: Operation, step: Step, context: Context) -> None:
-        await _watched(op, step, self.actions.perform(step.run, context))
+        seen = await _watched(op, step, self.actions.perform(step.run, context))
+        expected = tuple(each for each in step.expect if step.stable_s or each not in seen)
         await self.conditions.wait(
-            step.expect, context.plan, within_s=step.expect_s, stable_s=step.stable_s
+            expected, context.plan, within_s=step.expect_s, stable_s=step.stable_s
         )
 
     async def open_all(self, plan: Plan) -> None:
@@ -158,7 +162,7 @@ def _failed(step: Step, error: BackyError) -> SystemFailure:
     )
 
 
-async def _watched(op: Operation, step: Step, work: Awaitable[None]) -> None:
+async def _watched(op: Operation, step: Step, work: Awaitable[T]) -> T:
     """Await ``work``; say when it is slow; end it on cancel if it may be ended half-way."""
     task = asyncio.ensure_future(work)
     cancel = asyncio.ensure_future(op.cancel_requested.wait())
@@ -174,6 +178,6 @@ async def _watched(op: Operation, step: Step, work: Awaitable[None]) -> None:
             task.cancel()
             await asyncio.wait({task})
             op.check_cancelled()
-        await task
+        return await task
     finally:
         cancel.cancel()

@@ -22,6 +22,7 @@ _LABEL, _UUID, _TYPE, _MAGIC, _BADCSUM = 1 << 1, 1 << 3, 1 << 5, 1 << 9, 1 << 10
 _SUPERBLOCKS = _LABEL | _UUID | _TYPE | _MAGIC | _BADCSUM
 _FORCE_GPT, _PARTS_MAGIC = 1 << 1, 1 << 3
 _FOUND, _NOTHING = 0, 1
+_ONLY_IN = 2
 _MOST = 1000
 """Rounds, where a member of a zpool takes 512. A library that finds the same for ever must not
 hang the agent."""
@@ -34,8 +35,10 @@ class BlkidFailed(SystemFailure):
     """A device could not be read; what it bears is unknown."""
 
 
-def read_signatures(node: str, name: str) -> tuple[Signature, ...]:
+def read_signatures(node: str, name: str, only: str | None = None) -> tuple[Signature, ...]:
     """Everything libblkid finds on ``node``, shown as device ``name``, in the order found.
+
+    ``only``: superblocks of this type alone, of which a few blocks need to be read.
 
     Blocks for as long as the device does, without holding the interpreter's lock. The node is
     opened for reading, not exclusively: closing it announces nothing to udev. Raises
@@ -46,8 +49,9 @@ def read_signatures(node: str, name: str) -> tuple[Signature, ...]:
     except OSError as error:
         raise BlkidFailed(f"{node} cannot be opened: {error.strerror}") from error
     try:
-        _read_ahead(descriptor)
-        return _probe(descriptor, node, name)
+        if only is None:
+            _read_ahead(descriptor)
+        return _probe(descriptor, node, name, only)
     finally:
         os.close(descriptor)
 
@@ -60,7 +64,7 @@ def _read_ahead(descriptor: int) -> None:
             os.posix_fadvise(descriptor, start, _ENDS, os.POSIX_FADV_WILLNEED)
 
 
-def _probe(descriptor: int, node: str, name: str) -> tuple[Signature, ...]:
+def _probe(descriptor: int, node: str, name: str, only: str | None) -> tuple[Signature, ...]:
     blkid = _library()
     probe = blkid.blkid_new_probe()
     if not probe:
@@ -70,8 +74,12 @@ def _probe(descriptor: int, node: str, name: str) -> tuple[Signature, ...]:
             raise BlkidFailed(f"{node} cannot be probed: {_reason()}")
         blkid.blkid_probe_enable_superblocks(probe, 1)
         blkid.blkid_probe_set_superblocks_flags(probe, _SUPERBLOCKS)
-        blkid.blkid_probe_enable_partitions(probe, 1)
-        blkid.blkid_probe_set_partitions_flags(probe, _PARTS_MAGIC | _FORCE_GPT)
+        if only is None:
+            blkid.blkid_probe_enable_partitions(probe, 1)
+            blkid.blkid_probe_set_partitions_flags(probe, _PARTS_MAGIC | _FORCE_GPT)
+        else:
+            names = (c_char_p * 2)(only.encode(), None)
+            blkid.blkid_probe_filter_superblocks_type(probe, _ONLY_IN, names)
         return _collect(blkid, probe, node, name)
     finally:
         blkid.blkid_free_probe(probe)
@@ -147,6 +155,7 @@ def _library() -> ctypes.CDLL:
         "blkid_probe_set_device": (c_int, (c_void_p, c_int, c_int64, c_int64)),
         "blkid_probe_enable_superblocks": (c_int, (c_void_p, c_int)),
         "blkid_probe_set_superblocks_flags": (c_int, (c_void_p, c_int)),
+        "blkid_probe_filter_superblocks_type": (c_int, (c_void_p, c_int, POINTER(c_char_p))),
         "blkid_probe_enable_partitions": (c_int, (c_void_p, c_int)),
         "blkid_probe_set_partitions_flags": (c_int, (c_void_p, c_int)),
         "blkid_do_probe": (c_int, (c_void_p,)),

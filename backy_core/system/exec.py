@@ -17,6 +17,7 @@ from backy_core.system.child import Child, Instructions
 from backy_core.system.identity import process_start_time, wait_for_exit
 from backy_core.system.outcome import CommandFailed, Outcome
 from backy_core.system.text import sanitise
+from backy_core.system.threads import wait_out
 
 __all__ = [
     "CommandFailed",
@@ -61,7 +62,7 @@ async def run(
     following = asyncio.create_task(child.follow())
     _followed.add(following)
     following.add_done_callback(_followed.discard)
-    cancelled = await _wait_out(following, child.end if cancel == "term" else _let_it_end)
+    cancelled = await wait_out(following, child.end if cancel == "term" else None)
     if cancelled or following.cancelled():
         following.cancelled() or following.exception()
         raise asyncio.CancelledError
@@ -79,22 +80,6 @@ async def all_ended() -> None:
     loop = asyncio.get_running_loop()
     while mine := {task for task in _followed if task.get_loop() is loop}:
         await asyncio.wait(mine)
-
-
-async def _wait_out(task: asyncio.Task[Outcome], on_cancel: Callable[[], None]) -> bool:
-    """True if this was cancelled meanwhile; the task is done either way."""
-    cancelled = False
-    while not task.done():
-        try:
-            await asyncio.wait({task})
-        except asyncio.CancelledError:
-            cancelled = True
-            on_cancel()
-    return cancelled
-
-
-def _let_it_end() -> None:
-    """The child runs to its natural end."""
 
 
 def _checked(outcome: Outcome, ok_codes: Sequence[int]) -> Outcome:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from backy_core.sdk.errors import PoolBusy
 from backy_core.sdk.models import PoolReport
-from backy_core.system.exec import CommandFailed, run
+from backy_core.system import libmount
 from backy_core.system.mountinfo import (
     MountEntry,
     mount_at,
@@ -15,6 +17,7 @@ from backy_core.system.mountinfo import (
     parse_mountinfo,
     read_mounts,
 )
+from backy_core.system.threads import to_the_end
 from backy_core.system.usage import Usage, filesystem_usage, filesystem_usages
 
 __all__ = [
@@ -32,24 +35,13 @@ __all__ = [
     "unmount",
 ]
 
-_EXIT_BUSY = 32
-"""``umount`` answers 32 for every failed umount(2); its words tell EBUSY from others."""
-
 
 async def mount(
-    source: str,
-    path: str,
-    fstype: str,
-    options: str,
-    on_line: Callable[[str], None] | None = None,
+    source: str, path: str, fstype: str, options: str, on_line: Callable[[str], None] | None = None
 ) -> None:
-    """Mount ``source`` at ``path``. Raises :class:`SystemFailure`.
-
-    ``--no-canonicalize``: what is mounted, and where, is what was asked for, not what a link
-    that appeared since leads to.
-    """
-    argv = ["mount", "--no-canonicalize", "-t", fstype, "-o", options, "--", source, path]
-    await run(argv, on_line=on_line)
+    """Mount ``source`` at ``path``. Raises :class:`SystemFailure`."""
+    call = partial(libmount.mount, source, path, fstype, options)
+    await _told(call, f"mount: {path}", on_line)
 
 
 async def unmount(path: str, on_line: Callable[[str], None] | None = None) -> None:
@@ -59,12 +51,30 @@ async def unmount(path: str, on_line: Callable[[str], None] | None = None) -> No
     """
     if mount_at(read_mounts(), path) is None:
         return
-    outcome = await run(["umount", "--", path], check=False, on_line=on_line)
-    if outcome.ok or mount_at(read_mounts(), path) is None:
-        return
-    if outcome.code == _EXIT_BUSY and "busy" in outcome.stderr:
-        raise PoolBusy(f"{path}: target is busy")
-    raise CommandFailed(f"{path} could not be unmounted", outcome)
+    try:
+        await _told(partial(libmount.unmount, path), f"umount: {path}", on_line)
+    except libmount.MountFailed as failure:
+        if mount_at(read_mounts(), path) is None:
+            return
+        if failure.errno == errno.EBUSY:
+            raise PoolBusy(f"{path}: target is busy") from failure
+        raise
+
+
+async def _told(
+    call: Callable[[], str | None], name: str, on_line: Callable[[str], None] | None
+) -> None:
+    """Its words go into the outputs as well, in the form of the program of this name."""
+
+    def tell(words: str | None) -> None:
+        if words and on_line is not None:
+            on_line(f"{name}: {words}")
+
+    try:
+        tell(await to_the_end(call, name))
+    except libmount.MountFailed as failure:
+        tell(failure.details)
+        raise
 
 
 def is_of_pool(mount: MountEntry, report: PoolReport | None) -> bool:

@@ -6,6 +6,7 @@ from backy_core.system.probing import (
     probe,
     probe_drive,
     probe_each,
+    probe_for,
 )
 from backy_core.system.wipe import wipe_device
 
@@ -15,5 +16,6 @@ __all__ = [
     "probe",
     "probe_drive",
     "probe_each",
+    "probe_for",
     "wipe_device",
 ]

@@ -10,7 +10,7 @@ import asyncio
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from typing import TypeVar
+from typing import Any, TypeVar
 
 _AT_ONCE = 4
 """Several callers may ask at the same moment; more than a few only ever wait for a dead disk."""
@@ -25,6 +25,38 @@ async def in_thread(call: Callable[[], T], name: str, deadline_s: float) -> T:
     """
     if sum(thread.name == name for thread in threading.enumerate()) >= _AT_ONCE:
         raise TimeoutError
+    async with asyncio.timeout(deadline_s):
+        return await _begin(call, name)
+
+
+async def to_the_end(call: Callable[[], T], name: str) -> T:
+    """What ``call`` returns or raises, however long it takes, whoever is cancelled meanwhile.
+
+    A cancellation is raised only then: what is left half-way is worse than to wait.
+    """
+    answer = _begin(call, name)
+    if await wait_out(answer):
+        answer.exception()
+        raise asyncio.CancelledError
+    return answer.result()
+
+
+async def wait_out(
+    future: asyncio.Future[Any], on_cancel: Callable[[], None] | None = None
+) -> bool:
+    """Return once it is done; True if this was cancelled meanwhile, at which it calls back."""
+    cancelled = False
+    while not future.done():
+        try:
+            await asyncio.wait({future})
+        except asyncio.CancelledError:
+            cancelled = True
+            if on_cancel is not None:
+                on_cancel()
+    return cancelled
+
+
+def _begin(call: Callable[[], T], name: str) -> asyncio.Future[T]:
     loop = asyncio.get_running_loop()
     answer: asyncio.Future[T] = loop.create_future()
 
@@ -37,8 +69,7 @@ async def in_thread(call: Callable[[], T], name: str, deadline_s: float) -> T:
             _deliver(loop, answer, None, result)
 
     threading.Thread(target=work, name=name, daemon=True).start()
-    async with asyncio.timeout(deadline_s):
-        return await answer
+    return answer
 
 
 def _deliver(

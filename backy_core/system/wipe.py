@@ -13,11 +13,13 @@ import fcntl
 import os
 import time
 from collections.abc import Callable
+from functools import partial
 
 from backy_core.sdk.errors import SystemFailure
 from backy_core.system.blocks import exclusively, kernel_name, partitions
 from backy_core.system.exec import run
 from backy_core.system.probing import probe
+from backy_core.system.threads import to_the_end
 
 MARGIN = 4 << 20
 """Bytes zeroed at either end."""
@@ -97,13 +99,8 @@ async def _zero_ends_of(part: str) -> None:
 
 
 async def _zero_ends(descriptor: int) -> None:
-    """To the end, whoever is cancelled: the descriptor must outlive the thread that writes."""
-    writing = asyncio.ensure_future(asyncio.to_thread(zero_ends, descriptor))
-    try:
-        await asyncio.shield(writing)
-    except asyncio.CancelledError:
-        await asyncio.wait({writing})
-        raise
+    """The descriptor must outlive the thread that writes."""
+    await to_the_end(partial(zero_ends, descriptor), "zero the ends")
 
 
 def zero_ends(descriptor: int, margin: int = MARGIN) -> None:

@@ -176,6 +176,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
     monkeypatch.setattr(cache, "probe_each", made.probe_each)
     monkeypatch.setattr(observer, "_DEBOUNCE_S", 0.01)
     monkeypatch.setattr(ticker, "_TICK_S", 0.02)
+    monkeypatch.setattr(ticker, "_FRESH_S", 0.01)
     return made
 
 
@@ -529,6 +530,18 @@ async def test_progress_is_followed_without_events(machine: Machine, facts: dict
         asked = it.backend.asked
         await asyncio.sleep(0.1)
         assert (it.backend.asked, it.other.asked) == (asked, others)
+
+
+async def test_progress_that_was_just_looked_at_is_not_looked_at_again(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ticker, "_FRESH_S", 30)
+    async with observing() as it:
+        it.backend.reports = [report(sync_percent=1.0)]
+        await it.observer.inspect("fake")
+        asked = it.backend.asked
+        await asyncio.sleep(0.1)
+        assert it.backend.asked == asked
 
 
 def _with_drive(plain: PoolReport) -> PoolReport:

@@ -7,6 +7,7 @@ imported; what is left real are files below the test's own directory.
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import shlex
 import shutil
@@ -27,6 +28,7 @@ from backy_core.system import (
     exec,
     files,
     identity,
+    libmount,
     mountinfo,
     mounts,
     procs,
@@ -74,11 +76,7 @@ class Installed:
 
     async def _run(self, argv: tuple[str, ...], command: str, how: dict[str, Any]) -> Outcome:
         machine = self.machine
-        machine.commands.append(command)
-        machine.interruptions.point(f"before {command}")
-        fault = machine.interruptions.fault(command)
-        if fault is How.BROKEN:
-            raise ValueError(f"the parser tripped over {command}")
+        fault = self._begun(command)
         if fault is How.VANISHED:
             outcome = Outcome(argv, None, "", "", 0.0)
             raise CommandFailed(f"{argv[0]} is not installed", outcome)
@@ -87,6 +85,14 @@ class Installed:
         answer = self._answer(argv, fault)
         machine.interruptions.point(f"after {command}")
         return self._outcome(argv, answer, how)
+
+    def _begun(self, command: str) -> How | None:
+        self.machine.commands.append(command)
+        self.machine.interruptions.point(f"before {command}")
+        fault = self.machine.interruptions.fault(command)
+        if fault is How.BROKEN:
+            raise ValueError(f"the parser tripped over {command}")
+        return fault
 
     async def _wait_at_gate(self, command: str) -> None:
         await asyncio.sleep(0)
@@ -218,13 +224,16 @@ class Installed:
             raise SystemFailure(f"{node} cannot be opened", details="no such device")
         yield
 
-    def read_signatures(self, node: str, name: str) -> tuple[Signature, ...]:
+    def read_signatures(
+        self, node: str, name: str, only: str | None = None
+    ) -> tuple[Signature, ...]:
         self.machine.interruptions.alive()
         if not self.machine.exists(name):
             raise blkid.BlkidFailed(f"{node} cannot be opened: No such file or directory")
         if name in self.machine.unreadable:
             raise blkid.BlkidFailed(f"{node} cannot be read: Input/output error")
-        return self.machine.signatures(name)
+        found = self.machine.signatures(name)
+        return tuple(each for each in found if only in (None, each.type))
 
     async def wipe_device(self, node: str, *, log: Callable[[str], None]) -> None:
         """The real one runs wipefs and looks again: one command here."""
@@ -245,6 +254,24 @@ class Installed:
         return self.machine.exists(name)
 
     # mounts, processes, directories
+
+    def mount(self, source: str, path: str, fstype: str, options: str) -> None:
+        self._call("mount", "-t", fstype, "-o", options, "--", source, path)
+
+    def unmount(self, path: str) -> None:
+        self._call("umount", "--", path)
+
+    def _call(self, *argv: str) -> None:
+        """What a library does as the program of this name would."""
+        command = shlex.join(argv)
+        fault = self._begun(command)
+        if fault is How.VANISHED:
+            raise libmount.MountFailed("Filesystems cannot be mounted", "no library", 0)
+        status, _, words = self._answer(argv, fault)
+        self.machine.interruptions.point(f"after {command}")
+        if status:
+            number = errno.EBUSY if "busy" in words else errno.EINVAL
+            raise libmount.MountFailed(f"{argv[-1]} could not be mounted", words, number)
 
     def read_mounts(self, pid: int | str = "self") -> tuple[MountEntry, ...]:
         self.machine.interruptions.alive()
@@ -295,6 +322,7 @@ def install(machine: FakeMachine, monkeypatch: pytest.MonkeyPatch) -> Installed:
         exec.wait_for_exit: fakes.wait_for_exit,
         blkid.read_signatures: fakes.read_signatures,
         threads.in_thread: called_at_once,
+        threads.to_the_end: called_at_once,
         blocks.list_block_devices: fakes.list_block_devices,
         blocks.read_block_devices: fakes.read_block_devices,
         blocks.holders: fakes.holders,
@@ -308,6 +336,8 @@ def install(machine: FakeMachine, monkeypatch: pytest.MonkeyPatch) -> Installed:
         wipe.wipe_device: fakes.wipe_device,
         sysfs.read_whole: fakes.read_attribute,
         mountinfo.read_mounts: fakes.read_mounts,
+        libmount.mount: fakes.mount,
+        libmount.unmount: fakes.unmount,
         mounts.filesystem_usage: fakes.filesystem_usage,
         mounts.filesystem_usages: fakes.filesystem_usages,
         mounts.in_host_mount_namespace: lambda: True,

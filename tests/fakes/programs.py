@@ -141,9 +141,9 @@ class Programs:
     def mount(self, fstype: str, options: str, device: str, path: str, *, half: bool) -> Answer:
         content = self.machine.content_of(device) if device in self.machine.arrays else []
         if not any(each.type == fstype for each in content):
-            return 32, "", f"mount: {path}: wrong fs type, bad option, bad superblock"
+            return 32, "", "wrong fs type, bad option, bad superblock"
         if not Path(_plain(path)).is_dir():
-            return 32, "", f"mount: {path}: mount point does not exist."
+            return 32, "", "mount point does not exist."
         entry = Mounted(device, _plain(path), fstype, frozenset(options.split(",")))
         self.machine.mounts.append(entry)
         return OK
@@ -152,9 +152,9 @@ class Programs:
         machine, place = self.machine, _plain(path)
         entry = machine.mounted(place)
         if entry is None:
-            return 32, "", f"umount: {place}: not mounted."
+            return 32, "", "not mounted"
         if any(process.path.startswith(place) for process in machine.processes.values()):
-            return 32, "", f"umount: {place}: target is busy."
+            return 32, "", "target is busy"
         machine.mounts.remove(entry)
         return OK
 
@@ -225,7 +225,7 @@ _KNOWN = (
         Programs.make_filesystem,
     ),
     (
-        rf"mount --no-canonicalize -t (?P<fstype>\w+) -o (?P<options>\S+) -- {_DEVICE} "
+        rf"mount -t (?P<fstype>\w+) -o (?P<options>\S+) -- {_DEVICE} "
         r"(?P<path>.+)",
         Programs.mount,
     ),

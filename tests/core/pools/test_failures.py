@@ -29,7 +29,7 @@ def _named(cases: list[tuple[str, How]]) -> dict[str, object]:
     }
 
 
-_CREATE = _cases(["mdadm --create", "wipefs --all /dev/md", "mkfs.ext4", "mount --no-c"], ["mkdir"])
+_CREATE = _cases(["mdadm --create", "wipefs --all /dev/md", "mkfs.ext4", "mount -t"], ["mkdir"])
 
 
 @pytest.mark.parametrize(("words", "how"), **_named(_CREATE))  # type: ignore[arg-type]
@@ -128,7 +128,7 @@ async def test_deleting_a_failed_pool_tries_its_undo_again(bench: Bench) -> None
     assert await bench.available() == {"A": True, "B": True, "C": True}
 
 
-_MOUNT = _cases(["mdadm --assemble", "mount --no-c"], ["mkdir"])
+_MOUNT = _cases(["mdadm --assemble", "mount -t"], ["mkdir"])
 
 
 @pytest.mark.parametrize(("words", "how"), **_named(_MOUNT))  # type: ignore[arg-type]

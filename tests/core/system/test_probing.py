@@ -84,6 +84,17 @@ def test_fields(tmp_path: Path) -> None:
     assert found == Signature(device="md127", type="ext4", uuid=UUID, label="shelf", offset=1080)
 
 
+@pytest.mark.parametrize("type", ["ext4", "btrfs", "swap", "gpt"])
+@pytest.mark.parametrize("name", IMAGES)
+def test_a_look_for_one_type_finds_its_superblocks(name: str, type: str, tmp_path: Path) -> None:
+    image = tmp_path / "image"
+    with image.open("wb") as file:
+        file.truncate(320 * MIB)
+    sh(IMAGES[name][0], image)
+    wanted = [s for s in read_signatures(str(image), "sdx") if s.type == type != "gpt"]
+    assert list(read_signatures(str(image), "sdx", only=type)) == wanted
+
+
 @given(noise=st.binary(max_size=64), at=st.integers(0, 8192))
 @settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_damage_is_read_or_refused(noise: bytes, at: int, tmp_path: Path) -> None:
@@ -164,7 +175,7 @@ async def test_a_node_that_hangs_is_given_up_alone(
 ) -> None:
     released = threading.Event()
 
-    def look(node: str, name: str) -> tuple[Signature, ...]:
+    def look(node: str, name: str, only: str | None) -> tuple[Signature, ...]:
         if name == "hung":
             released.wait(30)
         return ()

@@ -399,6 +399,26 @@ async def test_mount_and_usage() -> None:
     assert "/mnt/none" in str(error.value)
 
 
+async def test_what_libmount_says_of_a_mount_is_told() -> None:
+    drive, told = drives()[0], list[str]()
+    Path(MOUNT).mkdir(exist_ok=True)
+    with pytest.raises(SystemFailure) as error:
+        await mounts.mount(drive.path, MOUNT, "ext4", "nodev", told.append)
+    assert "bad superblock" in (error.value.details or "")
+    assert told == [f"mount: {MOUNT}: {error.value.details}"]
+    assert mounts.mount_at(mounts.read_mounts(), MOUNT) is None
+
+    told.clear()
+    sh(f"mkfs.ext4 -qF {drive.path}; udevadm settle; blockdev --setro {drive.path}")
+    try:
+        await mounts.mount(drive.path, MOUNT, "ext4", "nosuid,nodev", told.append)
+        entry = mounts.mount_at(mounts.read_mounts(), MOUNT)
+        assert entry is not None and {"ro", "nosuid", "nodev"} <= entry.options
+        assert "read-only" in " ".join(told), told
+    finally:
+        sh(f"umount {MOUNT}; blockdev --setrw {drive.path}")
+
+
 # Kernel events
 
 
