@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from functools import wraps
+from functools import cache, wraps
 from typing import Any, TypeVar
 from urllib.parse import quote, unquote
 
@@ -116,18 +116,19 @@ def _with_body(body: type[BaseModel], view: Callable[..., Any]) -> Callable[...,
 
 
 def _with_query(query: type[BaseModel], view: Callable[..., Any]) -> Callable[..., Any]:
-    """Most requests have no query string: those get the defaults, unparsed.
+    """Most requests have no query string: those get the defaults, made once.
 
     ``query`` has a default for each of its fields.
     """
     checked = validate_querystring(query)(view)
+    defaults = cache(query)
 
     @wraps(checked)
     async def handler(**values: Any) -> Any:
-        _build(query)
         if request.query_string:
+            _build(query)
             return await checked(**values)
-        return await view(query_args=query(), **values)
+        return await view(query_args=defaults(), **values)
 
     return handler
 
