@@ -35,7 +35,8 @@ def devices_of(
 
     A filesystem over many devices counts on each that bears its UUID; where not even one can be
     told, on each that bears its type. ZFS names the dataset, and each device the pool before it.
-    ``probed`` are signatures by kernel name: udev may miss that a device joined a filesystem.
+    ``probed`` are signatures by kernel name: udev may miss that a filesystem was made, or that a
+    device joined one.
     """
     nodes = {entry.source}
     if entry.source.startswith("/dev/"):
@@ -50,6 +51,9 @@ def devices_of(
     if kind is None:
         return
     uuids = {device.uuid for device in direct if device.uuid}
+    for device in direct:
+        own = (each for each in probed.get(device.name, ()) if each.type == kind)
+        uuids |= {each.uuid for each in own if each.uuid}
     for device in devices:
         named = entry.fstype not in _ZFS or _in_zpool(device, entry)
         told = device.fstype == kind and named and (not uuids or device.uuid in uuids)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from backy_core.sdk.models import PoolReport
+from dataclasses import replace
+
+import pytest
+
+from backy_core.sdk.models import PoolReport, Signature
 from backy_core.snapshot import Snapshot
 from backy_core.system.block_devices import BlockDevice
 from backy_core.system.mounts import MountEntry, is_of_pool
@@ -64,6 +68,19 @@ def test_a_zfs_mount_lies_on_the_members_of_its_own_pool() -> None:
     devices = (member("sda", "backy-1"), member("sdb", "backy-2"), member("sdc", None))
     assert list(devices_of(ZFS, devices)) == ["sda", "sdc"]
     assert list(devices_of(FUSE, devices)) == ["sdb", "sdc"]
+
+
+@pytest.mark.parametrize("told_by_udev", [True, False])
+def test_a_btrfs_lies_on_each_disk_that_bears_it_whatever_udev_missed(told_by_udev: bool) -> None:
+    facts = {"fstype": "btrfs", "uuid": "u"} if told_by_udev else {"fstype": None, "uuid": None}
+    first = replace(member("sda", None), **facts)
+    others = [replace(member(name, None), fstype=None, uuid=None) for name in ("sdb", "sdc")]
+    probed = {
+        name: (Signature(device=name, type="btrfs", uuid=uuid, offset=65600),)
+        for name, uuid in (("sda", "u"), ("sdb", "u"), ("sdc", "of another"))
+    }
+    mount = MountEntry("0:60", "/", "/mnt/b", NOSUID, "btrfs", "/dev/sda")
+    assert set(devices_of(mount, (first, *others), probed)) == {"sda", "sdb"}
 
 
 def test_hundreds_of_erased_signatures_are_told_in_brief() -> None:
