@@ -16,6 +16,8 @@ from .machine import JOURNAL, METADATA_FILE, AnyGuest, Look, look
 LOOK_SECONDS = 0.2
 PATIENCE = 180.0
 """Seconds that anything may take on a machine that others use as well; nothing waits for them."""
+TELL_UDEV = "udevadm trigger --settle"
+"""And the node: udev does not see a writer that closes it while it still handles the last event."""
 
 
 class Site:

@@ -5,7 +5,7 @@ from typing import Any
 
 from ..lab.drives import numbered
 from .backends import LVM, Backend
-from .site import PATIENCE, Site
+from .site import PATIENCE, TELL_UDEV, Site
 
 BACKENDS = [LVM]
 DRIVES = numbered(2, 64 << 20)
@@ -33,7 +33,7 @@ def test_a_group_made_by_hand_is_imported(site: Site, backend: Backend) -> None:
     nodes = f"{site.node(ONE)} {site.node(TWO)}"
     site.output(
         f"vgcreate -qy data {nodes} && lvcreate -qy --extents 100%FREE --name files data"
-        " && mkfs.ext4 -q /dev/data/files && udevadm settle"
+        f" && mkfs.ext4 -q /dev/data/files && {TELL_UDEV} /dev/data/files"
     )
     # What is on the volume is udev's word, which comes when it has looked.
     deadline = time.monotonic() + PATIENCE

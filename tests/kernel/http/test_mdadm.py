@@ -5,7 +5,7 @@ import json
 from ..lab.drives import numbered
 from .backends import MDADM, Backend
 from .machine import METADATA_FILE
-from .site import Pool, Site
+from .site import TELL_UDEV, Pool, Site
 
 BACKENDS = [MDADM]
 DRIVES = numbered(4, 64 << 20)
@@ -121,7 +121,7 @@ def test_foreign_array_made_by_hand_is_imported(site: Site, backend: Backend) ->
     """It has no GUID of ours: one is made of its UUID, the same each time."""
     nodes = f"{site.node(ONE)} {site.node(TWO)}"
     create = "mdadm --create /dev/md/hand --run --level=1 --raid-devices=2 --assume-clean"
-    site.output(f"{create} {nodes} && mkfs.ext4 -q /dev/md/hand && udevadm settle")
+    site.output(f"{create} {nodes} && mkfs.ext4 -q /dev/md/hand && {TELL_UDEV} /dev/md/hand")
     site.done("POST", "/drives/refresh")
     (found,) = site.get("/pools/importable")
     site.check_adopted(found["poolGroupGuid"], ONE, TWO)

@@ -8,7 +8,7 @@ import pytest
 
 from ..lab.drives import numbered
 from .backends import Backend
-from .site import Pool, Site
+from .site import TELL_UDEV, Pool, Site
 
 OF_THE_CORE = True
 DRIVES = numbered(4, 64 << 20)
@@ -122,12 +122,11 @@ def test_drive_in_use(site: Site, backend: Backend) -> None:
     assert ONE in refused(site, pool, 409, "DRIVE_IN_USE")
     site.output("dmsetup remove stranger && udevadm settle")
 
-    # While udev handles an event of a node, it does not see the next writer close it.
-    site.output(f"mkswap -q {node} && udevadm settle && swapon {node} && udevadm settle")
+    site.output(f"mkswap -q {node} && swapon {node}")
     pool = Pool.plan(site, [ONE, TWO], **backend.options(), wipe=True)
     reply = site.call("POST", "/pools", pool.request)
     assert reply.status_code == 409 and "swap" in reply.text, reply.text
-    site.output(f"swapoff {node} && wipefs -qa {node} && udevadm settle")
+    site.output(f"swapoff {node} && wipefs -qa {node} && {TELL_UDEV} {node}")
 
 
 def test_member_of_another_pool(site: Site, backend: Backend) -> None:
