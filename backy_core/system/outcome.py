@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import signal
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from backy_core.sdk.errors import SystemFailure
 from backy_core.system.text import sanitise
@@ -12,8 +12,7 @@ from backy_core.system.text import sanitise
 _SHOWN_LINES = 5
 
 
-@dataclass(frozen=True, repr=False)
-class Outcome:
+class Outcome(NamedTuple):
     """One finished program. ``seconds`` is wall-clock time."""
 
     argv: tuple[str, ...]
