@@ -16,7 +16,6 @@ from functools import lru_cache
 
 from backy_core.sdk.errors import SystemFailure
 from backy_core.sdk.models import Signature
-from backy_core.system import clibrary
 
 _LIBRARY = "libblkid.so.1"
 _LABEL, _UUID, _TYPE, _MAGIC, _BADCSUM = 1 << 1, 1 << 3, 1 << 5, 1 << 9, 1 << 10
@@ -146,6 +145,10 @@ def _reason() -> str:
 @lru_cache(maxsize=1)
 def _library() -> ctypes.CDLL:
     """Loaded at the first probe: nothing happens at import."""
+    try:
+        blkid = ctypes.CDLL(_LIBRARY, use_errno=True)
+    except OSError as error:
+        raise BlkidFailed(f"Signatures cannot be probed: {error}") from error
     declared = {
         "blkid_new_probe": (c_void_p, ()),
         "blkid_free_probe": (None, (c_void_p,)),
@@ -163,7 +166,7 @@ def _library() -> ctypes.CDLL:
             (c_void_p, c_char_p, POINTER(c_char_p), POINTER(c_size_t)),
         ),
     }
-    try:
-        return clibrary.load(_LIBRARY, declared)
-    except OSError as error:
-        raise BlkidFailed(f"Signatures cannot be probed: {error}") from error
+    for name, (result, arguments) in declared.items():
+        function = getattr(blkid, name)
+        function.restype, function.argtypes = result, arguments
+    return blkid

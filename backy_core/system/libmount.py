@@ -14,7 +14,6 @@ from ctypes import c_char_p, c_int, c_size_t, c_void_p
 from functools import lru_cache
 
 from backy_core.sdk.errors import SystemFailure
-from backy_core.system import clibrary
 
 _LIBRARY = "libmount.so.1"
 _WORDS = 1024
@@ -82,6 +81,10 @@ def _judged(context: int, answer: int, failure: str) -> str | None:
 @lru_cache(maxsize=1)
 def _library() -> ctypes.CDLL:
     """Loaded at the first mount: nothing happens at import."""
+    try:
+        library = ctypes.CDLL(_LIBRARY)
+    except OSError as error:
+        raise MountFailed("Filesystems cannot be mounted", str(error), 0) from error
     declared = {
         "mnt_new_context": (c_void_p, ()),
         "mnt_free_context": (None, (c_void_p,)),
@@ -97,7 +100,7 @@ def _library() -> ctypes.CDLL:
         "mnt_context_get_syscall_errno": (c_int, (c_void_p,)),
         "mnt_context_get_excode": (c_int, (c_void_p, c_int, c_char_p, c_size_t)),
     }
-    try:
-        return clibrary.load(_LIBRARY, declared)
-    except OSError as error:
-        raise MountFailed("Filesystems cannot be mounted", str(error), 0) from error
+    for name, (result, arguments) in declared.items():
+        function = getattr(library, name)
+        function.restype, function.argtypes = result, arguments
+    return library

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import signal
-from typing import NamedTuple
+from dataclasses import dataclass
 
 from backy_core.sdk.errors import SystemFailure
 from backy_core.system.text import sanitise
@@ -12,7 +12,8 @@ from backy_core.system.text import sanitise
 _SHOWN_LINES = 5
 
 
-class Outcome(NamedTuple):
+@dataclass(frozen=True, repr=False)
+class Outcome:
     """One finished program. ``seconds`` is wall-clock time."""
 
     argv: tuple[str, ...]

@@ -27,7 +27,7 @@ def test_what_is_not_mounted_cannot_be_unmounted(tmp_path: Path) -> None:
 
 @pytest.fixture
 def no_library(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    def refuse(name: str, **_: object) -> ctypes.CDLL:
+    def refuse(name: str) -> ctypes.CDLL:
         raise OSError(f"{name}: cannot open shared object file")
 
     libmount._library.cache_clear()
