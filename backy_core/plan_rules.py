@@ -31,6 +31,7 @@ from backy_core.sdk.plan import (
     WipeMember,
     references,
 )
+from backy_core.stamp_rules import HINT, check_stamps
 
 PlannedFor = PlanKind | Literal["import"]
 
@@ -60,6 +61,9 @@ def validate_plan(
         raise PlanRefused("A plan that adds a drive needs a pivot step")
     if kind == "add" and not plan.goal:  # after a crash it tells whether the drive was taken
         raise PlanRefused("A plan that adds a drive needs a goal")
+    if kind == "create" and not plan.stamps:
+        raise PlanRefused("The plan has no stamps, so nothing tells the pool's drives", hint=HINT)
+    check_stamps(info, plan)
     for step in plan.steps:
         for rule in _STEP_RULES:
             rule(info, kind, step)

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from functools import partial
 from importlib.metadata import EntryPoint, entry_points
 from types import MappingProxyType
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar, cast
 
 import pluggy
 
@@ -27,6 +27,7 @@ from backy_core.plugin_threads import call_async_within, call_within
 from backy_core.sdk.errors import BackendFailure, BackyError, Conflict, PlanRefused
 from backy_core.sdk.models import BackendInfo, DriveId, PoolReport, PoolSpec, Probe, Tool
 from backy_core.sdk.plan import BackendPlan
+from backy_core.stamp_rules import of_another_pool, refuse_shared, unproven
 from backy_core.system.child import SEARCH_PATH
 
 __all__ = ["FailedPlugin", "LoadedBackend", "PluginHost", "load_backends"]
@@ -171,20 +172,36 @@ class PluginHost:
         call: Mapping[str, object],
         drives: Iterable[DriveId],
     ) -> BackendPlan:
-        hook = _PLAN_HOOKS[kind]
         loaded = self.backend(backend)
         _refuse_unusable(call.get("report"))
-        caller = getattr(loaded.manager.hook, hook)
+        plan = await self._asked(backend, kind, call)
+        try:
+            validate_plan(loaded.info, kind, plan, drives)
+            await self._prove_stamps(backend, kind, call, plan)
+        except PlanRefused as error:
+            hook = _PLAN_HOOKS[kind]
+            message = f"The plan of backend {backend} ({hook}) breaks a rule: {error.message}"
+            raise PlanRefused(message, details=error.details, hint=error.hint) from None
+        return plan
+
+    async def _prove_stamps(
+        self, backend: str, kind: PlannedFor, call: Mapping[str, object], plan: BackendPlan
+    ) -> None:
+        """Stamps that do not show the pool's identity must be others for another pool."""
+        pool, report = cast(PoolSpec, call["pool"]), cast(PoolReport | None, call.get("report"))
+        if stamps := unproven(plan, pool, report):
+            refuse_shared(stamps, await self._asked(backend, kind, of_another_pool(call)))
+
+    async def _asked(
+        self, backend: str, kind: PlannedFor, call: Mapping[str, object]
+    ) -> BackendPlan:
+        hook = _PLAN_HOOKS[kind]
+        caller = getattr(self.backend(backend).manager.hook, hook)
         with _blaming(backend, hook):
             plan: BackendPlan = await call_async_within(
                 partial(caller, **call), f"{backend}-{hook}", self._plan_deadline_s
             )
         _require(backend, hook, plan, BackendPlan)
-        try:
-            validate_plan(loaded.info, kind, plan, drives)
-        except PlanRefused as error:
-            message = f"The plan of backend {backend} breaks a rule: {error.message}"
-            raise PlanRefused(message, details=error.details, hint=error.hint) from None
         return plan
 
 

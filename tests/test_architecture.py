@@ -32,6 +32,7 @@ LAYERS = (
         "plugin_listeners",
         "plugin_threads",
         "plan_rules",
+        "stamp_rules",
     },
     {
         "api_key",

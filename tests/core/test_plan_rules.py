@@ -38,7 +38,8 @@ INFO = BackendInfo(
     tools=(Tool(name="toyadm", package="toy-tools"),),
     signature_types=("toy_member",),
 )
-UNDO = (WipeMember(drive=OURS, bears=(SignatureMatch(type="toy_member"),)),)
+STAMP = SignatureMatch(type="toy_member", uuid="3fa85f64-5717-4562-b3fc-2c963f66afa6")
+UNDO = (WipeMember(drive=OURS, bears=(STAMP,)),)
 
 
 def step(*argv: Arg, **changes: Any) -> Step:
@@ -47,7 +48,7 @@ def step(*argv: Arg, **changes: Any) -> Step:
 
 
 def check(*steps: Step, kind: PlannedFor = "create", **changes: Any) -> None:
-    plan = BackendPlan.model_validate({"steps": steps, **changes})
+    plan = BackendPlan.model_validate({"steps": steps, "stamps": (STAMP,), **changes})
     validate_plan(INFO, kind, plan, [OURS])
 
 
@@ -200,3 +201,37 @@ def test_adding_has_a_pivot_and_a_goal_and_nothing_else_has_a_pivot() -> None:
 def test_a_creation_delivers_what_the_backend_says() -> None:
     with pytest.raises(PlanRefused, match="delivers filesystem"):
         check(step(), delivers="filesystem")
+
+
+@pytest.mark.parametrize("kind", ["create", "open", "close", "teardown"])
+@pytest.mark.parametrize("named", [{}, {"uuid": "", "label": ""}])
+def test_a_stamp_that_every_pool_matches_is_refused(
+    kind: PlannedFor, named: dict[str, str]
+) -> None:
+    stamp = SignatureMatch(type="toy_member", **named)
+    with pytest.raises(PlanRefused, match="neither uuid nor label"):
+        check(step(undo=(), effect="none"), kind=kind, stamps=(stamp,))
+
+
+def test_a_creation_has_stamps() -> None:
+    with pytest.raises(PlanRefused, match="has no stamps"):
+        check(step(undo=(), effect="none"), stamps=())
+
+
+def test_a_stamp_has_a_declared_type() -> None:
+    with pytest.raises(PlanRefused, match="type ext4, which toy did not declare"):
+        check(step(), stamps=(STAMP, SignatureMatch(type="ext4", uuid=STAMP.uuid)))
+
+
+def test_what_lies_around_a_stamp_is_a_partition_table() -> None:
+    check(step(), around=(SignatureMatch(type="gpt"), SignatureMatch(type="PMBR")))
+    with pytest.raises(PlanRefused, match="names ext4, which is no partition table"):
+        check(step(), around=(SignatureMatch(type="ext4"),))
+
+
+@pytest.mark.parametrize("where", ["run", "undo"])
+def test_a_step_wipes_nothing_but_stamps(where: str) -> None:
+    wipe = WipeMember(drive=OURS, bears=(STAMP, SignatureMatch(type="ext4")))
+    changes = {"run": wipe} if where == "run" else {"undo": (wipe,)}
+    with pytest.raises(PlanRefused, match="may wipe a drive that bears ext4"):
+        check(step(**changes))

@@ -24,6 +24,7 @@ from backy_core.sdk.models import (
     PoolReport,
     PoolSpec,
     Probe,
+    SignatureMatch,
     Tool,
 )
 from backy_core.sdk.plan import BackendPlan, DriveRef, Exec, MemberIs, Step, WipeMember
@@ -59,6 +60,7 @@ INFO = BackendInfo(
     tools=(Tool(name="toyadm", package="toy-tools"),),
     signature_types=("toy_member",),
 )
+STAMP = SignatureMatch(type="toy_member", uuid=GUID)
 
 
 def plan(drive: DriveId = DRIVE, effect: str = "reversible") -> BackendPlan:
@@ -71,7 +73,7 @@ def plan(drive: DriveId = DRIVE, effect: str = "reversible") -> BackendPlan:
             "effect": effect,
         }
     )
-    return BackendPlan(steps=(step,))
+    return BackendPlan(steps=(step,), stamps=(STAMP,))
 
 
 class Toy:
@@ -245,7 +247,9 @@ async def test_a_pool_whose_members_were_used_apart_is_opened_on_request_only() 
 
 async def test_a_plan_with_a_foreign_drive_is_refused() -> None:
     host = hosting(toy(backy_plan_create=lambda self: plan(OTHER)))
-    with pytest.raises(PlanRefused, match=r"backend toy breaks a rule: .*drive-scsi2"):
+    with pytest.raises(
+        PlanRefused, match=r"toy \(backy_plan_create\) breaks a rule: .*drive-scsi2"
+    ):
         await host.plan_create("toy", POOL, (DRIVE,))
 
 
@@ -494,3 +498,57 @@ def test_a_raising_or_hanging_listener_keeps_nothing_from_the_others(
 def test_a_listener_without_a_hook_is_left_out() -> None:
     host = load_backends((), found_listeners=(), listeners=[("mute", object())])
     assert left_out(host) == "it implements no hook"
+
+
+def stamped(make: Callable[[PoolSpec], SignatureMatch]) -> PluginHost:
+    """A backend whose plans have this stamp."""
+
+    def marked(pool: PoolSpec) -> BackendPlan:
+        return plan().model_copy(update={"steps": (bare,), "stamps": (make(pool),), "around": ()})
+
+    bare = plan().steps[0].model_copy(update={"undo": (), "effect": "none"})
+    return hosting(
+        toy(
+            backy_plan_create=lambda self, pool: marked(pool),
+            backy_plan_teardown=lambda self, pool: marked(pool),
+        )
+    )
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda pool: SignatureMatch(type="toy_member", uuid=pool.guid),
+        lambda pool: SignatureMatch(type="toy_member", uuid=pool.guid.replace("-", ":").upper()),
+        lambda pool: SignatureMatch(type="toy_member", label=f"toy-{pool.guid}"),
+        lambda pool: SignatureMatch(type="toy_member", uuid=f"from {hash(pool.guid)}"),
+    ],
+    ids=["uuid", "other form", "label", "derived"],
+)
+async def test_a_stamp_that_tells_the_pool_from_others_is_accepted(
+    make: Callable[[PoolSpec], SignatureMatch],
+) -> None:
+    host = stamped(make)
+    assert (await host.plan_create("toy", POOL, (DRIVE,))).stamps
+    adopted = POOL.model_copy(update={"native_id": "123456789"})
+    assert (await host.plan_teardown("toy", adopted, REPORT)).stamps
+
+
+async def test_a_stamp_that_every_pool_has_is_refused() -> None:
+    host = stamped(lambda pool: SignatureMatch(type="toy_member", label="backy"))
+    reason = r"toy \(backy_plan_\w+\) breaks a rule: .*label 'backy' is the same for every pool"
+    for asked in (
+        host.plan_create("toy", POOL, (DRIVE,)),
+        host.plan_teardown("toy", POOL, REPORT),
+    ):
+        with pytest.raises(PlanRefused, match=reason) as refused:
+            await asked
+        assert "PoolSpec.identity" in str(refused.value.hint)
+
+
+async def test_a_member_that_the_report_names_is_the_pools() -> None:
+    host = stamped(lambda pool: SignatureMatch(type="toy_member", uuid="PV-1"))
+    (member,) = REPORT.members
+    named = member.model_copy(update={"handle": "PV-1"})
+    seen = REPORT.model_copy(update={"members": (named,)})
+    assert (await host.plan_teardown("toy", POOL, seen)).stamps
