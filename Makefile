@@ -6,28 +6,35 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PLUGINS := $(wildcard plugins/*)
 # The first interpreter that is new enough: a version manager may put an older one in front.
-PYTHON ?= $(shell for it in python3 /usr/bin/python3 python3.13 python3.12 python3.11; do \
+PYTHON ?= $(shell for it in python3 /usr/bin/python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$it -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$it && break; done)
 WORKERS ?= 4
 ONCE ?=
 
-# What the agent itself calls, then what tests and demo boot their kernel with.
+# What the agent itself calls, then what tests and demo boot their kernel with, then what zfs-fuse
+# loads. Names joined by a comma are one package, the newest Debian's name for it first.
 DEBIAN_PACKAGES := python3-venv mdadm e2fsprogs xfsprogs btrfs-progs udev util-linux kmod mount \
 	user-mode-linux iproute2 dmsetup lvm2 fdisk procps gcc libc6-dev \
-	libfuse2 libaio1 libtirpc3
+	libfuse2t64,libfuse2 libaio1t64,libaio1 libtirpc3t64,libtirpc3
 
 .PHONY: install demo test test-all test-contracts test-openzfs check lint types docs docs-write bench bench-udisks2 compile clean debian-packages
 
 install: debian-packages $(STAMP) compile $(VENV)/zfs-fuse
 
 debian-packages:
-	@missing=""; for package in $(DEBIAN_PACKAGES); do \
-		dpkg-query -W -f='$${Status}' $$package 2>/dev/null | grep -q '^install ok installed' \
-			|| missing="$$missing $$package"; done; \
+	@missing=""; for names in $(DEBIAN_PACKAGES); do \
+		dpkg-query -W -f='$${Status}\n' $$(echo $$names | tr , ' ') 2>/dev/null \
+			| grep -q '^install ok installed' || missing="$$missing $$names"; done; \
 	if [ -z "$$missing" ]; then exit 0; fi; \
-	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	root=""; if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then root=yes; fi; \
+	if [ -n "$$root" ]; then apt-get update -qq || exit 1; fi; \
+	choices=$$missing; missing=""; for names in $$choices; do \
+		for name in $$(echo $$names | tr , ' '); do \
+			if apt-cache show $$name >/dev/null 2>&1; then break; fi; done; \
+		missing="$$missing $$name"; done; \
+	if [ -n "$$root" ]; then \
 		echo "Installing Debian packages:$$missing"; \
-		apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
+		DEBIAN_FRONTEND=noninteractive \
 			apt-get install -y -qq --no-install-recommends $$missing; \
 	else \
 		echo "These Debian packages are missing and only root can install them:$$missing"; \

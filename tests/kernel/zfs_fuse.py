@@ -5,7 +5,9 @@ It is never installed on the host: its package would drive out the ZFS of a mach
 
 from .lab.state import REPOSITORY
 
-PROGRAMS = REPOSITORY / ".venv" / "zfs-fuse" / "sbin"
+_UNPACKED = REPOSITORY / ".venv" / "zfs-fuse"
+PROGRAMS = _UNPACKED / "usr/sbin" if (_UNPACKED / "usr/sbin").is_dir() else _UNPACKED / "sbin"
+"""Debian 13's package has its programs in usr/sbin, Debian 12's in sbin."""
 # --disable-block-cache: or writing to a drive that fails succeeds, into the kernel's memory.
 FUSE = f"""set -e
 pidof zfs-fuse >/dev/null && exit 0

@@ -1,25 +1,30 @@
 #!/bin/sh
 # First process of a guest's own pid, mount, net, ipc and uts namespaces.
-# usage: confine.sh STATE PYTHON VENV REPOSITORY PRELOAD PROGRAM ARGUMENT...
+# usage: confine.sh STATE PRELOAD [NAME=DIRECTORY]... -- PROGRAM ARGUMENT...
+# Each DIRECTORY appears as /srv/host/NAME.
 #
 # hostfs gives the guest's root the host's files with the rights of this process, and the guest can
 # always remount it writable. So the guard stands here, on the host's side: a read-only view of the
 # root file system, without the host's /proc, /sys, /dev and /run, in which STATE alone is writable.
 set -e
-state=$1 python=$2 venv=$3 repository=$4 preload=$5
-shift 5
+state=$1 preload=$2
+shift 2
 root=$state/.root
 mkdir -p "$root"
 mount --bind / "$root"
 mount -o remount,bind,ro "$root"
 
 mount -t tmpfs -o mode=755,size=1m tmpfs "$root/srv"
-mkdir -p "$root/srv/lab" "$root/srv/overlay" "$root/srv/host/python" "$root/srv/host/venv" "$root/srv/host/repository"
+mkdir -p "$root/srv/lab" "$root/srv/overlay"
 mount --bind "$state" "$root/srv/lab"
-for name in python venv repository; do
-  eval "mount --bind \"\$$name\" \"\$root/srv/host/$name\""
-  mount -o remount,bind,ro "$root/srv/host/$name"
+while [ "$1" != -- ]; do
+  place=$root/srv/host/${1%%=*}
+  mkdir -p "$place"
+  mount --bind "${1#*=}" "$place"
+  mount -o remount,bind,ro "$place"
+  shift
 done
+shift
 
 mount -t tmpfs -o mode=755,size=1m tmpfs "$root/dev"
 mknod -m 666 "$root/dev/null" c 1 3

@@ -11,10 +11,12 @@ CONSOLE, OUTPUT = "console.log", "vm.log"
 """Files of the state directory: the guest kernel's console, and what linux.uml itself says."""
 
 POOLS = (
-    *("md-mod", "raid0", "raid1", "raid10", "raid456", "linear"),
+    *("md-mod", "raid0", "raid1", "raid10", "raid456"),
     *("dm-mod", "dm-raid", "dm-flakey", "dm-delay", "loop"),
 )
 """Always loaded. ext4 is built in; for xfs and btrfs the kernel asks modprobe when mounting."""
+OPTIONAL = ("linear",)
+"""Loaded if the kernel has it: Linux 6.8 removed md's linear, 6.14 brought it back."""
 SCSI = ("target_core_mod", "target_core_file", "target_core_iblock", "tcm_loop", "sd_mod")
 
 RULES = """\
@@ -56,7 +58,7 @@ def command_line(console: int, drives: list[Drive], memory: str, raid6: bool) ->
 
 def modules(drives: list[Drive]) -> dict[str, Any]:
     """What the guest's first process loads: paths in order, the overlay module, the directory."""
-    names = list(POOLS)
+    names = [*POOLS, *(name for name in OPTIONAL if _normal(name) in _index())]
     if any(drive.bus == "scsi" for drive in drives):
         names += SCSI
     paths = (str(path) for name in names for path in _with_dependencies(name))

@@ -15,6 +15,7 @@ from .errors import LabError
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 AGENT_IMAGE_BYTES = 64 << 20
+_PYTHON = Path(sys.base_prefix).resolve()
 _MOVED = ("/run", "/dev", "/proc", "/sys", "/srv")
 """Places where the guest mounts something of its own, or sees a memory file system."""
 
@@ -102,7 +103,9 @@ class State:
         self.ready.unlink(missing_ok=True)
         (self.path / "boot.json").write_text(json.dumps(_boot(spec)))
         init = self.path / "init"
-        init.write_text(_INIT.format(version=f"{sys.version_info[0]}.{sys.version_info[1]}"))
+        program = f"bin/python{sys.version_info[0]}.{sys.version_info[1]}"
+        python = place_at_boot(_PYTHON / program)
+        init.write_text(_INIT.format(python=python, repository=place_at_boot(REPOSITORY)))
         init.chmod(0o755)
 
     def record(self, running: Running) -> None:
@@ -135,9 +138,9 @@ def start_time(pid: int) -> int:
 
 _INIT = """\
 #!/bin/sh
-exec /srv/host/python/bin/python{version} -E -s -S -c '
+exec {python} -E -s -S -c '
 import sys
-sys.path.insert(0, "/srv/host/repository")
+sys.path.insert(0, "{repository}")
 from tests.kernel.lab.inside.init import main
 main()'
 """
@@ -150,29 +153,39 @@ def _boot(spec: Spec) -> dict[str, Any]:
         "persistent": spec.persistent,
         "udev": spec.udev,
         "udev_rules": kernel.RULES,
-        "exposed": _exposed(),
+        "exposed": {str(path): place_at_boot(path) for path in hidden_directories().values()},
         "address": wire.ADDRESS,
         "trace": bool(os.environ.get("LAB_TRACE")),
     }
 
 
-def shared_directories() -> dict[str, Path]:
-    """Directories the guest needs wherever they lie, by the names `confine.sh` gives them."""
-    return {
-        "python": Path(sys.base_prefix).resolve(),
-        "venv": Path(sys.prefix).resolve(),
-        "repository": REPOSITORY,
-    }
+def hidden_directories() -> dict[str, Path]:
+    """Directories the guest needs and its root does not show, by their name below /srv/host.
+
+    The others must not appear there as well. From Linux 6.3 on hostfs knows a directory by its
+    inode, and overlayfs fails with ESTALE when it meets the same directory under two names.
+    """
+    needed = {"repository": REPOSITORY, "venv": Path(sys.prefix).resolve(), "python": _PYTHON}
+    hidden: dict[str, Path] = {}
+    for name, path in needed.items():
+        if not _shown(path, Path("/")) and not any(_shown(path, top) for top in hidden.values()):
+            hidden[name] = path
+    return hidden
 
 
-def _exposed() -> dict[str, str]:
-    """Those of them that the view of the root file system does not show at their place."""
-    root = os.stat("/").st_dev
-    return {
-        str(path): f"/srv/host/{name}"
-        for name, path in shared_directories().items()
-        if path.stat().st_dev != root or any(path.is_relative_to(place) for place in _MOVED)
-    }
+def place_at_boot(path: Path) -> str:
+    """Where the guest's first process finds a path of the host's, before the overlay is up."""
+    for name, top in hidden_directories().items():
+        if path.is_relative_to(top):
+            return str(Path("/srv/host", name) / path.relative_to(top))
+    return str(path)
+
+
+def _shown(path: Path, top: Path) -> bool:
+    """Whether a view of `top`, without what is mounted below it, has `path`."""
+    if top == Path("/") and any(path.is_relative_to(place) for place in _MOVED):
+        return False
+    return path.is_relative_to(top) and path.stat().st_dev == top.stat().st_dev
 
 
 def _sparse(image: Path, size: int) -> None:

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from . import kernel, netns, wire, xstate
 from .errors import LabError
-from .state import Running, Spec, State, shared_directories, start_time
+from .state import Running, Spec, State, hidden_directories, place_at_boot, start_time
 
 AGENT_PORT = 5151
 """Where the agent listens inside the guest."""
@@ -71,9 +71,8 @@ def _listen(port: int | None) -> socket.socket | None:
 
 
 def _boot(state: State, spec: Spec) -> subprocess.Popen[bytes]:
-    shared = shared_directories()
     shim = xstate.library()
-    preload = "" if shim is None else f"/srv/host/venv/lab/{shim.name}"
+    preload = "" if shim is None else place_at_boot(shim)
     console = os.open(state.console, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
     said = os.open(state.path / kernel.OUTPUT, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC)
     try:
@@ -89,9 +88,9 @@ def _boot(state: State, spec: Spec) -> subprocess.Popen[bytes]:
                     "--ipc",
                     "--uts",
                 ),
-                *("--propagation", "private", "/bin/sh", str(_CONFINE), str(state.path)),
-                *(str(shared[name]) for name in ("python", "venv", "repository")),
-                preload,
+                *("--propagation", "private", "/bin/sh", str(_CONFINE), str(state.path), preload),
+                *(f"{name}={path}" for name, path in hidden_directories().items()),
+                "--",
                 *kernel.command_line(console, list(spec.drives), spec.memory, spec.raid6),
             ],
             stdin=subprocess.DEVNULL,

@@ -151,6 +151,8 @@ def _udev(spec: dict[str, Any]) -> None:
     os.makedirs(os.path.dirname(_RULES), exist_ok=True)
     write(_RULES, spec["udev_rules"])
     subprocess.run(["/lib/systemd/systemd-udevd", "--daemon"], check=True)
+    # udev 262 returns before it listens to the kernel, and earlier events are lost.
+    subprocess.run(["udevadm", "control", "--ping", "--timeout=60"], check=True)
     for name in os.listdir("/sys/class/block"):
         write(f"/sys/class/block/{name}/uevent", "add")
     subprocess.run(["udevadm", "settle"], check=False)
