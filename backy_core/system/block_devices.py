@@ -153,8 +153,14 @@ def _type(raw: RawDevice) -> str:
 
 def _serial(raw: RawDevice) -> str | None:
     """As lsblk chooses; without udev's word, what the driver itself says."""
-    said = _first(raw.properties, *_WHOLE_SERIALS)
-    return said or raw.attribute("device/serial") or raw.attribute("serial")
+    udev = (raw.properties.get(key) for key in _WHOLE_SERIALS)
+    driver = (raw.attribute(name) for name in ("device/serial", "serial"))
+    return next((serial for text in (*udev, *driver) if (serial := _plain(text))), None)
+
+
+def _plain(text: str | None) -> str:
+    """Text without control characters: Linux 7 shows a SCSI serial with the NULs that end it."""
+    return "".join(letter for letter in text or "" if letter.isprintable()).strip()
 
 
 def _described(raw: RawDevice, what: str) -> str | None:

@@ -99,6 +99,31 @@ def test_a_disk_without_udev(tree: Tree) -> None:
     assert (disk.wwn, disk.fstype, disk.id_link, disk.diskseq) == (None, None, None, None)
 
 
+@pytest.mark.parametrize(
+    ("attribute", "serial"),
+    [
+        ("drive-scsi1\0", "drive-scsi1"),
+        ("  S 12\0\0\0  \n", "S 12"),
+        ("S\x1b[31m-\u202e1\x7f\r\n", "S[31m-1"),
+        ("\0\0 \0", None),
+    ],
+)
+def test_a_serial_has_no_padding_and_no_control_characters(
+    tree: Tree, attribute: str, serial: str | None
+) -> None:
+    tree.add("sda", device__serial=attribute)
+    tree.add("sdb", udev=f"E:ID_SERIAL_SHORT={attribute.splitlines()[0]}\n")
+    devices = tree.devices()
+    assert devices["sda"].serial == serial == devices["sdb"].serial
+
+
+def test_a_serial_of_padding_alone_leaves_the_word_to_the_next_source(tree: Tree) -> None:
+    tree.add("sda", device__serial="\0\0", udev="E:ID_SERIAL_SHORT=\0\nE:ID_SERIAL=LONG\n")
+    tree.add("sdb", device__serial="\0\0", serial="S-1")
+    devices = tree.devices()
+    assert (devices["sda"].serial, devices["sdb"].serial) == ("LONG", "S-1")
+
+
 def test_partitions_lie_below_their_disk(tree: Tree) -> None:
     tree.add("sda", serial="S")
     for number in (10, 2):
