@@ -7,10 +7,9 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from quart import Request, current_app
-from quart.globals import request_ctx
 
 from backy_core.api.errors import Unauthorized
-from backy_core.api.replies import agent
+from backy_core.api.replies import agent, current_request
 
 HEADER = "X-Api-Key"
 _OPEN = "_backy_open"
@@ -25,7 +24,7 @@ def open_to_all(view: View) -> View:
 
 async def require_key() -> None:
     """Before every request, also to what does not exist, so that nothing can be probed."""
-    current = request_ctx.request  # each look through the proxy costs as much as all of this
+    current = current_request()
     if _is_open(current):
         return
     given = current.headers.get(HEADER)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from pydantic import BaseModel
-from quart import Response, current_app
+from quart import Request, Response, current_app, request
 
 from backy_core.api.ports import (
     Agent,
@@ -25,6 +25,12 @@ def agent() -> Agent:
     """The agent this application serves."""
     served: Agent = current_app.extensions[EXTENSION]
     return served
+
+
+def current_request() -> Request:
+    """The request itself. Each look through Quart's proxy costs as much as checking the key."""
+    proxy: Any = request
+    return cast("Request", proxy._get_current_object())
 
 
 def reply(model: BaseModel, status: int = 200, headers: dict[str, str] | None = None) -> Response:

@@ -6,13 +6,13 @@ import json
 from typing import Any
 
 from quart import Request, current_app, request
-from quart.globals import request_ctx
 from quart_schema.validation import (
     QUART_SCHEMA_QUERYSTRING_ATTRIBUTE,
     QUART_SCHEMA_REQUEST_ATTRIBUTE,
 )
 
 from backy_core.api.errors import UnsupportedMediaType
+from backy_core.api.replies import current_request
 from backy_core.sdk.errors import InvalidRequest
 
 _WITH_BODY = frozenset({"POST", "PUT", "PATCH", "DELETE"})
@@ -70,7 +70,7 @@ def _refuse_constant(name: str) -> None:
 
 async def refuse_undeclared() -> None:
     """Before every request: what the route does not declare is refused by its name."""
-    current = request_ctx.request
+    current = current_request()
     if current.endpoint is None or current.routing_exception is not None:
         return
     view = current_app.view_functions[current.endpoint]
