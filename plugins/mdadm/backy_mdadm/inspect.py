@@ -11,7 +11,15 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from backy_core.sdk.models import MemberReport, MemberState, PoolReport, Presence, Probe, Signature
+from backy_core.sdk.models import (
+    Health,
+    MemberReport,
+    MemberState,
+    PoolReport,
+    Presence,
+    Probe,
+    Signature,
+)
 from backy_mdadm import argv, parse, standing
 from backy_mdadm.parse import KernelArray, KernelMember, Superblock
 
@@ -21,6 +29,11 @@ _WAITING = {
     "PENDING": "The resync starts with the first write.",
     "DELAYED": "The resync waits for another array on the same drives.",
 }
+
+_BROKEN = (
+    "The kernel no longer writes to this array because too many of its members failed. "
+    "Unmount and mount the pool once the drives work again."
+)
 
 _SPEAKING: frozenset[MemberState] = frozenset(("active", "rebuilding", "spare"))
 
@@ -74,10 +87,17 @@ async def look(probe: Probe) -> tuple[PoolReport, ...]:
 
 
 async def _kernel_arrays(probe: Probe) -> tuple[KernelArray, ...]:
+    arrays = [await _kernel_array(probe, listed) for listed in await _listed(probe)]
+    if all(array.state for array in arrays):
+        return tuple(arrays)
+    # One whose state is unreadable was stopped between the two reads, or is in doubt.
+    still = {listed.name for listed in await _listed(probe)}
+    return tuple(array for array in arrays if array.state or array.name in still)
+
+
+async def _listed(probe: Probe) -> tuple[parse.Listed, ...]:
     (mdstat,) = await probe.read("/proc/mdstat")
-    arrays = [await _kernel_array(probe, listed) for listed in parse.parse_mdstat(mdstat or "")]
-    # Gone between the two reads: nothing is left to say of it.
-    return tuple(array for array in arrays if array.state)
+    return parse.parse_mdstat(mdstat or "")
 
 
 async def _kernel_array(probe: Probe, listed: parse.Listed) -> KernelArray:
@@ -123,9 +143,15 @@ async def _superblocks(probe: Probe, found: Iterable[_Found]) -> Mapping[str, Su
 
 
 def _report(found: _Found) -> PoolReport:
-    if found.array and found.array.running:
-        return _running(found, found.array)
-    return _resting(found)
+    array = found.array
+    report = _running(found, array) if array and array.running else _resting(found)
+    return _in_doubt(report, array.doubt) if array and array.doubt else report
+
+
+def _in_doubt(report: PoolReport, doubt: str) -> PoolReport:
+    """It holds its drives, and nothing is planned for it."""
+    health: Health = "failed" if report.presence == "active" else report.health
+    return report.model_copy(update={"health": health, "detail": doubt, "usable": False})
 
 
 def _running(found: _Found, array: KernelArray) -> PoolReport:
@@ -134,7 +160,7 @@ def _running(found: _Found, array: KernelArray) -> PoolReport:
         member.slot for member in held if member.state == "active" and member.slot is not None
     )
     strays = _strays(found, held, working)
-    failed = not standing.survives(array.level or "", array.layout, array.slots, working)
+    survives = standing.survives(array.level or "", array.layout, array.slots, working)
     degraded = len(working) < array.slots
     rebuilding = any(member.state == "rebuilding" for member in held)
     return PoolReport(
@@ -143,14 +169,16 @@ def _running(found: _Found, array: KernelArray) -> PoolReport:
         name=found.label,
         level=array.level or "unknown",
         presence="active",
-        health=standing.health(array, failed=failed, degraded=degraded, rebuilding=rebuilding),
+        health=standing.health(
+            array, failed=array.broken or not survives, degraded=degraded, rebuilding=rebuilding
+        ),
         degraded=degraded,
         device=array.name,
         expected_members=array.slots,
         members=standing.with_missing((*held, *strays), array.slots),
         sync_percent=array.listed.percent,
         sync_minutes=array.listed.minutes,
-        detail=_waiting(array) or _apart(strays, found),
+        detail=_condition(array) or _apart(strays, found),
     )
 
 
@@ -240,7 +268,9 @@ def _foreign(array: KernelArray) -> PoolReport:
     )
 
 
-def _waiting(array: KernelArray) -> str | None:
+def _condition(array: KernelArray) -> str | None:
+    if array.broken:
+        return _BROKEN
     if array.listed.waiting:
         return _WAITING.get(array.listed.waiting)
     return "The array is read-only." if array.state == "readonly" else None

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import NamedTuple
 
-_ARRAY_LINE = re.compile(r"^(md\S*) : (active|inactive)\b(.*)$")
+_ARRAY_LINE = re.compile(r"^(md\S*) : (\S+)(.*)$")
 _LISTED_MEMBER = re.compile(r"(\S+?)\[\d+\]")
 _PROGRESS = re.compile(r" = +([\d.]+)% .*finish=([\d.]+)min")
 _WAITING = re.compile(r"resync=(PENDING|DELAYED|REMOTE)")
@@ -17,6 +17,17 @@ _OLD_ROW = re.compile(r"^\s*(this|\d+)\s+\d+\s+\d+\s+\d+\s+(-?\d+)\s+([a-z ]+)")
 
 _MOST_SLOTS = 4096
 """More than md allows; a damaged number must not become a loop without end."""
+
+_LISTED_STATES = frozenset(("active", "inactive", "broken"))
+"""Words of ``/proc/mdstat``. Linux 6.1 calls a broken array ``active``, 6.12 ``broken``."""
+
+_ARRAY_STATES = frozenset(
+    (
+        *("clear", "inactive", "suspended", "readonly", "read-auto", "clean", "active"),
+        *("write-pending", "active-idle", "broken"),
+    )
+)
+"""Words of ``array_state``, by the kernel's Documentation/admin-guide/md.rst."""
 
 ARRAY_FILES = (
     "uuid",
@@ -34,11 +45,16 @@ MEMBER_FILES = ("slot", "state", "block/size")
 
 
 class Listed(NamedTuple):
-    """An array as ``/proc/mdstat`` lists it: kernel names, percent done and minutes left of
-    what runs (sysfs tells progress in steps of a sixteenth), and how a resync waits: ``PENDING``
-    for the first write, ``DELAYED`` by another array, ``REMOTE`` on another host."""
+    """An array as ``/proc/mdstat`` lists it, by kernel names.
+
+    ``state`` is the word after the colon. ``percent`` and ``minutes`` tell how much of a resync
+    is done and how long the rest takes (sysfs tells progress in steps of a sixteenth).
+    ``waiting`` is how a resync waits: ``PENDING`` for the first write, ``DELAYED`` by another
+    array, ``REMOTE`` on another host.
+    """
 
     name: str
+    state: str
     members: tuple[str, ...]
     percent: float | None = None
     minutes: float | None = None
@@ -77,6 +93,21 @@ class KernelArray(NamedTuple):
         return self.state not in ("inactive", "clear", "")
 
     @property
+    def broken(self) -> bool:
+        """Too many members failed for it to take writes. The kernel keeps the last one in sync,
+        and only stopping and assembling the array makes it writable again."""
+        return "broken" in (self.listed.state, self.state)
+
+    @property
+    def doubt(self) -> str | None:
+        """Why this array's state is unknown, as a sentence; None if it is known."""
+        if not self.state:
+            return f"The state of the array {self.name} cannot be read."
+        if self.listed.state not in _LISTED_STATES:
+            return _unknown(self.name, self.listed.state)
+        return None if self.state in _ARRAY_STATES else _unknown(self.name, self.state)
+
+    @property
     def external(self) -> bool:
         """A firmware RAID (IMSM, DDF) whose metadata the kernel does not keep itself."""
         return self.metadata.startswith("external:")
@@ -107,7 +138,7 @@ def parse_mdstat(text: str) -> tuple[Listed, ...]:
     arrays: list[Listed] = []
     for line in text.splitlines():
         if found := _ARRAY_LINE.match(line):
-            arrays.append(Listed(found[1], tuple(_LISTED_MEMBER.findall(found[3]))))
+            arrays.append(Listed(found[1], found[2], tuple(_LISTED_MEMBER.findall(found[3]))))
         elif arrays:
             arrays[-1] = _with_sync(arrays[-1], line)
     return tuple(arrays)
@@ -157,6 +188,10 @@ def dashed(uuid: str) -> str | None:
     if not re.fullmatch(r"[0-9a-f]{32}", digits) or not digits.strip("0"):
         return None
     return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
+
+
+def _unknown(name: str, state: str) -> str:
+    return f"The kernel calls the array {name} {state!r}, a state that Backy does not know."
 
 
 def _with_sync(array: Listed, line: str) -> Listed:

@@ -30,19 +30,19 @@ STATES = {
     "raid1x2-assemble-1of2": "raid1 inactive/inactive degraded [ubda:0:active -:1:missing]",
     "raid1x2-auto-read-only-pending": "raid1 active/resync whole [ubda1:0:active ubdb1:1:active]",
     "raid1x2-bitmap": "raid1 active/active whole [ubda:0:active ubdb:1:active]",
-    "raid1x2-check": "raid1 active/check whole [ubda:0:active ubdc:1:active ubdd:-:spare]",
+    "raid1x2-check": "raid1 active/failed whole [ubda:0:active ubdc:1:active ubdd:-:spare]",
     "raid1x2-clean": "raid1 active/active whole [ubda:0:active ubdb:1:active]",
     "raid1x2-clean-mounted-ext4": "raid1 active/active whole [ubda:0:active ubdb:1:active]",
-    "raid1x2-clean-spare": "raid1 active/active whole [ubda:0:active ubdc:1:active ubdd:-:spare]",
+    "raid1x2-clean-spare": "raid1 active/failed whole [ubda:0:active ubdc:1:active ubdd:-:spare]",
     "raid1x2-created-missing": "raid1 active/degraded degraded [ubda:0:active -:1:missing]",
-    "raid1x2-degraded-removed": "raid1 active/degraded degraded [ubda:0:active ubdb:1:stale]",
+    "raid1x2-degraded-removed": "raid1 active/failed degraded [ubda:0:active ubdb:1:stale]",
     "raid1x2-failed-disk": "raid1 active/degraded degraded [ubda:0:active ubdb:-:failed]",
     "raid1x2-inactive": "raid1 inactive/inactive degraded [ubda:0:active -:1:missing]",
     "raid1x2-inactive-then-run": "raid1 active/degraded degraded [ubda:0:active -:1:missing]",
     "raid1x2-old-superblock-removed": "raid1 active/degraded degraded [ubda:0:active ubdb:1:stale]",
     "raid1x2-readonly": "raid1 active/active whole [ubda:0:active ubdc:1:active ubdd:-:spare]",
-    "raid1x2-recovering": "raid1 active/recovering degraded [ubda:0:active ubdc:1:rebuilding]",
-    "raid1x2-repair": "raid1 active/check whole [ubda:0:active ubdc:1:active ubdd:-:spare]",
+    "raid1x2-recovering": "raid1 active/failed degraded [ubda:0:active ubdc:1:rebuilding]",
+    "raid1x2-repair": "raid1 active/failed whole [ubda:0:active ubdc:1:active ubdd:-:spare]",
     "raid1x2-replaced": "raid1 active/active whole [ubdc:0:active ubdb:1:active ubda:-:failed]",
     "raid1x2-replacing": (
         "raid1 active/recovering whole [ubda:0:active ubdc:0:rebuilding ubdb:1:active]"
@@ -105,6 +105,61 @@ def test_every_sample_is_used() -> None:
 async def test_progress(state: str) -> None:
     (report,) = await reports(SampleProbe(state))
     assert (report.sync_percent, report.sync_minutes) == SYNCING[state]
+
+
+@pytest.mark.parametrize(
+    ("state", "health"),
+    [
+        ("raid1x2-check", "check"),
+        ("raid1x2-repair", "check"),
+        ("raid1x2-recovering", "recovering"),
+        ("raid1x2-degraded-removed", "degraded"),
+    ],
+)
+async def test_an_array_that_is_not_broken_shows_what_it_does(state: str, health: str) -> None:
+    """An attempt to fail the last member of these samples' array had left it broken."""
+    probe = SampleProbe(state)
+    probe.files["/sys/block/md0/md/array_state"] = "clean"
+    (report,) = await reports(probe)
+    assert report.health == health
+
+
+@pytest.mark.parametrize("told_by", ["/proc/mdstat", "array_state"])
+async def test_a_broken_array_is_failed_by_either_word(told_by: str) -> None:
+    """While writes are pending ``array_state`` has another word, and Linux 6.1's mdstat none."""
+    probe = SampleProbe("raid1x2-failed-disk")
+    if told_by == "array_state":
+        probe.files["/sys/block/md0/md/array_state"] = "broken"
+    else:
+        mdstat = probe.files["/proc/mdstat"]
+        probe.files["/proc/mdstat"] = mdstat.replace("md0 : active", "md0 : broken")
+    (report,) = await reports(probe)
+    assert line(report) == "raid1 active/failed degraded [ubda:0:active ubdb:-:failed]"
+    assert report.usable and "no longer writes" in (report.detail or "")
+
+
+@pytest.mark.parametrize("told_by", ["/proc/mdstat", "array_state"])
+async def test_an_unknown_state_is_doubt_and_never_absence(told_by: str) -> None:
+    probe = SampleProbe("raid1x2-clean")
+    if told_by == "array_state":
+        probe.files["/sys/block/md0/md/array_state"] = "suspicious"
+    else:
+        mdstat = probe.files["/proc/mdstat"]
+        probe.files["/proc/mdstat"] = mdstat.replace("md0 : active", "md0 : suspicious")
+    (report,) = await reports(probe)
+    assert line(report) == "raid1 active/failed whole [ubda:0:active ubdb:1:active]"
+    assert not report.usable and report.device == "md0"
+    assert report.detail == (
+        "The kernel calls the array md0 'suspicious', a state that Backy does not know."
+    )
+
+
+async def test_an_unreadable_state_is_doubt_while_the_array_is_listed() -> None:
+    probe = SampleProbe("raid1x2-clean")
+    del probe.files["/sys/block/md0/md/array_state"]
+    (report,) = await reports(probe)
+    assert (report.presence, report.device, report.usable) == ("inactive", "md0", False)
+    assert report.detail == "The state of the array md0 cannot be read."
 
 
 async def test_two_arrays_where_one_waits_for_the_other() -> None:
@@ -172,6 +227,7 @@ async def test_halves_assembled_apart_are_one_report() -> None:
     )
     base = "/sys/block/md126/md"
     probe.files |= {f"{base}/array_state": "inactive", f"{base}/metadata_version": "1.2"}
+    probe.files["/sys/block/md0/md/array_state"] = "clean"
     (report,) = await reports(probe)
     assert line(report).endswith("[ubda:0:active -:1:missing ubdb:-:diverged]")
     assert report.detail == "Members of this array were assembled apart, as md0 and md126."
