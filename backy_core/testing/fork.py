@@ -14,6 +14,7 @@ import select
 import signal
 import time
 import traceback
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -47,7 +48,7 @@ def in_a_process(work: Callable[[], T], limit_s: float = _LIMIT_S) -> T:
     reading, writing = os.pipe()
     # Else the child's first collection writes to every object there is, and so copies every page.
     gc.freeze()
-    pid = os.fork()
+    pid = _fork()
     if pid == 0:
         os.close(reading)
         faulthandler.register(signal.SIGUSR1, file=_STDERR, all_threads=True)
@@ -67,6 +68,14 @@ def in_a_process(work: Callable[[], T], limit_s: float = _LIMIT_S) -> T:
         raise FailedInside(answer.failure)
     value: T = answer.value
     return value
+
+
+def _fork() -> int:
+    with warnings.catch_warnings():
+        # From Python 3.12 on: the process has threads. Those of the test runner hold no lock
+        # that an agent takes.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return os.fork()
 
 
 def _answer(work: Callable[[], Any], writing: int) -> None:

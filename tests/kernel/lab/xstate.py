@@ -4,7 +4,6 @@ import ctypes
 import hashlib
 import os
 import shutil
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +14,7 @@ KNOWN_TO_UML = 2696
 """Bytes of extended state linux.uml 6.1 has room for (`HOST_FP_SIZE` in arch/x86/um)."""
 
 _SOURCE = Path(__file__).with_name("xstate.c")
-_TRACEME, _GETREGSET, _NT_X86_XSTATE = 0, 0x4204, 0x202
+_ATTACH, _GETREGSET, _NT_X86_XSTATE = 16, 0x4204, 0x202
 
 
 class _Part(ctypes.Structure):
@@ -40,17 +39,14 @@ def host_size() -> int:
     """Bytes in this host's NT_X86_XSTATE register set, asked of a stopped child."""
     libc = ctypes.CDLL(None, use_errno=True)
     libc.ptrace.argtypes = (ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p)
-    child = os.fork()
-    if child == 0:
-        libc.ptrace(_TRACEME, 0, None, None)
-        os.kill(os.getpid(), signal.SIGSTOP)
-        os._exit(0)
-    os.waitpid(child, os.WUNTRACED)
     area = ctypes.create_string_buffer(1 << 16)
     part = _Part(ctypes.addressof(area), len(area))
-    libc.ptrace(_GETREGSET, child, _NT_X86_XSTATE, ctypes.addressof(part))
-    os.kill(child, signal.SIGKILL)
-    os.waitpid(child, 0)
+    # A program, no fork of this process: that may have threads.
+    with subprocess.Popen(["sleep", "60"]) as child:
+        libc.ptrace(_ATTACH, child.pid, None, None)
+        os.waitpid(child.pid, os.WUNTRACED)
+        libc.ptrace(_GETREGSET, child.pid, _NT_X86_XSTATE, ctypes.addressof(part))
+        child.kill()
     return int(part.length)
 
 
