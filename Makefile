@@ -79,16 +79,22 @@ test-contracts: install
 		tests/kernel/contract_*.py
 
 # OpenZFS on Debian's kernel, built once; not part of `test`: an emulated CPU takes its time.
-# OPENZFS=2.3: Debian's backport instead of what Debian 12 has.
-OPENZFS ?= 2.1
-SUITE_2.1 := bookworm
-SUITE_2.3 := bookworm-backports
+# Without OPENZFS it is the version of this machine's Debian; 12 has a newer one in its backports.
+DEBIAN := $(shell . /etc/os-release 2>/dev/null && echo $$VERSION_CODENAME)
+OPENZFS_bookworm := 2.1 2.3
+OPENZFS_trixie := 2.3
+SUITE_bookworm_2.1 := bookworm
+SUITE_bookworm_2.3 := bookworm-backports
+SUITE_trixie_2.3 := trixie
+OPENZFS ?= $(firstword $(OPENZFS_$(DEBIAN)))
+SUITE := $(SUITE_$(DEBIAN)_$(OPENZFS))
 test-openzfs: install
-	@test -n "$(SUITE_$(OPENZFS))" || { echo "OPENZFS is 2.1 or 2.3, not $(OPENZFS)"; exit 1; }
+	@test -n "$(SUITE)" || { echo "This Debian ($(DEBIAN)) has OpenZFS" \
+		"$(or $(OPENZFS_$(DEBIAN)),in no version that the tests know), not $(OPENZFS)"; exit 1; }
 	@$(MAKE) --no-print-directory debian-packages \
 		DEBIAN_PACKAGES="qemu-system-x86 busybox-static cpio linux-headers-amd64 make gcc"
 	test -e $(VENV)/openzfs-$(OPENZFS)/ready || \
-		tests/kernel/qemu/build.sh $(VENV)/openzfs-$(OPENZFS) $(SUITE_$(OPENZFS))
+		tests/kernel/qemu/build.sh $(VENV)/openzfs-$(OPENZFS) $(SUITE)
 	BACKY_TEST_OPENZFS=$(OPENZFS) BACKY_REQUIRE_KERNEL=1 $(BIN)/python -m pytest -v --durations=0 \
 		tests/kernel/http/test_life.py tests/kernel/http/test_members.py
 
@@ -111,7 +117,8 @@ bench: install
 	$(BIN)/python -m tests.bench
 
 bench-udisks2: install
-	@$(MAKE) --no-print-directory debian-packages DEBIAN_PACKAGES="udisks2 libblockdev-mdraid2 dbus"
+	@$(MAKE) --no-print-directory debian-packages \
+		DEBIAN_PACKAGES="udisks2 libblockdev-mdraid3,libblockdev-mdraid2 dbus python3-dbus"
 	$(BIN)/python -m tests.bench --udisks2
 
 clean:

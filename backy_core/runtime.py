@@ -10,6 +10,7 @@ from typing import Any
 
 from backy_core import api_key
 from backy_core.config import Settings
+from backy_core.drives import unmatched
 from backy_core.observer import Observer
 from backy_core.operations.executor import Executor
 from backy_core.operations.journal import Journal
@@ -101,6 +102,8 @@ class Runtime:
                 "its mounts; remove ProtectSystem=, PrivateTmp= and the like from its unit"
             )
         await self.observer.start()
+        for pattern in unmatched(self.settings.exclude_drives, self.observer.snapshot.drives):
+            log.warning("exclude_drives: no connected drive matches %r; is it mistyped?", pattern)
         learn(core)
         self._startup.mark()
         self.operations.on_finished(self.host.notify_operation_finished)

@@ -9,6 +9,7 @@ from backy_core.drives.inventory import (
     find_by_path,
     names_of,
     resolve,
+    unmatched,
 )
 
 __all__ = [
@@ -20,4 +21,5 @@ __all__ = [
     "names_of",
     "resolve",
     "unavailable_because",
+    "unmatched",
 ]

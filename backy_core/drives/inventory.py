@@ -105,6 +105,15 @@ def _is_excluded(device: BlockDevice, patterns: Iterable[str]) -> bool:
     return any(fnmatchcase(name, pattern) for pattern in patterns for name in names)
 
 
+def unmatched(patterns: Iterable[str], drives: Sequence[Drive]) -> tuple[str, ...]:
+    """Those of the settings' ``exclude_drives`` that exclude no connected drive."""
+    return tuple(
+        pattern
+        for pattern in patterns
+        if not any(_is_excluded(drive.device, (pattern,)) for drive in drives)
+    )
+
+
 def _problem(device: BlockDevice) -> str | None:
     if device.multipath_leg or any(child.type == "mpath" for child in device.children):
         return "it is one path of a multipath device"

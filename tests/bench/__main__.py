@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import os
 import signal
-import subprocess
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -25,8 +23,8 @@ def main() -> int:
     options = _options()
     # An orderly end takes the guest and the servers along.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    if options.udisks2:
-        _install_udisks()
+    if options.udisks2 and not udisks.installed():
+        raise SystemExit("UDisks2 is not installed; `make bench-udisks2` installs it.")
     rows: list[Comparison] = []
     for part in options.only:
         _say(f"measuring: {part}")
@@ -73,17 +71,6 @@ def _creation(repetitions: int, *, with_udisks: bool) -> list[Comparison]:
         _say(f"creation is left out: {error}")
         return []
     return creation.compare(repetitions, with_udisks=with_udisks)
-
-
-def _install_udisks() -> None:
-    if udisks.installed():
-        return
-    if os.geteuid() != 0:
-        raise SystemExit(f"Only root can install {' '.join(udisks.PACKAGES)}")
-    # Nothing of it may run on the host: it is started in the guest alone.
-    command = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *udisks.PACKAGES]
-    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    subprocess.run(command, env=environment, check=True, stdout=sys.stderr)
 
 
 def _report(rows: list[Comparison]) -> str:

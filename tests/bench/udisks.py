@@ -6,7 +6,6 @@ from pathlib import Path
 
 from tests.kernel.lab.guest import Guest
 
-PACKAGES = ("udisks2", "libblockdev-mdraid2", "dbus", "python3-dbus")
 _DAEMON = Path("/usr/libexec/udisks2/udisksd")
 _PID_FILE = "/tmp/udisksd.pid"
 _CLIENT = Path(__file__).with_name("udisks_client.py")

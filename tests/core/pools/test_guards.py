@@ -112,6 +112,14 @@ async def test_the_wipe_policy_always_is_consent_but_not_for_pools(bench: Bench)
         await bench.agent.pools.create(bench.request("B", "C", guid=OTHER))
 
 
+async def test_an_exclusion_that_excludes_nothing_is_logged(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    await bench.start(exclude_drives=("B", "SERIAL-OF-A-DRIVE-TO-KEEP"))
+    (warning,) = [text for text in caplog.messages if text.startswith("exclude_drives")]
+    assert "'SERIAL-OF-A-DRIVE-TO-KEEP'" in warning
+
+
 async def test_protected_and_excluded_drives_are_refused(bench: Bench) -> None:
     await bench.start(exclude_drives=("B",))
     await bench.agent.drives_service.protect("A")

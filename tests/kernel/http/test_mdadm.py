@@ -181,3 +181,25 @@ def test_the_systems_own_array_is_out_of_reach(site: Site, backend: Backend) -> 
         f"umount /boot && mdadm --stop /dev/md/boot && wipefs -qa {first} {second} && "
         "udevadm settle"
     )
+
+
+def test_a_broken_array_is_failed_until_it_is_mounted_again(site: Site, backend: Backend) -> None:
+    """The kernel never lets go of the last member; it refuses all writes instead."""
+    pool = site.made(ONE, TWO, **backend.options())
+    written = pool.write()
+    device = pool.until_health("active")["poolId"]
+    site.output(f"mdadm --fail /dev/{device} {site.node(ONE)}")
+    assert site.run(f"mdadm --fail /dev/{device} {site.node(TWO)}").rc != 0
+    assert site.run(f"touch {pool.path}/more && sync {pool.path}").rc != 0
+
+    detail = pool.until_health("failed")
+    assert detail["poolId"] == device and pool.guid in site.metadata(), detail
+    assert pool.members() == {ONE: "failed", TWO: "active"}, site.output("cat /proc/mdstat")
+    pool.unmount()
+    assert not pool.mounted() and device not in site.output("cat /proc/mdstat")
+
+    pool.mount()
+    assert pool.read() == written
+    assert pool.until_health("degraded")["state"] == "ready"
+    pool.delete()
+    pool.check_gone()
