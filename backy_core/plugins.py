@@ -284,6 +284,8 @@ def _check_info(name: str, info: object) -> None:
         raise BackendFailure("it names no level, or one twice")
     if any(level.min_drives < 1 for level in info.levels):
         raise BackendFailure("one of its levels needs no drive")
+    if any((level.max_drives or level.min_drives) < level.min_drives for level in info.levels):
+        raise BackendFailure("one of its levels takes fewer drives than it needs")
     if info.delivers != "nothing" and not info.filesystems:
         raise BackendFailure("it names no filesystem")
     if any("/" in tool.name or not tool.name for tool in info.tools):

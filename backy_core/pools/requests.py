@@ -158,3 +158,9 @@ def _check_drives(request: CreateRequest, backend: LoadedBackend, level: Level) 
         raise InvalidRequest(
             f"{level.name} needs at least {level.min_drives} drives, {len(serials)} given"
         )
+    if level.max_drives is not None and len(serials) > level.max_drives:
+        raise InvalidRequest(
+            f"{level.name} takes at most {level.max_drives} drive{'s' * (level.max_drives > 1)}, "
+            f"{len(serials)} given",
+            hint="Name fewer drives, or choose another level",
+        )

@@ -93,10 +93,12 @@ class Signature(Model):
 
 
 class Level(Model):
-    """A redundancy level under the field's own name, with its least number of drives."""
+    """A redundancy level under the field's own name, with the numbers of drives it takes."""
 
     name: str
     min_drives: int
+    max_drives: int | None = None
+    """None: any number."""
     aliases: tuple[str, ...] = ()
 
 

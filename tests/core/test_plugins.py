@@ -154,6 +154,7 @@ def test_installed_entry_points_are_found_by_default() -> None:
         (with_info(levels=()), "names no level"),
         (with_info(levels=(Level(name="a", min_drives=1, aliases=("a",)),)), "or one twice"),
         (with_info(levels=(Level(name="a", min_drives=0),)), "needs no drive"),
+        (with_info(levels=(Level(name="a", min_drives=2, max_drives=1),)), "fewer drives than"),
         (with_info(filesystems=()), "names no filesystem"),
         (with_info(tools=(Tool(name="/bin/sh", package="dash"),)), "not a plain program name"),
         (with_info(capabilities=frozenset({"add_drive"})), "without backy_plan_add_drive"),

@@ -378,7 +378,10 @@ def _mdadm() -> FakeBackend:
     info = BackendInfo(
         name="mdadm",
         version="1.0.0",
-        levels=(Level(name="raid1", min_drives=1), Level(name="raid5", min_drives=3)),
+        levels=(
+            Level(name="raid1", min_drives=1, max_drives=2),
+            Level(name="raid5", min_drives=3),
+        ),
         filesystems=("ext4", "xfs"),
         capabilities=frozenset({"add_drive", "import"}),
         tools=(tool,),

@@ -93,8 +93,8 @@ async def test_backends(client: Client) -> None:
                 "name": "mdadm",
                 "version": "1.0.0",
                 "levels": [
-                    {"name": "raid1", "minDrives": 1},
-                    {"name": "raid5", "minDrives": 3},
+                    {"name": "raid1", "minDrives": 1, "maxDrives": 2},
+                    {"name": "raid5", "minDrives": 3, "maxDrives": None},
                 ],
                 "filesystems": ["ext4", "xfs"],
                 "capabilities": ["add_drive", "import"],

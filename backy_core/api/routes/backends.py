@@ -40,7 +40,8 @@ def _backend_reply(backend: BackendPort, problem: str | None) -> BackendReply:
         name=info.name,
         version=info.version,
         levels=tuple(
-            LevelReply(name=level.name, min_drives=level.min_drives) for level in info.levels
+            LevelReply(name=level.name, min_drives=level.min_drives, max_drives=level.max_drives)
+            for level in info.levels
         ),
         filesystems=info.filesystems,
         capabilities=tuple(sorted(info.capabilities)),

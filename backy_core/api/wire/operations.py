@@ -47,10 +47,11 @@ class AcceptedReply(Success):
 
 
 class LevelReply(ReplyModel):
-    """A redundancy level and the least number of drives it takes."""
+    """A redundancy level and the numbers of drives it takes; ``max_drives`` null: any number."""
 
     name: str
     min_drives: int
+    max_drives: int | None
 
 
 class ToolReply(ReplyModel):

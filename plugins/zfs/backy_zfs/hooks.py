@@ -45,7 +45,7 @@ _LEVELS = (
     Level(name="raidz2", min_drives=4, aliases=("raid6",)),
     Level(name="raidz3", min_drives=5),
     Level(name="stripe", min_drives=2, aliases=("raid0", "0")),
-    Level(name="single", min_drives=1),
+    Level(name="single", min_drives=1, max_drives=1),
 )
 _ACTIVE = PoolIs(presence="active")
 _STOPPED = PoolIs(presence="stopped")
@@ -77,10 +77,6 @@ async def backy_inspect(probe: Probe) -> Sequence[PoolReport]:
 
 @hookimpl
 def backy_plan_create(pool: PoolSpec, drives: tuple[DriveId, ...]) -> BackendPlan:
-    if pool.level == "single" and len(drives) > 1:
-        raise InvalidRequest(
-            "A single pool has one drive.", hint="Choose stripe, or a redundant level"
-        )
     name, stamp = argv.pool_name(pool.guid), _stamp(pool)
     # A create that fails half-way leaves the partition table alone on a drive that was blank.
     wipes: tuple[Action, ...] = tuple(

@@ -1,0 +1,27 @@
+"""What a request may ask for, told without a look at the machine."""
+
+from __future__ import annotations
+
+import backy_zfs.hooks
+import pytest
+
+from backy_core.plugins import load_backends
+from backy_core.pools.requests import complete
+from backy_core.pools.views import CreateRequest
+from backy_core.sdk.errors import InvalidRequest
+
+
+def asked(level: str, *serials: str) -> None:
+    host = load_backends((), (("zfs", backy_zfs.hooks),), found_listeners=())
+    path = "/mnt/backy/shelf"
+    complete(CreateRequest("shelf", serials, path, backend="zfs", level=level), host)
+
+
+def test_a_level_takes_the_drives_it_says() -> None:
+    asked("single", "A")
+    asked("mirror", "A", "B", "C", "D")
+    with pytest.raises(InvalidRequest, match="mirror needs at least 2 drives, 1 given"):
+        asked("mirror", "A")
+    with pytest.raises(InvalidRequest, match="single takes at most 1 drive, 2 given") as refused:
+        asked("single", "A", "B")
+    assert "another level" in str(refused.value.hint)
