@@ -11,30 +11,22 @@ PYTHON ?= $(shell for it in python3 /usr/bin/python3 python3.14 python3.13 pytho
 WORKERS ?= 4
 ONCE ?=
 
-# What the agent itself calls, then what tests and demo boot their kernel with, then what zfs-fuse
-# loads. Names joined by a comma are one package, the newest Debian's name for it first.
+# What the agent itself calls, then what tests and demo boot their kernel with.
 DEBIAN_PACKAGES := python3-venv mdadm e2fsprogs xfsprogs btrfs-progs udev util-linux kmod mount \
-	user-mode-linux iproute2 dmsetup lvm2 fdisk procps gcc libc6-dev \
-	libfuse2t64,libfuse2 libaio1t64,libaio1 libtirpc3t64,libtirpc3
+	user-mode-linux iproute2 dmsetup lvm2 fdisk procps gcc libc6-dev
 
-.PHONY: install demo test test-all test-contracts test-openzfs check lint types docs docs-write bench bench-udisks2 compile clean debian-packages
+.PHONY: install demo test test-all test-contracts test-openzfs check lint types docs docs-write bench bench-udisks2 compile clean debian-packages zfs-fuse-libraries
 
-install: debian-packages $(STAMP) compile $(VENV)/zfs-fuse
+install: debian-packages $(STAMP) compile zfs-fuse-libraries
 
 debian-packages:
-	@missing=""; for names in $(DEBIAN_PACKAGES); do \
-		dpkg-query -W -f='$${Status}\n' $$(echo $$names | tr , ' ') 2>/dev/null \
-			| grep -q '^install ok installed' || missing="$$missing $$names"; done; \
+	@missing=""; for package in $(DEBIAN_PACKAGES); do \
+		dpkg-query -W -f='$${Status}' $$package 2>/dev/null | grep -q '^install ok installed' \
+			|| missing="$$missing $$package"; done; \
 	if [ -z "$$missing" ]; then exit 0; fi; \
-	root=""; if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then root=yes; fi; \
-	if [ -n "$$root" ]; then apt-get update -qq || exit 1; fi; \
-	choices=$$missing; missing=""; for names in $$choices; do \
-		for name in $$(echo $$names | tr , ' '); do \
-			if apt-cache show $$name >/dev/null 2>&1; then break; fi; done; \
-		missing="$$missing $$name"; done; \
-	if [ -n "$$root" ]; then \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 		echo "Installing Debian packages:$$missing"; \
-		DEBIAN_FRONTEND=noninteractive \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
 			apt-get install -y -qq --no-install-recommends $$missing; \
 	else \
 		echo "These Debian packages are missing and only root can install them:$$missing"; \
@@ -51,10 +43,16 @@ $(STAMP): pyproject.toml constraints.txt $(wildcard plugins/*/pyproject.toml)
 	@touch $@
 
 # Unpacked, not installed: its package would drive out the ZFS of a machine that has one.
-$(VENV)/zfs-fuse: | $(STAMP)
+$(VENV)/zfs-fuse: | debian-packages $(STAMP)
 	@mkdir -p $@.new && cd $@.new && apt-get download -qq zfs-fuse 2>/dev/null \
-		&& dpkg -x zfs-fuse_*.deb . && rm zfs-fuse_*.deb && cd .. && mv zfs-fuse.new zfs-fuse \
+		&& dpkg -x zfs-fuse_*.deb . && dpkg-deb -f zfs-fuse_*.deb Depends >depends \
+		&& rm zfs-fuse_*.deb && cd .. && mv zfs-fuse.new zfs-fuse \
 		|| { rm -rf "$(CURDIR)/$@.new"; echo "zfs-fuse could not be had: its tests are skipped"; }
+
+# By the names that its package gives them, which differ between releases of Debian.
+zfs-fuse-libraries: $(VENV)/zfs-fuse
+	@test ! -e $</depends || $(MAKE) --no-print-directory debian-packages \
+		DEBIAN_PACKAGES="$$(grep -o '\<lib[^ ,|]*' $</depends | tr '\n' ' ')"
 
 # Guests see these files read-only and would compile them anew at every start, for seconds.
 compile: $(STAMP)
@@ -118,7 +116,8 @@ bench: install
 
 bench-udisks2: install
 	@$(MAKE) --no-print-directory debian-packages \
-		DEBIAN_PACKAGES="udisks2 libblockdev-mdraid3,libblockdev-mdraid2 dbus python3-dbus"
+		DEBIAN_PACKAGES="udisks2 dbus python3-dbus \
+			$$(apt-cache search --names-only '^libblockdev-mdraid[0-9]+$$' | cut -d ' ' -f 1)"
 	$(BIN)/python -m tests.bench --udisks2
 
 clean:
