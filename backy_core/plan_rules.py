@@ -113,6 +113,8 @@ def _check_command(info: BackendInfo, step: Step, command: Exec) -> None:
         raise PlanRefused(f"Step {step.id} runs {program!r}, which {info.name} did not declare")
     if not command.ok_codes:
         raise PlanRefused(f"Step {step.id} has no exit status that means success")
+    if not all(words.strip() for words in command.final_words):
+        raise PlanRefused(f"Step {step.id} has empty final words, which every output contains")
     for arg in command.argv:
         _check_text(step, _text(arg))
 

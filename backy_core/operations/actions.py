@@ -37,6 +37,7 @@ from backy_core.sdk.plan import (
     references,
 )
 from backy_core.system import blocks, exec, files, mounts, signatures
+from backy_core.system.exec import CommandFailed
 from backy_core.system.mounts import MountEntry
 
 _LOCK_S = 30.0
@@ -126,6 +127,9 @@ class Actions:
             raise
         try:
             await self._run(argv, context, ok_codes=action.ok_codes)
+        except CommandFailed as error:
+            error.final = error.final or error.outcome.says(action.final_words)
+            raise
         finally:  # a program that failed may have written all the same
             self._touched(action, context.plan)
 

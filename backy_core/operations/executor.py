@@ -2,7 +2,7 @@
 
 A step is done when a fresh look shows what it promised; the exit status is only evidence that
 it is not. Steps are attempted again for as long as they say (a disk that udev, blkid or a
-monitor has open for a moment is busy, not broken).
+monitor has open for a moment is busy, not broken), unless the program gave its final word.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from backy_core.sdk.errors import BackyError, Cancelled, DriveInUse, DriveNotEmp
 from backy_core.sdk.models import DriveId
 from backy_core.sdk.plan import Condition, Exec, Plan, Step
 from backy_core.system import blocks, signatures
+from backy_core.system.exec import CommandFailed
 
 T = TypeVar("T")
 
@@ -120,7 +121,7 @@ class Executor:
             except (SystemFailure, DriveInUse) as error:
                 if await self._reached(step, context.plan):
                     return
-                if time.monotonic() >= deadline:
+                if time.monotonic() >= deadline or _is_final(error):
                     raise _failed(step, error) from error
             await asyncio.sleep(pause)
             pause = min(pause * 2, _LONGEST_PAUSE_S)
@@ -154,6 +155,11 @@ class Executor:
             for identity in plan.drives:
                 drive = await self.resolver.drive(identity)
                 await stack.enter_async_context(blocks.exclusively(drive.node))
+
+
+def _is_final(error: BackyError) -> bool:
+    """Whether the step fails in the same way however often it is tried."""
+    return isinstance(error, CommandFailed) and error.final
 
 
 def _failed(step: Step, error: BackyError) -> SystemFailure:

@@ -119,6 +119,9 @@ class Exec(Model):
     do: Literal["exec"] = "exec"
     argv: tuple[Arg, ...]
     ok_codes: tuple[int, ...] = (0,)
+    final_words: tuple[str, ...] = ()
+    """What the program prints where trying again gives the same refusal: a step that fails with
+    one of these in its output is not retried."""
 
 
 class WipeMember(Model):

@@ -191,5 +191,7 @@ async def _until_group_gone(pid: int, deadline: float) -> None:
 def _not_started(argv: tuple[str, ...], error: Exception) -> CommandFailed:
     outcome = Outcome(argv, None, "", str(error), 0.0)
     if isinstance(error, FileNotFoundError):
-        return CommandFailed(f"{argv[0]} is not installed", outcome)
-    return CommandFailed(f"{argv[0]} could not be started", outcome)
+        return CommandFailed(f"{argv[0]} is not installed", outcome, final=True)
+    # Not for ever where memory or processes are short.
+    final = isinstance(error, PermissionError | ValueError)
+    return CommandFailed(f"{argv[0]} could not be started", outcome, final=final)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import signal
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from backy_core.sdk.errors import SystemFailure
@@ -35,6 +36,10 @@ class Outcome:
         """``mdadm exited with status 1 after 0.2 s``."""
         return f"{self.argv[0]} {self._ending()} after {self.seconds:.1f} s"
 
+    def says(self, words: Iterable[str]) -> bool:
+        """Whether one of these is in what it printed."""
+        return any(word in text for word in words for text in (self.stdout, self.stderr))
+
     @property
     def last_words(self) -> str | None:
         """The first and last lines of stderr, or else of stdout, for people.
@@ -61,11 +66,17 @@ class Outcome:
 
 
 class CommandFailed(SystemFailure):
-    """A program failed, timed out, or is not installed."""
+    """A program failed, timed out, or is not installed.
 
-    def __init__(self, message: str, outcome: Outcome, *, hint: str | None = None) -> None:
+    ``final``: trying again would fail in the same way.
+    """
+
+    def __init__(
+        self, message: str, outcome: Outcome, *, hint: str | None = None, final: bool = False
+    ) -> None:
         super().__init__(message, details=outcome.last_words, hint=hint)
         self.outcome = outcome
+        self.final = final
 
 
 def _ends(lines: list[str]) -> list[str]:

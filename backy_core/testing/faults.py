@@ -156,7 +156,7 @@ class _Broken:
         self.struck = words
         if self._how is How.DONE:
             await self._real(argv, **how)
-        raise CommandFailed(*_failure(words, self._how))
+        raise CommandFailed(*_failure(words, self._how), final=self._how is How.VANISHED)
 
 
 def _failure(argv: tuple[str, ...], how: How) -> tuple[str, Outcome]:

@@ -186,6 +186,12 @@ def test_a_command_needs_a_status_that_means_success() -> None:
         check(step(run=Exec(argv=("toyadm",), ok_codes=())))
 
 
+def test_final_words_are_words() -> None:
+    check(step(run=Exec(argv=("toyadm",), final_words=("usage:",))))
+    with pytest.raises(PlanRefused, match="empty final words"):
+        check(step(run=Exec(argv=("toyadm",), final_words=(" ",))))
+
+
 def test_adding_has_a_pivot_and_a_goal_and_nothing_else_has_a_pivot() -> None:
     pivot = step(effect="pivot")
     goal = [MemberIs(drive=OURS, states=("active",))]

@@ -79,7 +79,7 @@ class Installed:
         fault = self._begun(command)
         if fault is How.VANISHED:
             outcome = Outcome(argv, None, "", "", 0.0)
-            raise CommandFailed(f"{argv[0]} is not installed", outcome)
+            raise CommandFailed(f"{argv[0]} is not installed", outcome, final=True)
         self._announce(how, argv)
         await self._wait_at_gate(command)
         answer = self._answer(argv, fault)

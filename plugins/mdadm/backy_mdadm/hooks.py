@@ -195,7 +195,7 @@ def _add(drive: DriveId, joined: MemberIs) -> Step:
     return Step(
         id="add-drive",
         title=f"Adding {drive}",
-        run=Exec(argv=argv.add(drive)),
+        run=Exec(argv=argv.add(drive), final_words=("not large enough to join array",)),
         expect=(joined,),
         already="skip",
         effect="pivot",

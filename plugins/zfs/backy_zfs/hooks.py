@@ -51,6 +51,9 @@ _ACTIVE = PoolIs(presence="active")
 _STOPPED = PoolIs(presence="stopped")
 _TABLE = (SignatureMatch(type="gpt"), SignatureMatch(type="PMBR"))
 """The partition table OpenZFS makes on a whole drive."""
+_FINAL = ("usage:", "less than the minimum size")
+"""What the tools print where trying again is in vain."""
+_FINAL_JOIN = ("usage:", "device is too small")
 _IN_PLACE = ("active", "rebuilding", "spare")
 
 
@@ -85,7 +88,7 @@ def backy_plan_create(pool: PoolSpec, drives: tuple[DriveId, ...]) -> BackendPla
     create = Step(
         id="create-pool",
         title=f"Creating {pool.level} zpool of {len(drives)} drive{'s' * (len(drives) > 1)}",
-        run=Exec(argv=argv.create(pool.guid, pool.level, drives)),
+        run=Exec(argv=argv.create(pool.guid, pool.level, drives), final_words=_FINAL),
         undo=(Exec(argv=argv.destroy(name), ok_codes=(0, 1)), *wipes),
         undo_expect=tuple(Blank(on=DriveRef(drive=drive)) for drive in drives),
         expect=(_ACTIVE,),
@@ -246,7 +249,7 @@ def _join(title: str, command: tuple[Arg, ...], joined: MemberIs) -> Step:
     return Step(
         id="join-drive",
         title=f"{title} {joined.drive}",
-        run=Exec(argv=command),
+        run=Exec(argv=command, final_words=_FINAL_JOIN),
         expect=(joined,),
         already="skip",
         effect="pivot",

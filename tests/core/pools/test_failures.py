@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-import pytest
+import types
 
+import pytest
+from backy_mdadm import hooks
+
+from backy_core.sdk import hookimpl
 from backy_core.sdk.errors import Cancelled, DriveInUse, SystemFailure, UndoFailed
+from backy_core.sdk.models import DriveId, PoolSpec
+from backy_core.sdk.plan import BackendPlan
 from tests.fakes.agent import GUID, Bench
 from tests.fakes.interruptions import How
 from tests.fakes.model import Content
@@ -50,6 +56,43 @@ async def test_a_creation_that_fails_leaves_nothing(bench: Bench, words: str, ho
 
     bench.machine.interruptions.reset()
     assert (await bench.create()).state == "ready", "the failed record is replaced"
+
+
+@pytest.mark.parametrize(
+    ("how", "words", "final"),
+    [
+        (How.STATUS, ("does not work",), True),
+        (How.VANISHED, (), True),
+        (How.STATUS, ("another reason",), False),
+    ],
+    ids=["final words", "not installed", "other words"],
+)
+async def test_what_is_refused_for_good_is_not_tried_again(
+    bench: Bench, how: How, words: tuple[str, ...], final: bool
+) -> None:
+    bench.backends = (("mdadm", patient(words)),)
+    await bench.start()
+    bench.machine.interruptions.fail("mdadm --create", how)
+    assert (await bench.create()).state == "failed"
+    tries = [each for each in bench.machine.commands if "mdadm --create" in each]
+    assert (len(tries) == 1) is final, tries
+    bench.assert_nothing_left("A", "B")
+
+
+def patient(words: tuple[str, ...]) -> object:
+    """The mdadm backend, which tries half a minute to create unless it is told ``words``."""
+
+    def create(pool: PoolSpec, drives: tuple[DriveId, ...]) -> BackendPlan:
+        plan = hooks.backy_plan_create(pool=pool, drives=drives)
+        (step,) = plan.steps
+        run = step.run.model_copy(update={"final_words": words})
+        patient = step.model_copy(update={"run": run, "retry_s": 30})
+        return plan.model_copy(update={"steps": (patient,)})
+
+    module = types.ModuleType("patient")
+    vars(module).update({n: h for n, h in vars(hooks).items() if n.startswith("backy_")})
+    vars(module)["backy_plan_create"] = hookimpl(create)
+    return module
 
 
 async def test_a_pool_that_stops_after_its_last_step_was_not_made(bench: Bench) -> None:
