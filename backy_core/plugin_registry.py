@@ -92,7 +92,9 @@ def _manager(candidate: Candidate, specs: type) -> pluggy.PluginManager:
     manager.check_pending()
     for hook, function in _implemented(manager):
         if hook not in _ASYNC_HOOKS and inspect.iscoroutinefunction(function):
-            raise BackendFailure(f"{hook} must not be async")
+            raise BackendFailure(f"{hook} must not be async: make it a plain function")
+        if hook in _ASYNC_HOOKS and not inspect.iscoroutinefunction(function):
+            raise BackendFailure(f"{hook} must be async: define it with `async def`")
     return manager
 
 

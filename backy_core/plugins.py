@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from importlib.metadata import EntryPoint, entry_points
@@ -35,6 +35,15 @@ __all__ = ["FailedPlugin", "LoadedBackend", "PluginHost", "load_backends"]
 
 LOAD_DEADLINE_S = 30.0
 """For importing a plugin: generous, for a loaded machine must not lose its pools by it."""
+
+_RUN_ANYTHING = frozenset(
+    (
+        *("sh", "ash", "bash", "busybox", "csh", "dash", "fish", "ksh", "mksh", "tcsh", "zsh"),
+        *("awk", "expect", "perl", "python", "python3", "ruby"),
+        *("chroot", "env", "nsenter", "parallel", "ssh", "su", "sudo", "unshare", "xargs"),
+    )
+)
+"""Shells, and programs that run others: what a plan may run could no longer be told from it."""
 
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -140,9 +149,7 @@ class PluginHost:
         loaded = self.backend(backend)
 
         async def ask(relayed: Probe) -> Any:
-            answer = loaded.manager.hook.backy_inspect(probe=relayed)
-            _require(backend, hook, answer, Awaitable)
-            return await answer
+            return await loaded.manager.hook.backy_inspect(probe=relayed)
 
         with _blaming(backend, hook):
             reports: Sequence[PoolReport] = await self._lookers[backend].look(
@@ -151,6 +158,11 @@ class PluginHost:
         _require(backend, hook, reports, Sequence)
         for report in reports:
             _require(backend, hook, report, PoolReport)
+            if report.presence == "absent":
+                raise BackendFailure(
+                    f"Backend {backend} answered {hook} with pool {report.native_id} as absent",
+                    hint="Leave out of the answer what is not there.",
+                )
         return tuple(reports)
 
     def notify_operation_finished(self, operation: object) -> None:
@@ -290,6 +302,11 @@ def _check_info(name: str, info: object) -> None:
         raise BackendFailure("it names no filesystem")
     if any("/" in tool.name or not tool.name for tool in info.tools):
         raise BackendFailure("one of its tools is not a plain program name")
+    if shell := next((tool.name for tool in info.tools if tool.name in _RUN_ANYTHING), None):
+        raise BackendFailure(
+            f"backy_backend declares {shell} as a tool, which runs whatever it is given: declare "
+            "the programs themselves, and plan a step for each"
+        )
 
 
 def _refuse_second(candidate: Candidate, backends: Mapping[str, LoadedBackend]) -> None:

@@ -45,6 +45,7 @@ class MachineProbe:
             raise BackendFailure(
                 f"Backend {self._info.name} may not run {argv[0] if argv else 'nothing'} to look",
                 details=" ".join(argv),
+                hint="Its first words must be one of BackendInfo.read_commands.",
             )
         outcome = await run(argv, check=False, timeout_s=self._deadline_s, cancel="term")
         if outcome.timed_out:

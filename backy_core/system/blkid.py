@@ -56,6 +56,13 @@ def read_signatures(node: str, name: str, only: str | None = None) -> tuple[Sign
         os.close(descriptor)
 
 
+def knows(kind: str) -> bool:
+    """Whether libblkid could ever find a signature or partition table of this type."""
+    blkid = _library()
+    name = kind.encode()
+    return bool(blkid.blkid_known_fstype(name) or blkid.blkid_known_pttype(name))
+
+
 def _read_ahead(descriptor: int) -> None:
     """libblkid advises random access, after which each page is a request of its own."""
     with suppress(OSError):  # a failing device is told of by the probe
@@ -150,6 +157,8 @@ def _library() -> ctypes.CDLL:
     except OSError as error:
         raise BlkidFailed(f"Signatures cannot be probed: {error}") from error
     declared = {
+        "blkid_known_fstype": (c_int, (c_char_p,)),
+        "blkid_known_pttype": (c_int, (c_char_p,)),
         "blkid_new_probe": (c_void_p, ()),
         "blkid_free_probe": (None, (c_void_p,)),
         "blkid_probe_set_device": (c_int, (c_void_p, c_int, c_int64, c_int64)),

@@ -21,10 +21,12 @@ from backy_core.sdk.errors import BackyError, NotFound
 from backy_core.sdk.models import PoolReport
 from backy_core.testing.fork import in_a_process
 from backy_core.testing.hurry import hurry
-from backy_core.testing.tap import Tap
+from backy_core.testing.tap import Tap, keep_outputs
 
 T = TypeVar("T")
 Work = Callable[["Agent"], Awaitable[T]]
+OUTPUTS = "outputs"
+"""Beside the state directory: what the operations of an agent ran and printed."""
 _PATIENCE_S = 300.0
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
@@ -185,6 +187,7 @@ def run_agent(
         handler = logging.FileHandler(settings.state_dir.parent / "agent.log")
         logging.basicConfig(handlers=[handler], level=logging.INFO, force=True)
         hurry()
+        keep_outputs(settings.state_dir.parent / OUTPUTS)
         tap = Tap()
         prepare(tap)
         return asyncio.run(_live(Runtime(settings, host=host), tap, settings, work))

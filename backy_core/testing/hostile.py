@@ -61,26 +61,37 @@ class ReplayProbe:
         self._otherwise = otherwise
         self.drives = recorded.drives
         self.signatures = recorded.signatures
+        self.refused: list[str] = []
+        """What it may not do, in words."""
 
     async def read(self, *paths: str) -> tuple[str | None, ...]:
         return tuple(
-            self._recorded.files.get(path, self._otherwise) for path in map(_readable, paths)
+            self._recorded.files.get(path, self._otherwise) for path in map(self._readable, paths)
         )
 
     async def listdir(self, path: str) -> tuple[str, ...]:
         names = tuple(sorted(self._otherwise.split()))[:50]
-        return self._recorded.directories.get(_readable(path), names)
+        return self._recorded.directories.get(self._readable(path), names)
 
     async def run(self, *argv: str) -> Given:
         if not any(argv[: len(prefix)] == prefix for prefix in self._prefixes if prefix):
-            raise UndeclaredLook(f"inspect ran {argv!r}, which is not in read_commands")
+            self._refuse(
+                f"backy_inspect ran {argv!r}, which is not in read_commands: declare how it "
+                "begins, if it changes nothing"
+            )
         return self._recorded.commands.get(argv, Given(0, self._otherwise))
 
+    def _readable(self, path: str) -> str:
+        if not path.startswith(("/proc/", "/sys/", "/run/")):
+            self._refuse(
+                f"backy_inspect read {path}: it may read below /proc, /sys and /run; what drives "
+                "bear is in probe.signatures"
+            )
+        return path
 
-def _readable(path: str) -> str:
-    if not path.startswith(("/proc/", "/sys/", "/run/")):
-        raise UndeclaredLook(f"inspect read {path}, which is not below /proc, /sys or /run")
-    return path
+    def _refuse(self, what: str) -> None:
+        self.refused.append(what)
+        raise UndeclaredLook(what)
 
 
 class RecordingProbe:

@@ -8,6 +8,8 @@ from dataclasses import replace
 from itertools import cycle
 from pathlib import Path
 
+import pytest
+
 from backy_core.observer.probe import MachineProbe
 from backy_core.pools.views import PlannedStep
 from backy_core.sdk.models import Level
@@ -150,6 +152,8 @@ class KernelContract(OnSite):
     def test_what_it_does_not_advertise_is_refused(self, site: Site) -> None:
         guid, (level, drives) = new_guid(), self.usual()
         able, away = self.info().capabilities, site.serials[drives - 1]
+        if {"add_drive", "degraded_open"} <= able:
+            pytest.skip("it advertises all there is")
 
         async def make(agent: Agent) -> None:
             fine(agent, await agent.create(site.request(guid, level, drives)))
@@ -164,8 +168,6 @@ class KernelContract(OnSite):
             fine(agent, await agent.mount(guid))
             fine(agent, await agent.delete(guid))
 
-        if {"add_drive", "degraded_open"} <= able:
-            return
         site.agent(make)
         if "degraded_open" not in able:
             plugs.unplug(away)

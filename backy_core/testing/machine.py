@@ -51,7 +51,10 @@ def check_clean(serials: Collection[str]) -> None:
 
 def signatures(names: Iterable[str]) -> list[str]:
     """What wipefs sees on these disks, as ``ext4 on sda``. One process for all of them."""
-    seen = run("wipefs", "--no-act", "--json", *(f"/dev/{name}" for name in names))
+    nodes = [f"/dev/{name}" for name in names]
+    if not nodes:  # wipefs wants one
+        return []
+    seen = run("wipefs", "--no-act", "--json", *nodes)
     rows = json.loads(seen)["signatures"] if seen.strip() else []
     return [f"{row['type']} on {row['device']}" for row in rows]
 

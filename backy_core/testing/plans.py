@@ -9,16 +9,20 @@ from typing import Any
 
 import pytest
 
+from backy_core.operations import filesystems
 from backy_core.plugin_registry import BACKEND_GROUP
 from backy_core.plugins import PluginHost
-from backy_core.sdk.errors import BackyError
+from backy_core.sdk.errors import BackendFailure, BackyError, InvalidRequest
 from backy_core.sdk.models import DriveId, Level, PoolReport, PoolSpec, Presence, ProbedDrive
 from backy_core.sdk.plan import BackendPlan, Exec, Join, Plan, Step, references
+from backy_core.stamp_rules import HINT
+from backy_core.system import blkid
 from backy_core.testing import hostile, specs
 from backy_core.testing.purity import pure
 from backy_core.testing.subject import Subject
 
 Ask = Callable[[PluginHost, PoolSpec, Any], Awaitable[BackendPlan | None]]
+_ANSWERS = "Answer a tuple of PoolReport, or raise SystemFailure where the look fails"
 _SPARE = DriveId(serial="newcomer", wwn="0x5000c5009abcdef0", size=1 << 40)
 
 
@@ -36,11 +40,55 @@ class PlanContract(Subject):
         named = {point.name for point in points}
         assert named <= {info.name}, f"it calls itself {info.name}, its entry point {named}"
 
+    def test_its_filesystems_can_be_made(self) -> None:
+        info = self.info()
+        if info.delivers != "block":
+            pytest.skip("it makes its filesystem itself")
+        for name in info.filesystems:
+            try:
+                filesystems.known(name)
+            except InvalidRequest as error:
+                raise AssertionError(
+                    f"backy_backend of {info.name} names the filesystem {name}, which the core "
+                    f"cannot make. {error.hint}"
+                ) from None
+
+    def test_its_signature_types_are_known(self) -> None:
+        info = self.info()
+        unknown = [name for name in info.signature_types if not blkid.knows(name)]
+        assert not unknown, (
+            f"backy_backend of {info.name} names the signature_types {unknown}, which libblkid "
+            "never finds, so its drives look blank: use the type that `blkid -p` prints"
+        )
+
+    def test_the_redundant_level_may_lose_a_drive(self) -> None:
+        able = self.info().capabilities & {"add_drive", "degraded_open"}
+        if not able and self.redundant is None:
+            pytest.skip("it advertises neither degraded_open nor add_drive")
+        name, count = self.redundancy()
+        pool = self._pool(self.level(name), count)
+        for hook, ask, presence in (
+            ("degraded_open", self._degraded, "stopped"),
+            ("add_drive", self._add, "active"),
+        ):
+            seen = specs.report(self.info(), pool, specs.NUMBERINGS[0], presence, ("missing",))  # type: ignore[arg-type]
+            try:
+                if hook in able:
+                    self._twice(ask, pool, seen)
+            except BackyError as error:
+                raise AssertionError(
+                    f"{type(self).__name__}.redundant is {self.redundant}, but {self._name()}, "
+                    f"which advertises {hook}, refuses such a pool without one of its drives: "
+                    f"{error}. Name a level that survives it, or do not advertise it"
+                ) from error
+
     def test_creating_at_every_level(self, level: Level) -> None:
         pool = self._pool(level)
         self._check_creation(self._twice(self._create, pool), pool)
 
     def test_one_drive_more_is_planned_or_refused(self, level: Level) -> None:
+        if level.max_drives is not None and level.max_drives <= level.min_drives:
+            pytest.skip(f"{level.name} takes exactly {level.min_drives}")
         self._answer_or_refusal(self._create, self._pool(level, level.min_drives + 1))
 
     def test_odd_labels_are_data(self, level: Level) -> None:
@@ -53,6 +101,7 @@ class PlanContract(Subject):
     def test_opening(self, level: Level) -> None:
         plan = self._everywhere(level, "stopped", self._open)
         assert plan.steps, "a stopped pool is opened without any step"
+        self._check_outcome(plan, "backy_plan_open")
 
     def test_opening_what_is_open_changes_nothing_by_force(self, level: Level) -> None:
         plan = self._everywhere(level, "active", self._open)
@@ -60,19 +109,29 @@ class PlanContract(Subject):
         assert not wipes, f"opening destroys: {wipes}"
 
     def test_closing_and_tearing_down(self, level: Level) -> None:
-        for ask in (self._close, self._teardown):
+        for hook, ask in (
+            ("backy_plan_close", self._close),
+            ("backy_plan_teardown", self._teardown),
+        ):
             plan = self._everywhere(level, "active", ask)
             assert plan.steps, "a running pool is released without any step"
+            assert plan.goal or any(step.expect for step in plan.steps), (
+                f"{self._name()}: {hook} says neither in `goal` nor in any `expect` that the pool "
+                "is released: add PoolIs(presence='stopped')"
+            )
+            assert plan.stamps, f"{self._name()}: {hook} has no stamps: {HINT}"
 
     def test_importing(self, level: Level) -> None:
+        if not self.hosting().backends[self._name()].implements("backy_plan_import"):
+            pytest.skip("it has no backy_plan_import: the core adopts without a plan")
         plan = self._everywhere(level, "stopped", self._import)
         assert plan is None or not [s for s in plan.steps if s.effect == "destroys"]
 
     def test_opening_with_a_member_missing_answers_or_refuses(self, level: Level) -> None:
-        if level.min_drives < 2:
-            return
+        if level.max_drives == 1:
+            pytest.skip(f"{level.name} has one drive, and without it there is no pool to open")
         for degraded in (False, True):
-            pool = self._pool(level)
+            pool = self._pool(level, max(2, level.min_drives))
             report = specs.report(self.info(), pool, specs.NUMBERINGS[0], "stopped", ("missing",))
             self._answer_or_refusal(self._degraded if degraded else self._open, pool, report)
 
@@ -104,6 +163,10 @@ class PlanContract(Subject):
         for _ in range(2):
             try:
                 answers.append(asyncio.run(self._inspected(recorded, otherwise)))
+            except BackendFailure as error:
+                _refuse_crash(error, recorded, otherwise)
+                assert error.__cause__, f"{error}. {error.hint or _ANSWERS}"
+                answers.append((str(error),))
             except BackyError as error:
                 _refuse_crash(error, recorded, otherwise)
                 answers.append((str(error),))
@@ -127,11 +190,13 @@ class PlanContract(Subject):
     async def _inspected(
         self, recorded: hostile.Recorded, otherwise: str
     ) -> tuple[PoolReport, ...]:
+        """Whatever it may not look at is told, also where the backend swallows the refusal."""
         probe = hostile.ReplayProbe(self.info(), recorded, otherwise)
-        return await self.hosting().inspect(self._name(), probe)
-
-    def _name(self) -> str:
-        return self.info().name
+        try:
+            return await self.hosting().inspect(self._name(), probe)
+        finally:
+            if probe.refused:
+                raise hostile.UndeclaredLook(f"{self._name()}: {probe.refused[0]}")
 
     def _pool(self, level: Level, count: int | None = None, label: str = "backup") -> PoolSpec:
         return specs.spec(self.info(), level, specs.drives(count or level.min_drives), label)
@@ -200,9 +265,18 @@ class PlanContract(Subject):
     def _check_creation(self, plan: BackendPlan, pool: PoolSpec) -> None:
         assert plan.steps, "a pool is created without any step"
         assert plan.stamps, "without stamps a crash recovery could not tell the pool's drives"
-        assert plan.goal or plan.steps[-1].expect, "nothing says when the pool is made"
+        self._check_outcome(plan, "backy_plan_create")
         named = {ref.drive for step in plan.steps for ref in _refs(step) if hasattr(ref, "drive")}
         assert named == set(pool.drives), f"the plan uses {len(named)} of {len(pool.drives)} drives"
+
+    def _check_outcome(self, plan: BackendPlan, hook: str) -> None:
+        """The last step that changes something says what is so afterwards."""
+        changing = [step for step in plan.steps if step.effect != "none"]
+        last = (changing or plan.steps)[-1]
+        assert last.expect, (
+            f"{self._name()}: step {last.id} of {hook} has no `expect`, so a program that lies is "
+            "believed: say what must be true afterwards, as PoolIs(presence='active')"
+        )
 
     def _check_round_trip(self, plan: BackendPlan, pool: PoolSpec) -> None:
         """The journal writes a plan as JSON; what is read after a crash must be the same."""

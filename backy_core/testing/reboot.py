@@ -15,7 +15,7 @@ import pytest
 
 from backy_core.testing import machine, permission
 from backy_core.testing.agent import Agent, fine, new_guid, read_data, write_data
-from backy_core.testing.onsite import OnSite
+from backy_core.testing.onsite import OnSite, telling
 from backy_core.testing.site import Site
 
 DIRECTORY = "BACKY_CONTRACT_DIR"
@@ -25,14 +25,15 @@ class RebootContract(OnSite):
     """A pool that is in use, and a creation that is cut off, on the drives beside it."""
 
     @pytest.fixture
-    def site(self) -> Iterator[Site]:
+    def site(self, request: pytest.FixtureRequest) -> Iterator[Site]:
         why = permission.why_not()
         if why is not None or DIRECTORY not in os.environ:
             why = why or f"{DIRECTORY} must name a directory that outlives a power cut"
             if permission.required():
                 pytest.fail(why, pytrace=False)
             pytest.skip(why)
-        yield Site(Path(os.environ[DIRECTORY]), type(self), permission.permission())
+        directory = Path(os.environ[DIRECTORY])
+        yield Site(directory, type(self), permission.permission(), telling(request))
 
     def test_before_the_power_goes(self, site: Site) -> None:
         made, cut_off, (level, drives) = new_guid(), new_guid(), self.usual()

@@ -10,19 +10,29 @@ from typing import TypeVar
 from backy_core.config import Settings
 from backy_core.pools.views import CreateRequest
 from backy_core.testing import machine, plugs
-from backy_core.testing.agent import Agent, Work, run_agent
+from backy_core.testing.agent import OUTPUTS, Agent, Work, run_agent
 from backy_core.testing.fork import FailedInside, Killed
 from backy_core.testing.permission import Permission
 from backy_core.testing.subject import Subject
 from backy_core.testing.tap import Tap
 
 T = TypeVar("T")
+_MOST_LINES = 100
+"""Of the outputs of one agent; the last ones."""
 
 
 class Site:
     """Agents come and go, one at a time, on the same state directory."""
 
-    def __init__(self, directory: Path, subject: type[Subject], allowed: Permission) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        subject: type[Subject],
+        allowed: Permission,
+        tell: Callable[[str], None],
+    ) -> None:
+        """``tell`` takes what each agent's operations ran and printed."""
+        self._tell = tell
         self.directory = directory
         self.subject = subject
         self.serials = allowed.serials
@@ -51,10 +61,16 @@ class Site:
     ) -> T:
         """``work`` with a new agent. ``others``: with every installed backend besides."""
         host = self.subject.host(others=others)
+        outputs = self.directory / OUTPUTS
+        outputs.unlink(missing_ok=True)
         try:
             return run_agent(host, self.settings(), work, prepare)
         except FailedInside as failure:
             raise FailedInside(f"{failure}\nagent's log:\n{self._log()}") from None
+        finally:
+            if outputs.exists():
+                lines = outputs.read_text(errors="replace").splitlines()
+                self._tell("\n".join(lines[-_MOST_LINES:]))
 
     def killed(self, work: Work[bool]) -> bool:
         """Whether the agent was killed meanwhile by a trap it had set itself."""

@@ -39,7 +39,10 @@ class Subject:
                 f"{metafunc.definition.name} is part of the contract: {excuses}"
             )
         if "level" in metafunc.fixturenames:
-            levels = self.info().levels
+            try:
+                levels = self.info().levels
+            except AssertionError as error:
+                raise pytest.Collector.CollectError(str(error)) from None
             metafunc.parametrize("level", levels, ids=[level.name for level in levels])
 
     _hosting: PluginHost
@@ -47,15 +50,35 @@ class Subject:
     @classmethod
     def host(cls, *, others: bool = False) -> PluginHost:
         """A new plugin host with this backend, and with every installed one if ``others``."""
-        name = cls.backend.backy_backend().name  # type: ignore[attr-defined]
         found = None if others else ()
-        return load_backends(found=found, found_listeners=(), builtin=((name, cls.backend),))
+        return load_backends(found=found, found_listeners=(), builtin=((cls._name(), cls.backend),))
+
+    @classmethod
+    def _name(cls) -> str:
+        """The backend's own name; fails with what to do if there is nothing to ask."""
+        backend, setting = getattr(cls, "backend", None), f"{cls.__name__}.backend"
+        assert backend is not None, (
+            f"{setting} is not set: name the module or object with the hooks"
+        )
+        assert not isinstance(backend, type), f"{setting} is a class: name an object of it"
+        hook = getattr(backend, "backy_backend", None)
+        assert callable(hook), (
+            f"{setting} is {backend!r}, which has no backy_backend: name the module or object with "
+            "the hooks, each of them marked @hookimpl"
+        )
+        info = hook()
+        assert isinstance(info, BackendInfo), (
+            f"{setting}: backy_backend answered {type(info).__name__}: let it answer BackendInfo"
+        )
+        return info.name
 
     @classmethod
     def info(cls) -> BackendInfo:
         """What the backend says of itself; fails with the reason if it cannot be loaded."""
         host = cls.hosting()
-        assert not host.failed, f"the backend cannot be loaded: {host.failed[0].reason}"
+        assert not host.failed, (
+            f"backend {host.failed[0].name} cannot be loaded: {host.failed[0].reason}"
+        )
         (loaded,) = host.backends.values()
         return loaded.info
 
@@ -72,9 +95,20 @@ class Subject:
 
     @classmethod
     def redundancy(cls) -> tuple[str, int]:
-        """:attr:`redundant`, or a failure that says it must be set."""
+        """:attr:`redundant`, or a failure that says what it must be."""
+        setting, info = f"{cls.__name__}.redundant", cls.info()
+        needed = sorted(info.capabilities & {"add_drive", "degraded_open"})
         assert cls.redundant is not None, (
-            "the backend advertises what needs a redundant level: set `redundant` to one and its "
-            "number of drives"
+            f"{setting} is not set, and backy_backend of {info.name} advertises {needed}: name a "
+            "level and a number of drives of which one may be lost, as ('raid1', 2)"
         )
-        return cls.redundant
+        name, count = cls.redundant
+        names = [level.name for level in info.levels]
+        assert name in names, f"{setting} names the level {name!r}: choose one of {names}"
+        level = cls.level(name)
+        least, most = max(2, level.min_drives), level.max_drives
+        assert least <= count <= (most or count), (
+            f"{setting} names {count} drives: {name} with one to lose takes at least {least}"
+            + (f" and at most {most}" if most else "")
+        )
+        return name, count

@@ -9,9 +9,11 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable
+from pathlib import Path
 from typing import Literal
 
 from backy_core.operations.journal import Begun, JournalEntry, Record
+from backy_core.operations.outputs import OutputLog
 from backy_core.sdk.plan import Exec, PlanKind, Step
 
 When = Literal["before", "after"]
@@ -39,6 +41,18 @@ def _is_moment(entry: JournalEntry, record: Record, when: When) -> bool:
     if record.rec == "child":
         return own and entry.opened.plan.kind not in _FORWARD
     return own or not quick()
+
+
+def keep_outputs(path: Path) -> None:
+    """From now on, in this process, whatever operations print is in this file as well, also after
+    the process was killed."""
+    append, file = OutputLog.append, path.open("a", buffering=1, errors="backslashreplace")
+
+    def kept(log: OutputLog, line: str) -> None:
+        append(log, line)
+        file.write(f"{line}\n")
+
+    OutputLog.append = kept  # type: ignore[method-assign, assignment]
 
 
 class Tap:

@@ -132,7 +132,9 @@ def test_a_good_backend_is_loaded() -> None:
 
 
 def test_tools_that_are_not_installed_are_named() -> None:
-    info = {"tools": (Tool(name="sh", package="dash"), Tool(name="toyadm", package="toy-tools"))}
+    info = {
+        "tools": (Tool(name="ls", package="coreutils"), Tool(name="toyadm", package="toy-tools"))
+    }
     backend = hosting(with_info(**info)).backends["toy"]
     assert [tool.package for tool in backend.missing_tools()] == ["toy-tools"]
 
@@ -157,6 +159,7 @@ def test_installed_entry_points_are_found_by_default() -> None:
         (with_info(levels=(Level(name="a", min_drives=2, max_drives=1),)), "fewer drives than"),
         (with_info(filesystems=()), "names no filesystem"),
         (with_info(tools=(Tool(name="/bin/sh", package="dash"),)), "not a plain program name"),
+        (with_info(tools=(Tool(name="bash", package="bash"),)), "bash as a tool"),
         (with_info(capabilities=frozenset({"add_drive"})), "without backy_plan_add_drive"),
         (object(), "does not implement"),
         ({}, "TypeError"),
@@ -173,6 +176,11 @@ def test_an_async_plan_hook_is_left_out() -> None:
         return plan()
 
     assert "must not be async" in left_out(hosting(toy(backy_plan_create=backy_plan_create)))
+
+
+def test_an_inspect_that_is_not_async_is_left_out() -> None:
+    reason = left_out(hosting(toy(backy_inspect=lambda self, probe: ())))
+    assert reason == "backy_inspect must be async: define it with `async def`"
 
 
 def test_a_backend_that_raises_at_load_is_left_out() -> None:
@@ -326,6 +334,12 @@ async def test_inspect_gives_reports() -> None:
     assert await hosting(Toy()).inspect("toy", PROBE) == (REPORT,)
 
 
+async def test_a_pool_that_is_not_there_is_not_reported() -> None:
+    gone = REPORT.model_copy(update={"presence": "absent"})
+    with pytest.raises(BackendFailure, match=r"toy answered backy_inspect with pool .* as absent"):
+        await hosting(inspecting([gone])).inspect("toy", PROBE)
+
+
 def inspecting(answer: object) -> object:
     async def backy_inspect(self: object) -> object:
         if isinstance(answer, BaseException):
@@ -339,11 +353,6 @@ def inspecting(answer: object) -> object:
 async def test_reports_of_the_wrong_type_are_a_failure(answer: object) -> None:
     with pytest.raises(BackendFailure, match="toy answered backy_inspect with"):
         await hosting(inspecting(answer)).inspect("toy", PROBE)
-
-
-async def test_an_inspect_that_is_not_async_is_a_failure() -> None:
-    with pytest.raises(BackendFailure, match="with list, not Awaitable"):
-        await hosting(toy(backy_inspect=lambda self: [REPORT])).inspect("toy", PROBE)
 
 
 @pytest.mark.parametrize("error", [OSError("gone"), SystemExit(1), KeyboardInterrupt()])

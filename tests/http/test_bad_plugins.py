@@ -42,7 +42,7 @@ class Toy:
             levels=(Level(name="single", min_drives=1),),
             filesystems=("ext4",),
             capabilities=frozenset({"degraded_open"}),
-            tools=(Tool(name="sh", package="dash"), Tool(name="toyadm", package="toy-tools")),
+            tools=(Tool(name="ls", package="coreutils"), Tool(name="toyadm", package="toy-tools")),
             signature_types=("toy_member",),
         )
 
@@ -133,7 +133,7 @@ async def test_a_backend_tells_all_there_is_to_know(client: Client) -> None:
         ["degraded_open"],
     )
     assert toy["tools"] == [
-        {"name": "sh", "package": "dash", "installed": True},
+        {"name": "ls", "package": "coreutils", "installed": True},
         {"name": "toyadm", "package": "toy-tools", "installed": False},
     ]
     assert toy["missingTools"] == [{"name": "toyadm", "package": "toy-tools"}]
