@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -108,3 +109,33 @@ def test_the_times_are_the_settings() -> None:
     settings = Settings()
     assert f"have {settings.plugin_deadline_s:g} seconds" in PAGE
     assert f"inspect {settings.inspect_deadline_s:g} (" in PAGE
+
+
+def test_what_programs_start_with_is_what_they_get() -> None:
+    from backy_core.system import child
+
+    text = sections()["What programs start with"]
+    assert f"umask {child.UMASK:03o}" in text
+    for name, value in child.ENVIRONMENT.items():
+        assert f"`{name}`" in text or f"`{name}={value}`" in text
+
+
+def test_the_lab_is_called_as_it_can_be() -> None:
+    from tests.kernel.lab.__main__ import _parser
+
+    (shell,) = re.findall(r"^```sh\n(.*?)^```$", sections()["In the lab"], re.MULTILINE | re.DOTALL)
+    words = shlex.split(shell.replace("\\\n", " ").split("tests.kernel.lab ")[1])
+    given = _parser().parse_args(words)
+    assert given.scsi
+    assert len(given.drive) == 4
+    assert {"BACKY_CONTRACT_DRIVES=drive-*", "BACKY_REQUIRE_KERNEL=1"} <= set(given.command)
+
+
+def test_how_a_step_is_tried_names_what_a_step_has() -> None:
+    text = sections()["How a step is tried"]
+    for field in ("retry_s", "expect_s", "stable_s", "already", "device_lock", "expect"):
+        assert field in plan.Step.model_fields
+        assert f"`{field}" in text
+    for field in ("ok_codes", "final_words"):
+        assert field in plan.Exec.model_fields
+        assert f"`{field}`" in text

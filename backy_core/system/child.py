@@ -20,6 +20,7 @@ from backy_core.system.text import BoundedBytes, LineSplitter
 
 SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 ENVIRONMENT = {"PATH": SEARCH_PATH, "LC_ALL": "C.UTF-8", "HOME": "/", "TERM": "dumb"}
+UMASK = 0o022
 
 _DRAIN_S = 1.0
 _POLL_S = 1.0
@@ -81,6 +82,8 @@ class Child:
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.PIPE,
                 env=ENVIRONMENT,
+                cwd="/",
+                umask=UMASK,
                 start_new_session=True,
                 # SIGPIPE stays ignored: a program outlives an agent that is killed, and must not
                 # die of its next message. mdadm would leave the array frozen, which then never

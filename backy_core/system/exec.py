@@ -1,9 +1,9 @@
 """The one place that runs programs.
 
-An argument list, never a shell; a built environment, ``/dev/null`` as stdin, a session of its
-own, no inherited descriptors. A child is always waited for, whoever is cancelled meanwhile: to
-leave mdadm or LVM half-way is worse than to wait (``cancel="wait"``), and only what may be ended
-half-way is sent SIGTERM (``cancel="term"``).
+An argument list, never a shell; a built environment, ``/dev/null`` as stdin, ``/`` as working
+directory, a fixed umask, a session of its own, no inherited descriptors. A child is always waited
+for, whoever is cancelled meanwhile: to leave mdadm or LVM half-way is worse than to wait
+(``cancel="wait"``), and only what may be ended half-way is sent SIGTERM (``cancel="term"``).
 """
 
 from __future__ import annotations

@@ -82,6 +82,18 @@ async def test_death_by_signal() -> None:
     assert "SIGKILL" in outcome.sentence
 
 
+async def test_working_directory_and_umask_are_not_the_agents(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    before = os.umask(0o077)
+    try:
+        outcome = await run(python("import os; print(os.getcwd(), os.umask(0))"))
+    finally:
+        os.umask(before)
+    assert outcome.stdout.split() == ["/", str(0o022)]
+
+
 async def test_environment_is_built_and_stdin_is_empty(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BACKY_SECRET", "x")
     monkeypatch.setenv("LC_ALL", "de_DE.UTF-8")

@@ -8,6 +8,7 @@ import signal
 import sys
 import tempfile
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 from .agent import AgentGuest
@@ -43,7 +44,8 @@ def _run(given: argparse.Namespace) -> int:
     keep: Path | None = given.keep
     path = keep or Path(tempfile.mkdtemp(prefix="backy-lab-"))
     try:
-        guest = Guest(path, given.drive, raid6=given.raid6, lifetime=given.timeout + 60)
+        drives = [replace(drive, bus="scsi" if given.scsi else drive.bus) for drive in given.drive]
+        guest = Guest(path, drives, raid6=given.raid6, lifetime=given.timeout + 60)
         with guest:
             status = _stream(guest, given.command, given.timeout)
             guest.stop()
@@ -183,6 +185,9 @@ def _add_run(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     one = commands.add_parser("run", help="a fresh guest, one command, its exit status")
     one.set_defaults(run=_run)
     one.add_argument("--drive", type=_drive, action="append", default=[], metavar="SERIAL=SIZE")
+    one.add_argument(
+        "--scsi", action="store_true", help="drives that can be pulled, as the conformance kit does"
+    )
     one.add_argument("--keep", type=Path, metavar="DIR", help="keep images and console there")
     one.add_argument("--timeout", type=float, default=120.0, help="seconds, default 120")
     one.add_argument(
