@@ -22,6 +22,15 @@ from backy_core.testing.purity import pure
 from backy_core.testing.subject import Subject
 
 Ask = Callable[[PluginHost, PoolSpec, Any], Awaitable[BackendPlan | None]]
+_HOOKS = {
+    "_create": "backy_plan_create",
+    "_open": "backy_plan_open",
+    "_degraded": "backy_plan_open",
+    "_close": "backy_plan_close",
+    "_teardown": "backy_plan_teardown",
+    "_add": "backy_plan_add_drive",
+    "_import": "backy_plan_import",
+}
 _ANSWERS = "Answer a tuple of PoolReport, or raise SystemFailure where the look fails"
 _SPARE = DriveId(serial="newcomer", wwn="0x5000c5009abcdef0", size=1 << 40)
 
@@ -96,30 +105,33 @@ class PlanContract(Subject):
             pool = self._pool(level, label=label)
             plan = self._twice(self._create, pool)
             options = [arg for step in plan.steps for arg in _words(step) if _is_option(arg, label)]
-            assert not options, f"the label {label!r} is read as an option in {options}"
+            assert not options, (
+                f"{self._told(self._create)}: the label {label!r} is read as an option in "
+                f"{options}: put it into one argument with its option, or behind `--`"
+            )
 
     def test_opening(self, level: Level) -> None:
         plan = self._everywhere(level, "stopped", self._open)
-        assert plan.steps, "a stopped pool is opened without any step"
-        self._check_outcome(plan, "backy_plan_open")
+        assert plan.steps, f"{self._told(self._open)} opens a stopped pool without any step"
+        self._check_outcome(plan, self._open)
 
     def test_opening_what_is_open_changes_nothing_by_force(self, level: Level) -> None:
         plan = self._everywhere(level, "active", self._open)
         wipes = [step.id for step in plan.steps if step.effect == "destroys"]
-        assert not wipes, f"opening destroys: {wipes}"
+        assert not wipes, f"{self._told(self._open)} destroys: {wipes}"
 
     def test_closing_and_tearing_down(self, level: Level) -> None:
-        for hook, ask in (
-            ("backy_plan_close", self._close),
-            ("backy_plan_teardown", self._teardown),
-        ):
-            plan = self._everywhere(level, "active", ask)
-            assert plan.steps, "a running pool is released without any step"
+        """What the core has unmounted may need no step, where nothing else holds the drives."""
+        for ask in (self._close, self._teardown):
+            plan, told = self._everywhere(level, "active", ask), self._told(ask)
             assert plan.goal or any(step.expect for step in plan.steps), (
-                f"{self._name()}: {hook} says neither in `goal` nor in any `expect` that the pool "
-                "is released: add PoolIs(presence='stopped')"
+                f"{told} says neither in `goal` nor in any `expect` that the pool is released: add "
+                "PoolIs(presence='stopped')"
             )
-            assert plan.stamps, f"{self._name()}: {hook} has no stamps: {HINT}"
+            assert plan.steps or self.info().delivers == "filesystem", (
+                f"{told} releases a running pool without any step: stop what holds its drives"
+            )
+            assert plan.stamps, f"{told} has no stamps. {HINT}"
 
     def test_importing(self, level: Level) -> None:
         if not self.hosting().backends[self._name()].implements("backy_plan_import"):
@@ -210,7 +222,10 @@ class PlanContract(Subject):
                 return await ask(host, pool, report), await ask(host, pool, report)
 
         first, second = asyncio.run(both())
-        assert first == second, "the same question got two different plans"
+        assert first == second, (
+            f"{self._told(ask)} answers one question with two different plans: let them depend on "
+            "its arguments alone"
+        )
         if first is not None:
             self._check_round_trip(first, pool)
         return first
@@ -222,7 +237,10 @@ class PlanContract(Subject):
             self._twice(ask, pool, specs.report(self.info(), pool, names, presence))
             for names in specs.NUMBERINGS
         ]
-        assert all(plan == plans[0] for plan in plans), "the plan depends on kernel names"
+        assert all(plan == plans[0] for plan in plans), (
+            f"{self._told(ask)} depends on kernel names, which change with each boot: name "
+            "drives by DriveRef, and leave `device` out"
+        )
         return plans[0]
 
     def _answer_or_refusal(
@@ -263,18 +281,24 @@ class PlanContract(Subject):
         return await host.plan_import(self._name(), pool, report)
 
     def _check_creation(self, plan: BackendPlan, pool: PoolSpec) -> None:
-        assert plan.steps, "a pool is created without any step"
-        assert plan.stamps, "without stamps a crash recovery could not tell the pool's drives"
-        self._check_outcome(plan, "backy_plan_create")
+        assert plan.steps, f"{self._told(self._create)} creates a pool without any step"
+        self._check_outcome(plan, self._create)
         named = {ref.drive for step in plan.steps for ref in _refs(step) if hasattr(ref, "drive")}
-        assert named == set(pool.drives), f"the plan uses {len(named)} of {len(pool.drives)} drives"
+        assert named == set(pool.drives), (
+            f"{self._told(self._create)} uses {len(named)} of {len(pool.drives)} drives: name each "
+            "of them by DriveRef"
+        )
 
-    def _check_outcome(self, plan: BackendPlan, hook: str) -> None:
+    def _told(self, ask: Ask) -> str:
+        """Whom a message is about: the plugin and its hook."""
+        return f"{self._name()}: {_HOOKS[ask.__name__]}"
+
+    def _check_outcome(self, plan: BackendPlan, ask: Ask) -> None:
         """The last step that changes something says what is so afterwards."""
         changing = [step for step in plan.steps if step.effect != "none"]
         last = (changing or plan.steps)[-1]
         assert last.expect, (
-            f"{self._name()}: step {last.id} of {hook} has no `expect`, so a program that lies is "
+            f"{self._told(ask)} has no `expect` in its step {last.id}, so a program that lies is "
             "believed: say what must be true afterwards, as PoolIs(presence='active')"
         )
 

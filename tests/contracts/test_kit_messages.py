@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import backy_zfs.hooks
 import pytest
 from backy_mdadm import hooks
 
@@ -135,7 +136,7 @@ def test_a_stamp_without_identity(stamps: tuple[SignatureMatch, ...], words: str
 
 def test_no_expect() -> None:
     told = creation_of(with_creation(expect=()))
-    assert "mdadm: step create-array of backy_plan_create has no `expect`" in told
+    assert "mdadm: backy_plan_create has no `expect` in its step create-array" in told
     assert "say what must be true afterwards" in told
 
 
@@ -148,6 +149,26 @@ def test_a_release_that_promises_nothing() -> None:
     wrong = contract(backy_plan_close=close)
     told = said(wrong.test_closing_and_tearing_down, wrong.info().levels[0])
     assert "mdadm: backy_plan_close says neither in `goal` nor in any `expect`" in told
+
+
+def test_a_filesystem_may_be_released_without_a_step() -> None:
+    def close(pool: PoolSpec, report: PoolReport) -> BackendPlan:
+        plan: BackendPlan = backy_zfs.hooks.backy_plan_close(pool=pool, report=report)
+        return plan.model_copy(update={"steps": ()})
+
+    module = types.ModuleType("unheld")
+    vars(module).update({n: h for n, h in vars(backy_zfs.hooks).items() if n.startswith("backy_")})
+    vars(module)["backy_plan_close"] = hookimpl(close)
+    unheld: PlanContract = type("TestUnheld", (PlanContract,), {"backend": module})()
+    unheld.test_closing_and_tearing_down(unheld.info().levels[0])
+
+    def stop(pool: PoolSpec, report: PoolReport) -> BackendPlan:
+        plan = hooks.backy_plan_close(pool=pool, report=report)
+        return plan.model_copy(update={"steps": ()})
+
+    held = contract(backy_plan_close=stop)
+    told = said(held.test_closing_and_tearing_down, held.info().levels[0])
+    assert "mdadm: backy_plan_close releases a running pool without any step" in told
 
 
 def test_a_synchronous_inspect() -> None:
