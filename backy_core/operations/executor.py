@@ -50,6 +50,16 @@ class Executor:
         if seen := await self.conditions.unmet(goal, plan):
             raise SystemFailure("The operation did not reach its goal", details=seen)
 
+    async def run_unjournalled(self, op: Operation, plan: Plan) -> None:
+        """Run steps that need no undo after a crash: those that open or close a pool for a look.
+        Raises at the first that fails."""
+        for step in plan.steps:
+            due = await self.conditions.unmet(step.when, plan) is None
+            if due and not await self._already(step, plan):
+                locked = step.device_lock == "hold"
+                context = Context(plan, op.outputs.append, hold_locks=locked)
+                await self._attempt_until(op, step, context)
+
     async def _step(
         self, op: Operation, entry: JournalEntry, number: int, plan: Plan, step: Step
     ) -> tuple[Condition, ...]:

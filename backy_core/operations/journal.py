@@ -34,6 +34,8 @@ class Opened(Model):
     boot_id: str
     at: str
     plan: Plan
+    number: int = 0
+    """Counts up from entry to entry, whatever the clock does."""
     subject: dict[str, Any] = Field(default_factory=dict)
     """What the use case needs to carry on after a restart (the metadata entry to commit…)."""
 
@@ -98,6 +100,8 @@ class Stuck(Model):
     reason: str
     drives: dict[str, str] = Field(default_factory=dict)
     """Serial and what is wrong with it."""
+    holds_data: bool = False
+    """The pool was not undone because it holds what its creation did not make."""
 
 
 class Closed(Model):
@@ -114,15 +118,23 @@ _RECORD: TypeAdapter[Record] = TypeAdapter(Record, config=ConfigDict(defer_build
 class JournalEntry:
     """One operation's records, on disk and in memory."""
 
-    def __init__(self, path: Path, records: list[Record]) -> None:
+    def __init__(
+        self, path: Path, records: list[Record], *, is_of_earlier_run: bool = False
+    ) -> None:
         self._path = path
         self.records = records
+        self.is_of_earlier_run = is_of_earlier_run
+        """Read at start: whatever happened since it was written is not in it."""
 
     @property
     def opened(self) -> Opened:
         first = self.records[0]
         assert isinstance(first, Opened)
         return first
+
+    def order(self) -> tuple[int, str]:
+        """Sorts entries from the oldest to the newest."""
+        return self.opened.number, self.opened.at
 
     @property
     def plans(self) -> tuple[Plan, ...]:
@@ -142,6 +154,11 @@ class JournalEntry:
         return next((r for r in reversed(self.records) if isinstance(r, Stuck)), None)
 
     @property
+    def undoing(self) -> bool:
+        """Whether an undo began."""
+        return any(isinstance(record, Undoing) for record in self.records)
+
+    @property
     def closed(self) -> bool:
         return isinstance(self.records[-1], Closed)
 
@@ -158,6 +175,11 @@ class JournalEntry:
             for number, step in dict.fromkeys(marks)
             if (number, step) not in undone
         )
+
+    def ever_begun(self) -> tuple[Step, ...]:
+        """Steps that began, undone since or not, in the order they began."""
+        marks = [(r.round, r.step) for r in self.records if isinstance(r, Begun)]
+        return tuple(self._step(number, step) for number, step in dict.fromkeys(marks))
 
     @property
     def touched(self) -> bool:
@@ -217,9 +239,12 @@ class Journal:
         """Files that do not read as a journal, with the reason; they are left alone."""
         self.doubtful: dict[str, str] = {}
         """Drives that such a file names, as far as it reads: serial and reason."""
+        self._last = 0
 
     async def open(self, opened: Opened) -> JournalEntry:
         """Write the promise durably, the directory's entry included."""
+        self._last += 1
+        opened = opened.model_copy(update={"number": self._last})
         entry = JournalEntry(self._directory / f"{opened.operation}.jsonl", [])
         await entry.append(opened)
         await asyncio.to_thread(sync_directory, self._directory)
@@ -230,6 +255,7 @@ class Journal:
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         entries = [self._read(path) for path in sorted(self._directory.glob("*.jsonl"))]
         found = [entry for entry in entries if entry is not None]
+        self._last = max((entry.opened.number for entry in found), default=0)
         for entry in found:
             if entry.closed:
                 entry.remove()
@@ -251,7 +277,7 @@ class Journal:
         if not isinstance(records[0], Opened):
             self._damaged(path, "it does not begin with an opened record", b"")
             return None
-        return JournalEntry(path, records)
+        return JournalEntry(path, records, is_of_earlier_run=True)
 
     def _damaged(self, path: Path, reason: str, first: bytes) -> None:
         self.damaged[path.name] = reason

@@ -71,7 +71,9 @@ class Core:
         return reasons
 
     def pending_of(self, guid: str) -> tuple[JournalEntry, ...]:
-        return tuple(e for e in self.pending.values() if e.opened.plan.pool.guid == guid)
+        """This pool's unsettled entries, oldest first."""
+        found = (e for e in self.pending.values() if e.opened.plan.pool.guid == guid)
+        return tuple(sorted(found, key=JournalEntry.order))
 
     async def open_journal(
         self, op: Operation, plan: Plan, subject: dict[str, Any] | None = None
@@ -110,9 +112,16 @@ class Core:
         while self.unwritten:
             self.unwritten.pop().remove()
 
-    async def keep(self, entry: JournalEntry, reason: str, drives: dict[str, str]) -> None:
+    async def keep(
+        self,
+        entry: JournalEntry,
+        reason: str,
+        drives: dict[str, str],
+        *,
+        holds_data: bool = False,
+    ) -> None:
         """What could not be settled waits for the next start, the drives set apart."""
-        stuck = Stuck(reason=reason, drives=drives)
+        stuck = Stuck(reason=reason, drives=drives, holds_data=holds_data)
         self.pending[entry.opened.operation] = entry
         try:
             await entry.append(stuck)

@@ -6,6 +6,7 @@ import uuid
 from datetime import UTC, datetime
 
 from backy_core.operations import filesystems
+from backy_core.operations.journal import JournalEntry
 from backy_core.pools import guards
 from backy_core.pools.core import Core, mounts_of, spec_of
 from backy_core.pools.metadata import PoolEntry
@@ -27,8 +28,8 @@ def importable(core: Core, snapshot: Snapshot) -> dict[str, tuple[str, PoolRepor
     """Backend and report of every unknown pool, by the GUID it would get.
 
     What is left of a deleted pool is no pool, nor is what a creation is making or has left
-    behind: its undo would take it away again. The system's own arrays and those of excluded
-    drives are nobody's to import.
+    behind: its roll-back would take it away again, unless it was found in use. The system's own
+    arrays and those of excluded drives are nobody's to import.
     """
     known = core.claimed_identities()
     found = {
@@ -43,7 +44,7 @@ def importable(core: Core, snapshot: Snapshot) -> dict[str, tuple[str, PoolRepor
         for guid, (backend, report) in found.items()
         if core.tombstones.get(guid) is None
         and core.registry.running_on(guid) is None
-        and not core.pending_of(guid)
+        and all(_found_in_use(entry) for entry in core.pending_of(guid))
         and untouchable.isdisjoint(_members(report))
     }
 
@@ -76,13 +77,41 @@ async def adopt(core: Core, guid: str, label: str | None, mount_path: str | None
             hint="GET /api/v1/pools/importable lists what there is",
         )
     backend, report = found
-    path = await _path(core, guid, report, snapshot, mount_path)
+    promised = _promised(core, guid)
+    wanted = mount_path or (promised.last_mount_path if promised else None)
+    path = await _path(core, guid, report, snapshot, wanted)
     entry = _entry(core, guid, backend, report, snapshot, label, path)
+    if promised is not None:
+        entry = _completed(entry, promised, label)
     plan_import = await core.host.plan_import(backend, _spec(entry, report), report)
     if plan_import is not None and plan_import.steps:
         raise _cannot_write(backend)
     core.metadata.put(entry)
+    for interrupted in core.pending_of(guid):  # a pool that is known is not rolled back
+        await core.settle(interrupted)
     return entry
+
+
+def _promised(core: Core, guid: str) -> PoolEntry | None:
+    """What an interrupted creation, whose pool was found in use, was to remember of it."""
+    dumped = [entry.opened.subject.get("entry") for entry in core.pending_of(guid)]
+    return PoolEntry.model_validate(dumped[-1]) if dumped and dumped[-1] else None
+
+
+def _completed(entry: PoolEntry, promised: PoolEntry, label: str | None) -> PoolEntry:
+    same_path = entry.last_mount_path == promised.last_mount_path
+    return entry.model_copy(
+        update={
+            "label": entry.label if label else promised.label,
+            "drive_labels": promised.drive_labels,
+            "created_at": promised.created_at,
+            "made_directories": promised.made_directories if same_path else (),
+        }
+    )
+
+
+def _found_in_use(entry: JournalEntry) -> bool:
+    return entry.stuck is not None and entry.stuck.holds_data
 
 
 def _cannot_write(backend: str) -> BackyError:

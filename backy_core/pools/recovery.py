@@ -1,6 +1,7 @@
 """Settling what the last run of the agent left in the journal.
 
-A create goes back until its commit; open goes back; close and teardown go forward, planned
+A create goes back until its commit, unless its pool is known or holds what it did not make: the
+journal may be older than the pool. Open goes back; close and teardown go forward, planned
 again from what is seen; an add goes back before its pivot and forward after it. Each recovery
 is an ordinary operation with its claims, so changing calls on its pool wait for it. An entry
 whose drive is absent stays pending and is tried again when drives change.
@@ -17,7 +18,8 @@ from backy_core.operations.journal import JournalEntry, Planned
 from backy_core.operations.records import Operation
 from backy_core.pools.add_drive import has_taken
 from backy_core.pools.closing import PoolClosing
-from backy_core.pools.core import Core, doubtful, expected
+from backy_core.pools.contents import PoolContents
+from backy_core.pools.core import Core, doubtful, expected, reachable
 from backy_core.pools.metadata import PoolEntry
 from backy_core.pools.teardown import PoolTeardown, remove_made_directories
 from backy_core.pools.tombstones import Tombstone
@@ -31,6 +33,7 @@ STUCK = (
     "The agent restarted while this pool was being created; rolling it back did not succeed, "
     "the drives are set apart"
 )
+KEPT = "The agent restarted while this pool was being created; nothing was erased"
 _CHILD_WAIT_S = 600.0
 
 
@@ -39,6 +42,7 @@ class Recovery:
         self._core = core
         self._closing = closing
         self._teardown = teardown
+        self._contents = PoolContents(core)
 
     def begin(self) -> list[Operation]:
         """Start a recovery for every entry; call before the API serves changes."""
@@ -46,13 +50,13 @@ class Recovery:
         entries = self._core.journal.load()
         for entry in entries:
             self._core.pending[entry.opened.operation] = entry
-        return self._start_all(self._newest_first(entries))
+        return self._start_all(_newest(entries))
 
     def retry(self) -> None:
         """Try pending entries again whose pool nothing is working on."""
         self._start_all(
             entry
-            for entry in self._newest_first(tuple(self._core.pending.values()))
+            for entry in _newest(self._core.pending.values())
             if self._core.registry.running_on(entry.opened.plan.pool.guid) is None
         )
 
@@ -64,14 +68,6 @@ class Recovery:
             except BackyError as error:  # its drives are claimed; it stays pending
                 log.warning("pool %s is not recovered yet: %s", entry.plan.pool.guid, error)
         return started
-
-    def _newest_first(self, entries: tuple[JournalEntry, ...]) -> list[JournalEntry]:
-        """One entry a pool, its newest: the others are settled by the same work."""
-        newest = {
-            entry.opened.plan.pool.guid: entry
-            for entry in sorted(entries, key=lambda entry: entry.opened.at)
-        }
-        return list(newest.values())
 
     def _start(self, entry: JournalEntry) -> Operation:
         plan = entry.opened.plan
@@ -114,6 +110,9 @@ class Recovery:
             raise SystemFailure("A program that the last run of the agent started has not ended")
 
     async def _settle(self, op: Operation, entry: JournalEntry) -> None:
+        for older in self._core.pending_of(entry.plan.pool.guid):
+            if older is not entry and older.commit is not None:
+                await self._repeat_commit(op, older)
         if entry.commit is not None:
             await self._repeat_commit(op, entry)
             return
@@ -121,7 +120,7 @@ class Recovery:
             case "create":
                 await self._roll_back_creation(op, entry)
             case "open":
-                await self._roll_back(op, entry)
+                await self._settle_open(op, entry)
             case "close":
                 await self._finish_close(op, entry)
             case "teardown":
@@ -132,17 +131,23 @@ class Recovery:
     async def _repeat_commit(self, op: Operation, entry: JournalEntry) -> None:
         core, commit = self._core, entry.commit
         assert commit is not None
-        if commit.entry is not None:
+        known = core.metadata.get(entry.opened.plan.pool.guid)
+        made_known = entry.opened.plan.kind == "create" and known is not None
+        if commit.entry is not None and not made_known:
             core.metadata.put(PoolEntry.model_validate(commit.entry))
         if commit.tombstone is not None:
             core.tombstones.add(Tombstone.model_validate(commit.tombstone))
-        known = core.metadata.get(entry.opened.plan.pool.guid)
         if entry.opened.plan.kind == "teardown" and known is not None:
             await remove_made_directories(core, op, entry, known)
             core.metadata.remove(known.guid)
         await core.settle(entry)
 
     async def _roll_back_creation(self, op: Operation, entry: JournalEntry) -> None:
+        """Only what the creation itself made is taken back. A pool that is known was committed."""
+        if self._core.metadata.get(entry.opened.plan.pool.guid) is not None:
+            await self._core.settle(entry)
+            return
+        await self._refuse_used(op, entry)
         leftovers = await self._core.undo(op, entry, "the agent restarted")
         if leftovers.clean:
             await self._core.settle(entry)
@@ -150,6 +155,38 @@ class Recovery:
         drives = doubtful(entry.opened.plan, leftovers)
         await self._core.keep(entry, str(leftovers), drives)
         raise SystemFailure(STUCK, details=str(leftovers))
+
+    async def _refuse_used(self, op: Operation, entry: JournalEntry) -> None:
+        """Keep a pool that has been used since the journal was written, and ask."""
+        guid = entry.opened.plan.pool.guid
+        try:
+            held = await self._contents.foreign(op, entry)
+            because = f"Pool {guid} {held}" if held else None
+        except Exception as error:
+            if entry.undoing:  # its members may be wiped in part: it was looked into before
+                return
+            held, because = None, f"Pool {guid} cannot be looked into: {expected(error)}"
+        if because is None:
+            return
+        ways = (
+            f"Keep it: POST /api/v1/pools/{guid}/import. "
+            f"Erase it: DELETE /api/v1/pools/{guid}?wipe=true"
+        )
+        reason = f"{because}. {ways}" if held else because
+        drives = dict.fromkeys((drive.serial for drive in entry.plan.drives), because)
+        await self._core.keep(entry, reason, drives, holds_data=held is not None)
+        raise SystemFailure(KEPT, details=reason)
+
+    async def _settle_open(self, op: Operation, entry: JournalEntry) -> None:
+        """A pool that is mounted where it should be is left there."""
+        core, pool = self._core, entry.opened.plan.pool
+        known = core.metadata.get(pool.guid)
+        if known is not None and known.is_mounted:
+            snapshot = await core.observer.refresh()
+            if known.last_mount_path in reachable(snapshot, core.find_report(known, snapshot)):
+                await core.settle(entry)
+                return
+        await self._roll_back(op, entry)
 
     async def _roll_back(self, op: Operation, entry: JournalEntry) -> None:
         leftovers = await self._core.undo(op, entry, "the agent restarted")
@@ -199,11 +236,18 @@ class Recovery:
             log.warning("pool %s: %s", entry.plan.pool.guid, error)
 
     async def _settle_add(self, op: Operation, entry: JournalEntry) -> None:
-        if not (entry.began("pivot") and await has_taken(self._core, entry.plan)):
+        if not await has_taken(self._core, entry.plan):
             await self._roll_back(op, entry)
             return
-        await self._finish_add(op, entry)
+        if entry.began("pivot"):  # else the journal is older than the pool
+            await self._finish_add(op, entry)
         dumped = entry.opened.subject.get("entry")
         if dumped is not None:
             self._core.metadata.put(PoolEntry.model_validate(dumped))
         await self._core.settle(entry)
+
+
+def _newest(entries: Iterable[JournalEntry]) -> list[JournalEntry]:
+    """One entry a pool, its newest: the others are settled by the same work."""
+    ordered = sorted(entries, key=JournalEntry.order)
+    return list({entry.opened.plan.pool.guid: entry for entry in ordered}.values())

@@ -6,13 +6,14 @@ from datetime import UTC, datetime
 
 from backy_core.operations.journal import JournalEntry
 from backy_core.operations.records import Operation
+from backy_core.pools.contents import PoolContents
 from backy_core.pools.core import Core
 from backy_core.pools.create import KIND as CREATE
 from backy_core.pools.teardown import PoolTeardown, entry_of
 from backy_core.pools.tombstones import Tombstone
 from backy_core.pools.viewing import DELETE, PoolViewer
 from backy_core.pools.views import PoolState
-from backy_core.sdk.errors import NotFound, UndoFailed
+from backy_core.sdk.errors import BackyError, Conflict, NotFound, UndoFailed
 from backy_core.sdk.models import DriveId
 
 
@@ -21,6 +22,7 @@ class PoolRemoval:
         self._core = core
         self._teardown = teardown
         self._viewer = PoolViewer(core)
+        self._contents = PoolContents(core)
 
     async def prepare(self, guid: str) -> Operation | None:
         """Cancel a running creation and wait until it is undone.
@@ -43,16 +45,20 @@ class PoolRemoval:
             raise NotFound(f"There is no pool {guid}")
         return None
 
-    async def run(self, op: Operation, guid: str) -> None:
-        """The body of a delete."""
+    async def run(self, op: Operation, guid: str, *, wipe: bool = False) -> None:
+        """The body of a delete. ``wipe``: also what an interrupted creation did not make."""
         if self._core.metadata.get(guid) is not None:
             await self._teardown.run(op, guid)
             return
         if (stone := self._returned(guid)) is not None:
             await self._teardown.wipe_returned(op, stone)
             return
+        pending = self._core.pending_of(guid)
+        if not wipe:
+            for entry in pending:
+                await self._refuse_used(op, entry)
         op.accept()
-        for entry in self._core.pending_of(guid):
+        for entry in pending:
             leftovers = await self._core.undo(op, entry, "the pool is deleted")
             if leftovers.absent and not (leftovers.drives or leftovers.pool):
                 self._remember_absent(op, entry, leftovers.absent)
@@ -65,6 +71,28 @@ class PoolRemoval:
             await self._core.settle(entry)
         await self._core.observer.refresh()
         self._forget_records(op, guid)
+
+    async def _refuse_used(self, op: Operation, entry: JournalEntry) -> None:
+        """The request is about what a creation left, not about what came after it."""
+        if entry.plan.kind != "create":
+            return
+        guid = entry.plan.pool.guid
+        erase = f"Erase it: DELETE /api/v1/pools/{guid}?wipe=true"
+        try:
+            held = await self._contents.foreign(op, entry)
+        except BackyError as error:
+            if entry.undoing or not entry.is_of_earlier_run:
+                return
+            raise Conflict(
+                f"Pool {guid} cannot be looked into, and may hold data",
+                details=str(error),
+                hint=erase,
+            ) from error
+        if held is not None:
+            raise Conflict(
+                f"Pool {guid} {held}: its creation was interrupted, and it has been used since",
+                hint=f"Keep it: POST /api/v1/pools/{guid}/import. {erase}",
+            )
 
     def _returned(self, guid: str) -> Tombstone | None:
         """The tombstone of a pool that is still on drives that were absent at its deletion."""

@@ -149,12 +149,16 @@ class PoolService:
         self._core.entry(checked_guid(guid))
         return await self._start("unmount", guid, "", lambda op: self.closing.run(op, guid))
 
-    async def delete(self, guid: str) -> Operation:
+    async def delete(self, guid: str, *, wipe: bool = False) -> Operation:
+        """``wipe``: also what came into the pool after its creation was interrupted."""
         checked_guid(guid)
         done = await self.removal.prepare(guid)
         if done is not None:
             return done
-        return await self._start(DELETE, guid, "", lambda op: self.removal.run(op, guid))
+        fingerprint = "wipe" if wipe else ""
+        return await self._start(
+            DELETE, guid, fingerprint, lambda op: self.removal.run(op, guid, wipe=wipe)
+        )
 
     async def add_drive(
         self,

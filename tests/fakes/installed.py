@@ -25,6 +25,7 @@ from backy_core.sdk.models import Signature
 from backy_core.system import (
     blkid,
     blocks,
+    detached_mount,
     exec,
     files,
     identity,
@@ -261,6 +262,23 @@ class Installed:
     def unmount(self, path: str) -> None:
         self._call("umount", "--", path)
 
+    def names_inside(self, node: str, fstype: str) -> tuple[str, ...]:
+        """Of a filesystem that is mounted nowhere; what shows through is never whole."""
+        self.machine.interruptions.alive()
+        name = Path(node).name
+        if any(mount.device == name for mount in self.machine.mounts):
+            raise OSError(errno.EBUSY, "Device or resource busy")
+        (content,) = self.machine.content_of(name)
+        if content in self.machine.shines_through:
+            raise OSError(errno.EINVAL, "Invalid argument")
+        return tuple(self.machine.arrays[name].volume.files)
+
+    def names_in(self, path: str, **_: object) -> tuple[str, ...]:
+        self.machine.interruptions.alive()
+        mount = self.machine.mounted(path)
+        assert mount is not None, path
+        return tuple(self.machine.arrays[mount.device].volume.files)
+
     def _call(self, *argv: str) -> None:
         """What a library does as the program of this name would."""
         command = shlex.join(argv)
@@ -338,6 +356,8 @@ def install(machine: FakeMachine, monkeypatch: pytest.MonkeyPatch) -> Installed:
         mountinfo.read_mounts: fakes.read_mounts,
         libmount.mount: fakes.mount,
         libmount.unmount: fakes.unmount,
+        detached_mount.names_inside: fakes.names_inside,
+        detached_mount.names_in: fakes.names_in,
         mounts.filesystem_usage: fakes.filesystem_usage,
         mounts.filesystem_usages: fakes.filesystem_usages,
         mounts.in_host_mount_namespace: lambda: True,

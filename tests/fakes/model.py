@@ -35,6 +35,8 @@ class Volume:
     """What an array holds inside: shared by its members, kept while it is stopped."""
 
     content: list[Content] = field(default_factory=list)
+    files: list[str] = field(default_factory=list)
+    """Names in the filesystem, lost when it is made anew."""
 
 
 @dataclass(frozen=True)

@@ -161,7 +161,7 @@ class FakePools:
     async def unmount(self, guid: str) -> Operation:
         return await self._leave("unmount", guid, PoolState.UNMOUNTED)
 
-    async def delete(self, guid: str) -> Operation:
+    async def delete(self, guid: str, *, wipe: bool = False) -> Operation:
         return await self._leave("delete", guid, PoolState.DELETED)
 
     async def _leave(self, kind: str, guid: str, then: PoolState) -> Operation:

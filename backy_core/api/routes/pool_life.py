@@ -21,7 +21,13 @@ from backy_core.api.wire.pool_life import (
     RenameReply,
     UnmountReply,
 )
-from backy_core.api.wire.pool_requests import AddDriveBody, ImportBody, MountBody, RenameBody
+from backy_core.api.wire.pool_requests import (
+    AddDriveBody,
+    DeletePoolQuery,
+    ImportBody,
+    MountBody,
+    RenameBody,
+)
 from backy_core.api.work import carry_out
 
 blueprint = Blueprint("pool_life", __name__, url_prefix=BASE_PATH)
@@ -80,12 +86,13 @@ async def unmount_pool(guid: str) -> Response:
     blueprint,
     "DELETE",
     "/pools/<guid:guid>",
+    query=DeletePoolQuery,
     replies={200: DeleteReply, 202: AcceptedReply},
 )
-async def delete_pool(guid: str) -> Response:
+async def delete_pool(guid: str, query_args: DeletePoolQuery) -> Response:
     """Tear a pool down and wipe its drives."""
     return await _answer(
-        agent().pools.delete(guid),
+        agent().pools.delete(guid, wipe=query_args.wipe),
         lambda operation: DeleteReply(
             command_outputs=tuple(operation.outputs.lines), message=operation.message
         ),

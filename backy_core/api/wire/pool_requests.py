@@ -65,6 +65,12 @@ class ListPoolsQuery(RequestModel):
     state: Annotated[str, AfterValidator(_pool_state)] | None = None
 
 
+class DeletePoolQuery(RequestModel):
+    """``wipe=true``: consent to erase what was put into a pool after its creation broke off."""
+
+    wipe: Annotated[bool, BeforeValidator(_true_or_false)] = False
+
+
 class OutputsQuery(RequestModel):
     """``offset``: number of the first line wanted."""
 

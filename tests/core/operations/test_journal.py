@@ -65,9 +65,10 @@ SECOND = Step(
 )
 
 
-def opened(operation: str = "op-1") -> Opened:
+def opened(operation: str = "op-1", number: int = 0) -> Opened:
     return Opened(
         operation=operation,
+        number=number,
         kind="create",
         boot_id="boot",
         at="2026-11-23T14:00:00+00:00",
@@ -104,7 +105,7 @@ async def test_every_record_comes_back_as_it_was(journal: Journal) -> None:
     ]
     await filled(journal, *records)
     (entry,) = journal.load()
-    assert entry.records == [opened(), *records]
+    assert entry.records == [opened(number=1), *records]
     assert entry.plans == (plan(FIRST, SECOND), plan(SECOND)) and entry.plan == plan(SECOND)
 
 
@@ -213,3 +214,18 @@ async def test_only_what_a_power_cut_may_take_is_not_synced(
     await entry.append(Undone(round=0, step="first"))
     assert synced
     assert [record.rec for record in entry.records][-2:] == ["done", "undone"]
+
+
+async def test_the_order_of_entries_does_not_depend_on_the_clock(
+    journal: Journal, tmp_path: Path
+) -> None:
+    late, early = opened("op-1"), opened("op-2").model_copy(update={"at": "2001-01-01T00:00:00"})
+    await journal.open(late)
+    await journal.open(early)
+    again = Journal(tmp_path / "journal")
+    assert [e.opened.operation for e in sorted(again.load(), key=JournalEntry.order)] == [
+        "op-1",
+        "op-2",
+    ]
+    newest = await again.open(opened("op-3"))
+    assert newest.opened.number == 3

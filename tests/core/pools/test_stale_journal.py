@@ -1,0 +1,169 @@
+"""A journal that is older than the pool it speaks of erases nothing.
+
+The state directory was restored from a copy, or something was mounted over it: the journal tells
+of a creation that has ended since, and its pool is in use.
+"""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+
+from backy_core.pools.recovery import KEPT, ROLLED_BACK
+from backy_core.sdk.errors import Conflict
+from tests.fakes.agent import GUID, Bench
+from tests.fakes.model import Content
+
+COPIES = ["begun make-directory", "begun create-array", "begun make-filesystem", "begun mount"]
+
+
+async def _copied_at(bench: Bench, record: str) -> None:
+    """The pool is made; beside it lies a copy of the state from when ``record`` was written."""
+    await bench.start()
+    copy = bench.directory / "copy"
+
+    def take_copy() -> None:
+        if not copy.exists():
+            shutil.copytree(bench.settings.state_dir, copy)
+
+    bench.machine.interruptions.when(f"recorded {record}", take_copy)
+    assert (await bench.create()).state == "ready"
+    assert copy.exists()
+
+
+def _restore(bench: Bench, *, metadata: bool = False) -> None:
+    """Put the copy back; the newer metadata may be left in place."""
+    state = bench.settings.state_dir
+    shutil.copytree(bench.directory / "copy" / "journal", state / "journal", dirs_exist_ok=True)
+    if not metadata:
+        bench.settings.metadata_path.unlink()
+
+
+def _fill(bench: Bench) -> None:
+    for array in bench.machine.arrays.values():
+        array.volume.files.append("photos")
+
+
+def _kept(bench: Bench) -> bool:
+    superblocks = [bench.machine.disks[serial].superblock for serial in ("A", "B")]
+    return all(each is not None and "photos" in each.volume.files for each in superblocks)
+
+
+@pytest.mark.parametrize("rebooted", [False, True], ids=["same boot", "rebooted"])
+@pytest.mark.parametrize("record", COPIES)
+async def test_a_pool_that_was_filled_since_is_kept_and_can_be_imported(
+    bench: Bench, record: str, rebooted: bool
+) -> None:
+    await _copied_at(bench, record)
+    _fill(bench)
+    await bench.stop()
+    _restore(bench)
+    if rebooted:
+        bench.machine.reboot()
+    for _ in range(2):
+        await bench.start()
+        view = await bench.agent.pools.get(GUID)
+        assert view.state == "failed" and (view.error_message or "").startswith(KEPT)
+        assert "import" in (view.error_message or "")
+        assert _kept(bench) and await bench.available() == {"A": False, "B": False, "C": True}
+        await bench.stop()
+
+    await bench.start()
+    (found,) = await bench.agent.pools.importable()
+    assert found.guid == GUID
+    view = await bench.agent.pools.import_pool(GUID, None, None)
+    assert (view.label, view.mount_path) == ("backup-1", bench.path())
+    assert not bench.journal
+    if rebooted:
+        assert await bench.mount() is None
+    assert await bench.state() == "ready" and _kept(bench)
+    await bench.restart()
+    assert await bench.state() == "ready" and _kept(bench)
+    assert await bench.delete() is None
+    bench.assert_nothing_left("A", "B")
+
+
+async def test_deleting_what_was_kept_takes_explicit_consent(bench: Bench) -> None:
+    await _copied_at(bench, "begun mount")
+    _fill(bench)
+    await bench.stop()
+    _restore(bench)
+    bench.machine.reboot()
+    await bench.start()
+    with pytest.raises(Conflict, match="photos") as refused:
+        await bench.agent.pools.delete(GUID)
+    assert "wipe=true" in (refused.value.hint or "") and _kept(bench)
+    op = await bench.agent.pools.delete(GUID, wipe=True)
+    assert await bench.ended(op) is None
+    bench.assert_nothing_left("A", "B")
+
+
+@pytest.mark.parametrize("record", COPIES)
+async def test_a_pool_that_is_known_is_never_rolled_back(bench: Bench, record: str) -> None:
+    """Also an empty one."""
+    await _copied_at(bench, record)
+    await bench.stop()
+    _restore(bench, metadata=True)
+    bench.machine.reboot()
+    await bench.start()
+    assert await bench.state() == "ready" and not bench.journal
+
+
+async def test_a_filesystem_that_was_not_made_yet_is_kept_though_it_is_empty(bench: Bench) -> None:
+    await _copied_at(bench, "begun create-array")
+    await bench.stop()
+    _restore(bench)
+    bench.machine.reboot()
+    await bench.start()
+    assert "not made yet" in ((await bench.agent.pools.get(GUID)).error_message or "")
+
+
+async def test_an_empty_pool_of_an_interrupted_creation_is_rolled_back(bench: Bench) -> None:
+    await _copied_at(bench, "begun mount")
+    await bench.stop()
+    _restore(bench)
+    bench.machine.reboot()
+    await bench.start()
+    assert (await bench.agent.pools.get(GUID)).error_message == ROLLED_BACK
+    bench.assert_nothing_left("A", "B")
+
+
+async def test_what_cannot_be_looked_into_is_kept_until_it_can(bench: Bench) -> None:
+    await _copied_at(bench, "begun mount")
+    _fill(bench)
+    await bench.stop()
+    _restore(bench)
+    bench.machine.reboot()
+    bench.machine.unplug("B")
+    await bench.start()
+    view = await bench.agent.pools.get(GUID)
+    assert "drive B is not connected" in (view.error_message or "")
+    with pytest.raises(Conflict, match="looked into"):
+        await bench.agent.pools.delete(GUID)
+    assert bench.machine.disks["A"].superblock is not None
+    bench.machine.plug("B")
+    await bench.agent.observer.refresh()
+    await bench.settled()
+    assert _kept(bench) and "photos" in ((await bench.agent.pools.get(GUID)).error_message or "")
+
+
+async def test_a_pool_that_was_made_anew_by_hand_is_kept(bench: Bench) -> None:
+    await _copied_at(bench, "begun make-filesystem")
+    (array,) = bench.machine.arrays.values()
+    array.volume.content[:] = [Content("crypto_LUKS", "by hand")]
+    bench.machine.mounts.clear()
+    await bench.stop()
+    _restore(bench)
+    await bench.start()
+    assert "crypto_LUKS" in ((await bench.agent.pools.get(GUID)).error_message or "")
+    assert array.volume.content
+
+
+async def test_a_committed_entry_does_not_bring_older_metadata_back(bench: Bench) -> None:
+    await _copied_at(bench, "commit")
+    await bench.agent.pools.rename(GUID, "renamed since", None)
+    await bench.stop()
+    _restore(bench, metadata=True)
+    await bench.start()
+    assert (await bench.agent.pools.get(GUID)).label == "renamed since" and not bench.journal
