@@ -1,4 +1,8 @@
-"""A probe that shows one state of ``samples/``: real outputs of kernel 6.1 and mdadm 4.2."""
+"""A probe that shows one state of ``samples/``: real outputs of Linux 6.1 and mdadm 4.2.
+
+``linux612`` is Linux 6.12 with mdadm 4.4 (Debian 13), ``linux72`` Linux 7.2 with mdadm 4.6: those
+say ``broken`` in mdstat, and 7.2 has ``bitmap_type`` and ``logical_block_size``.
+"""
 
 from __future__ import annotations
 

@@ -189,7 +189,9 @@ def test_a_broken_array_is_failed_until_it_is_mounted_again(site: Site, backend:
     written = pool.write()
     device = pool.until_health("active")["poolId"]
     site.output(f"mdadm --fail /dev/{device} {site.node(ONE)}")
-    assert site.run(f"mdadm --fail /dev/{device} {site.node(TWO)}").rc != 0
+    # Not by mdadm: from 4.3 on it refuses to fail the last member before the kernel hears of it.
+    last = site.node(TWO).removeprefix("/dev/")
+    assert site.run(f"echo faulty > /sys/block/{device}/md/dev-{last}/state").rc != 0
     assert site.run(f"touch {pool.path}/more && sync {pool.path}").rc != 0
 
     detail = pool.until_health("failed")

