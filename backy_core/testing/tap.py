@@ -37,7 +37,9 @@ def _is_moment(entry: JournalEntry, record: Record, when: When) -> bool:
         return False
     if record.rec == "commit":
         return True
-    own = isinstance(entry.begun()[-1][1].run, Exec)  # the core's own steps are never that
+    # The core's own steps are never an Exec; they are all there is to a close that plans none.
+    planned = any(isinstance(step.run, Exec) for step in entry.opened.plan.steps)
+    own = isinstance(entry.begun()[-1][1].run, Exec) or not planned
     if record.rec == "child":
         return own and entry.opened.plan.kind not in _FORWARD
     return own or not quick()

@@ -13,6 +13,7 @@ import backy_zfs.hooks
 import pytest
 from backy_mdadm import hooks
 
+from backy_core.operations.journal import Done
 from backy_core.sdk import hookimpl
 from backy_core.sdk.errors import BackyError
 from backy_core.sdk.models import (
@@ -25,12 +26,11 @@ from backy_core.sdk.models import (
     SignatureMatch,
     Tool,
 )
-from backy_core.sdk.plan import BackendPlan
-from backy_core.testing import PlanContract, specs
+from backy_core.sdk.plan import BackendPlan, Exec, Step, Unmount
+from backy_core.testing import PlanContract, specs, tap
 from backy_core.testing.agent import OUTPUTS
 from backy_core.testing.fork import Killed, in_a_process
 from backy_core.testing.machine import check_clean
-from backy_core.testing.tap import keep_outputs
 
 HOOKS = {name: hook for name, hook in vars(hooks).items() if name.startswith("backy_")}
 
@@ -273,10 +273,25 @@ def test_what_operations_print_outlives_their_process(tmp_path: Path) -> None:
 
         from backy_core.operations.outputs import OutputLog
 
-        keep_outputs(tmp_path / OUTPUTS)
+        tap.keep_outputs(tmp_path / OUTPUTS)
         OutputLog(10).append("$ mdadm --create")
         os.kill(os.getpid(), signal.SIGKILL)
 
     with pytest.raises(Killed):
         in_a_process(die)
     assert (tmp_path / OUTPUTS).read_text() == "$ mdadm --create\n"
+
+
+@pytest.mark.parametrize("planned", [True, False])
+def test_a_close_without_a_program_is_interrupted_at_the_cores_steps(
+    planned: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(tap.QUICK, "1")
+    program = Step(id="stop", title="Stopping", run=Exec(argv=("toyadm",)))
+    unmount = Step(id="unmount", title="Unmounting", run=Unmount(path="/mnt/backy/x"))
+    steps = (unmount, program) if planned else (unmount,)
+    entry: Any = types.SimpleNamespace(
+        opened=types.SimpleNamespace(plan=types.SimpleNamespace(kind="close", steps=steps)),
+        begun=lambda: [(0, unmount)],
+    )
+    assert tap._is_moment(entry, Done(round=0, step="unmount"), "before") is not planned
