@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import TypeVar
 
 from backy_core.drives.inventory import Drive, names_of
 from backy_core.sdk.models import PoolReport, Signature
 from backy_core.system.blocks import BlockDevice
+from backy_core.system.mountinfo import MountTree
 from backy_core.system.mounts import MountEntry, mount_at
 from backy_core.system.occupied import devices_of
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -55,16 +59,49 @@ class Snapshot:
     def mount_at(self, path: str) -> MountEntry | None:
         return mount_at(self.mounts, path)
 
-    def places_of(self, source: str) -> tuple[str, ...]:
-        """Where a source (``/dev/md127``, a dataset's name) is mounted, the innermost last.
+    def mounts_at(self, path: str | None) -> tuple[MountEntry, ...]:
+        """All that are stacked exactly at ``path``."""
+        return self._mounts_by_path.get(path, ()) if path else ()
 
-        By source, not device number: btrfs shows an anonymous number in mountinfo.
+    def mounts_numbered(self, majmin: str) -> tuple[MountEntry, ...]:
+        """Every mount of the filesystem with this device number, bind mounts included."""
+        return self._mounts_by_number.get(majmin, ())
+
+    def mounts_from(self, source: str) -> tuple[MountEntry, ...]:
+        """Every mount of a source (``/dev/md127``, a dataset's name).
+
+        btrfs shows an anonymous device number in mountinfo, so the source counts as well.
         """
-        return tuple(entry.path for entry in self._mounts_by_source.get(source, ()))
+        return self._mounts_by_source.get(source, ())
 
-    def reachable_places_of(self, source: str) -> tuple[str, ...]:
-        """As :meth:`places_of`, without those that the mount of another source covers."""
-        return tuple(path for path in self.places_of(source) if self._tops.get(path) == source)
+    def mounts_of(self, report: PoolReport | None) -> tuple[MountEntry, ...]:
+        """Every mount of what a backend reports: its filesystem or its block device."""
+        if report is None or report.source is not None:
+            return self.mounts_from(report.source or "") if report else ()
+        device = self.device_named(report.device) if report.device else None
+        if device is not None:
+            return self.mounts_on_device(device)
+        return self.mounts_from(f"/dev/{report.device}") if report.device else ()
+
+    def mounts_on_device(self, device: BlockDevice) -> tuple[MountEntry, ...]:
+        named = self.mounts_from(f"/dev/{device.name}")
+        return tuple(dict.fromkeys((*named, *self.mounts_numbered(device.majmin))))
+
+    def covers(self, mount: MountEntry) -> MountEntry | None:
+        """The mount that hides ``mount``; None if its path leads to it."""
+        return self._tree.covers(mount)
+
+    def device_named(self, name: str) -> BlockDevice | None:
+        return self._devices_by_name.get(name)
+
+    def device_under(self, mount: MountEntry) -> BlockDevice | None:
+        """The block device a mount is of, as far as mountinfo tells."""
+        by_number = self._devices_by_number.get(mount.majmin)
+        return by_number or self.device_named(_source(mount).removeprefix("/dev/"))
+
+    def devices_with(self, uuid: str) -> tuple[BlockDevice, ...]:
+        """Devices whose filesystem has this UUID, by udev's word."""
+        return self._devices_by_uuid.get(uuid, ())
 
     @cached_property
     def connected(self) -> frozenset[str]:
@@ -96,20 +133,42 @@ class Snapshot:
         return found
 
     @cached_property
-    def _mounts_by_source(self) -> dict[str, tuple[MountEntry, ...]]:
-        found: dict[str, tuple[MountEntry, ...]] = {}
-        for entry in self.mounts:
-            source = _source(entry)
-            found[source] = (*found.get(source, ()), entry)
-        return found
+    def _tree(self) -> MountTree:
+        return MountTree(self.mounts)
 
     @cached_property
-    def _tops(self) -> dict[str, str]:
-        """The source of the topmost mount at each path: the last one there hides the others."""
-        return {entry.path: _source(entry) for entry in self.mounts}
+    def _mounts_by_source(self) -> dict[str, tuple[MountEntry, ...]]:
+        return _grouped((_source(entry), entry) for entry in self.mounts)
+
+    @cached_property
+    def _mounts_by_number(self) -> dict[str, tuple[MountEntry, ...]]:
+        return _grouped((entry.majmin, entry) for entry in self.mounts)
+
+    @cached_property
+    def _mounts_by_path(self) -> dict[str, tuple[MountEntry, ...]]:
+        return _grouped((entry.path, entry) for entry in self.mounts)
+
+    @cached_property
+    def _devices_by_name(self) -> dict[str, BlockDevice]:
+        return {device.name: device for device in self.devices}
+
+    @cached_property
+    def _devices_by_number(self) -> dict[str, BlockDevice]:
+        return {device.majmin: device for device in self.devices}
+
+    @cached_property
+    def _devices_by_uuid(self) -> dict[str, tuple[BlockDevice, ...]]:
+        return _grouped((device.uuid, device) for device in self.devices if device.uuid)
 
 
 def _source(entry: MountEntry) -> str:
     """What a filesystem was mounted from; of a block device the kernel's own node."""
     source = entry.source
     return str(Path(source).resolve()) if source.startswith("/dev/") else source
+
+
+def _grouped(pairs: Iterable[tuple[str, T]]) -> dict[str, tuple[T, ...]]:
+    found: dict[str, list[T]] = {}
+    for key, value in pairs:
+        found.setdefault(key, []).append(value)
+    return {key: tuple(values) for key, values in found.items()}

@@ -80,7 +80,7 @@ def _detail(
         case PoolState.FAILED:
             return FailedPool(error_message=pool.error_message or _UNEXPLAINED)
         case PoolState.READY:
-            return ReadyPool(**_standing_detail(pool))
+            return ReadyPool(**_standing_detail(pool), error_message=pool.error_message)
         case PoolState.UNMOUNTED:
             return UnmountedPool(**_standing_detail(pool))
         case PoolState.ERROR:
@@ -98,7 +98,8 @@ def _item(pool: PoolView) -> ListItem:
         case PoolState.FAILED:
             return ListedFailedPool(**common, error_message=pool.error_message or _UNEXPLAINED)
         case PoolState.READY:
-            return ListedReadyPool(**common, **_standing(pool))
+            note = pool.error_message
+            return ListedReadyPool(**common, **_standing(pool), error_message=note)
         case PoolState.UNMOUNTED:
             return ListedUnmountedPool(**common, **_standing(pool))
         case PoolState.ERROR:

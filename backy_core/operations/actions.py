@@ -221,18 +221,17 @@ class Actions:
         await mounts.mount(node, action.path, action.filesystem, options, context.write)
 
     async def _unmount(self, action: Unmount, context: Context) -> None:
-        entry = mounts.mount_at(mounts.read_mounts(), action.path)
-        if entry is None:
-            return
-        if not await self._is_ours(entry, context.plan):
-            if context.undoing:
-                return
-            raise PoolBusy(
-                f"{action.path}: target is busy",
-                details=f"{entry.source} is mounted over it",
-            )
-        context.write(f"$ umount {shlex.quote(action.path)}")
-        await mounts.unmount(action.path, context.write)
+        stacked = [entry for entry in mounts.read_mounts() if entry.path == action.path]
+        for entry in reversed(stacked):  # the same filesystem may be mounted there twice
+            if not await self._is_ours(entry, context.plan):
+                if context.undoing:
+                    return
+                raise PoolBusy(
+                    f"{action.path}: target is busy",
+                    details=f"{entry.source} is mounted over it",
+                )
+            context.write(f"$ umount {shlex.quote(action.path)}")
+            await mounts.unmount(action.path, context.write)
 
     async def _is_ours(self, entry: MountEntry, plan: Plan) -> bool:
         """Whether what is mounted is the pool's, as far as it is running."""

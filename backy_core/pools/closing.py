@@ -1,7 +1,8 @@
 """Unmounting a pool: unmount it, stop its device, and look again until it stays so.
 
 Goes forward: the wish (not mounted) is recorded with the intent, so a power cut in between
-does not remount a pool that is being shelved.
+does not remount a pool that is being shelved. Where going on is impossible, what was unmounted is
+mounted again.
 """
 
 from __future__ import annotations
@@ -9,12 +10,17 @@ from __future__ import annotations
 from backy_core.operations.journal import JournalEntry, Planned
 from backy_core.operations.records import Operation
 from backy_core.pools import steps
-from backy_core.pools.core import Core, compose, expected, left_mounted, mounts_of, spec_of
+from backy_core.pools.busy import busy_error, find_holders, refuse_busy
+from backy_core.pools.core import Core, compose, expected, spec_of
 from backy_core.pools.metadata import PoolEntry
-from backy_core.pools.processes import processes_on
-from backy_core.sdk.errors import BackyError, PoolBusy, SystemFailure
+from backy_core.pools.opening import PoolOpening
+from backy_core.pools.pool_mounts import filesystem_of
+from backy_core.sdk.errors import BackyError, DriveInUse, PoolBusy, SystemFailure
 from backy_core.sdk.models import DriveId, PoolReport
 from backy_core.sdk.plan import NotMounted, Plan
+from backy_core.snapshot import Snapshot
+from backy_core.system import mount_holders
+from backy_core.system.mount_holders import Filesystem
 
 _ROUNDS = 3
 
@@ -22,27 +28,33 @@ _ROUNDS = 3
 class PoolClosing:
     def __init__(self, core: Core) -> None:
         self._core = core
+        self._opening = PoolOpening(core)
 
     async def run(self, op: Operation, guid: str) -> None:
-        """The body of an unmount. Already unmounted and stopped is done."""
+        """The body of an unmount. Already unmounted and stopped is done.
+
+        Raises :class:`PoolBusy` while anything holds the pool, with nothing changed.
+        """
         core = self._core
         entry = core.entry(guid)
         await core.observer.refresh()
         plan = await self._plan(entry)
+        await refuse_busy(core, entry)
         if plan is None:
             op.accept()
             self._wish(entry, mounted=False)
             return
         journal = await core.open_journal(op, plan)
+        mounted_at, running = self._mounted_at(entry), self._filesystem(entry)
         try:
             self._wish(entry, mounted=False)
             await self._rounds(op, journal, entry, plan)
+            await self._prove_gone(entry, running)
         except Exception as error:
             await core.observer.refresh()
-            if self._mounted_at(entry):  # nothing was taken away: it is still in use
-                self._wish(entry, mounted=entry.is_mounted)
+            explained = await self.explained(entry, expected(error))
             await core.settle(journal)
-            raise await self.explained(entry, expected(error)) from error
+            raise await self._as_before(op, entry, mounted_at, explained) from error
         await core.settle(journal)
 
     async def _rounds(
@@ -60,19 +72,55 @@ class PoolClosing:
             await journal.append(Planned(plan=plan))
         raise SystemFailure(f"Pool {entry.label or entry.guid} comes back after it was stopped")
 
+    async def _prove_gone(self, entry: PoolEntry, was: Filesystem) -> None:
+        """Look for what was there, whatever the backend says of it now."""
+        snapshot = self._core.observer.snapshot
+        left = [name for name in was.devices if _same_device(snapshot, was, name)]
+        if left:
+            raise SystemFailure(
+                f"Pool {entry.label or entry.guid} is not stopped",
+                details=f"Its device /dev/{left[0]} is still there",
+                hint=f"GET /api/v1/pools/{entry.guid}/outputs shows what was tried",
+            )
+        # The number of a device that is gone may be another's by now.
+        numbers = was.numbers - {number for number in was.numbers if not _anonymous(number)}
+        rest = Filesystem((), numbers, sources=was.sources)
+        if holders := await mount_holders.find_holders(rest):
+            raise busy_error(entry, holders)
+
+    async def _as_before(
+        self, op: Operation, entry: PoolEntry, paths: tuple[str, ...], error: BackyError
+    ) -> BackyError:
+        """Mount again what was taken away; the error to raise."""
+        if paths and not self._mounted_at(entry):
+            op.outputs.append("# mounting it again")
+            try:
+                await self._opening.put_back(op, entry.guid, paths[0])
+            except BackyError as problem:
+                self._core.open_errors[entry.guid] = f"Unmounting it failed half-way: {error}"
+                error.details = f"{error.details or error.message}. Not mounted again: {problem}"
+        self._wish(entry, mounted=entry.is_mounted)
+        return error
+
     async def _plan(self, entry: PoolEntry) -> Plan | None:
-        """What is left to do; None when it is unmounted and its device is stopped."""
+        """What is left to do; None when it is unmounted and its device is stopped.
+
+        Raises :class:`SystemFailure` for a device that the backend does not see: nobody could
+        stop it once the filesystem is unmounted.
+        """
         core = self._core
-        report = core.find_report(entry)
-        paths = self._mounted_at(entry)
-        held = report.presence in ("active", "inactive") if report else bool(paths)
-        if not held:
+        report, filesystem = core.find_report(entry), self._filesystem(entry)
+        paths = filesystem.paths
+        held = report is not None and report.presence in ("active", "inactive")
+        if not (held or paths or filesystem.devices):
             return None
+        if filesystem.devices and not held:
+            raise self._unseen(entry, filesystem)
         spec, draft = spec_of(entry), None
-        if report is not None:
+        if report is not None and held:
             spec = spec.model_copy(update={"native_id": report.native_id})
             draft = await core.host.plan_close(entry.backend, spec, report)
-        unmounts = (steps.unmount(path) for path in reversed(paths))
+        unmounts = (steps.unmount(path) for path in paths)
         return compose(
             "close",
             core,
@@ -84,13 +132,22 @@ class PoolClosing:
             goal=(*(draft.goal if draft else ()), *(NotMounted(path=path) for path in paths)),
         )
 
+    def _unseen(self, entry: PoolEntry, filesystem: Filesystem) -> SystemFailure:
+        problem = self._core.observer.snapshot.problems.get(entry.backend)
+        where = f"mounted at {filesystem.paths[0]}" if filesystem.paths else "not mounted"
+        return SystemFailure(
+            f"Backend {entry.backend} does not see pool {entry.label or entry.guid} run, so it "
+            "cannot be stopped",
+            details=f"Its device /dev/{filesystem.devices[0]} is there, {where}"
+            + (f". {problem}" if problem else ""),
+            hint="Nothing was changed. Look at the drives and the kernel log, and try again",
+        )
+
+    def _filesystem(self, entry: PoolEntry) -> Filesystem:
+        return filesystem_of(entry, self._core.find_report(entry), self._core.observer.snapshot)
+
     def _mounted_at(self, entry: PoolEntry) -> tuple[str, ...]:
-        snapshot = self._core.observer.snapshot
-        report = self._core.find_report(entry)
-        if report is not None:
-            return mounts_of(snapshot, report)
-        left = left_mounted(entry, snapshot)
-        return (left,) if left else ()
+        return self._filesystem(entry).paths
 
     def _wish(self, entry: PoolEntry, *, mounted: bool) -> None:
         current = self._core.metadata.get(entry.guid)
@@ -100,15 +157,25 @@ class PoolClosing:
             self._core.open_errors.pop(entry.guid, None)
 
     async def explained(self, entry: PoolEntry, error: BackyError) -> BackyError:
-        """A busy pool's error names the processes that hold it."""
-        if not isinstance(error, PoolBusy):
+        """A busy pool's error names what holds it."""
+        if not isinstance(error, PoolBusy | DriveInUse | SystemFailure):
             return error
-        paths = self._mounted_at(entry)
-        users = [f"{p.name} (pid {p.pid})" for path in paths for p in await processes_on(path)]
-        return PoolBusy(
-            f"Pool {entry.label or entry.guid} cannot be unmounted: target is busy",
-            details="In use by " + ", ".join(users) if users else error.details,
-        )
+        found = await find_holders(self._core, entry)
+        holders = [holder for holder in found if not holder.passing]
+        if holders or isinstance(error, PoolBusy):
+            return busy_error(entry, holders, error.details)
+        return error
+
+
+def _same_device(snapshot: Snapshot, was: Filesystem, name: str) -> bool:
+    """Not another one that has the name by now."""
+    device = snapshot.device_named(name)
+    return device is not None and was.sequences.get(name) in (None, device.diskseq)
+
+
+def _anonymous(number: str) -> bool:
+    """Of a filesystem without a device of its own: btrfs, ZFS."""
+    return number.startswith("0:")
 
 
 def _members(report: PoolReport) -> tuple[DriveId, ...]:

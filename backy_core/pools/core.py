@@ -226,33 +226,15 @@ def compose(
 
 
 def mounts_of(snapshot: Snapshot, report: PoolReport | None) -> tuple[str, ...]:
-    """Where the pool's filesystem is mounted, the innermost last."""
-    source = _source(report)
-    return snapshot.places_of(source) if source is not None else ()
+    """Where the filesystem of a reported pool is mounted, the innermost last. ``pool_mounts`` has
+    what is known of a remembered one besides."""
+    return tuple(mount.path for mount in snapshot.mounts_of(report))
 
 
 def reachable(snapshot: Snapshot, report: PoolReport | None) -> tuple[str, ...]:
     """As :func:`mounts_of`, without the places that another mount covers."""
-    source = _source(report)
-    return snapshot.reachable_places_of(source) if source is not None else ()
-
-
-def left_mounted(entry: PoolEntry, snapshot: Snapshot) -> str | None:
-    """Where a pool that no drive tells of any more is still mounted: its filesystem outlives them.
-    For pools without a report alone."""
-    path = entry.last_mount_path
-    mount = snapshot.mount_at(path) if path and entry.is_mounted else None
-    if mount is None:
-        return None
-    # "fuse.zfs" is zfs all the same; anything else there is not the pool's.
-    return path if entry.filesystem in (None, mount.fstype.rpartition(".")[2]) else None
-
-
-def _source(report: PoolReport | None) -> str | None:
-    """What a mount of the pool comes from: a filesystem of its own, or its block device."""
-    if report is None or report.source is not None:
-        return report.source if report else None
-    return f"/dev/{report.device}" if report.device else None
+    mounts = snapshot.mounts_of(report)
+    return tuple(mount.path for mount in mounts if snapshot.covers(mount) is None)
 
 
 def expected(error: Exception) -> BackyError:

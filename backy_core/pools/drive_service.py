@@ -7,9 +7,11 @@ from typing import NamedTuple
 from backy_core import drives
 from backy_core.drives import Drive
 from backy_core.pools import guards
+from backy_core.pools.busy import processes_of
 from backy_core.pools.core import Core
-from backy_core.pools.processes import processes_on
+from backy_core.pools.metadata import PoolEntry
 from backy_core.pools.viewing import PoolViewer
+from backy_core.system.mount_holders import processes_on
 from backy_core.system.procs import ProcessInfo
 
 
@@ -78,8 +80,15 @@ class DriveService:
             pool_guid=listed.pool_guid,
             device=report.device if report else None,
             mount_point=mount_point,
-            processes=await processes_on(mount_point) if mount_point else (),
+            processes=await self._processes(entry, mount_point),
         )
+
+    async def _processes(
+        self, entry: PoolEntry | None, mount_point: str | None
+    ) -> tuple[ProcessInfo, ...]:
+        if entry is not None:
+            return await processes_of(self._core, entry)
+        return await processes_on(mount_point) if mount_point else ()
 
     async def refresh(self) -> None:
         await self._core.observer.refresh()

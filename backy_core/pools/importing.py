@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from backy_core.operations import filesystems
 from backy_core.operations.journal import JournalEntry
 from backy_core.pools import guards
-from backy_core.pools.core import Core, mounts_of, spec_of
+from backy_core.pools.core import Core, spec_of
 from backy_core.pools.metadata import PoolEntry
 from backy_core.pools.requests import checked_label, checked_mount_path
 from backy_core.pools.views import ImportablePool
@@ -122,9 +122,9 @@ async def _path(
     core: Core, guid: str, report: PoolReport, snapshot: Snapshot, mount_path: str | None
 ) -> str:
     """Where it is mounted, or else will be."""
-    mounted = mounts_of(snapshot, report)
+    mounted = snapshot.mounts_of(report)
     if mounted:
-        return mounted[-1]
+        return mounted[-1].path
     path = checked_mount_path(mount_path or str(core.settings.mount_root / guid))
     await guards.missing_directories(core, path, snapshot, guid)
     return path
@@ -153,7 +153,7 @@ def _entry(
         drive_ids=members,
         created_at=datetime.now(UTC),
         last_mount_path=path,
-        is_mounted=bool(mounts_of(snapshot, report)),
+        is_mounted=bool(snapshot.mounts_of(report)),
         native_id=report.native_id,
     )
 

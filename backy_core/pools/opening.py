@@ -8,8 +8,9 @@ from backy_core.operations import filesystems
 from backy_core.operations.journal import Commit, JournalEntry, Planned
 from backy_core.operations.records import Operation
 from backy_core.pools import guards, steps
-from backy_core.pools.core import IN_PLACE, Core, compose, expected, mounts_of, reachable, spec_of
+from backy_core.pools.core import IN_PLACE, Core, compose, expected, spec_of
 from backy_core.pools.metadata import PoolEntry
+from backy_core.pools.pool_mounts import all_mounts
 from backy_core.sdk.errors import Cancelled, Conflict, SystemFailure
 from backy_core.sdk.models import PoolReport, Signature
 from backy_core.sdk.plan import Plan, PoolIs, Step
@@ -47,18 +48,47 @@ class PoolOpening:
         snapshot = await core.observer.refresh()
         report = self._present(entry, snapshot)
         path = mount_path or entry.last_mount_path or str(core.settings.mount_root / guid)
-        there = mounts_of(snapshot, report)
-        if path in reachable(snapshot, report):
+        if self._is_there(entry, report, snapshot, path):
             op.accept()
             self._commit_now(entry, path)
             return
+        missing = await guards.missing_directories(core, path, snapshot, guid)
+        await self._open(op, entry, report, _Target(path, missing, degraded))
+
+    async def put_back(self, op: Operation, guid: str, path: str) -> None:
+        """Mount again what an unmount took away that could not be finished."""
+        entry = self._core.entry(guid)
+        report = self._present(entry, self._core.observer.snapshot)
+        await self._open(op, entry, report, _Target(path, missing=(), degraded=True))
+
+    def _is_there(
+        self, entry: PoolEntry, report: PoolReport, snapshot: Snapshot, path: str
+    ) -> bool:
+        """Whether it is mounted at ``path``. Raises :class:`Conflict` if it is mounted elsewhere,
+        or where nobody can reach it."""
+        there = all_mounts(entry, report, snapshot)
+        at_path = [mount for mount in there if mount.path == path]
+        covers = [snapshot.covers(mount) for mount in at_path]
+        if None in covers:
+            return True
+        for cover in covers:
+            if cover is not None:
+                raise Conflict(
+                    f"Pool {entry.label or entry.guid} is mounted at {path}, but {cover.source} "
+                    f"is mounted at {cover.path} and covers it",
+                    hint=f"Unmount what covers it: umount {cover.path}",
+                )
         if there:
             raise Conflict(
-                f"Pool {entry.label or guid} is mounted at {there[-1]}",
-                hint=f"Unmount it first: DELETE /api/v1/pools/{guid}/mount",
+                f"Pool {entry.label or entry.guid} is mounted at {there[-1].path}",
+                hint=f"Unmount it first: DELETE /api/v1/pools/{entry.guid}/mount",
             )
-        missing = await guards.missing_directories(core, path, snapshot, guid)
-        target = _Target(path, missing, degraded)
+        return False
+
+    async def _open(
+        self, op: Operation, entry: PoolEntry, report: PoolReport, target: _Target
+    ) -> None:
+        core = self._core
         plan = await self._open_plan(entry, report, target)
         journal = await core.open_journal(op, plan)
         try:

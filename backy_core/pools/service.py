@@ -14,12 +14,14 @@ from backy_core.operations.claims import Claim
 from backy_core.operations.records import Operation
 from backy_core.pools import importing
 from backy_core.pools.add_drive import AddRequest, PoolGrowth
+from backy_core.pools.busy import processes_of
 from backy_core.pools.closing import PoolClosing
 from backy_core.pools.core import Core
 from backy_core.pools.create import PoolCreation
 from backy_core.pools.learning import learn
+from backy_core.pools.metadata import PoolEntry
 from backy_core.pools.opening import PoolOpening
-from backy_core.pools.processes import kill_holders, processes_on, require_mount
+from backy_core.pools.processes import kill_holders, require_mount
 from backy_core.pools.removal import PoolRemoval
 from backy_core.pools.requests import checked_guid, checked_label, checked_mount_path, complete
 from backy_core.pools.teardown import PoolTeardown
@@ -188,9 +190,11 @@ class PoolService:
         fingerprint = json.dumps([sorted(pids), follow])
 
         async def body(op: Operation) -> None:
-            path = self.viewer.mounted_at(self._core.entry(guid))
-            if path is not None:
-                await kill_holders((path,), tuple(pids))
+            entry = self._core.entry(guid)
+            holders = await processes_of(self._core, entry)
+            if holders or self.viewer.mounted_at(entry):
+                await kill_holders(holders, tuple(pids))
+            op.accept()  # what was killed is not undone by a refusal of what follows
             if follow == "unmount":
                 await self.closing.run(op, guid)
             elif follow == DELETE:
@@ -243,22 +247,23 @@ class PoolService:
     # mounts and processes
 
     async def processes(self, guid: str) -> tuple[ProcessInfo, ...]:
-        path = self.viewer.mounted_at(self._core.entry(checked_guid(guid)))
-        return await processes_on(path) if path else ()
+        return await processes_of(self._core, self._core.entry(checked_guid(guid)))
 
     async def mount_processes(self, path: str) -> tuple[ProcessInfo, ...]:
-        return await processes_on(require_mount(self._mount_paths(), path))
+        places = self._places()
+        return await processes_of(self._core, places[require_mount(places, path)])
 
     async def mount_usage(self, path: str) -> Usage:
-        known = require_mount(self._mount_paths(), path)
+        known = require_mount(self._places(), path)
         usage = await self._usage.read([known])
         if known not in usage:
             raise Conflict(f"The filesystem at {known} does not answer")
         return usage[known]
 
-    def _mount_paths(self) -> tuple[str, ...]:
-        paths = (self.viewer.mounted_at(entry) for entry in self._core.metadata.entries())
-        return tuple(path for path in paths if path is not None)
+    def _places(self) -> dict[str, PoolEntry]:
+        """Where pools are mounted and can be reached."""
+        entries = self._core.metadata.entries()
+        return {path: entry for entry in entries if (path := self.viewer.mounted_at(entry))}
 
     # pools from elsewhere, and the metadata
 

@@ -15,7 +15,9 @@ class Evidence(NamedTuple):
     wanted: bool = False
     """The entry's wish is to be mounted."""
     mounted: bool = False
-    """Its filesystem is mounted now."""
+    """Its filesystem is mounted now, and can be reached and written to."""
+    troubled: bool = False
+    """The kernel has its filesystem or its device, in a way that it cannot be used."""
     creating: bool = False
     """A creation of this GUID runs, or one is being rolled back."""
     failed: bool = False
@@ -39,6 +41,8 @@ def derive(evidence: Evidence) -> PoolState | None:
         return _remembered(evidence)
     if evidence.earlier is not None:
         return evidence.earlier
+    if evidence.troubled and not evidence.opening:
+        return PoolState.ERROR
     if evidence.mounted:
         return PoolState.READY
     if evidence.wanted and not evidence.opening:

@@ -11,9 +11,11 @@ from backy_core.drives import Drive, names_of
 from backy_core.operations.journal import Commit, Done, JournalEntry, Planned
 from backy_core.operations.records import Operation
 from backy_core.pools import steps
+from backy_core.pools.busy import refuse_busy
 from backy_core.pools.closing import PoolClosing
-from backy_core.pools.core import Core, compose, expected, left_mounted, mounts_of, spec_of
+from backy_core.pools.core import Core, compose, expected, spec_of
 from backy_core.pools.metadata import PoolEntry
+from backy_core.pools.pool_mounts import own_mounts
 from backy_core.pools.tombstones import Tombstone
 from backy_core.sdk.errors import (
     BackyError,
@@ -43,6 +45,7 @@ class PoolTeardown:
         self._refuse_unsafe(entry, snapshot)
         plan = await self._plan(entry, snapshot)
         _refuse_shared(entry, plan, snapshot)
+        await refuse_busy(core, entry)
         older = core.pending_of(guid)
         journal = await core.open_journal(op, plan, {"label": entry.label})
         for interrupted in older:  # is finished by this one
@@ -67,6 +70,7 @@ class PoolTeardown:
         self._refuse_unsafe(entry, snapshot)
         plan = await self._plan(entry, snapshot)
         _refuse_shared(entry, plan, snapshot)
+        await refuse_busy(core, entry)
         journal = await core.open_journal(op, plan, {"label": stone.label})
         try:
             await self._finish(op, journal, entry, plan)
@@ -112,10 +116,10 @@ class PoolTeardown:
         core = self._core
         report = core.find_report(entry, snapshot)
         if report is None:
-            if path := left_mounted(entry, snapshot):
+            if mounts := own_mounts(entry, report, snapshot):
                 raise Conflict(
-                    f"Pool {entry.label or entry.guid} is mounted at {path}, and none of its "
-                    "drives is connected",
+                    f"Pool {entry.label or entry.guid} is mounted at {mounts[0].path}, and none of "
+                    "its drives is connected",
                     hint=f"Unmount it first: DELETE /api/v1/pools/{entry.guid}/mount",
                 )
             return compose("teardown", core, spec_of(entry), entry.backend, steps=(), drives=())
@@ -131,7 +135,7 @@ class PoolTeardown:
             draft=draft,
             drives=members,
             steps=(
-                *_content_steps(report, snapshot),
+                *_content_steps(entry, report, snapshot),
                 *(draft.steps if held else ()),
                 *steps.wipe_members(members, (*draft.stamps, *draft.around)),
             ),
@@ -186,11 +190,11 @@ async def remove_made_directories(
         op.outputs.append(f"# {error}")
 
 
-def _content_steps(report: PoolReport, snapshot: Snapshot) -> tuple[Step, ...]:
+def _content_steps(entry: PoolEntry, report: PoolReport, snapshot: Snapshot) -> tuple[Step, ...]:
     """Content first, container second: what is left inside would show up again one day."""
     if report.presence != "active":
         return ()
-    paths = mounts_of(snapshot, report)
+    paths = [mount.path for mount in own_mounts(entry, report, snapshot)]
     clear = (steps.clear_device(),) if report.device else ()
     return (*(steps.unmount(path) for path in reversed(paths)), *clear)
 

@@ -6,11 +6,13 @@ from datetime import UTC, datetime
 
 from backy_core.operations.records import Operation, OperationState
 from backy_core.pools import guards
-from backy_core.pools.core import Core, mounts_of, reachable
+from backy_core.pools.core import Core
 from backy_core.pools.create import KIND as CREATE
 from backy_core.pools.metadata import PoolEntry
+from backy_core.pools.pool_mounts import all_mounts
 from backy_core.pools.requests import Creation
 from backy_core.pools.state import Evidence, derive
+from backy_core.pools.troubles import caveat, trouble
 from backy_core.pools.views import DriveView, PoolState, PoolView
 from backy_core.sdk.errors import NotFound
 from backy_core.sdk.models import PoolReport
@@ -92,6 +94,7 @@ class PoolViewer:
             known=entry is not None,
             wanted=bool(entry and entry.is_mounted),
             mounted=bool(entry and self.mounted_at(entry)),
+            troubled=bool(entry and self._trouble(entry)),
             creating=running is not None and running.kind == CREATE,
             failed=bool(last_create and not last_create.running and last_create.error),
             deleted=self._deleted_lately(operations),
@@ -110,12 +113,16 @@ class PoolViewer:
 
     def mounted_at(self, entry: PoolEntry) -> str | None:
         """Where the pool is mounted and can be reached: its own path if it is among the places."""
-        report = self._core.find_report(entry)
         snapshot = self._core.observer.snapshot
-        paths = reachable(snapshot, report)
+        mounts = all_mounts(entry, self._core.find_report(entry), snapshot)
+        paths = [mount.path for mount in mounts if snapshot.covers(mount) is None]
         if entry.last_mount_path in paths:
             return entry.last_mount_path
         return paths[-1] if paths else None
+
+    def _trouble(self, entry: PoolEntry) -> str | None:
+        report, snapshot = self._core.find_report(entry), self._core.observer.snapshot
+        return trouble(entry, report, snapshot)
 
     def _unborn(self, guid: str, state: PoolState) -> PoolView:
         """A pool without metadata: being created, failed or deleted."""
@@ -157,7 +164,9 @@ class PoolViewer:
             drives=self._drives(entry, report),
             sync_percent=report.sync_percent if report else None,
             sync_minutes=report.sync_minutes if report else None,
-            error_message=self._why(entry, report) if state is PoolState.ERROR else None,
+            error_message=self._why(entry, report)
+            if state is PoolState.ERROR
+            else caveat(entry, report, self._core.observer.snapshot),
             is_mounted=mounted is not None,
             stale_because=self._blind(entry),
         )
@@ -185,16 +194,14 @@ class PoolViewer:
         return f"Backend {entry.backend} cannot look at its pools: {problem}" if problem else None
 
     def _why(self, entry: PoolEntry, report: PoolReport | None) -> str:
-        remembered = self._core.open_errors.get(entry.guid)
-        if remembered:
-            return remembered
+        known = self._trouble(entry) or self._core.open_errors.get(entry.guid)
+        if known:
+            return known
         blind = self._blind(entry)
         if blind is not None:
             return blind
         if report is None:
             return "None of its drives is connected"
-        if mounts_of(self._core.observer.snapshot, report):
-            return "Another filesystem is mounted over it; unmount that one first"
         if report.presence == "active":
             return "It is running but not mounted; mount it to use it"
         return report.detail or "It should be mounted but its device is not running"

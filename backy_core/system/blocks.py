@@ -13,7 +13,8 @@ from pathlib import Path
 
 from backy_core.sdk.errors import DriveInUse, SystemFailure
 from backy_core.system.block_devices import BlockDevice, assemble
-from backy_core.system.mountinfo import parse_mountinfo, read_bytes, unescape
+from backy_core.system.mountinfo import parse_mountinfo, read_bytes
+from backy_core.system.swap import read_swaps
 from backy_core.system.sysfs import (
     HOST,
     Roots,
@@ -102,20 +103,9 @@ def diskseq(name: str) -> int | None:
 
 
 def swaps() -> frozenset[str]:
-    """Kernel names of the devices swapped to, those that hold a swap file included."""
-    lines = read_bytes(Path("/proc/swaps")).split(b"\n")[1:]
-    paths = (unescape(line.split()[0]) for line in lines if line.split())
-    return frozenset(name for path in paths if (name := _device_behind(path)) is not None)
-
-
-def _device_behind(path: str) -> str | None:
-    try:
-        found = Path(path).stat()
-        number = found.st_rdev or found.st_dev
-        device = Path(f"/sys/dev/block/{os.major(number)}:{os.minor(number)}")
-        return device.readlink().name
-    except OSError:
-        return None
+    """Kernel names of the devices swapped to. A swap file is a file like any other: it holds the
+    filesystem it lies on."""
+    return frozenset(swap.device for swap in read_swaps() if swap.device is not None)
 
 
 def boot_id() -> str:

@@ -1,9 +1,7 @@
 """Which processes hold a mount, and ending them.
 
 A process holds a mount by its working directory, root, program, open files, mapped files, or by
-having the mount in a mount namespace of its own. Compared by device number, not by path: so
-deleted files and files reached by a bind mount are found too. Reading needs root and starts no
-process.
+having the mount in a mount namespace of its own. Reading needs root and starts no process.
 """
 
 from __future__ import annotations
@@ -12,18 +10,18 @@ import asyncio
 import os
 import pwd
 import signal
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from backy_core.system.held import HeldBy, pids
 from backy_core.system.identity import is_alive, pidfd, process_start_time, wait_for_exit
-from backy_core.system.mountinfo import mount_at, read_mounts
+from backy_core.system.namespaces import pids
+from backy_core.system.process_holders import HeldBy, Hold
 from backy_core.system.sysfs import read_attribute
 from backy_core.system.text import sanitise
 
-__all__ = ["ProcessInfo", "holders_of", "is_alive", "kill"]
+__all__ = ["ProcessInfo", "holding", "is_alive", "kill"]
 
 _KILL_WAIT_S = 2.0
 """A process in uninterruptible sleep outlives SIGKILL until its disk answers."""
@@ -40,35 +38,25 @@ class ProcessInfo(NamedTuple):
     start_time: int
 
 
-async def holders_of(mount_path: str, majmin: str | None = None) -> tuple[ProcessInfo, ...]:
-    """The processes that hold the filesystem mounted at ``mount_path``, each once.
-
-    ``majmin`` is the filesystem's device number; by default that of what is mounted there.
-    Nothing mounted there: none. This process is never among them.
-    """
-    return await asyncio.to_thread(_holders_of, mount_path, majmin)
-
-
-def _holders_of(mount_path: str, majmin: str | None) -> tuple[ProcessInfo, ...]:
-    entry = mount_at(read_mounts(), mount_path)
-    number = majmin or (entry.majmin if entry else None)
-    if number is None:
-        return ()
-    search = HeldBy(mount_path, number, many_trees=entry is not None and entry.fstype == "btrfs")
-    found = (_describe(pid, search) for pid in pids() if pid != os.getpid())
-    return tuple(process for process in found if process is not None)
+def holding(search: HeldBy) -> Iterator[tuple[ProcessInfo, Hold]]:
+    """The processes that hold what is searched for, each once; this process left out."""
+    for pid in pids():
+        found = _describe(pid, search) if pid != os.getpid() else None
+        if found is not None:
+            yield found
 
 
-def _describe(pid: int, search: HeldBy) -> ProcessInfo | None:
+def _describe(pid: int, search: HeldBy) -> tuple[ProcessInfo, Hold] | None:
     start_time = process_start_time(pid)
-    path = search.path_held_by(pid)
-    if path is None or start_time is None or process_start_time(pid) != start_time:
+    hold = search.held_by(pid)
+    if hold is None or start_time is None or process_start_time(pid) != start_time:
         return None
     directory = Path(f"/proc/{pid}")
     name = (read_attribute(directory / "comm") or "").strip()
     words = (read_attribute(directory / "cmdline") or "").split("\0")
     command = sanitise(" ".join(word for word in words if word)) or name
-    return ProcessInfo(pid, command, _user(directory), sanitise(path), name, start_time)
+    user = _user(directory)
+    return ProcessInfo(pid, command, user, sanitise(hold.path), name, start_time), hold
 
 
 def _user(directory: Path) -> str:

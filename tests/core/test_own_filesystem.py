@@ -59,9 +59,9 @@ def test_a_mount_is_the_pools_by_its_source_alone() -> None:
 def test_places_are_found_by_source() -> None:
     over = MountEntry("0:50", "/", "/mnt/pool", NOSUID, "tmpfs", "tmpfs")
     snapshot = Snapshot(mounts=(ZFS, FUSE, MD, over))
-    assert snapshot.places_of("backy-1") == ("/mnt/pool",)
-    assert snapshot.reachable_places_of("backy-1") == ()
-    assert snapshot.reachable_places_of("/dev/md127") == ("/mnt/md",)
+    assert snapshot.mounts_from("backy-1") == (ZFS,)
+    assert (snapshot.covers(ZFS), snapshot.covers(MD)) == (over, None)
+    assert snapshot.mounts_of(report(None, device="md127")) == (MD,)
 
 
 def test_a_zfs_mount_lies_on_the_members_of_its_own_pool() -> None:

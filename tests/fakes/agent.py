@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Coroutine
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from backy_core.operations.records import Operation
 from backy_core.plugins import load_backends
 from backy_core.pools.views import CreateRequest, PoolView
 from backy_core.runtime import Runtime
-from backy_core.sdk.errors import BackyError
+from backy_core.sdk.errors import BackyError, PoolBusy
 from tests.fakes.installed import Installed, install
 from tests.fakes.machine import FakeMachine
 from tests.fakes.model import Content, Volume
@@ -141,10 +141,17 @@ class Bench:
         return await self.ended(await self.agent.pools.mount(guid, path))
 
     async def unmount(self, guid: str = GUID) -> BackyError | None:
-        return await self.ended(await self.agent.pools.unmount(guid))
+        return await self._ended_or_refused(self.agent.pools.unmount(guid))
 
     async def delete(self, guid: str = GUID) -> BackyError | None:
-        return await self.ended(await self.agent.pools.delete(guid))
+        return await self._ended_or_refused(self.agent.pools.delete(guid))
+
+    async def _ended_or_refused(self, call: Awaitable[Operation]) -> BackyError | None:
+        """As :meth:`ended`; of a pool in use, what it was refused with."""
+        try:
+            return await self.ended(await call)
+        except PoolBusy as error:
+            return error
 
     async def add_drive(self, serial: str, **how: Any) -> BackyError | None:
         given = {"dev_path": None, "replaces": None, "wipe": False} | how

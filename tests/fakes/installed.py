@@ -30,6 +30,7 @@ from backy_core.system import (
     files,
     identity,
     libmount,
+    mount_holders,
     mountinfo,
     mounts,
     procs,
@@ -40,6 +41,7 @@ from backy_core.system import (
 )
 from backy_core.system.block_devices import BlockDevice
 from backy_core.system.exec import CommandFailed, Outcome
+from backy_core.system.mount_holders import Filesystem, Holder
 from backy_core.system.mountinfo import MountEntry
 from backy_core.system.mounts import Usage
 from backy_core.system.procs import ProcessInfo
@@ -312,12 +314,14 @@ class Installed:
     async def filesystem_usages(self, paths: Sequence[str]) -> dict[str, Usage]:
         return {path: await self.filesystem_usage(path) for path in paths}
 
-    async def holders_of(self, path: str, majmin: str | None = None) -> tuple[ProcessInfo, ...]:
-        return tuple(
+    async def find_holders(self, filesystem: Filesystem) -> tuple[Holder, ...]:
+        """Processes with a file below one of the mounts."""
+        holding = [
             ProcessInfo(p.pid, f"{p.name} {p.path}", "root", p.path, p.name, p.pid)
             for p in self.machine.processes.values()
-            if p.path.startswith(path)
-        )
+            if p.path.startswith(filesystem.paths)
+        ]
+        return tuple(Holder(f"{p.name} (pid {p.pid}) holds {p.path}", process=p) for p in holding)
 
     async def kill(
         self, processes: Sequence[ProcessInfo], grace_s: float = 5
@@ -361,7 +365,7 @@ def install(machine: FakeMachine, monkeypatch: pytest.MonkeyPatch) -> Installed:
         mounts.filesystem_usage: fakes.filesystem_usage,
         mounts.filesystem_usages: fakes.filesystem_usages,
         mounts.in_host_mount_namespace: lambda: True,
-        procs.holders_of: fakes.holders_of,
+        mount_holders.find_holders: fakes.find_holders,
         procs.kill: fakes.kill,
         identity.is_alive: fakes.is_alive,
         runtime_files.remove_stale: lambda: (),

@@ -84,9 +84,10 @@ class StandingPool(ReplyModel):
 
 
 class ReadyPool(StandingPool):
-    """The pool exists and is mounted."""
+    """The pool exists and is mounted. ``error_message``: it takes no data, and why."""
 
     state: Literal["ready"] = "ready"
+    error_message: str | None = Field(default=None, exclude_if=absent)
 
 
 class UnmountedPool(StandingPool):
@@ -166,6 +167,7 @@ class ListedReadyPool(ListedStandingPool):
     """The pool exists and is mounted."""
 
     state: Literal["ready"] = "ready"
+    error_message: str | None = Field(default=None, exclude_if=absent)
 
 
 class ListedUnmountedPool(ListedStandingPool):

@@ -210,10 +210,8 @@ async def test_an_unmount_that_fails_says_where_it_stands(
         assert await bench.state() == "unmounted" and not bench.machine.arrays
         return
     assert error is not None
-    still = bool(bench.machine.mounts)
-    assert still == (words == "umount")
-    assert await bench.state() == ("ready" if still else "unmounted")
-    assert bench.remembered[GUID].is_mounted == still
+    assert bench.machine.mounts, "still mounted, or mounted again"
+    assert await bench.state() == "ready" and bench.remembered[GUID].is_mounted
     assert not bench.journal and not bench.agent.operations.claims.claimed_drives()
     bench.machine.interruptions.reset()
     assert await bench.unmount() is None

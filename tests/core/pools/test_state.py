@@ -10,7 +10,7 @@ import pytest
 from backy_core.pools.state import Evidence, derive
 from backy_core.pools.views import PoolState
 
-_FLAGS = ("known", "wanted", "mounted", "creating", "failed", "deleted", "opening")
+_FLAGS = (*("known", "wanted", "mounted", "troubled", "creating", "failed", "deleted", "opening"),)
 _EARLIER = (None, *PoolState)
 _ALL = [
     Evidence(**dict(zip(_FLAGS, flags, strict=True)), earlier=earlier)
@@ -24,9 +24,12 @@ def _matching(**wanted: object) -> list[Evidence]:
 
 
 def test_the_table_is_whole() -> None:
-    assert len(_ALL) == 2**7 * 7
+    assert len(_ALL) == 2**8 * 7
 
 
+_STANDING = {"creating": False, "known": True, "earlier": None}
+_FINE = _STANDING | {"troubled": False}
+_AT_START = _STANDING | {"troubled": True, "opening": True}
 _CASES: list[tuple[dict[str, Any], str | None]] = [
     # `creating`: a creation is running (or is being rolled back)
     ({"creating": True}, "creating"),
@@ -36,37 +39,18 @@ _CASES: list[tuple[dict[str, Any], str | None]] = [
     ({"creating": False, "known": False, "deleted": False, "failed": True}, "failed"),
     # `deleted`: it was torn down a short while ago; a failed record may be older
     ({"creating": False, "known": False, "deleted": True}, "deleted"),
+    # `error`: the kernel has it mounted and it cannot be used, whatever was asked for
+    (_STANDING | {"troubled": True, "opening": False}, "error"),
     # `ready`: it exists and is mounted
-    ({"creating": False, "known": True, "earlier": None, "mounted": True}, "ready"),
+    (_FINE | {"mounted": True}, "ready"),
+    (_AT_START | {"mounted": True}, "ready"),
     # `unmounted`: it exists, is not mounted and nobody wants it to be
-    (
-        {"creating": False, "known": True, "earlier": None, "mounted": False, "wanted": False},
-        "unmounted",
-    ),
+    (_FINE | {"mounted": False, "wanted": False}, "unmounted"),
     # at start, a pool still to be opened is `unmounted`
-    (
-        {
-            "creating": False,
-            "known": True,
-            "earlier": None,
-            "mounted": False,
-            "wanted": True,
-            "opening": True,
-        },
-        "unmounted",
-    ),
+    (_FINE | {"mounted": False, "wanted": True, "opening": True}, "unmounted"),
+    (_AT_START | {"mounted": False}, "unmounted"),
     # `error`: it should be usable but is not
-    (
-        {
-            "creating": False,
-            "known": True,
-            "earlier": None,
-            "mounted": False,
-            "wanted": True,
-            "opening": False,
-        },
-        "error",
-    ),
+    (_FINE | {"mounted": False, "wanted": True, "opening": False}, "error"),
 ]
 
 

@@ -9,7 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backy_core.system import mounts
-from backy_core.system.mountinfo import mount_at, mounts_of, parse_mountinfo, unescape
+from backy_core.system.mountinfo import (
+    MountEntry,
+    MountTree,
+    mount_at,
+    mounts_of,
+    parse_mountinfo,
+    unescape,
+)
 from backy_core.system.usage import Usage, filesystem_usage
 
 SAMPLES = Path(__file__).parents[2] / "samples/system"
@@ -37,7 +44,10 @@ def test_any_path_and_source_survive(path: bytes, source: bytes, tags: bytes) ->
     assert entry.source.encode("utf-8", "surrogateescape") == source
     assert entry.fstype == "ext4"
     assert entry.options == {"rw", "nosuid", "errors=continue"}
-    assert entry.propagates is (tags.startswith((b"shared", b"master")))
+    assert (entry.id, entry.parent) == (36, 35)
+    assert entry.shared == ({"1"} if tags.startswith(b"shared") else set())
+    assert entry.masters == ({"2"} if tags.startswith(b"master") else set())
+    assert entry.super_options == {"rw", "errors=continue"}
 
 
 @given(st.binary())
@@ -60,7 +70,7 @@ def test_sample() -> None:
     assert root is not None
     assert (root.majmin, root.fstype, root.root) == ("0:18", "overlay", "/")
     assert "lowerdir=/" in root.options
-    assert not root.propagates
+    assert not root.shared and not root.masters
 
 
 def test_topmost_mount_wins_and_bind_mounts_are_found() -> None:
@@ -114,3 +124,74 @@ async def test_usage_that_hangs_is_an_error_in_time(monkeypatch: pytest.MonkeyPa
         assert len(calls) == 4, "hung threads pile up"
     finally:
         release.set()
+
+
+def _mount(number: int, parent: int, path: str, source: str = "x") -> MountEntry:
+    return MountEntry("8:1", "/", path, frozenset(), "ext4", source, number, parent)
+
+
+ROOT = _mount(1, 0, "/")
+DATA = _mount(2, 1, "/srv/data")
+POOL = _mount(3, 2, "/srv/data/pool")
+
+
+@pytest.mark.parametrize(
+    ("above", "covers"),
+    [
+        ([], None),
+        ([_mount(4, 3, "/srv/data/pool/inner")], None),
+        ([_mount(4, 1, "/srv/other"), _mount(5, 1, "/srv/data2")], None),
+        ([_mount(4, 3, "/srv/data/pool")], 4),
+        ([_mount(4, 2, "/srv/data")], 4),
+        ([_mount(4, 1, "/srv")], 4),
+        ([_mount(4, 1, "/srv"), _mount(5, 4, "/srv/data")], 4),
+        # a copy of the tree, as of a recursive bind mount on top: another mount at the same path
+        ([_mount(4, 2, "/srv/data"), _mount(5, 4, "/srv/data/pool")], 4),
+        ([_mount(4, 1, "/")], 4),
+    ],
+)
+def test_what_covers_a_mount(above: list[MountEntry], covers: int | None) -> None:
+    for order in ([ROOT, DATA, POOL, *above], [*reversed(above), POOL, DATA, ROOT]):
+        tree = MountTree(order)
+        cover = tree.covers(POOL)
+        assert (cover.id if cover else None) == covers
+        assert (tree.lookup(POOL.path) is POOL) == (covers is None)
+
+
+def test_a_mount_that_was_uncovered_again_is_reached() -> None:
+    assert MountTree([ROOT, DATA, POOL, _mount(4, 2, "/srv/data")]).covers(POOL)
+    assert not MountTree([ROOT, DATA, POOL]).covers(POOL)
+
+
+@given(
+    st.lists(
+        st.builds(
+            _mount, st.integers(0, 4), st.integers(0, 4), st.sampled_from(["/", "/a", "/a/b"])
+        )
+    )
+)
+def test_any_tree_can_be_asked(mounts: list[MountEntry]) -> None:
+    tree = MountTree(mounts)
+    for entry in mounts:
+        tree.covers(entry)
+        tree.lookup(entry.path)
+
+
+@pytest.mark.parametrize(
+    ("of_mount", "of_filesystem", "read_only", "gave_up"),
+    [
+        (b"rw", b"rw", False, False),
+        (b"ro", b"ro", True, False),
+        (b"ro", b"rw", True, False),
+        (b"rw", b"ro", True, True),
+        (b"rw", b"rw,emergency_ro", False, True),
+        (b"rw", b"rw,shutdown", False, True),
+    ],
+)
+def test_read_only_by_choice_and_by_error(
+    of_mount: bytes, of_filesystem: bytes, read_only: bool, gave_up: bool
+) -> None:
+    (entry,) = parse_mountinfo(
+        b"36 35 9:127 / /mnt %s,nosuid - ext4 /dev/md127 %s\n" % (of_mount, of_filesystem)
+    )
+    assert (entry.read_only, entry.gave_up) == (read_only, gave_up)

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from backy_core.system import procs
+from backy_core.system import mount_holders, procs
 from backy_core.system.identity import process_start_time
 from backy_core.system.procs import ProcessInfo
 
@@ -65,4 +65,4 @@ async def test_this_process_is_never_signalled() -> None:
 
 
 async def test_nothing_mounted_has_no_holders() -> None:
-    assert await procs.holders_of("/nonexistent/mount") == ()
+    assert await mount_holders.processes_on("/nonexistent/mount") == ()

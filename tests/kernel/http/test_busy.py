@@ -1,5 +1,6 @@
 """A pool in use: refused, explained, and freed on request."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -105,5 +106,86 @@ def test_strangers_are_spared(site: Site, backend: Backend) -> None:
     bad = {**body, "pids": [], "action": "Explode"}
     site.refused("POST", "/processes/kill", bad, status=400, code="VALIDATION_ERROR")
     site.output(f"kill -9 {stranger}")
+    pool.delete()
+    pool.check_gone()
+
+
+_KEEP = "(setsid unshare -m --propagation {how} sleep 1000 >/dev/null 2>&1 & echo $!); sleep 0.5"
+
+
+@dataclass(frozen=True)
+class Obstacle:
+    """What holds a pool, how it comes and goes, and words that a refusal must name it by."""
+
+    make: str
+    end: str
+    named: str
+
+
+WITHOUT_PROCESS = (
+    Obstacle(
+        "mkdir -p {m}/inner && mount -t tmpfs inner {m}/inner", "umount {m}/inner", "{m}/inner"
+    ),
+    Obstacle(
+        "truncate -s 4M {m}/image && losetup -f {m}/image",
+        "losetup -d $(losetup -nO NAME -j {m}/image)",
+        "/dev/loop",
+    ),
+    Obstacle(
+        "dd if=/dev/zero of={m}/swap bs=1M count=4 status=none && chmod 600 {m}/swap"
+        " && mkswap -q {m}/swap && swapon {m}/swap",
+        "swapoff {m}/swap",
+        "swap file {m}/swap",
+    ),
+    Obstacle(
+        "mkdir -p /run/bound && mount --bind {m} /run/bound", "umount /run/bound", "/run/bound"
+    ),
+    Obstacle("mount -t tmpfs cover {parent}", "umount {parent}", "cover is mounted at {parent}"),
+)
+
+
+def kept_apart(pool: Pool, how: str = "private") -> int:
+    """A process that keeps the pool's mount in a mount namespace of its own, as a container."""
+    return int(pool.site.output(_KEEP.format(how=how)))
+
+
+def check_named(site: Site, pool: Pool, named: str) -> None:
+    """Unmount and delete are refused, name what holds the pool, and change nothing."""
+    mounts = "cat /proc/self/mounts /proc/swaps /proc/mdstat | grep -v '^rootfs'"
+    before = site.output(mounts)
+    for path in (f"{pool.url}/mount", pool.url):
+        answer = site.refused("DELETE", path, status=409, code="POOL_BUSY")
+        assert answer["busy"] is True and "target is busy" in answer["error"]["message"]
+        assert named in answer["error"]["details"], answer
+    assert site.output(mounts) == before
+
+
+def test_whatever_holds_it_is_named_before_anything_changes(site: Site, backend: Backend) -> None:
+    """Mounts, files that the kernel itself keeps, and containers."""
+    parent = "/srv/parent"
+    site.output(f"mkdir -p {parent}")
+    pool = site.made(ONE, TWO, **backend.options(), mountPath=f"{parent}/pool")
+    words = {"m": pool.path, "parent": parent}
+    for obstacle in WITHOUT_PROCESS:
+        made = site.run(obstacle.make.format_map(words))
+        if made.rc:  # a FUSE filesystem takes no swap file
+            assert "swap" in obstacle.make and backend.name == "zfs", made
+            continue
+        check_named(site, pool, obstacle.named.format_map(words))
+        assert set(pool.serials) <= set(site.drives()), "its drives are still listed"
+        if "cover" in obstacle.make:
+            covered = pool.until("error")
+            assert f"umount {parent}" in covered["errorMessage"]
+            site.refused("POST", f"{pool.url}/mount", {}, status=409, code="CONFLICT")
+        site.output(obstacle.end.format_map(words))
+        pool.until("ready")
+    pid = kept_apart(pool)
+    check_named(site, pool, f"sleep (pid {pid})")
+    assert pid in holders(site, f"{pool.url}/processes")
+    site.output(f"kill {pid}; sleep 0.3")
+    slave = kept_apart(pool, "slave")
+    pool.unmount()
+    site.output(f"kill {slave}")
+    pool.mount()
     pool.delete()
     pool.check_gone()

@@ -24,7 +24,7 @@ from backy_core.drives import unavailable_because
 from backy_core.observer import Observer
 from backy_core.plugins import load_backends
 from backy_core.sdk.errors import DriveInUse, DriveNotEmpty, PoolBusy, SystemFailure
-from backy_core.system import blocks, mounts, procs, signatures
+from backy_core.system import blocks, mount_holders, mounts, procs, signatures
 from backy_core.system.blocks import BlockDevice
 from backy_core.system.udev import KernelEvents
 
@@ -333,7 +333,7 @@ async def test_holders_are_found(filesystem: str) -> None:
             script(deleted) as by_file,
             script(mapped) as by_map,
         ):
-            found = {p.pid: p for p in await procs.holders_of(MOUNT, entry.majmin)}
+            found = {p.pid: p for p in await mount_holders.processes_on(MOUNT)}
             assert {by_cwd, by_map} <= found.keys()
             assert bystander not in found and os.getpid() not in found
             assert by_file in found
@@ -341,8 +341,8 @@ async def test_holders_are_found(filesystem: str) -> None:
             assert found[by_cwd].user == "root"
             assert "time.sleep(600)" in found[by_cwd].command
             assert found[by_map].path == f"{MOUNT}/file"
-        assert await procs.holders_of(MOUNT) == ()
-    assert await procs.holders_of("/mnt/none") == ()
+        assert await mount_holders.processes_on(MOUNT) == ()
+    assert await mount_holders.processes_on("/mnt/none") == ()
 
 
 async def test_a_private_copy_of_the_mount_counts_and_a_slave_one_does_not() -> None:
@@ -352,7 +352,7 @@ async def test_a_private_copy_of_the_mount_counts_and_a_slave_one_does_not() -> 
             process("unshare", "--mount", "--propagation", "private", *hold) as private,
             process("unshare", "--mount", "--propagation", "slave", *hold) as slave,
         ):
-            pids = {each.pid for each in await procs.holders_of(MOUNT)}
+            pids = {each.pid for each in await mount_holders.processes_on(MOUNT)}
             assert private in pids
             assert slave not in pids
 
@@ -361,7 +361,7 @@ async def test_busy_then_killed_then_unmounted() -> None:
     with mounted(), script("pass", cwd=MOUNT) as pid:
         with pytest.raises(PoolBusy, match="target is busy"):
             await mounts.unmount(MOUNT)
-        holders = await procs.holders_of(MOUNT)
+        holders = await mount_holders.processes_on(MOUNT)
         assert [each.pid for each in holders] == [pid]
         assert await procs.kill(holders, grace_s=5) == ()
         assert not procs.is_alive(pid)
@@ -373,7 +373,7 @@ async def test_busy_then_killed_then_unmounted() -> None:
 async def test_a_process_that_ignores_sigterm_is_killed() -> None:
     stubborn = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)"
     with mounted(), script(stubborn, cwd=MOUNT) as pid:
-        holders = await procs.holders_of(MOUNT)
+        holders = await mount_holders.processes_on(MOUNT)
         began = time.monotonic()
         assert await procs.kill(holders, grace_s=0.5) == ()
         assert time.monotonic() - began >= 0.5

@@ -1,0 +1,111 @@
+"""By what file a process holds a filesystem."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
+
+from backy_core.system.namespaces import namespace_of
+
+_LINKS = ("cwd", "root", "exe")
+_MAPS_FIELDS = 6
+
+
+class Hold(NamedTuple):
+    """``of_device``: the process has the device's node open, and no file of the filesystem."""
+
+    path: str
+    of_device: bool = False
+
+
+class HeldBy:
+    """Searches processes for files on one filesystem.
+
+    Compared by device number, not by path: so deleted files and files reached by a bind mount are
+    found too. ``numbers``: the filesystem's. ``nodes``: of devices whose nodes nobody may have
+    open. ``paths``: where it is mounted, if its files answer stat(2) with other numbers (btrfs:
+    those of their subvolume); they are known by their path then. ``keeping``: mount namespaces
+    that keep a copy, and where.
+    """
+
+    def __init__(
+        self,
+        numbers: Collection[str],
+        *,
+        nodes: Collection[str] = (),
+        paths: Collection[str] = (),
+        keeping: Mapping[str, str] | None = None,
+    ) -> None:
+        pairs = [_pair(number) for number in numbers]
+        self._devices = {os.makedev(*pair) for pair in pairs}
+        self._shown = {f"{major:02x}:{minor:02x}" for major, minor in pairs}
+        self._nodes = {os.makedev(*_pair(number)) for number in nodes}
+        self._prefixes = tuple(path.rstrip("/") + "/" for path in paths)
+        self._own_namespace = namespace_of("self")
+        self._keeping = keeping or {}
+        for path in paths:
+            with suppress(OSError):
+                self._devices.add(Path(path).stat().st_dev)
+
+    def held_by(self, pid: int) -> Hold | None:
+        """One file by which the process holds the filesystem; None if it does not."""
+        directory = f"/proc/{pid}"
+        links = (f"{directory}/{name}" for name in _LINKS)
+        opened = [hold for link in _descriptors(directory) if (hold := self._linked(link, pid))]
+        for hold in (
+            next((found for link in links if (found := self._linked(link, pid))), None),
+            next((found for found in opened if not found.of_device), None),
+            self._mapped(directory),
+            self._kept_mounted(pid),
+            *opened,
+        ):
+            if hold is not None:
+                return hold
+        return None
+
+    def _linked(self, link: str, pid: int) -> Hold | None:
+        with suppress(OSError):
+            found = os.stat(link)  # noqa: PTH116
+            if found.st_dev in self._devices or self._below(link, pid):
+                return Hold(os.readlink(link))  # noqa: PTH115
+            if stat.S_ISBLK(found.st_mode) and found.st_rdev in self._nodes:
+                return Hold(os.readlink(link), of_device=True)  # noqa: PTH115
+        return None
+
+    def _below(self, link: str, pid: int) -> bool:
+        if not self._prefixes or namespace_of(pid) != self._own_namespace:
+            return False
+        return f"{os.readlink(link)}/".startswith(self._prefixes)  # noqa: PTH115
+
+    def _mapped(self, directory: str) -> Hold | None:
+        """``maps`` lines: range, rights, offset, device in hex, inode, path."""
+        for line in _lines(Path(directory) / "maps"):
+            fields = line.split(maxsplit=_MAPS_FIELDS - 1)
+            if len(fields) == _MAPS_FIELDS and fields[3] in self._shown and fields[4] != "0":
+                return Hold(fields[5].rstrip("\n"))
+        return None
+
+    def _kept_mounted(self, pid: int) -> Hold | None:
+        namespace = namespace_of(pid) if self._keeping else None
+        path = self._keeping.get(namespace) if namespace else None
+        return Hold(f"{path} (in a mount namespace of its own)") if path else None
+
+
+def _pair(number: str) -> tuple[int, int]:
+    major, _, minor = number.partition(":")
+    return int(major), int(minor)
+
+
+def _descriptors(directory: str) -> Iterator[str]:
+    with suppress(OSError):
+        for entry in Path(f"{directory}/fd").iterdir():
+            yield str(entry)
+
+
+def _lines(path: Path) -> Iterator[str]:
+    with suppress(OSError), path.open(encoding="utf-8", errors="replace") as file:
+        yield from file

@@ -1,0 +1,44 @@
+"""``/proc/swaps``: devices and files that the kernel swaps to."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+from typing import NamedTuple
+
+from backy_core.system.mountinfo import read_bytes, unescape
+
+_SWAPS = Path("/proc/swaps")
+
+
+class Swap(NamedTuple):
+    """``device``: kernel name of a device that is swapped to. ``filesystem``: device number of
+    the filesystem a swap file lies on. Both None if the path leads nowhere any more."""
+
+    path: str
+    is_file: bool
+    device: str | None = None
+    filesystem: int | None = None
+
+
+def read_swaps() -> tuple[Swap, ...]:
+    lines = (line.split() for line in read_bytes(_SWAPS).split(b"\n")[1:])
+    return tuple(_swap(unescape(fields[0]), fields[1] == b"file") for fields in lines if fields)
+
+
+def _swap(path: str, is_file: bool) -> Swap:
+    try:
+        found = Path(path).stat()
+    except OSError:
+        return Swap(path, is_file)
+    if stat.S_ISBLK(found.st_mode):
+        return Swap(path, is_file, device=_name_of(found.st_rdev))
+    return Swap(path, is_file, filesystem=found.st_dev)
+
+
+def _name_of(number: int) -> str | None:
+    try:
+        return Path(f"/sys/dev/block/{os.major(number)}:{os.minor(number)}").readlink().name
+    except OSError:
+        return None

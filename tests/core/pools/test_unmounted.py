@@ -1,0 +1,92 @@
+"""`unmounted` is said after looking, whatever the backend reports."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from backy_core.sdk.errors import SystemFailure
+from backy_core.sdk.models import PoolReport
+from tests.fakes.agent import GUID, Bench
+from tests.fakes.interruptions import How
+
+
+class Blinkers:
+    """Changes what the backend reports."""
+
+    def __init__(self, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.stopped = self.blind = False
+        inspect = bench.agent.host.inspect
+
+        async def report(*given: object) -> tuple[PoolReport, ...]:
+            seen = await inspect(*given)  # type: ignore[arg-type]
+            if self.stopped:
+                changes = {"presence": "stopped", "health": "inactive", "device": None}
+                return tuple(each.model_copy(update=changes) for each in seen)
+            return () if self.blind else seen
+
+        monkeypatch.setattr(bench.agent.host, "inspect", report)
+
+
+@pytest.fixture
+async def blinkers(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Blinkers:
+    await bench.start()
+    await bench.create()
+    return Blinkers(bench, monkeypatch)
+
+
+@pytest.mark.parametrize("what", ["blind", "stopped"])
+async def test_a_pool_its_backend_does_not_see_run_is_not_taken_for_unmounted(
+    bench: Bench, blinkers: Blinkers, what: str
+) -> None:
+    setattr(blinkers, what, True)
+    await bench.agent.observer.refresh()
+    before = list(bench.machine.mounts), list(bench.machine.arrays)
+    view = await bench.agent.pools.get(GUID)
+    assert view.state == "error" and "still mounted" in (view.error_message or "")
+    with pytest.raises(SystemFailure, match="cannot be stopped"):
+        await bench.unmount()
+    assert (list(bench.machine.mounts), list(bench.machine.arrays)) == before
+    assert await bench.state() == "error" and bench.remembered[GUID].is_mounted
+    setattr(blinkers, what, False)
+    await bench.agent.observer.refresh()
+    assert await bench.state() == "ready"
+    assert await bench.unmount() is None
+    assert await bench.state() == "unmounted" and not bench.machine.arrays
+
+
+async def test_a_device_that_the_backend_loses_when_it_is_unmounted_is_not_stopped(
+    bench: Bench, blinkers: Blinkers
+) -> None:
+    """Its exit status and the backend both say that it is stopped. Neither is the device's word."""
+
+    def vanish() -> None:
+        blinkers.blind = True
+
+    bench.machine.interruptions.fail("mdadm --stop", How.SILENT)
+    bench.machine.interruptions.when("after umount", vanish)
+    error = await bench.unmount()
+    assert isinstance(error, SystemFailure)
+    assert bench.machine.arrays and await bench.state() == "error"
+
+
+async def test_a_second_place_is_seen_by_its_device_number(
+    bench: Bench, blinkers: Blinkers
+) -> None:
+    """As of a mount whose source nobody can match."""
+    (mount,) = bench.machine.mounts
+    bench.machine.mounts = [replace(mount, path="/elsewhere")]
+    await bench.agent.observer.refresh()
+    view = await bench.agent.pools.get(GUID)
+    assert (view.state, view.mount_path) == ("ready", "/elsewhere")
+    assert await bench.unmount() is None
+    assert not bench.machine.mounts and not bench.machine.arrays
+
+
+async def test_read_only_is_told(bench: Bench, blinkers: Blinkers) -> None:
+    (mount,) = bench.machine.mounts
+    bench.machine.mounts = [replace(mount, options=mount.options | {"ro"} - {"rw"})]
+    await bench.agent.observer.refresh()
+    view = await bench.agent.pools.get(GUID)
+    assert view.state == "ready" and "read-only" in (view.error_message or "")
