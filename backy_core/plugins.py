@@ -302,11 +302,21 @@ def _check_info(name: str, info: object) -> None:
         raise BackendFailure("it names no filesystem")
     if any("/" in tool.name or not tool.name for tool in info.tools):
         raise BackendFailure("one of its tools is not a plain program name")
-    if shell := next((tool.name for tool in info.tools if tool.name in _RUN_ANYTHING), None):
-        raise BackendFailure(
-            f"backy_backend declares {shell} as a tool, which runs whatever it is given: declare "
-            "the programs themselves, and plan a step for each"
-        )
+    _check_programs(info)
+
+
+def _check_programs(info: BackendInfo) -> None:
+    """Neither plans nor looks may run what runs anything."""
+    named = {
+        "tool": [tool.name for tool in info.tools],
+        "read command": [words[0] for words in info.read_commands if words],
+    }
+    for what, programs in named.items():
+        if shell := next((program for program in programs if program in _RUN_ANYTHING), None):
+            raise BackendFailure(
+                f"backy_backend declares {shell} as a {what}, which runs whatever it is given: "
+                "declare the programs themselves, and run each of them"
+            )
 
 
 def _refuse_second(candidate: Candidate, backends: Mapping[str, LoadedBackend]) -> None:

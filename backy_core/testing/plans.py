@@ -44,6 +44,12 @@ class PlanContract(Subject):
         assert info.signature_types, "without signature_types its drives are not protected"
         assert all(tool.package for tool in info.tools), "a tool names no package"
         assert all(info.read_commands), "an empty read command would allow every program"
+        tools = {tool.name for tool in info.tools}
+        strange = sorted({words[0] for words in info.read_commands} - tools)
+        assert not strange, (
+            f"{info.name}: backy_backend names the read_commands of {strange}, which are not in "
+            "tools: declare them, or nobody can tell when one is missing"
+        )
         module = getattr(self.backend, "__name__", None)
         points = [it for it in entry_points(group=BACKEND_GROUP) if it.module == module]
         named = {point.name for point in points}

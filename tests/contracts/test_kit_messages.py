@@ -240,6 +240,14 @@ def test_a_shell_as_a_tool(program: str) -> None:
     told = said(with_info(tools=(Tool(name=program, package=program),)).info)
     assert f"backend mdadm cannot be loaded: backy_backend declares {program} as a tool" in told
     assert "declare the programs themselves" in told
+    told = said(with_info(read_commands=((program, "-c"),)).info)
+    assert f"backy_backend declares {program} as a read command" in told
+
+
+def test_a_read_command_that_is_no_tool() -> None:
+    told = said(with_info(read_commands=(("lsblk",),)).test_it_loads_and_says_what_it_is)
+    assert "mdadm: backy_backend names the read_commands of ['lsblk']" in told
+    assert "tell when one is missing" in told
 
 
 def test_what_does_not_apply_is_skipped_in_words() -> None:
