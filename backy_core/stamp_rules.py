@@ -6,7 +6,7 @@ that another pool's drives bear as well would wipe those too.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 from backy_core.sdk.errors import PlanRefused
 from backy_core.sdk.models import BackendInfo, PoolReport, PoolSpec, SignatureMatch
@@ -19,6 +19,8 @@ HINT = (
     "Let the uuid or the label of each stamp be or contain PoolSpec.identity; where the format "
     "has no room for it, derive the uuid from the identity."
 )
+_TELLING = 8
+"""Letters from which on an identity is not in another text by accident."""
 _NEXT = str.maketrans("0123456789abcdefABCDEF", "1234567890bcdefaBCDEFA")
 
 
@@ -103,7 +105,9 @@ def refuse_shared(stamps: tuple[SignatureMatch, ...], other: BackendPlan) -> Non
 
 
 def _shows(stamp: SignatureMatch, identity: str) -> bool:
-    texts: Iterator[str] = (_plain(text) for text in (stamp.uuid, stamp.label) if text)
+    texts = [_plain(text) for text in (stamp.uuid, stamp.label) if text]
+    if len(identity) < _TELLING:
+        return identity in texts
     return any(identity in text for text in texts)
 
 

@@ -562,3 +562,11 @@ async def test_a_member_that_the_report_names_is_the_pools() -> None:
     named = member.model_copy(update={"handle": "PV-1"})
     seen = REPORT.model_copy(update={"members": (named,)})
     assert (await host.plan_teardown("toy", POOL, seen)).stamps
+
+
+@pytest.mark.parametrize("native_id", ["1", "---"])
+async def test_a_short_identity_is_in_no_stamp_by_accident(native_id: str) -> None:
+    host = stamped(lambda pool: SignatureMatch(type="toy_member", label="backy-11"))
+    adopted = POOL.model_copy(update={"native_id": native_id})
+    with pytest.raises(PlanRefused, match="is the same for every pool"):
+        await host.plan_teardown("toy", adopted, REPORT)
