@@ -130,6 +130,11 @@ class Settings(BaseModel):
     )
 
     @property
+    def own_directories(self) -> tuple[Path, ...]:
+        """Directories of the agent's own, where no pool is mounted."""
+        return self.state_dir, self.config_dir, self.runtime_dir
+
+    @property
     def api_key_path(self) -> Path:
         return self.config_dir / "api-key"
 

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 from backy_core.sdk.errors import SystemFailure
-from backy_core.system.files import PREVIOUS_SUFFIX, write_atomically
+from backy_core.system.own_files import OwnFile
 
 
 class ProtectionStore:
     """Protected serials in a small JSON file: ``{"version": 1, "serials": […]}``."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, file: OwnFile) -> None:
+        self._file = file
         self._serials: frozenset[str] = frozenset()
 
     def load(self) -> None:
@@ -23,13 +22,11 @@ class ProtectionStore:
         protection off every drive in silence.
         """
         try:
-            text = self._path.read_text(encoding="utf-8")
-        except FileNotFoundError:
-            self._serials = frozenset()
-            return
+            data = self._file.read()
+            text = None if data is None else data.decode()
         except (OSError, UnicodeDecodeError) as error:
             raise self._unusable(str(error)) from error
-        self._serials = self._parse(text)
+        self._serials = frozenset() if text is None else self._parse(text)
 
     def serials(self) -> frozenset[str]:
         return self._serials
@@ -53,14 +50,14 @@ class ProtectionStore:
 
     def _unusable(self, reason: str) -> SystemFailure:
         return SystemFailure(
-            f"The list of protected drives {self._path} cannot be read",
+            f"The list of protected drives {self._file.path} cannot be read",
             details=reason,
-            hint=f"Repair it, or put {self._path}{PREVIOUS_SUFFIX} in its place",
+            hint=f"Repair it, or put {self._file.previous.path} in its place",
         )
 
     def _save(self, serials: frozenset[str]) -> None:
         if serials == self._serials:
             return
         data = json.dumps({"version": 1, "serials": sorted(serials)}, indent=2).encode()
-        write_atomically(self._path, data + b"\n", keep_previous=True)
+        self._file.write(data + b"\n", keep_previous=True)
         self._serials = serials

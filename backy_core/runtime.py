@@ -31,6 +31,7 @@ from backy_core.protection import ProtectionStore
 from backy_core.snapshot import Snapshot
 from backy_core.system.exec import all_ended
 from backy_core.system.mounts import in_host_mount_namespace
+from backy_core.system.own_files import OwnDirectory, OwnFile
 from backy_core.system.udev import KernelEvents
 
 log = logging.getLogger(__name__)
@@ -55,6 +56,7 @@ class Runtime:
         self.observer = Observer(settings, self.host, events())
         self.operations = OperationRegistry(_limits(settings), max_lines=settings.max_output_lines)
         self.api_key = ""
+        self._state = OwnDirectory(settings.state_dir)
         self._core = self._compose()
         self.pools = PoolService(self._core)
         self.drives_service = DriveService(self._core)
@@ -70,15 +72,16 @@ class Runtime:
     def _compose(self) -> Core:
         settings = self.settings
         executor = Executor(self.observer)
+        state = self._state
         return Core(
             settings=settings,
             host=self.host,
             observer=self.observer,
             registry=self.operations,
-            journal=Journal(settings.journal_dir),
-            metadata=MetadataStore(settings.metadata_path),
-            tombstones=Tombstones(settings.tombstones_path),
-            protection=ProtectionStore(settings.protection_path),
+            journal=Journal(state.directory(settings.journal_dir.name)),
+            metadata=MetadataStore(state.file(settings.metadata_path.name)),
+            tombstones=Tombstones(state.file(settings.tombstones_path.name)),
+            protection=ProtectionStore(state.file(settings.protection_path.name)),
             executor=executor,
             undoer=Undoer(executor, self.observer, self.host),
         )
@@ -89,8 +92,8 @@ class Runtime:
         Returns when reads can be served; recovery and opening go on in the background.
         """
         core = self._core
-        self.settings.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self.api_key = api_key.load_or_make(self.settings.api_key_path)
+        self._state.make()
+        self.api_key = api_key.load_or_make(OwnFile.at(self.settings.api_key_path))
         core.metadata.load()
         core.tombstones.load()
         core.protection.load()

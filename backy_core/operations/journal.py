@@ -13,16 +13,17 @@ import logging
 import os
 from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from backy_core.sdk.models import Model
 from backy_core.sdk.plan import Effect, Plan, Step
-from backy_core.system.files import append_durably, sync_directory, write_all
+from backy_core.system.files import append_durably, write_all
+from backy_core.system.own_files import OwnDirectory, OwnFile
 
 log = logging.getLogger(__name__)
+_SUFFIX = ".jsonl"
 
 
 class Opened(Model):
@@ -119,9 +120,9 @@ class JournalEntry:
     """One operation's records, on disk and in memory."""
 
     def __init__(
-        self, path: Path, records: list[Record], *, is_of_earlier_run: bool = False
+        self, file: OwnFile, records: list[Record], *, is_of_earlier_run: bool = False
     ) -> None:
-        self._path = path
+        self.file = file
         self.records = records
         self.is_of_earlier_run = is_of_earlier_run
         """Read at start: whatever happened since it was written is not in it."""
@@ -200,13 +201,8 @@ class JournalEntry:
     def write(self, record: Record, *, durable: bool = True) -> None:
         """Not ``durable``: a power cut may take it, unless a later record is durable."""
         line = _RECORD.dump_json(record) + b"\n"
-        descriptor = os.open(
-            self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600
-        )
-        try:
+        with self.file.opened(os.O_WRONLY | os.O_APPEND | os.O_CREAT) as descriptor:
             _append_whole(descriptor, line, append_durably if durable else write_all)
-        finally:
-            os.close(descriptor)
         self.records.append(record)
 
     async def close(self) -> None:
@@ -216,8 +212,8 @@ class JournalEntry:
         await asyncio.to_thread(self.remove)
 
     def remove(self) -> None:
-        self._path.unlink(missing_ok=True)
-        sync_directory(self._path.parent)
+        self.file.remove()
+        self.file.directory.sync()
 
 
 def _append_whole(descriptor: int, line: bytes, append: Callable[[int, bytes], None]) -> None:
@@ -233,7 +229,7 @@ def _append_whole(descriptor: int, line: bytes, append: Callable[[int, bytes], N
 class Journal:
     """The directory of entries."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: OwnDirectory) -> None:
         self._directory = directory
         self.damaged: dict[str, str] = {}
         """Files that do not read as a journal, with the reason; they are left alone."""
@@ -245,15 +241,16 @@ class Journal:
         """Write the promise durably, the directory's entry included."""
         self._last += 1
         opened = opened.model_copy(update={"number": self._last})
-        entry = JournalEntry(self._directory / f"{opened.operation}.jsonl", [])
+        entry = JournalEntry(self._directory.file(opened.operation + _SUFFIX), [])
         await entry.append(opened)
-        await asyncio.to_thread(sync_directory, self._directory)
+        await asyncio.to_thread(self._directory.sync)
         return entry
 
     def load(self) -> tuple[JournalEntry, ...]:
         """Every entry that is not closed; closed leftovers are removed."""
-        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        entries = [self._read(path) for path in sorted(self._directory.glob("*.jsonl"))]
+        self._directory.make()
+        names = (name for name in self._directory.names() if name.endswith(_SUFFIX))
+        entries = [self._read(self._directory.file(name)) for name in names]
         found = [entry for entry in entries if entry is not None]
         self._last = max((entry.opened.number for entry in found), default=0)
         for entry in found:
@@ -261,30 +258,31 @@ class Journal:
                 entry.remove()
         return tuple(entry for entry in found if not entry.closed)
 
-    def _read(self, path: Path) -> JournalEntry | None:
-        lines = path.read_bytes().split(b"\n")
+    def _read(self, file: OwnFile) -> JournalEntry | None:
+        lines = (file.read() or b"").split(b"\n")
         torn = lines.pop()
         try:
             records = [_RECORD.validate_json(line) for line in lines]
         except ValidationError as error:
-            self._damaged(path, f"{error.error_count()} unreadable fields", lines[0])
+            self._damaged(file, f"{error.error_count()} unreadable fields", lines[0])
             return None
         if torn:
-            os.truncate(path, path.stat().st_size - len(torn))
+            with file.opened(os.O_WRONLY) as descriptor:
+                os.truncate(descriptor, os.fstat(descriptor).st_size - len(torn))
         if not records:  # cut off before the promise was made
-            path.unlink()
+            file.remove()
             return None
         if not isinstance(records[0], Opened):
-            self._damaged(path, "it does not begin with an opened record", b"")
+            self._damaged(file, "it does not begin with an opened record", b"")
             return None
-        return JournalEntry(path, records, is_of_earlier_run=True)
+        return JournalEntry(file, records, is_of_earlier_run=True)
 
-    def _damaged(self, path: Path, reason: str, first: bytes) -> None:
-        self.damaged[path.name] = reason
-        log.error("journal file %s cannot be read and is left as it is: %s", path, reason)
+    def _damaged(self, file: OwnFile, reason: str, first: bytes) -> None:
+        self.damaged[file.name] = reason
+        log.error("journal file %s cannot be read and is left as it is: %s", file.path, reason)
         try:
             opened = Opened.model_validate_json(first)
         except ValidationError:
             return
-        sentence = f"the journal file {path.name} about it is damaged; look, then remove the file"
+        sentence = f"the journal file {file.name} about it is damaged; look, then remove the file"
         self.doubtful.update({drive.serial: sentence for drive in opened.plan.drives})

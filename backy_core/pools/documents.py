@@ -9,13 +9,12 @@ agent forget its pools.
 from __future__ import annotations
 
 import json
-import os
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from backy_core.sdk.errors import SystemFailure
-from backy_core.system.files import PREVIOUS_SUFFIX, write_atomically
+from backy_core.system.own_files import OwnFile
 
 Document = dict[str, Any]
 
@@ -23,15 +22,18 @@ Document = dict[str, Any]
 class DocumentFile:
     """One JSON object holding a list under ``list_key``. Not thread-safe; its owner locks."""
 
-    def __init__(self, path: Path, list_key: str) -> None:
-        self.path = path
-        self.previous = path.with_name(path.name + PREVIOUS_SUFFIX)
+    def __init__(self, file: OwnFile, list_key: str) -> None:
+        self._file = file
         self.warnings: list[str] = []
         self._list_key = list_key
 
+    @property
+    def path(self) -> Path:
+        return self._file.path
+
     def read(self) -> Document:
         """The newest generation that parses; an empty document if there is none."""
-        data = _read(self.path)
+        data = _read(self._file)
         if data is None:
             self._warn_of_orphan()
             return {}
@@ -40,21 +42,21 @@ class DocumentFile:
 
     def write(self, document: Document) -> None:
         """Replace the file durably, keeping what it held as the previous generation."""
-        write_atomically(self.path, _text(document), keep_previous=True)
+        self._file.write(_text(document), keep_previous=True)
 
     def _recover(self) -> Document:
-        aside = self._set_aside(self.path)
-        old = _read(self.previous)
+        aside = self._set_aside(self._file)
+        old = _read(self._file.previous)
         document = None if old is None else self._parse(old)
         if old is not None and document is None:
-            self._set_aside(self.previous)
+            self._set_aside(self._file.previous)
         found = "was used" if document is not None else "does not help, so nothing is remembered"
         self.warnings.append(
-            f"{self.path} could not be understood and was set aside as {aside.name}; "
+            f"{self.path} could not be understood and was set aside as {aside}; "
             f"its previous generation {found}"
         )
         # Replaces the bad file in one rename: at no moment is there no file.
-        write_atomically(self.path, _text(document or {self._list_key: []}))
+        self._file.write(_text(document or {self._list_key: []}))
         return document or {}
 
     def _parse(self, data: bytes) -> Document | None:
@@ -66,20 +68,21 @@ class DocumentFile:
             return None
         return document if isinstance(document.get(self._list_key), list) else None
 
-    def _set_aside(self, path: Path) -> Path:
-        """Link, so that the name itself is only ever replaced."""
+    def _set_aside(self, file: OwnFile) -> str:
+        """Link, so that the name itself is only ever replaced. The name it has from now on."""
         stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
-        aside = path.with_name(f"{path.name}.unreadable-{stamp}")
+        aside = f"{file.name}.unreadable-{stamp}"
         try:
-            os.link(path, aside)
+            file.link(aside)
         except OSError as error:
-            raise SystemFailure(f"Cannot set {path} aside: {error.strerror}") from error
+            raise SystemFailure(f"Cannot set {file.path} aside: {error.strerror}") from error
         return aside
 
     def _warn_of_orphan(self) -> None:
-        if self.previous.exists():
+        if self._file.previous.exists():
             self.warnings.append(
-                f"{self.path} is missing; its previous generation {self.previous} was left alone"
+                f"{self.path} is missing; its previous generation {self._file.previous.path} "
+                "was left alone"
             )
 
 
@@ -89,10 +92,8 @@ def _text(document: Document) -> bytes:
     )
 
 
-def _read(path: Path) -> bytes | None:
+def _read(file: OwnFile) -> bytes | None:
     try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        return None
+        return file.read()
     except OSError as error:
-        raise SystemFailure(f"Cannot read {path}: {error.strerror}") from error
+        raise SystemFailure(f"Cannot read {file.path}: {error.strerror}") from error

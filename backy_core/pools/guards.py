@@ -10,6 +10,7 @@ from collections.abc import Collection
 from pathlib import Path, PurePosixPath
 
 from backy_core import drives
+from backy_core.config import Settings
 from backy_core.drives import Drive
 from backy_core.pools.core import Core
 from backy_core.pools.metadata import PoolEntry
@@ -99,6 +100,7 @@ async def missing_directories(
 
 def check_mount_path(core: Core, path: str, snapshot: Snapshot, guid: str) -> tuple[str, ...]:
     """The missing directories of a mount path that may be used, deepest first."""
+    refuse_own_directories(core.settings, path)
     _refuse_if_taken(core, path, snapshot, guid)
     missing = []
     for directory in (PurePosixPath(path), *PurePosixPath(path).parents):
@@ -118,6 +120,35 @@ def check_mount_path(core: Core, path: str, snapshot: Snapshot, guid: str) -> tu
             f"Mount path {path} is not empty", hint="Choose an empty or a new directory"
         )
     return tuple(missing)
+
+
+def refuse_own_directories(settings: Settings, path: str) -> None:
+    """Nothing is mounted over the agent's own files, nor inside them, under whatever name: links
+    are resolved, and a bind mount's directories are those of its origin."""
+    mount, ours = Path(path), _places(Path(path))
+    for own in settings.own_directories:
+        real = own.resolve()
+        theirs = _places(real)
+        named = any(mount == it or mount in it.parents or it in mount.parents for it in (own, real))
+        same = _place(real) in ours or _place(mount) in theirs
+        if named or same:
+            raise InvalidRequest(
+                f"Mount path {path} covers, or lies in, the agent's own directory {own}",
+                hint=f"Use one below {settings.mount_root}",
+            )
+
+
+def _places(path: Path) -> frozenset[tuple[int, int]]:
+    """Of a directory and those above it, as far as they are there: device and inode number."""
+    return frozenset(found for each in (path, *path.parents) if (found := _place(each)))
+
+
+def _place(path: Path) -> tuple[int, int] | None:
+    try:
+        info = path.stat()
+    except OSError:
+        return None
+    return info.st_dev, info.st_ino
 
 
 def _refuse_if_taken(core: Core, path: str, snapshot: Snapshot, guid: str) -> None:

@@ -11,7 +11,6 @@ import threading
 import uuid
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import (
@@ -28,6 +27,7 @@ from pydantic.alias_generators import to_camel
 from backy_core.pools.documents import Document, DocumentFile
 from backy_core.sdk.errors import SystemFailure
 from backy_core.sdk.models import DriveId
+from backy_core.system.own_files import OwnFile
 
 log = logging.getLogger(__name__)
 
@@ -106,8 +106,8 @@ class MetadataStore:
     has changed; :meth:`promise` alone is for what cannot be taken back.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._file = DocumentFile(path, "pools")
+    def __init__(self, file: OwnFile) -> None:
+        self._file = DocumentFile(file, "pools")
         self._lock = threading.Lock()
         self._entries: dict[str, PoolEntry] = {}
         self._kept: list[Any] = []

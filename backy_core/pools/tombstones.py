@@ -9,7 +9,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -17,6 +16,7 @@ from pydantic.alias_generators import to_camel
 
 from backy_core.pools.documents import DocumentFile
 from backy_core.sdk.models import DriveId, SignatureMatch
+from backy_core.system.own_files import OwnFile
 
 FILE_VERSION = 1
 
@@ -47,8 +47,8 @@ class Tombstone(BaseModel):
 class Tombstones:
     """The file and its content in memory, as :class:`MetadataStore` for pools."""
 
-    def __init__(self, path: Path) -> None:
-        self._file = DocumentFile(path, "tombstones")
+    def __init__(self, file: OwnFile) -> None:
+        self._file = DocumentFile(file, "tombstones")
         self._lock = threading.Lock()
         self._stones: dict[str, Tombstone] = {}
         self._kept: list[Any] = []

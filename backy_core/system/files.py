@@ -1,4 +1,4 @@
-"""Files that survive a power cut, and directories made and removed without following links."""
+"""Durable appends, and directories made and removed without following links."""
 
 from __future__ import annotations
 
@@ -9,38 +9,7 @@ from pathlib import Path
 
 from backy_core.sdk.errors import SystemFailure
 
-PREVIOUS_SUFFIX = ".previous"
-
 _LEFT_ALONE = frozenset({errno.ENOTEMPTY, errno.EEXIST, errno.EBUSY, errno.ENOTDIR})
-
-
-def write_atomically(
-    path: Path, data: bytes, mode: int = 0o600, *, keep_previous: bool = False
-) -> None:
-    """Replace ``path`` by a file with ``data``: whoever reads sees the old or the new one.
-
-    Durable when it returns. ``keep_previous`` leaves the old one at ``path`` + ``.previous``.
-    Raises :class:`SystemFailure`; the old file is then untouched.
-    """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        _write_durably(temporary, data, mode)
-        if keep_previous:
-            _keep_previous(path)
-        temporary.replace(path)
-        sync_directory(path.parent)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise SystemFailure(f"{path} could not be written", details=str(error)) from error
-
-
-def sync_directory(path: Path) -> None:
-    """Make renames, new and removed names in ``path`` survive a power cut."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def append_durably(descriptor: int, data: bytes) -> None:
@@ -59,28 +28,6 @@ def read_text(path: Path | str) -> str | None:
             return file.read()
     except (OSError, ValueError):
         return None
-
-
-def _write_durably(path: Path, data: bytes, mode: int) -> None:
-    path.unlink(missing_ok=True)
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
-    descriptor = os.open(path, flags, mode)
-    try:
-        os.fchmod(descriptor, mode)
-        append_durably(descriptor, data)
-    finally:
-        os.close(descriptor)
-
-
-def _keep_previous(path: Path) -> None:
-    """By a hard link and a rename, so that there is no moment without either file."""
-    link = path.with_name(f".{path.name}.{os.getpid()}.previous")
-    link.unlink(missing_ok=True)
-    try:
-        os.link(path, link)
-    except FileNotFoundError:
-        return
-    link.replace(path.with_name(path.name + PREVIOUS_SUFFIX))
 
 
 def write_all(descriptor: int, data: bytes) -> None:

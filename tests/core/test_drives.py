@@ -26,6 +26,7 @@ from backy_core.sdk.models import DriveId, MemberReport, PoolReport, Signature
 from backy_core.snapshot import Snapshot
 from backy_core.system.blocks import BlockDevice
 from backy_core.system.mounts import MountEntry
+from backy_core.system.own_files import OwnFile
 
 SIZE = 1 << 30
 GUID = "3fa85f64-5717-4562-b3fc-2c963f66afa6"
@@ -475,14 +476,14 @@ def replace_device(signature: Signature, device: str) -> Signature:
 
 def test_protection_survives(tmp_path: Path) -> None:
     path = tmp_path / "protection.json"
-    store = ProtectionStore(path)
+    store = ProtectionStore(OwnFile.at(path))
     store.load()
     assert store.serials() == frozenset()
     store.protect("A")
     store.protect("B")
     store.unprotect("A")
     store.unprotect("never")
-    again = ProtectionStore(path)
+    again = ProtectionStore(OwnFile.at(path))
     again.load()
     assert again.serials() == {"B"}
     assert path.stat().st_mode & 0o777 == 0o600
@@ -493,12 +494,12 @@ def test_a_damaged_list_never_takes_the_protection_off(tmp_path: Path, text: str
     path = tmp_path / "protection.json"
     path.write_text(text)
     with pytest.raises(SystemFailure, match=r"protection\.json cannot be read"):
-        ProtectionStore(path).load()
+        ProtectionStore(OwnFile.at(path)).load()
     assert path.read_text() == text
 
 
 def test_a_failed_save_changes_nothing(tmp_path: Path) -> None:
-    store = ProtectionStore(tmp_path / "missing" / "protection.json")
+    store = ProtectionStore(OwnFile.at(tmp_path / "missing" / "protection.json"))
     with pytest.raises(SystemFailure):
         store.protect("A")
     assert store.serials() == frozenset()

@@ -12,11 +12,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from backy_core.pools import documents
 from backy_core.pools.metadata import MetadataStore, PoolEntry
 from backy_core.pools.tombstones import Tombstone, Tombstones
 from backy_core.sdk.errors import SystemFailure
 from backy_core.sdk.models import DriveId, SignatureMatch
+from backy_core.system.own_files import OwnFile
 
 ONE = "3fa85f64-5717-4562-b3fc-2c963f66afa6"
 TWO = "11111111-2222-3333-4444-555555555555"
@@ -67,7 +67,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def loaded(path: Path) -> MetadataStore:
-    store = MetadataStore(path)
+    store = MetadataStore(OwnFile.at(path))
     store.load()
     return store
 
@@ -272,11 +272,12 @@ def test_a_failed_write_changes_nothing(path: Path, monkeypatch: pytest.MonkeyPa
     def full(*args: object, **options: object) -> None:
         raise SystemFailure("No space left on device")
 
-    monkeypatch.setattr(documents, "write_atomically", full)
-    with pytest.raises(SystemFailure):
-        store.put(entry(TWO))
-    with pytest.raises(SystemFailure):
-        store.remove(ONE)
+    with monkeypatch.context() as patch:
+        patch.setattr(OwnFile, "write", full)
+        with pytest.raises(SystemFailure):
+            store.put(entry(TWO))
+        with pytest.raises(SystemFailure):
+            store.remove(ONE)
     assert [it.guid for it in store.entries()] == [ONE]
     assert [it.guid for it in loaded(path).entries()] == [ONE]
 
@@ -320,7 +321,7 @@ STONE = Tombstone(
 
 
 def stones(path: Path) -> Tombstones:
-    loaded = Tombstones(path)
+    loaded = Tombstones(OwnFile.at(path))
     loaded.load()
     return loaded
 

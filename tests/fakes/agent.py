@@ -16,9 +16,11 @@ from backy_mdadm import hooks
 from backy_core.config import Settings
 from backy_core.operations.records import Operation
 from backy_core.plugins import load_backends
+from backy_core.pools.metadata import MetadataStore
 from backy_core.pools.views import CreateRequest, PoolView
 from backy_core.runtime import Runtime
 from backy_core.sdk.errors import BackyError, PoolBusy
+from backy_core.system.own_files import OwnFile
 from tests.fakes.installed import Installed, install
 from tests.fakes.machine import FakeMachine
 from tests.fakes.model import Content, Volume
@@ -185,7 +187,7 @@ class Bench:
     @property
     def remembered(self) -> dict[str, Any]:
         """The metadata file, as a new agent would read it: the wish by GUID."""
-        store = type(self.agent._core.metadata)(self.settings.metadata_path)
+        store = MetadataStore(OwnFile.at(self.settings.metadata_path))
         store.load()
         return {entry.guid: entry for entry in store.entries()}
 

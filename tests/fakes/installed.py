@@ -44,6 +44,7 @@ from backy_core.system.exec import CommandFailed, Outcome
 from backy_core.system.mount_holders import Filesystem, Holder
 from backy_core.system.mountinfo import MountEntry
 from backy_core.system.mounts import Usage
+from backy_core.system.own_files import OwnFile
 from backy_core.system.procs import ProcessInfo
 from tests.fakes.hurry import at_once, called_at_once, hurry
 from tests.fakes.interruptions import Crash, How
@@ -375,6 +376,7 @@ def install(machine: FakeMachine, monkeypatch: pytest.MonkeyPatch) -> Installed:
     monkeypatch.setattr(os, "fsync", lambda descriptor: None)
     monkeypatch.setattr(asyncio, "to_thread", at_once)
     _interrupt_journal(machine, monkeypatch)
+    _interrupt_own_files(machine, monkeypatch)
     hurry(monkeypatch)
     return fakes
 
@@ -416,15 +418,21 @@ def _interrupt_journal(machine: FakeMachine, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(JournalEntry, "remove", remove_entry)
 
 
+def _interrupt_own_files(machine: FakeMachine, monkeypatch: pytest.MonkeyPatch) -> None:
+    interruptions, write = machine.interruptions, OwnFile.write
+
+    def write_file(file: OwnFile, data: bytes, *rest: Any, **how: Any) -> None:
+        interruptions.point(f"before writing {file.name}")
+        write(file, data, *rest, **how)
+        interruptions.point(f"after writing {file.name}")
+
+    monkeypatch.setattr(OwnFile, "write", write_file)
+
+
 def _interrupted(machine: FakeMachine) -> dict[Callable[..., Any], Callable[..., Any]]:
     """The real ones, on real files, with points around them."""
     interruptions = machine.interruptions
-    write, make, drop = files.write_atomically, files.make_directories, files.remove_directories
-
-    def write_atomically(path: Path, data: bytes, *rest: Any, **how: Any) -> None:
-        interruptions.point(f"before writing {path.name}")
-        write(path, data, *rest, **how)
-        interruptions.point(f"after writing {path.name}")
+    make, drop = files.make_directories, files.remove_directories
 
     def make_directories(path: Path | str, *rest: Any) -> tuple[str, ...]:
         interruptions.point("before mkdir")
@@ -439,11 +447,11 @@ def _interrupted(machine: FakeMachine) -> dict[Callable[..., Any], Callable[...,
         drop([path for path in paths if machine.mounted(str(path)) is None])
         interruptions.point("after rmdir")
 
-    return {write: write_atomically, make: make_directories, drop: remove_directories}
+    return {make: make_directories, drop: remove_directories}
 
 
 def _tear(entry: JournalEntry) -> None:
-    with entry._path.open("ab") as file:
+    with entry.file.path.open("ab") as file:
         file.write(b'{"rec": "beg')
 
 

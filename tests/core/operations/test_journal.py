@@ -35,6 +35,7 @@ from backy_core.sdk.plan import (
     Step,
     WipeMember,
 )
+from backy_core.system.own_files import OwnDirectory
 
 DRIVE = DriveId(serial="A", wwn="0x5", size=1000)
 POOL = PoolSpec(
@@ -86,7 +87,7 @@ async def filled(journal: Journal, *records: Record) -> JournalEntry:
 
 @pytest.fixture
 def journal(tmp_path: Path) -> Journal:
-    found = Journal(tmp_path / "journal")
+    found = Journal(OwnDirectory(tmp_path / "journal"))
     assert found.load() == ()
     return found
 
@@ -193,10 +194,10 @@ async def test_a_record_that_does_not_fit_on_the_disk_spoils_nothing(
 
 
 async def test_the_drives_of_a_damaged_file_are_in_doubt(tmp_path: Path) -> None:
-    entry = await Journal(tmp_path).open(opened())
+    entry = await Journal(OwnDirectory(tmp_path)).open(opened())
     with (tmp_path / f"{entry.opened.operation}.jsonl").open("ab") as file:
         file.write(b'{"rec": "begun", "step": 7}\n')
-    journal = Journal(tmp_path)
+    journal = Journal(OwnDirectory(tmp_path))
     assert journal.load() == ()
     serials = {drive.serial for drive in entry.opened.plan.drives}
     assert serials
@@ -222,7 +223,7 @@ async def test_the_order_of_entries_does_not_depend_on_the_clock(
     late, early = opened("op-1"), opened("op-2").model_copy(update={"at": "2001-01-01T00:00:00"})
     await journal.open(late)
     await journal.open(early)
-    again = Journal(tmp_path / "journal")
+    again = Journal(OwnDirectory(tmp_path / "journal"))
     assert [e.opened.operation for e in sorted(again.load(), key=JournalEntry.order)] == [
         "op-1",
         "op-2",

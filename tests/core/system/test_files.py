@@ -1,4 +1,4 @@
-"""Files that survive, directories without links."""
+"""Directories without links."""
 
 from __future__ import annotations
 
@@ -9,50 +9,6 @@ import pytest
 
 from backy_core.sdk.errors import SystemFailure
 from backy_core.system import files
-
-
-def test_write_replaces_and_keeps_the_previous_generation(tmp_path: Path) -> None:
-    path = tmp_path / "data.json"
-    files.write_atomically(path, b"one", keep_previous=True)
-    assert not (tmp_path / "data.json.previous").exists()
-    files.write_atomically(path, b"two", keep_previous=True)
-    files.write_atomically(path, b"three", keep_previous=True)
-    assert path.read_bytes() == b"three"
-    assert (tmp_path / "data.json.previous").read_bytes() == b"two"
-    assert sorted(os.listdir(tmp_path)) == ["data.json", "data.json.previous"]
-
-
-@pytest.mark.parametrize("mode", [0o600, 0o644])
-def test_mode_whatever_the_umask(tmp_path: Path, mode: int) -> None:
-    before = os.umask(0o077)
-    try:
-        files.write_atomically(tmp_path / "x", b"", mode)
-    finally:
-        os.umask(before)
-    assert (tmp_path / "x").stat().st_mode & 0o777 == mode
-
-
-def test_failed_write_leaves_the_old_file_and_no_rubbish(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = tmp_path / "data"
-    files.write_atomically(path, b"old")
-
-    def full(descriptor: int) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(SystemFailure, match="No space left"):
-        files.write_atomically(path, b"new", keep_previous=True)
-    assert path.read_bytes() == b"old"
-    assert os.listdir(tmp_path) == ["data"]
-
-
-def test_left_over_temporary_file_is_no_obstacle(tmp_path: Path) -> None:
-    path = tmp_path / "data"
-    (tmp_path / f".data.{os.getpid()}.tmp").write_bytes(b"half")
-    files.write_atomically(path, b"whole")
-    assert path.read_bytes() == b"whole"
 
 
 def test_read_text(tmp_path: Path) -> None:

@@ -74,3 +74,35 @@ def test_erasing_what_was_kept_takes_consent(site: Site, backend: Backend) -> No
     answer = site.done("DELETE", f"{pool.url}?wipe=true")
     assert answer["state"] == "deleted"
     pool.check_gone()
+
+
+def test_nothing_comes_between_the_agent_and_its_files(site: Site, backend: Backend) -> None:
+    """Neither what the API is asked to mount there, nor what somebody mounts there by hand."""
+    site.output(f"mkdir /srv/names; mount --bind {STATE}/.. /srv/names")
+    site.output("mkdir -p /run/backy; ln -s /var/lib /srv/link")
+    for path in (
+        *(STATE, f"{STATE}/journal", f"{STATE}/new/pool", "/var/lib", "/run/backy/pool"),
+        *("/srv/names/backy/journal/x", "/srv/names", "/srv/link/backy/x"),
+    ):
+        wanted = Pool.plan(site, [ONE, TWO], **backend.options(), mountPath=path)
+        site.refused("POST", "/pools", wanted.request, status=400, code="VALIDATION_ERROR")
+    site.output("umount /srv/names; rmdir /srv/names; rm /srv/link")
+
+    site.output(f"mount -t tmpfs none {STATE}/journal; mount -t tmpfs none {STATE}")
+    pool = site.made(ONE, TWO, **backend.options())
+    written = pool.write()
+    site.refused(
+        "POST",
+        f"{pool.url}/mount",
+        {"mountPath": f"{STATE}/x"},
+        status=400,
+        code="VALIDATION_ERROR",
+    )
+    site.guest.agent("kill")
+    site.output(f"umount {STATE}; umount {STATE}/journal")
+    site.guest.agent("start")
+    pool.until("ready")
+    pool.check_ready()
+    assert pool.read() == written and site.journal() == []
+    pool.delete()
+    pool.check_gone()
