@@ -126,6 +126,7 @@ class Runtime:
         learn(self._core)
         if self._core.pending:
             self._recovery.retry()
+        self._spawn(self._startup.open_late())
 
     def _notify_listeners(self, before: Snapshot, after: Snapshot) -> None:
         for backend in {*before.reports, *after.reports}:

@@ -65,6 +65,8 @@ class Operation:
         """The pool's state when this was accepted; it stays until the operation commits."""
         self.cancel_requested = asyncio.Event()
         self.cancellable = True
+        self.recovers = False
+        """It settles what an operation of an earlier run left."""
         self.interrupted = False
         """Cancelled because the agent stops: the next start tells its outcome."""
         self._on_change = on_change

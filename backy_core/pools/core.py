@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -45,8 +46,8 @@ class Core:
     undoer: Undoer
     pending: dict[str, JournalEntry] = field(default_factory=dict)
     """Journal entries that could not be settled, by operation id."""
-    opening: set[str] = field(default_factory=set)
-    """GUIDs that start-up has yet to open."""
+    opening: dict[str, asyncio.Event] = field(default_factory=dict)
+    """Pools that start-up has yet to open, by GUID, with what is set when it has tried."""
     open_errors: dict[str, str] = field(default_factory=dict)
     """Why a pool that should be mounted is not, by GUID."""
     unwritten: list[JournalEntry] = field(default_factory=list)

@@ -44,12 +44,25 @@ class PoolCreation:
         if entry is not None:
             self._same_pool(entry, wanted)
             return None
+        if (interrupted := self._rolled_back(wanted)) is not None:
+            return interrupted
         self._refuse_used_guid(wanted)
         op = self._core.registry.start(
             KIND, wanted.guid, wanted.fingerprint, _claims(wanted), lambda op: self._run(op, wanted)
         )
         op.subject = wanted
         return op
+
+    def _rolled_back(self, wanted: Creation) -> Operation | None:
+        """The roll-back that runs of this very creation: its end is the request's answer."""
+        running = self._core.registry.running_on(wanted.guid)
+        if running is None or not running.recovers or running.kind != KIND:
+            return None
+        for entry in self._core.pending_of(wanted.guid):
+            if (promised := entry.opened.subject.get("entry")) is not None:
+                self._same_pool(PoolEntry.model_validate(promised), wanted)
+                return running
+        return None
 
     async def plan(self, wanted: Creation) -> Plan:
         """The plan that :meth:`start` would run now. Nothing is reserved."""

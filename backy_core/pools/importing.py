@@ -6,7 +6,9 @@ import uuid
 from datetime import UTC, datetime
 
 from backy_core.operations import filesystems
+from backy_core.operations.claims import Claim
 from backy_core.operations.journal import JournalEntry
+from backy_core.operations.records import Operation
 from backy_core.pools import guards
 from backy_core.pools.core import Core, spec_of
 from backy_core.pools.metadata import PoolEntry
@@ -24,8 +26,12 @@ def guid_of(backend: str, report: PoolReport) -> str:
     return report.guid or str(uuid.uuid5(_NAMESPACE, f"{backend}:{report.native_id}"))
 
 
-def importable(core: Core, snapshot: Snapshot) -> dict[str, tuple[str, PoolReport]]:
+def importable(
+    core: Core, snapshot: Snapshot, operation: Operation | None = None
+) -> dict[str, tuple[str, PoolReport]]:
     """Backend and report of every unknown pool, by the GUID it would get.
+
+    ``operation``: the import that asks.
 
     What is left of a deleted pool is no pool, nor is what a creation is making or has left
     behind: its roll-back would take it away again, unless it was found in use. The system's own
@@ -43,7 +49,7 @@ def importable(core: Core, snapshot: Snapshot) -> dict[str, tuple[str, PoolRepor
         guid: (backend, report)
         for guid, (backend, report) in found.items()
         if core.tombstones.get(guid) is None
-        and core.registry.running_on(guid) is None
+        and core.registry.running_on(guid) in (None, operation)
         and all(_found_in_use(entry) for entry in core.pending_of(guid))
         and untouchable.isdisjoint(_members(report))
     }
@@ -64,19 +70,19 @@ def describe(
     )
 
 
-async def adopt(core: Core, guid: str, label: str | None, mount_path: str | None) -> PoolEntry:
-    """Remember a found pool without writing to its drives. Adopted already is done."""
-    known = core.metadata.get(guid)
-    if known is not None:
-        return known
+async def adopt(
+    core: Core, op: Operation, guid: str, label: str | None, mount_path: str | None
+) -> None:
+    """The body of an import: remember a found pool without writing to its drives."""
     snapshot = await core.observer.refresh()
-    found = importable(core, snapshot).get(guid)
+    found = importable(core, snapshot, op).get(guid)
     if found is None:
         raise NotFound(
             f"There is no pool {guid} to import",
             hint="GET /api/v1/pools/importable lists what there is",
         )
     backend, report = found
+    core.registry.claims.take(op.id, [Claim("drive", each.serial) for each in _members(report)])
     promised = _promised(core, guid)
     wanted = mount_path or (promised.last_mount_path if promised else None)
     path = await _path(core, guid, report, snapshot, wanted)
@@ -89,7 +95,6 @@ async def adopt(core: Core, guid: str, label: str | None, mount_path: str | None
     core.metadata.put(entry)
     for interrupted in core.pending_of(guid):  # a pool that is known is not rolled back
         await core.settle(interrupted)
-    return entry
 
 
 def _promised(core: Core, guid: str) -> PoolEntry | None:

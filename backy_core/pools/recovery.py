@@ -79,6 +79,7 @@ class Recovery:
             lambda op: self._recover(op, entry),
             cancellable=False,
         )
+        op.recovers = True
         op.accept()
         return op
 

@@ -143,6 +143,9 @@ class PoolService:
 
     async def _after_startup(self, guid: str) -> None:
         """Start-up opens with all members only; who asks for more must not get its refusal."""
+        opening = self._core.opening.get(guid)
+        if opening is not None:
+            await opening.wait()
         running = self._core.registry.running_on(guid)
         if running is not None and running.fingerprint == json.dumps([None, False]):
             await running.ended()
@@ -153,7 +156,7 @@ class PoolService:
 
     async def delete(self, guid: str, *, wipe: bool = False) -> Operation:
         """``wipe``: also what came into the pool after its creation was interrupted."""
-        checked_guid(guid)
+        await self._after_recovery(DELETE, checked_guid(guid))
         done = await self.removal.prepare(guid)
         if done is not None:
             return done
@@ -212,6 +215,7 @@ class PoolService:
         *,
         cancellable: bool = False,
     ) -> Operation:
+        await self._after_recovery(kind, guid)
         state = self.viewer.state(guid)
         op = self._core.registry.start(
             kind, guid, fingerprint, claims, body, cancellable=cancellable
@@ -220,6 +224,13 @@ class PoolService:
             op.earlier_state = state
         await op.accepted()
         return op
+
+    async def _after_recovery(self, kind: str, guid: str) -> None:
+        """A call that was sent again after a crash finds its work going on: it waits for that,
+        and finds it done or tries again."""
+        running = self._core.registry.running_on(guid)
+        if running is not None and running.recovers and running.kind == kind:
+            await running.ended()
 
     async def rename(
         self, guid: str, label: str | None, drive_labels: dict[str, str] | None
@@ -276,9 +287,15 @@ class PoolService:
         )
 
     async def import_pool(self, guid: str, label: str | None, mount_path: str | None) -> PoolView:
-        self._refuse_while_running(checked_guid(guid))
-        entry = await importing.adopt(self._core, guid, label, mount_path)
-        return await self.get(entry.guid)
+        if self._core.metadata.get(checked_guid(guid)) is None:
+            op = await self._start(
+                "import",
+                guid,
+                json.dumps([label, mount_path]),
+                lambda op: importing.adopt(self._core, op, guid, label, mount_path),
+            )
+            await op.wait()
+        return await self.get(guid)
 
     async def forget(self, guid: str) -> None:
         """Drop the entry; the drives are not touched and the pool becomes importable."""

@@ -1,7 +1,8 @@
 """Opening at start what should be mounted.
 
 A pool is opened by itself only with all its members, or with those that were active last time;
-late drives are waited for. Opening with members missing is left to an explicit mount.
+late drives are waited for, and one that comes later still is a reason to try again. Opening with
+members missing is left to an explicit mount.
 """
 
 from __future__ import annotations
@@ -19,19 +20,21 @@ from backy_core.sdk.errors import BackyError
 
 log = logging.getLogger(__name__)
 
-_LOOK_S = 0.5
-_GONE = ("missing", "disconnected")
+_LOOK_S, _AGAIN_S = 0.5, 2.0
 
 
 class Startup:
     def __init__(self, core: Core, service: PoolService) -> None:
         self._core = core
         self._service = service
+        self._late: dict[str, frozenset[str]] = {}
+        """Pools that did not open, and which of their drives were here by then."""
 
     def mark(self) -> None:
         """Before anything is served: these pools are on their way, not in error."""
-        entries = self._core.metadata.entries()
-        self._core.opening |= {entry.guid for entry in entries if entry.is_mounted}
+        for entry in self._core.metadata.entries():
+            if entry.is_mounted:
+                self._expect(entry.guid)
 
     async def open_all(self, recoveries: Mapping[str, Operation]) -> None:
         """Open what is marked, and what a recovery puts into the metadata.
@@ -39,28 +42,83 @@ class Startup:
         ``recoveries`` by GUID: a pool waits for its own and for no other's, which may take as
         long as a disk that does not answer.
         """
-        guids = {*self._core.opening, *recoveries}
-        self._core.opening |= guids
+        for guid in recoveries:
+            self._expect(guid)
+        guids = tuple(self._core.opening)
         await asyncio.gather(*(self._open(guid, recoveries.get(guid)) for guid in guids))
+
+    async def open_late(self) -> None:
+        """Try again the pools one of whose drives has come since."""
+        await asyncio.gather(*(self._open(guid, None) for guid in self._joined()))
+
+    def _joined(self) -> list[str]:
+        joined = []
+        for guid, were_here in tuple(self._late.items()):
+            entry = self._core.metadata.get(guid)
+            here = self._here(entry) if entry else frozenset()
+            self._late[guid] = here
+            if entry is None or not entry.is_mounted:
+                del self._late[guid]
+            elif here - were_here:
+                joined.append(guid)
+                if len(here) == len(entry.drive_serials):
+                    self._core.open_errors.pop(guid, None)
+                    self._expect(guid)
+        return joined
+
+    def _expect(self, guid: str) -> None:
+        self._core.opening.setdefault(guid, asyncio.Event())
+
+    def _tried(self, guid: str) -> None:
+        if (opening := self._core.opening.pop(guid, None)) is not None:
+            opening.set()
 
     async def _open(self, guid: str, recovery: Operation | None) -> None:
         try:
             if recovery is not None:
                 await recovery.ended()
-            await self._wait_for_members(guid)
-            entry = self._core.metadata.get(guid)
-            if entry is None or not entry.is_mounted or self._service.viewer.mounted_at(entry):
-                return
-            operation = await self._service.mount(guid, degraded=False)
+            deadline = time.monotonic() + self._core.settings.open_wait_s
+            while not await self._opened(guid, deadline):
+                pass
+        finally:
+            self._tried(guid)
+
+    async def _opened(self, guid: str, deadline: float) -> bool:
+        """Whether nothing is left to try. While udev still assembles what came last, an attempt
+        may fail that does not a moment later."""
+        await self._wait_for_members(guid, deadline)
+        entry = self._core.metadata.get(guid)
+        if entry is None or not entry.is_mounted or self._service.viewer.mounted_at(entry):
+            return True
+        error = await self._try(entry)
+        if error is None:
+            return True
+        if time.monotonic() < deadline:
+            await asyncio.sleep(_AGAIN_S)
+            return False
+        self._core.open_errors[guid] = str(error)
+        log.error("pool %s was not opened: %s", guid, error)
+        return True
+
+    async def _try(self, entry: PoolEntry) -> BackyError | None:
+        """Opening with those that were active last time takes a while to fail: that drives are
+        missing is told before."""
+        here = self._here(entry)
+        if len(here) < len(entry.drive_serials):
+            self._late[entry.guid] = here
+            self._core.open_errors[entry.guid] = "not all of its drives are connected"
+        try:
+            operation = await self._service.mount(entry.guid, degraded=False)
             await operation.wait()
         except BackyError as error:
-            self._core.open_errors[guid] = str(error)
-            log.error("pool %s was not opened: %s", guid, error)
-        finally:
-            self._core.opening.discard(guid)
+            return error
+        self._late.pop(entry.guid, None)
+        return None
 
-    async def _wait_for_members(self, guid: str) -> None:
-        deadline = time.monotonic() + self._core.settings.open_wait_s
+    def _here(self, entry: PoolEntry) -> frozenset[str]:
+        return self._core.observer.snapshot.connected.intersection(entry.drive_serials)
+
+    async def _wait_for_members(self, guid: str, deadline: float) -> None:
         while time.monotonic() < deadline:
             entry = self._core.metadata.get(guid)
             if entry is None or not entry.is_mounted or self._complete(entry):

@@ -101,7 +101,8 @@ class PoolViewer:
             earlier=PoolState(running.earlier_state)
             if running is not None and running.earlier_state
             else None,
-            opening=guid in core.opening or bool(core.pending_of(guid)),
+            opening=(guid in core.opening and guid not in core.open_errors)
+            or bool(core.pending_of(guid)),
         )
 
     def _deleted_lately(self, operations: tuple[Operation, ...]) -> bool:
@@ -194,17 +195,28 @@ class PoolViewer:
         return f"Backend {entry.backend} cannot look at its pools: {problem}" if problem else None
 
     def _why(self, entry: PoolEntry, report: PoolReport | None) -> str:
-        known = self._trouble(entry) or self._core.open_errors.get(entry.guid)
-        if known:
+        known = self._trouble(entry) or self._blind(entry)
+        if known is not None:
             return known
-        blind = self._blind(entry)
-        if blind is not None:
-            return blind
+        snapshot = self._core.observer.snapshot
+        remembered = self._core.open_errors.get(entry.guid)
+        absent = [serial for serial in entry.drive_serials if serial not in snapshot.connected]
+        if absent:
+            return _absent(entry, absent, remembered)
+        if remembered:
+            return remembered
         if report is None:
-            return "None of its drives is connected"
+            return "None of its drives bears this pool"
         if report.presence == "active":
             return "It is running but not mounted; mount it to use it"
         return report.detail or "It should be mounted but its device is not running"
+
+
+def _absent(entry: PoolEntry, absent: list[str], remembered: str | None) -> str:
+    drives = f"Drive {absent[0]} is" if len(absent) == 1 else f"Drives {', '.join(absent)} are"
+    open_without = f"POST /api/v1/pools/{entry.guid}/mount opens it without, if the others suffice"
+    seen = f" ({remembered})" if remembered else ""
+    return f"{drives} not connected{seen}. Plug in what is missing, or {open_without}"
 
 
 def _last(operations: tuple[Operation, ...], kind: str) -> Operation | None:

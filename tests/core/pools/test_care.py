@@ -307,6 +307,35 @@ async def test_a_pool_with_a_missing_member_is_not_opened_by_itself(bench: Bench
     assert (view.state, view.pool_status) == ("ready", "degraded")
 
 
+async def test_a_missing_member_is_named_until_it_comes_and_the_pool_opens(bench: Bench) -> None:
+    await _shelved(bench)
+    for serial in ("A", "B"):
+        bench.machine.unplug(serial)
+    await bench.start()
+    assert "A, B are not connected" in ((await bench.agent.pools.get(GUID)).error_message or "")
+    bench.machine.plug("A")
+    await bench.agent.observer.refresh()
+    await bench.settled()
+    view = await bench.agent.pools.get(GUID)
+    assert view.state == "error" and "Drive B is not connected" in (view.error_message or "")
+    bench.machine.plug("B")
+    await bench.agent.observer.refresh()
+    await bench.settled()
+    view = await bench.agent.pools.get(GUID)
+    assert (view.state, view.pool_status, view.error_message) == ("ready", "active", None)
+
+
+async def test_a_pool_that_was_unmounted_meanwhile_does_not_open_late(bench: Bench) -> None:
+    await _shelved(bench)
+    bench.machine.unplug("B")
+    await bench.start()
+    assert await bench.unmount() is None
+    bench.machine.plug("B")
+    await bench.agent.observer.refresh()
+    await bench.settled()
+    assert await bench.state() == "unmounted" and not bench.machine.arrays
+
+
 async def test_a_pool_that_lost_a_member_before_is_opened_without_it(bench: Bench) -> None:
     """Those that were active last time are all there."""
     await _degraded(bench)
