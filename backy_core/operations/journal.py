@@ -191,6 +191,11 @@ class JournalEntry:
         """Whether a step with this effect began. From a pivot on, the operation goes forward."""
         return any(step.effect == effect for _, step in self.begun())
 
+    def done(self) -> tuple[Step, ...]:
+        """Steps whose outcome was seen. A power cut may take the record of the last."""
+        marks = [(r.round, r.step) for r in self.records if isinstance(r, Done)]
+        return tuple(self._step(number, step) for number, step in marks)
+
     def _step(self, number: int, step_id: str) -> Step:
         return next(step for step in self.plans[number].steps if step.id == step_id)
 

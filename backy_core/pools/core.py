@@ -49,7 +49,7 @@ class Core:
     opening: dict[str, asyncio.Event] = field(default_factory=dict)
     """Pools that start-up has yet to open, by GUID, with what is set when it has tried."""
     open_errors: dict[str, str] = field(default_factory=dict)
-    """Why a pool that should be mounted is not, by GUID."""
+    """Why a pool that should be mounted is not, by GUID; empty until that is known."""
     unwritten: list[JournalEntry] = field(default_factory=list)
     """Committed work that the metadata file, on a full disk, does not have yet."""
 

@@ -81,7 +81,9 @@ def unavailable(
         quarantined=core.quarantined(),
         protected=core.protection.serials(),
         allow_signatures=consent or core.settings.wipe_policy == "always",
-        deleted=frozenset(stone.guid for stone in core.tombstones.all()),
+        deleted=frozenset(
+            stone.guid for stone in core.tombstones.all() if core.metadata.get(stone.guid) is None
+        ),
         known=frozenset(native_id for _, native_id in core.claimed_identities()),
         joining=joining,
     )

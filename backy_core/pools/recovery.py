@@ -19,11 +19,12 @@ from backy_core.operations.records import Operation
 from backy_core.pools.add_drive import has_taken
 from backy_core.pools.closing import PoolClosing
 from backy_core.pools.contents import PoolContents
-from backy_core.pools.core import Core, doubtful, expected, reachable
+from backy_core.pools.core import Core, doubtful, expected, mounts_of, reachable
 from backy_core.pools.metadata import PoolEntry
 from backy_core.pools.teardown import PoolTeardown, remove_made_directories
 from backy_core.pools.tombstones import Tombstone
-from backy_core.sdk.errors import BackyError, SystemFailure
+from backy_core.sdk.errors import BackyError, Conflict, SystemFailure
+from backy_core.sdk.plan import Unmount
 from backy_core.system import blocks, exec, runtime_files
 
 log = logging.getLogger(__name__)
@@ -211,15 +212,33 @@ class Recovery:
 
     async def _finish_teardown(self, op: Operation, entry: JournalEntry) -> None:
         guid = entry.opened.plan.pool.guid
-        if self._core.metadata.get(guid) is None:
+        known = self._core.metadata.get(guid)
+        if known is None:
             await self._settle_alike(entry)
             return
+        if await self._mounted_since(entry, known):
+            await self._settle_alike(entry)
+            self._core.metadata.put(known.model_copy(update={"is_mounted": True}))
+            raise Conflict(
+                f"Deleting pool {known.label or guid} broke off, and it has been mounted since",
+                hint=f"Delete it again: DELETE /api/v1/pools/{guid}",
+            )
         try:
             await self._teardown.run(op, guid)
         except BackyError as error:
             if entry.opened.operation in self._core.pending:
                 await self._core.keep(entry, str(error), {})
             raise
+
+    async def _mounted_since(self, entry: JournalEntry, known: PoolEntry) -> bool:
+        """Whether somebody mounted the pool after its deletion had unmounted it, or since the
+        machine was started: then the journal is older than that use."""
+        snapshot = await self._core.observer.refresh()
+        paths = set(mounts_of(snapshot, self._core.find_report(known, snapshot)))
+        if entry.opened.boot_id != blocks.boot_id():
+            return bool(paths)
+        gone = {step.run.path for step in entry.done() if isinstance(step.run, Unmount)}
+        return not paths.isdisjoint(gone)
 
     async def _finish_add(self, op: Operation, entry: JournalEntry) -> None:
         """What was to follow once the pool had the drive, such as letting go of the old one. It

@@ -106,7 +106,7 @@ class Startup:
         here = self._here(entry)
         if len(here) < len(entry.drive_serials):
             self._late[entry.guid] = here
-            self._core.open_errors[entry.guid] = "not all of its drives are connected"
+            self._core.open_errors[entry.guid] = ""  # who reads it sees which drives are missing
         try:
             operation = await self._service.mount(entry.guid, degraded=False)
             await operation.wait()

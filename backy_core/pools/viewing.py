@@ -205,6 +205,8 @@ class PoolViewer:
             return _absent(entry, absent, remembered)
         if remembered:
             return remembered
+        if entry.guid in self._core.opening:
+            return "It is being opened"
         if report is None:
             return "None of its drives bears this pool"
         if report.presence == "active":

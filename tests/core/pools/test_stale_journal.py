@@ -7,13 +7,15 @@ of a creation that has ended since, and its pool is in use.
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from backy_core.pools.recovery import KEPT, ROLLED_BACK
 from backy_core.sdk.errors import Conflict
 from tests.fakes.agent import GUID, Bench
-from tests.fakes.model import Content
+from tests.fakes.model import Content, Mounted
 
 COPIES = ["begun make-directory", "begun create-array", "begun make-filesystem", "begun mount"]
 
@@ -158,6 +160,42 @@ async def test_a_pool_that_was_made_anew_by_hand_is_kept(bench: Bench) -> None:
     await bench.start()
     assert "crypto_LUKS" in ((await bench.agent.pools.get(GUID)).error_message or "")
     assert array.volume.content
+
+
+@pytest.mark.parametrize("rebooted", [False, True], ids=["same boot", "rebooted"])
+async def test_a_deletion_that_broke_off_spares_a_pool_that_was_mounted_since(
+    bench: Bench, rebooted: bool
+) -> None:
+    await bench.start()
+    await bench.create()
+    bench.machine.interruptions.when("recorded begun clear-device", _die(bench))
+    assert await bench.until_crash(_awaited(bench))
+    bench.machine.interruptions.reset()
+    _fill(bench)
+    if rebooted:
+        bench.machine.reboot(assembled=True)
+    (device,) = bench.machine.arrays
+    Path(bench.path()).mkdir(exist_ok=True)
+    bench.machine.mounts.append(Mounted(device, bench.path(), "ext4"))
+    for _ in range(2):
+        await bench.start()
+        assert _kept(bench) and await bench.state() == "ready" and not bench.journal
+        await bench.stop()
+    await bench.start()
+    assert await bench.delete() is None
+    bench.assert_nothing_left("A", "B")
+
+
+def _die(bench: Bench) -> Callable[[], None]:
+    def die() -> None:
+        interruptions = bench.machine.interruptions
+        interruptions.crash_at = len(interruptions.reached) - 1
+
+    return die
+
+
+async def _awaited(bench: Bench) -> None:
+    await bench.delete()
 
 
 async def test_a_committed_entry_does_not_bring_older_metadata_back(bench: Bench) -> None:
