@@ -236,5 +236,7 @@ def _refuse_former_member(entry: PoolEntry, report: PoolReport) -> None:
         raise Conflict(
             f"{former} is no member of the pool any more, but was used apart from it, and would "
             f"take the place of what {behind} holds",
-            hint=f"Unplug {former}, unmount the pool to let go of it, and mount it again",
+            hint=f"Unplug {former}, unmount the pool to let go of it, and mount it again. If "
+            f"{former} did take the place of {behind} and the metadata is older, unplug {behind} "
+            "instead",
         )

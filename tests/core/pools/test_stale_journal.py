@@ -14,7 +14,7 @@ import pytest
 
 from backy_core.pools.recovery import KEPT, ROLLED_BACK
 from backy_core.sdk.errors import Conflict
-from tests.fakes.agent import GUID, Bench
+from tests.fakes.agent import GUID, OTHER, Bench
 from tests.fakes.model import Content, Mounted
 
 COPIES = ["begun make-directory", "begun create-array", "begun make-filesystem", "begun mount"]
@@ -160,6 +160,51 @@ async def test_a_pool_that_was_made_anew_by_hand_is_kept(bench: Bench) -> None:
     await bench.start()
     assert "crypto_LUKS" in ((await bench.agent.pools.get(GUID)).error_message or "")
     assert array.volume.content
+
+
+async def test_metadata_older_than_an_exchange_asks_which_drive_speaks_for_the_pool(
+    bench: Bench,
+) -> None:
+    await bench.start()
+    await bench.create()
+    older = bench.settings.metadata_path.read_bytes()
+    bench.machine.unplug("B")
+    await bench.agent.observer.refresh()
+    assert await bench.add_drive("C") is None
+    _fill(bench)
+    await bench.stop()
+    bench.settings.metadata_path.write_bytes(older)
+    bench.machine.reboot()
+    bench.machine.plug("B")
+    await bench.start()
+    assert await bench.state() == "error" and not bench.machine.mounts
+    with pytest.raises(Conflict, match="C is no member") as refused:
+        await bench.mount()
+    assert "unplug B instead" in (refused.value.hint or "")
+    bench.machine.unplug("B")
+    await bench.agent.observer.refresh()
+    assert await bench.mount() is None
+    (array,) = bench.machine.arrays.values()
+    assert {member.disk.serial for member in array.members} == {"A", "C"}
+    assert array.volume.files == ["photos"]
+
+
+async def test_metadata_of_another_machine_touches_no_drive(bench: Bench) -> None:
+    """Its pools are not here, whatever serials it names."""
+    await bench.start()
+    await bench.create("A", guid=OTHER)
+    other = bench.settings.metadata_path.read_bytes()
+    await bench.delete(OTHER)
+    await bench.create()
+    _fill(bench)
+    await bench.stop()
+    bench.settings.metadata_path.write_bytes(other)
+    bench.machine.reboot()
+    await bench.start()
+    assert await bench.state(OTHER) == "error" and not bench.machine.mounts
+    assert await bench.delete(OTHER) is None and _kept(bench)
+    await bench.agent.pools.import_pool(GUID, None, None)
+    assert await bench.mount() is None and _kept(bench)
 
 
 @pytest.mark.parametrize("rebooted", [False, True], ids=["same boot", "rebooted"])
