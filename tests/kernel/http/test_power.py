@@ -96,7 +96,8 @@ def _check_after_boot(mounted: Pool, shelved: Pool, written: dict[str, str]) -> 
 
 
 def test_boot_without_a_member(site: Site, backend: Backend) -> None:
-    """It is not opened by itself; asked to, it opens degraded, and from then on by itself too."""
+    """It is not opened by itself before that one comes; asked to, it opens degraded, and from then
+    on by itself too."""
     pool = site.made(ONE, TWO, **backend.options())
     written = pool.write()
     pool.until_health("active")
@@ -104,9 +105,14 @@ def test_boot_without_a_member(site: Site, backend: Backend) -> None:
     site.boot(without=[TWO])
     detail = pool.until("error", "ready")
     assert detail["state"] == "error", "a member is missing that was there the last time"
-    assert detail["errorMessage"] and not pool.mounted()
+    assert TWO in detail["errorMessage"] and not pool.mounted()
     assert pool.members()[TWO] == "disconnected"
+    site.guest.plug(TWO)
+    detail = pool.until("ready")
+    assert "errorMessage" not in detail and pool.read() == written
 
+    pool.unmount()
+    site.unplug(TWO)
     pool.mount()
     detail = pool.detail()
     assert (detail["state"], detail["poolStatus"]) == ("ready", "degraded")
