@@ -9,27 +9,21 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Literal
 
 from backy_core.sdk.errors import PlanRefused
 from backy_core.sdk.models import BackendInfo, DriveId
 from backy_core.sdk.plan import (
-    Action,
     Arg,
     BackendPlan,
-    Bears,
-    Blank,
-    Condition,
-    DriveRef,
     Exec,
-    Free,
     Join,
-    MemberIs,
     PlanKind,
     Step,
     WipeMember,
-    references,
+    drives_of_conditions,
+    drives_of_step,
 )
 from backy_core.stamp_rules import HINT, check_stamps
 
@@ -67,8 +61,8 @@ def validate_plan(
     for step in plan.steps:
         for rule in _STEP_RULES:
             rule(info, kind, step)
-        _check_drives(f"Step {step.id}", _drives_of_step(step), allowed)
-    _check_drives("The goal", _drives_of_conditions(plan.goal), allowed)
+        _check_drives(f"Step {step.id}", drives_of_step(step), allowed)
+    _check_drives("The goal", drives_of_conditions(plan.goal), allowed)
 
 
 def _check_ids(plan: BackendPlan) -> None:
@@ -143,25 +137,3 @@ def _text(arg: Arg) -> str:
     if isinstance(arg, Join):
         return arg.sep.join(_text(part) for part in arg.parts)
     return _HOLE
-
-
-def _drives_of_step(step: Step) -> Iterator[DriveId]:
-    for action in (step.run, *step.undo):
-        yield from _drives_of_action(action)
-    yield from _drives_of_conditions((*step.when, *step.expect, *step.undo_expect))
-
-
-def _drives_of_action(action: Action) -> Iterator[DriveId]:
-    if isinstance(action, WipeMember):
-        yield action.drive
-    if isinstance(action, Exec):
-        found = (reference for arg in action.argv for reference in references(arg))
-        yield from (reference.drive for reference in found if isinstance(reference, DriveRef))
-
-
-def _drives_of_conditions(conditions: Iterable[Condition]) -> Iterator[DriveId]:
-    for condition in conditions:
-        if isinstance(condition, MemberIs):
-            yield condition.drive
-        if isinstance(condition, Bears | Blank | Free) and isinstance(condition.on, DriveRef):
-            yield condition.on.drive

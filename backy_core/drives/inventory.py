@@ -166,6 +166,11 @@ def resolve(drives: Iterable[Drive], identity: DriveId) -> Drive:
     return found[0]
 
 
+def is_same_drive(seen: DriveId, wanted: DriveId) -> bool:
+    """Serial and size agree and, where both are known, the WWN."""
+    return seen.serial == wanted.serial and _same(seen, wanted)
+
+
 def _same(seen: DriveId, wanted: DriveId) -> bool:
     same_wwn = None in (seen.wwn, wanted.wwn) or seen.wwn == wanted.wwn
     return seen.size == wanted.size and same_wwn

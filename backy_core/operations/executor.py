@@ -13,15 +13,23 @@ from collections.abc import Awaitable
 from contextlib import AsyncExitStack
 from typing import TypeVar
 
+from backy_core.drives import DriveAbsent
 from backy_core.observer import Observer
 from backy_core.operations.actions import Actions, Context, drives_of
 from backy_core.operations.conditions import Conditions
 from backy_core.operations.journal import Begun, Done, JournalEntry
 from backy_core.operations.records import Operation
 from backy_core.operations.resolve import Resolver
-from backy_core.sdk.errors import BackyError, Cancelled, DriveInUse, DriveNotEmpty, SystemFailure
+from backy_core.sdk.errors import (
+    BackyError,
+    Cancelled,
+    Conflict,
+    DriveInUse,
+    DriveNotEmpty,
+    SystemFailure,
+)
 from backy_core.sdk.models import DriveId
-from backy_core.sdk.plan import Condition, Exec, Plan, Step
+from backy_core.sdk.plan import Condition, Exec, Plan, Step, drives_of_step
 from backy_core.system import blocks, signatures
 from backy_core.system.exec import CommandFailed
 
@@ -41,6 +49,7 @@ class Executor:
         """Run every step; raises at the first that fails, with nothing undone yet."""
         number = len(entry.plans) - 1
         proven: tuple[Condition, ...] = ()
+        await self._resolve_all(plan)
         with self._observer.quiet():
             for index, step in enumerate(plan.steps, 1):
                 op.check_cancelled()
@@ -59,6 +68,25 @@ class Executor:
                 locked = step.device_lock == "hold"
                 context = Context(plan, op.outputs.append, hold_locks=locked)
                 await self._attempt_until(op, step, context)
+
+    async def _resolve_all(self, plan: Plan) -> None:
+        """Find every drive the plan's steps name while nothing has changed yet.
+
+        Raises :class:`Conflict` if one cannot be told from another drive, and
+        :class:`DriveAbsent` if one is not connected.
+        """
+        named = dict.fromkeys(it for step in plan.steps for it in drives_of_step(step))
+        for identity in named:
+            try:
+                await self.resolver.drive(identity)
+            except DriveAbsent:
+                raise
+            except SystemFailure as error:
+                raise Conflict(
+                    f"Drive {identity} cannot be told from another drive, so nothing was changed",
+                    details=str(error),
+                    hint="Connect the drives so that each has a serial, WWN or size of its own",
+                ) from error
 
     async def _step(
         self, op: Operation, entry: JournalEntry, number: int, plan: Plan, step: Step

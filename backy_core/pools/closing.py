@@ -45,7 +45,7 @@ class PoolClosing:
             self._wish(entry, mounted=False)
             return
         journal = await core.open_journal(op, plan)
-        mounted_at, running = self._mounted_at(entry), self._filesystem(entry)
+        mounted_at, running = self.mounted_at(entry), self._filesystem(entry)
         try:
             self._wish(entry, mounted=False)
             await self._rounds(op, journal, entry, plan)
@@ -54,7 +54,7 @@ class PoolClosing:
             await core.observer.refresh()
             explained = await self.explained(entry, expected(error))
             await core.settle(journal)
-            raise await self._as_before(op, entry, mounted_at, explained) from error
+            raise await self.as_before(op, entry, mounted_at, explained) from error
         await core.settle(journal)
 
     async def _rounds(
@@ -88,11 +88,11 @@ class PoolClosing:
         if holders := await mount_holders.find_holders(rest):
             raise busy_error(entry, holders)
 
-    async def _as_before(
+    async def as_before(
         self, op: Operation, entry: PoolEntry, paths: tuple[str, ...], error: BackyError
     ) -> BackyError:
         """Mount again what was taken away; the error to raise."""
-        if paths and not self._mounted_at(entry):
+        if paths and not self.mounted_at(entry):
             op.outputs.append("# mounting it again")
             try:
                 await self._opening.put_back(op, entry.guid, paths[0])
@@ -146,7 +146,7 @@ class PoolClosing:
     def _filesystem(self, entry: PoolEntry) -> Filesystem:
         return filesystem_of(entry, self._core.find_report(entry), self._core.observer.snapshot)
 
-    def _mounted_at(self, entry: PoolEntry) -> tuple[str, ...]:
+    def mounted_at(self, entry: PoolEntry) -> tuple[str, ...]:
         return self._filesystem(entry).paths
 
     def _wish(self, entry: PoolEntry, *, mounted: bool) -> None:

@@ -9,6 +9,7 @@ from backy_core.operations.journal import Commit, JournalEntry, Planned
 from backy_core.operations.records import Operation
 from backy_core.pools import guards, steps
 from backy_core.pools.core import IN_PLACE, Core, compose, expected, spec_of
+from backy_core.pools.members import refuse_copied_members
 from backy_core.pools.metadata import PoolEntry
 from backy_core.pools.pool_mounts import all_mounts
 from backy_core.sdk.errors import Cancelled, Conflict, SystemFailure
@@ -52,6 +53,7 @@ class PoolOpening:
             op.accept()
             self._commit_now(entry, path)
             return
+        refuse_copied_members(entry.label or guid, report)
         missing = await guards.missing_directories(core, path, snapshot, guid)
         await self._open(op, entry, report, _Target(path, missing, degraded))
 

@@ -20,6 +20,7 @@ from backy_core.pools.add_drive import has_taken
 from backy_core.pools.closing import PoolClosing
 from backy_core.pools.contents import PoolContents
 from backy_core.pools.core import Core, doubtful, expected, mounts_of, reachable
+from backy_core.pools.members import Consent
 from backy_core.pools.metadata import PoolEntry
 from backy_core.pools.teardown import PoolTeardown, remove_made_directories
 from backy_core.pools.tombstones import Tombstone
@@ -224,7 +225,7 @@ class Recovery:
                 hint=f"Delete it again: DELETE /api/v1/pools/{guid}",
             )
         try:
-            await self._teardown.run(op, guid)
+            await self._teardown.run(op, guid, Consent.of_subject(entry.opened.subject))
         except BackyError as error:
             if entry.opened.operation in self._core.pending:
                 await self._core.keep(entry, str(error), {})

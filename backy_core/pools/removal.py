@@ -9,6 +9,7 @@ from backy_core.operations.records import Operation
 from backy_core.pools.contents import PoolContents
 from backy_core.pools.core import Core
 from backy_core.pools.create import KIND as CREATE
+from backy_core.pools.members import NOTHING, Consent
 from backy_core.pools.teardown import PoolTeardown, entry_of
 from backy_core.pools.tombstones import Tombstone
 from backy_core.pools.viewing import DELETE, PoolViewer
@@ -45,16 +46,16 @@ class PoolRemoval:
             raise NotFound(f"There is no pool {guid}")
         return None
 
-    async def run(self, op: Operation, guid: str, *, wipe: bool = False) -> None:
-        """The body of a delete. ``wipe``: also what an interrupted creation did not make."""
+    async def run(self, op: Operation, guid: str, consent: Consent = NOTHING) -> None:
+        """The body of a delete."""
         if self._core.metadata.get(guid) is not None:
-            await self._teardown.run(op, guid)
+            await self._teardown.run(op, guid, consent)
             return
         if (stone := self._returned(guid)) is not None:
-            await self._teardown.wipe_returned(op, stone)
+            await self._teardown.wipe_returned(op, stone, consent)
             return
         pending = self._core.pending_of(guid)
-        if not wipe:
+        if not consent.wipe:
             for entry in pending:
                 await self._refuse_used(op, entry)
         op.accept()
@@ -112,8 +113,12 @@ class PoolRemoval:
             guid=plan.pool.guid,
             backend=plan.backend,
             label=plan.pool.label,
+            level=plan.pool.level,
+            filesystem=plan.pool.filesystem,
             drives=absent,
+            members=plan.drives,
             stamps=plan.stamps,
+            around=plan.around,
             deleted_at=datetime.now(UTC),
         )
         self._core.tombstones.add(stone)

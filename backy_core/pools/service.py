@@ -19,6 +19,7 @@ from backy_core.pools.closing import PoolClosing
 from backy_core.pools.core import Core
 from backy_core.pools.create import PoolCreation
 from backy_core.pools.learning import learn
+from backy_core.pools.members import NOTHING, Consent
 from backy_core.pools.metadata import PoolEntry
 from backy_core.pools.opening import PoolOpening
 from backy_core.pools.processes import kill_holders, require_mount
@@ -154,15 +155,24 @@ class PoolService:
         self._core.entry(checked_guid(guid))
         return await self._start("unmount", guid, "", lambda op: self.closing.run(op, guid))
 
-    async def delete(self, guid: str, *, wipe: bool = False) -> Operation:
-        """``wipe``: also what came into the pool after its creation was interrupted."""
+    async def delete(
+        self,
+        guid: str,
+        *,
+        wipe: bool = False,
+        wipe_copies: Sequence[str] = (),
+        destroy_others: Sequence[str] = (),
+    ) -> Operation:
+        """``wipe``: also what came into the pool after its creation was interrupted. The others
+        name what is not the pool's own."""
         await self._after_recovery(DELETE, checked_guid(guid))
+        consent = Consent(wipe, frozenset(wipe_copies), frozenset(destroy_others))
         done = await self.removal.prepare(guid)
         if done is not None:
             return done
-        fingerprint = "wipe" if wipe else ""
+        fingerprint = "" if consent == NOTHING else json.dumps(consent.subject())
         return await self._start(
-            DELETE, guid, fingerprint, lambda op: self.removal.run(op, guid, wipe=wipe)
+            DELETE, guid, fingerprint, lambda op: self.removal.run(op, guid, consent)
         )
 
     async def add_drive(
@@ -194,6 +204,8 @@ class PoolService:
 
         async def body(op: Operation) -> None:
             entry = self._core.entry(guid)
+            if follow == DELETE:  # its refusals come before anybody is ended
+                await self.teardown.check(guid)
             holders = await processes_of(self._core, entry)
             if holders or self.viewer.mounted_at(entry):
                 await kill_holders(holders, tuple(pids))

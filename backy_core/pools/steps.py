@@ -61,18 +61,21 @@ def wipe_content(drive: DriveId, bears: tuple[SignatureMatch, ...]) -> Step:
     )
 
 
-def wipe_members(drives: Iterable[DriveId], stamps: tuple[SignatureMatch, ...]) -> tuple[Step, ...]:
-    """Erase members of a pool that is released; udev must not bring it back meanwhile."""
+def wipe_members(
+    members: Iterable[tuple[DriveId, tuple[SignatureMatch, ...]]],
+) -> tuple[Step, ...]:
+    """Erase members of a pool that is released, each with what it may bear; udev must not bring
+    the pool back meanwhile."""
     return tuple(
         Step(
             id=f"wipe-{drive.serial}",
             title=f"Wiping drive {drive.serial}",
-            run=WipeMember(drive=drive, bears=stamps),
+            run=WipeMember(drive=drive, bears=bears),
             expect=(Blank(on=DriveRef(drive=drive)), Free(on=DriveRef(drive=drive))),
             effect="destroys",
             retry_s=30,
         )
-        for drive in drives
+        for drive, bears in members
     )
 
 

@@ -1,33 +1,31 @@
 """Deleting a pool: unmount, wipe its content, release it, wipe every member, forget it.
 
-Goes forward: an interrupted teardown is planned again from what is seen and finished.
+Refuses before it changes anything. From then on it goes forward: an interrupted teardown is
+planned again from what is seen and finished.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
-from backy_core.drives import Drive, names_of
+from backy_core.drives import Drive, is_same_drive, names_of
 from backy_core.operations.journal import Commit, Done, JournalEntry, Planned
 from backy_core.operations.records import Operation
-from backy_core.pools import steps
+from backy_core.pools import steps, teardown_guards
 from backy_core.pools.busy import refuse_busy
 from backy_core.pools.closing import PoolClosing
 from backy_core.pools.core import Core, compose, expected, spec_of
+from backy_core.pools.members import NOTHING, Consent, Scope, members_of, remembered, without
 from backy_core.pools.metadata import PoolEntry
 from backy_core.pools.pool_mounts import own_mounts
+from backy_core.pools.teardown_guards import Target
 from backy_core.pools.tombstones import Tombstone
-from backy_core.sdk.errors import (
-    BackyError,
-    Conflict,
-    DriveInUse,
-    DriveNotEmpty,
-    DriveProtected,
-    SystemFailure,
-)
+from backy_core.sdk.errors import BackyError, Conflict, DriveInUse, SystemFailure
 from backy_core.sdk.models import DriveId, PoolReport, SignatureMatch
-from backy_core.sdk.plan import Plan, Step
+from backy_core.sdk.plan import BackendPlan, Plan, Step
 from backy_core.snapshot import Snapshot
+from backy_core.system import blocks, signatures
 
 _ROUNDS = 3
 
@@ -37,134 +35,228 @@ class PoolTeardown:
         self._core = core
         self._closing = closing
 
-    async def run(self, op: Operation, guid: str) -> None:
+    async def run(self, op: Operation, guid: str, consent: Consent = NOTHING) -> None:
         """The body of a delete of a remembered pool."""
         core = self._core
         entry = core.entry(guid)
-        snapshot = await core.observer.refresh()
-        self._refuse_unsafe(entry, snapshot)
-        plan = await self._plan(entry, snapshot)
-        _refuse_shared(entry, plan, snapshot)
-        await refuse_busy(core, entry)
         older = core.pending_of(guid)
-        journal = await core.open_journal(op, plan, {"label": entry.label})
+        begun = any(each.began("destroys") for each in older)
+        scope = Scope(consent, _drives_of(older) if begun else None)
+        plan = await self._admitted(entry, scope)
+        await refuse_busy(core, entry)
+        mounted_at = self._closing.mounted_at(entry)
+        journal = await core.open_journal(op, plan, {"label": entry.label, **consent.subject()})
         for interrupted in older:  # is finished by this one
             await core.settle(interrupted)
         try:
             core.metadata.put(entry.model_copy(update={"is_mounted": False}))
-            await self._finish(op, journal, entry, plan)
+            await self._finish(op, journal, entry, plan, scope)
         except Exception as problem:
-            error = expected(problem)
-            if any(each.began("destroys") for each in older) or _wiped(journal, problem):
+            await core.observer.refresh()
+            error = await self._closing.explained(entry, expected(problem))
+            if begun or _wiped(journal, problem):
                 await core.keep(journal, str(error), {})
-            else:  # the pool is as it was; a deletion that failed must not go on by itself
-                await core.settle(journal)
-                core.metadata.put(entry)
-            raise await self._closing.explained(entry, error) from problem
+                raise _half_done(entry, error) from problem
+            # Nothing was erased; a deletion that failed must not go on by itself.
+            await core.settle(journal)
+            raise await self._closing.as_before(op, entry, mounted_at, error) from problem
 
-    async def wipe_returned(self, op: Operation, stone: Tombstone) -> None:
+    async def wipe_returned(self, op: Operation, stone: Tombstone, consent: Consent) -> None:
         """The body of a repeated delete: wipe drives that were absent the first time."""
         core = self._core
         entry = entry_of(stone)
-        snapshot = await core.observer.refresh()
-        self._refuse_unsafe(entry, snapshot)
-        plan = await self._plan(entry, snapshot)
-        _refuse_shared(entry, plan, snapshot)
+        scope = Scope(consent, frozenset())
+        plan = await self._admitted(entry, scope, stone)
         await refuse_busy(core, entry)
         journal = await core.open_journal(op, plan, {"label": stone.label})
         try:
-            await self._finish(op, journal, entry, plan)
+            await self._finish(op, journal, entry, plan, scope, stone)
         except Exception as problem:  # the tombstone stays, and with it the way to try again
+            error = await self._closing.explained(entry, expected(problem))
             await core.settle(journal)
-            raise await self._closing.explained(entry, expected(problem)) from problem
+            raise (_half_done(entry, error) if _wiped(journal, problem) else error) from problem
+
+    async def check(self, guid: str) -> None:
+        """Raise what would refuse the teardown, whoever uses the pool."""
+        await self._admitted(self._core.entry(guid), Scope(NOTHING))
+
+    async def _admitted(
+        self, entry: PoolEntry, scope: Scope, stone: Tombstone | None = None
+    ) -> Plan:
+        """The plan, after everything that can refuse was asked."""
+        core = self._core
+        snapshot = await core.observer.refresh(_nodes_of(entry, core.observer.snapshot))
+        teardown_guards.refuse_blind(entry, snapshot)
+        target, draft = await self._look(entry, snapshot, scope, stone)
+        if scope.begun is None:
+            teardown_guards.refuse_unknown_copies(target, scope.consent)
+        await teardown_guards.refuse(core, target, scope.consent)
+        return self._plan(target, draft)
 
     async def _finish(
-        self, op: Operation, journal: JournalEntry, entry: PoolEntry, plan: Plan
-    ) -> None:
-        """Run ``plan``, look again until nothing of the pool is left, and commit."""
-        core = self._core
-        for _ in range(_ROUNDS):
-            await core.executor.run(op, journal, plan)
-            snapshot = await core.observer.refresh()
-            plan = await self._plan(entry, snapshot)
-            if not plan.steps:
-                await self._commit(op, journal, entry, snapshot, plan.stamps)
-                return
-            await journal.append(Planned(plan=plan))
-        raise SystemFailure(f"Pool {entry.label or entry.guid} comes back after it was wiped")
-
-    def _refuse_unsafe(self, entry: PoolEntry, snapshot: Snapshot) -> None:
-        core = self._core
-        problem = snapshot.problems.get(entry.backend)
-        if problem:
-            raise SystemFailure(f"Backend {entry.backend} cannot look at its pools: {problem}")
-        report = core.find_report(entry, snapshot)
-        members = {m.drive.serial for m in report.members if m.drive} if report else set()
-        untouchable = [d for d in snapshot.drives if d.system or d.excluded]
-        for drive in untouchable:
-            if report and any(member.drive == drive.id for member in report.members):
-                raise DriveProtected(f"Drive {drive.id.serial} of this pool is the system's")
-        protected = sorted((members | set(entry.drive_serials)) & core.protection.serials())
-        if protected:
-            raise DriveProtected(
-                f"Drive {protected[0]} of this pool is protected",
-                hint=f"DELETE /api/v1/drives/{protected[0]}/protection lifts it",
-            )
-
-    async def _plan(self, entry: PoolEntry, snapshot: Snapshot) -> Plan:
-        """What is left to do; no steps when nothing of the pool is left on any drive."""
-        core = self._core
-        report = core.find_report(entry, snapshot)
-        if report is None:
-            if mounts := own_mounts(entry, report, snapshot):
-                raise Conflict(
-                    f"Pool {entry.label or entry.guid} is mounted at {mounts[0].path}, and none of "
-                    "its drives is connected",
-                    hint=f"Unmount it first: DELETE /api/v1/pools/{entry.guid}/mount",
-                )
-            return compose("teardown", core, spec_of(entry), entry.backend, steps=(), drives=())
-        spec = spec_of(entry).model_copy(update={"native_id": report.native_id})
-        draft = await core.host.plan_teardown(entry.backend, spec, report)
-        members = _members(report, snapshot, draft.stamps)
-        held = report.presence in ("active", "inactive")
-        return compose(
-            "teardown",
-            core,
-            spec,
-            entry.backend,
-            draft=draft,
-            drives=members,
-            steps=(
-                *_content_steps(entry, report, snapshot),
-                *(draft.steps if held else ()),
-                *steps.wipe_members(members, (*draft.stamps, *draft.around)),
-            ),
-        )
-
-    async def _commit(
         self,
         op: Operation,
         journal: JournalEntry,
         entry: PoolEntry,
-        snapshot: Snapshot,
-        stamps: tuple[SignatureMatch, ...],
+        plan: Plan,
+        scope: Scope,
+        stone: Tombstone | None = None,
     ) -> None:
+        """Run ``plan``, look again until nothing of the pool is left, and commit."""
         core = self._core
-        stone = _tombstone(entry, snapshot, journal.opened.plan.stamps or stamps)
+        scope = scope.narrowed(plan)
+        for _ in range(_ROUNDS):
+            await core.executor.run(op, journal, plan)
+            snapshot = await core.observer.refresh(_nodes_of(entry, core.observer.snapshot))
+            teardown_guards.refuse_blind(entry, snapshot)
+            target, draft = await self._look(entry, snapshot, scope, stone)
+            plan = self._plan(target, draft)
+            if not plan.steps:
+                await self._commit(op, journal, target)
+                return
+            await journal.append(Planned(plan=plan))
+        raise SystemFailure(f"Pool {entry.label or entry.guid} comes back after it was wiped")
+
+    async def _look(
+        self, entry: PoolEntry, snapshot: Snapshot, scope: Scope, stone: Tombstone | None
+    ) -> tuple[Target, BackendPlan | None]:
+        """What there is of the pool now, and how its backend lets go of it."""
+        core = self._core
+        report = core.find_report(entry, snapshot)
+        stamps, around = (stone.stamps, stone.around) if stone else ((), ())
+        if report is None:
+            self._refuse_left_mounted(entry, snapshot)
+            members = members_of(entry, None, stamps, snapshot, scope)
+            return Target(entry, None, members, stamps, around, snapshot), None
+        spec = spec_of(entry).model_copy(update={"native_id": report.native_id})
+        draft = await core.host.plan_teardown(entry.backend, spec, report)
+        stamps, around = _joined(stamps, draft.stamps), _joined(around, draft.around)
+        members = members_of(entry, report, stamps, snapshot, scope)
+        if members.copies:
+            teardown_guards.refuse_mixed(entry, report, members)
+            report = without(report, members.copies)
+            draft = await core.host.plan_teardown(entry.backend, spec, report)
+        if members.copies and not members.own:  # what is left is somebody's copy
+            return Target(entry, None, members, stamps, around, snapshot), None
+        return Target(entry, report, members, stamps, around, snapshot), draft
+
+    def _refuse_left_mounted(self, entry: PoolEntry, snapshot: Snapshot) -> None:
+        if mounts := own_mounts(entry, None, snapshot):
+            raise Conflict(
+                f"Pool {entry.label or entry.guid} is mounted at {mounts[0].path}, and none of "
+                "its drives is connected",
+                hint=f"Unmount it first: DELETE /api/v1/pools/{entry.guid}/mount",
+            )
+
+    def _plan(self, target: Target, draft: BackendPlan | None) -> Plan:
+        """What is left to do; no steps when nothing of the pool is left on any drive."""
+        entry, report = target.entry, target.report
+        held = report is not None and report.presence in ("active", "inactive")
+        spec = spec_of(entry)
+        if report is not None:
+            spec = spec.model_copy(update={"native_id": report.native_id})
+        own = tuple(drive.id for drive in target.members.own)
+        plan = compose(
+            "teardown",
+            self._core,
+            spec,
+            entry.backend,
+            draft=draft,
+            drives=own,
+            steps=(
+                *(_content_steps(entry, report, target.snapshot) if report else ()),
+                *(draft.steps if draft and held else ()),
+                *steps.wipe_members((drive, target.erasable_on(drive)) for drive in own),
+            ),
+        )
+        return plan.model_copy(update={"stamps": target.stamps, "around": target.around})
+
+    async def _commit(self, op: Operation, journal: JournalEntry, target: Target) -> None:
+        core, entry = self._core, target.entry
+        drives = dict.fromkeys((*remembered(entry), *(d for p in journal.plans for d in p.drives)))
+        left = {drive: why for drive in drives if (why := await _not_wiped(drive, target.snapshot))}
+        first = journal.opened.plan
+        stone = _tombstone(entry, first, tuple(left)) if left else None
         dumped = stone.model_dump(mode="json", by_alias=True) if stone else None
         await journal.append(Commit(tombstone=dumped))
         if stone is not None:
             core.tombstones.add(stone)
-            names = ", ".join(drive.serial for drive in stone.drives)
-            op.message = (
-                f"Drives that are not connected or cannot be read were not wiped: {names}. "
-                f"When they return, DELETE /api/v1/pools/{entry.guid} wipes them"
-            )
         else:
             core.tombstones.discard(entry.guid)
+        op.message = _message(entry, left, target.members.copies)
         await remove_made_directories(core, op, journal, entry)
         core.metadata.remove(entry.guid)
         await core.settle(journal)
+
+
+def _half_done(entry: PoolEntry, error: BackyError) -> SystemFailure:
+    """A refusal says that nothing was changed, which is no longer so."""
+    if isinstance(error, SystemFailure):
+        return error
+    return SystemFailure(
+        f"Deleting pool {entry.label or entry.guid} broke off half-way: {error.message}",
+        details=error.details,
+        hint=f"Delete it again: DELETE /api/v1/pools/{entry.guid}",
+    )
+
+
+def _drives_of(entries: tuple[JournalEntry, ...]) -> frozenset[str]:
+    return frozenset(d.serial for each in entries for plan in each.plans for d in plan.drives)
+
+
+def _joined(
+    known: tuple[SignatureMatch, ...], seen: tuple[SignatureMatch, ...]
+) -> tuple[SignatureMatch, ...]:
+    return tuple(dict.fromkeys((*seen, *known)))
+
+
+def _nodes_of(entry: PoolEntry, snapshot: Snapshot) -> list[str]:
+    """What must be probed afresh: a remembered answer is not good enough to wipe by."""
+    members = {drive.serial for drive in remembered(entry)}
+    drives = [drive for drive in snapshot.drives if drive.id.serial in members]
+    return [name for drive in drives for name in names_of(drive.device)]
+
+
+async def _not_wiped(identity: DriveId, snapshot: Snapshot) -> str | None:
+    """Why a member does not count as wiped, by a look of its own; None if it is proved blank."""
+    found = [it for it in snapshot.drives if it.id.serial == identity.serial]
+    same = [it for it in found if identity.size == 0 or is_same_drive(it.id, identity)]
+    if len(same) != 1:
+        return "another drive answers to its serial" if found else "it is not connected"
+    drive = same[0]
+    if drive.excluded:
+        return "it is excluded by the agent's settings"
+    try:
+        bears = await signatures.probe_drive(drive.name)
+    except SystemFailure as error:
+        return f"it cannot be read: {error.details or error.message}"
+    if bears:
+        return f"it bears {bears[0]}"
+    held = blocks.holders(drive.name)
+    return f"it is held by {', '.join(held)}" if held else None
+
+
+def _message(
+    entry: PoolEntry, left: Mapping[DriveId, str], copies: tuple[Drive, ...]
+) -> str | None:
+    """What a person must know of drives that were not wiped."""
+    sentences = []
+    if left:
+        reasons: dict[str, list[str]] = {}
+        for drive, why in left.items():
+            reasons.setdefault(why, []).append(drive.serial)
+        named = "; ".join(f"{', '.join(them)} ({why})" for why, them in reasons.items())
+        sentences.append(
+            f"These drives of the pool were not wiped: {named}. "
+            f"When they can be, DELETE /api/v1/pools/{entry.guid} wipes what they bear of it"
+        )
+    if copies:
+        named = ", ".join(f"{drive.id.serial} ({drive.node})" for drive in copies)
+        sentences.append(
+            f"These drives bear the pool's identity without being its members, and were left "
+            f"alone: {named}"
+        )
+    return ". ".join(sentences) or None
 
 
 def _wiped(journal: JournalEntry, problem: Exception) -> bool:
@@ -199,55 +291,20 @@ def _content_steps(entry: PoolEntry, report: PoolReport, snapshot: Snapshot) -> 
     return (*(steps.unmount(path) for path in reversed(paths)), *clear)
 
 
-def _members(
-    report: PoolReport, snapshot: Snapshot, stamps: tuple[SignatureMatch, ...]
-) -> tuple[DriveId, ...]:
-    """Every drive that is in the pool or bears its stamp, remembered or not."""
-    reported = {member.drive for member in report.members if member.drive is not None}
-    return tuple(
-        drive.id
-        for drive in snapshot.drives
-        if drive.id in reported
-        or any(s.matches(m) for s in snapshot.signatures_of(drive) for m in stamps)
-    )
-
-
-def _refuse_shared(entry: PoolEntry, plan: Plan, snapshot: Snapshot) -> None:
-    """An adopted pool may be made of partitions: then its drives hold more than the pool, and
-    would not be wiped in the end."""
-    for drive in snapshot.drives:
-        found = snapshot.signatures_of(drive) if drive.id in plan.drives else ()
-        for each in found:
-            ours = entry.fs_uuid is not None and each.uuid == entry.fs_uuid
-            if not ours and not any(each.matches(it) for it in (*plan.stamps, *plan.around)):
-                raise DriveNotEmpty(
-                    f"Drive {drive.id} of this pool also bears {each} on {each.device}",
-                    hint=f"Forget the pool: DELETE /api/v1/pools/metadata/{entry.guid}, and take "
-                    "it apart by hand",
-                )
-
-
-def _tombstone(
-    entry: PoolEntry, snapshot: Snapshot, stamps: tuple[SignatureMatch, ...]
-) -> Tombstone | None:
-    connected = {drive.id.serial for drive in snapshot.drives if _looked_at(drive, snapshot)}
-    absent = tuple(d for d in _remembered(entry) if d.serial not in connected)
-    if not absent:
-        return None
+def _tombstone(entry: PoolEntry, plan: Plan, left: tuple[DriveId, ...]) -> Tombstone:
     return Tombstone(
         guid=entry.guid,
         backend=entry.backend,
         label=entry.label,
-        drives=absent,
-        stamps=stamps,
+        level=entry.level or "",
+        filesystem=entry.filesystem,
+        drives=left,
+        members=remembered(entry),
+        stamps=plan.stamps,
+        around=plan.around,
         native_id=entry.native_id,
         deleted_at=datetime.now(UTC),
     )
-
-
-def _looked_at(drive: Drive, snapshot: Snapshot) -> bool:
-    """A drive that could not be read may bear the pool's stamp still."""
-    return not drive.excluded and snapshot.unprobed.keys().isdisjoint(names_of(drive.device))
 
 
 def entry_of(stone: Tombstone) -> PoolEntry:
@@ -256,13 +313,9 @@ def entry_of(stone: Tombstone) -> PoolEntry:
         guid=stone.guid,
         label=stone.label,
         backend=stone.backend,
+        level=stone.level or None,
+        filesystem=stone.filesystem,
         native_id=stone.native_id or stone.guid,
         drive_serials=tuple(drive.serial for drive in stone.drives),
         drive_ids=stone.drives,
     )
-
-
-def _remembered(entry: PoolEntry) -> tuple[DriveId, ...]:
-    known = {drive.serial for drive in entry.drive_ids}
-    legacy = [DriveId(serial=serial, size=0) for serial in entry.drive_serials]
-    return (*entry.drive_ids, *(drive for drive in legacy if drive.serial not in known))

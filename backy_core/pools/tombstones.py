@@ -22,7 +22,7 @@ FILE_VERSION = 1
 
 
 class Tombstone(BaseModel):
-    """A pool that is gone, and the absent drives that do not know it yet."""
+    """A pool that is gone, and the drives that still bear it. Older files know less of it."""
 
     model_config = ConfigDict(
         frozen=True,
@@ -35,10 +35,16 @@ class Tombstone(BaseModel):
     guid: str
     backend: str
     label: str = ""
+    level: str = ""
+    filesystem: str | None = None
     drives: tuple[DriveId, ...]
-    """Those that were absent at teardown."""
+    """Those that were not wiped at teardown: absent or unreadable."""
+    members: tuple[DriveId, ...] = ()
+    """All it had; backends recognise members by them."""
     stamps: tuple[SignatureMatch, ...] = ()
     """How the pool's members are recognised."""
+    around: tuple[SignatureMatch, ...] = ()
+    """What may lie around a stamp on a member, and is erased with it."""
     native_id: str | None = None
     """The backend's own identity, by which what is left of it is reported."""
     deleted_at: datetime

@@ -159,8 +159,8 @@ class MemberReport(Model):
     drive: DriveId | None = None
     """Filled in by the core; backends leave it None."""
     handle: str | None = None
-    """The backend's own lasting name for the member, where its plans need one for a drive that
-    may be gone (a vdev's guid)."""
+    """The backend's own lasting name for the member (a vdev's guid), by which its plans name one
+    that is gone. Two connected members with one handle are copies of each other."""
     slot: int | None = None
     state: MemberState
 
@@ -189,6 +189,9 @@ class PoolReport(Model):
     sync_minutes: float | None = None
     detail: str | None = None
     """One sentence for a person where the health needs explaining."""
+    others: tuple[str, ...] = ()
+    """What else lies in the container beside the pool's own volume, as a person knows it: a second
+    logical volume, a snapshot, a dataset. Deleting the pool needs consent that names each."""
     usable: bool = True
     """False for what the backend sees but cannot handle (firmware RAID): never a pool."""
 

@@ -6,7 +6,7 @@ something is run, so a plan still means the same after drives were renumbered or
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -265,6 +265,30 @@ def references(arg: Arg) -> Iterator[DriveRef | PoolDevice]:
             yield from references(part)
     elif not isinstance(arg, str):
         yield arg
+
+
+def drives_of_step(step: Step) -> Iterator[DriveId]:
+    """Every drive a step names: to act on, to undo, to judge by."""
+    for action in (step.run, *step.undo):
+        yield from _drives_of_action(action)
+    yield from drives_of_conditions((*step.when, *step.expect, *step.undo_expect))
+
+
+def _drives_of_action(action: Action) -> Iterator[DriveId]:
+    if isinstance(action, WipeMember):
+        yield action.drive
+    if isinstance(action, Exec):
+        found = (reference for arg in action.argv for reference in references(arg))
+        yield from (reference.drive for reference in found if isinstance(reference, DriveRef))
+
+
+def drives_of_conditions(conditions: Iterable[Condition]) -> Iterator[DriveId]:
+    """The drives that conditions are about."""
+    for condition in conditions:
+        if isinstance(condition, MemberIs):
+            yield condition.drive
+        if isinstance(condition, Bears | Blank | Free) and isinstance(condition.on, DriveRef):
+            yield condition.on.drive
 
 
 Join.model_rebuild()

@@ -145,8 +145,8 @@ class Bench:
     async def unmount(self, guid: str = GUID) -> BackyError | None:
         return await self._ended_or_refused(self.agent.pools.unmount(guid))
 
-    async def delete(self, guid: str = GUID) -> BackyError | None:
-        return await self._ended_or_refused(self.agent.pools.delete(guid))
+    async def delete(self, guid: str = GUID, **consent: Any) -> BackyError | None:
+        return await self._ended_or_refused(self.agent.pools.delete(guid, **consent))
 
     async def _ended_or_refused(self, call: Awaitable[Operation]) -> BackyError | None:
         """As :meth:`ended`; of a pool in use, what it was refused with."""

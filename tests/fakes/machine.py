@@ -85,6 +85,11 @@ class FakeMachine:
         other.name = gone.name
         self.disks[other.serial] = other
 
+    def copy(self, serial: str, onto: str) -> None:
+        """As dd does: superblock and content, to a drive of its own serial."""
+        source, copy = self.disks[serial], self.disks[onto]
+        copy.superblock, copy.content = source.superblock, list(source.content)
+
     def renumber(self) -> None:
         """Every drive and array gets another kernel name."""
         for disk in self.disks.values():
@@ -201,7 +206,7 @@ class FakeMachine:
             letters[slot] = "A"
         view = "".join(letters)
         known = next(m.disk.superblock for m in array.members if m.disk.superblock)
-        disk.superblock = replace(known, role=slot, view=view)
+        disk.superblock = replace(known, role=slot, view=view, member=str(uuid.uuid4()))
         for member in array.members:
             if member.disk.superblock:
                 member.disk.superblock = replace(member.disk.superblock, view=view)

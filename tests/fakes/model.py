@@ -6,6 +6,7 @@ Kernel names are chosen so that no host has them; the tests never open a node an
 from __future__ import annotations
 
 import itertools
+import uuid
 from dataclasses import dataclass, field, replace
 
 from backy_core.sdk.models import Signature
@@ -52,6 +53,8 @@ class Superblock:
     events: int = 10
     view: str = ""
     bitmap: bool = True
+    member: str = field(default_factory=lambda: str(uuid.uuid4()), compare=False)
+    """The member's own UUID, which a copy of the drive has as well."""
 
     @property
     def stamp(self) -> Content:
@@ -82,7 +85,10 @@ class Disk:
         if name != self.name:
             part = int(name.removeprefix(self.name))
             return tuple(each.on(name) for each in self.parts[part - 1])
-        stamp = [self.superblock.stamp.on(name, 4096)] if self.superblock else []
+        stamp = []
+        if self.superblock:
+            seen = self.superblock.stamp.on(name, 4096)
+            stamp.append(seen.model_copy(update={"member": self.superblock.member}))
         return (*stamp, *(each.on(name, 1080) for each in self.content))
 
     @property

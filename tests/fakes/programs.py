@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import shlex
+import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tests.fakes.kernel_files import examine
@@ -120,7 +121,8 @@ class Programs:
         if going is None or coming is None:
             return 1, "", "mdadm: Marked device is not a member"
         coming.slot, coming.state = going.slot, "in_sync"
-        coming.disk.superblock = going.disk.superblock
+        taken = going.disk.superblock
+        coming.disk.superblock = taken and replace(taken, member=str(uuid.uuid4()))
         going.slot, going.state = None, "faulty"
         return OK
 

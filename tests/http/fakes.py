@@ -86,6 +86,7 @@ class FakePools:
         self.lines: dict[str, list[str]] = {}
         self.busy: set[str] = set()
         self.requests: list[CreateRequest] = []
+        self.consents: list[tuple[tuple[str, ...], tuple[str, ...]]] = []
         self.added: list[tuple[str | None, str | None, str | None, bool]] = []
         self.killed: list[tuple[tuple[int, ...], str | None]] = []
         self.finished: list[str] = []
@@ -161,7 +162,15 @@ class FakePools:
     async def unmount(self, guid: str) -> Operation:
         return await self._leave("unmount", guid, PoolState.UNMOUNTED)
 
-    async def delete(self, guid: str, *, wipe: bool = False) -> Operation:
+    async def delete(
+        self,
+        guid: str,
+        *,
+        wipe: bool = False,
+        wipe_copies: Sequence[str] = (),
+        destroy_others: Sequence[str] = (),
+    ) -> Operation:
+        self.consents.append((tuple(wipe_copies), tuple(destroy_others)))
         return await self._leave("delete", guid, PoolState.DELETED)
 
     async def _leave(self, kind: str, guid: str, then: PoolState) -> Operation:

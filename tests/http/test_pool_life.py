@@ -231,3 +231,12 @@ async def test_kill_refuses_what_it_does_not_understand(
     answer = await client.post("/api/v1/processes/kill", body)
     assert (answer.status, answer.error["message"]) == (400, message)
     assert agent.pools.killed == []
+
+
+async def test_a_delete_passes_on_what_was_named(client: Client, agent: FakeAgent) -> None:
+    agent.pools.add(standing_pool())
+    copies = "wipeCopies=A&wipeCopies=B&destroyOthers=vg%2Fprecious"
+    assert (await client.delete(f"{POOL}?{copies}")).status == 200
+    assert agent.pools.consents == [(("A", "B"), ("vg/precious",))]
+    for wrong in ("wipeCopies=", "wipecopies=A"):
+        assert (await client.delete(f"{POOL}?{wrong}")).status == 400

@@ -92,7 +92,12 @@ async def unmount_pool(guid: str) -> Response:
 async def delete_pool(guid: str, query_args: DeletePoolQuery) -> Response:
     """Tear a pool down and wipe its drives."""
     return await _answer(
-        agent().pools.delete(guid, wipe=query_args.wipe),
+        agent().pools.delete(
+            guid,
+            wipe=query_args.wipe,
+            wipe_copies=query_args.wipe_copies,
+            destroy_others=query_args.destroy_others,
+        ),
         lambda operation: DeleteReply(
             command_outputs=tuple(operation.outputs.lines), message=operation.message
         ),

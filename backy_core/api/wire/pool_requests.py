@@ -38,6 +38,17 @@ def _kill_action(value: str) -> str:
     return _ACTIONS[value.lower()]
 
 
+def _one_or_more(value: object) -> object:
+    """A query parameter that may come several times; only then it arrives as a list."""
+    names = value if isinstance(value, list) else [value]
+    if not all(names):
+        raise broken_rule("must not be empty")
+    return tuple(names)
+
+
+Names = Annotated[tuple[Text, ...], BeforeValidator(_one_or_more), Field(max_length=1000)]
+
+
 class CreatePoolBody(RequestModel):
     """A pool to make. What is absent is chosen by the agent."""
 
@@ -66,9 +77,14 @@ class ListPoolsQuery(RequestModel):
 
 
 class DeletePoolQuery(RequestModel):
-    """``wipe=true``: consent to erase what was put into a pool after its creation broke off."""
+    """What is destroyed only where that was said. ``wipe=true``: what was put into a pool after its
+    creation broke off. The others as often as there are names: ``wipeCopies``: serials of drives
+    that bear the pool's identity without being its members; ``destroyOthers``: what else lies in
+    the container, as the refusal named it."""
 
     wipe: Annotated[bool, BeforeValidator(_true_or_false)] = False
+    wipe_copies: Names = ()
+    destroy_others: Names = ()
 
 
 class OutputsQuery(RequestModel):

@@ -57,6 +57,11 @@ class _Found(NamedTuple):
         return tuple(sorted({*held, *(stamp.device for stamp in self.stamped)}))
 
     @property
+    def handles(self) -> Mapping[str, str | None]:
+        """The UUID that each member has beside the array's; a copy of it has the same."""
+        return {stamp.device: stamp.member for stamp in self.stamped}
+
+    @property
     def label(self) -> str | None:
         """The name in the superblocks, without the host that made the array."""
         labels = (stamp.label for stamp in self.stamped if stamp.label)
@@ -155,7 +160,7 @@ def _in_doubt(report: PoolReport, doubt: str) -> PoolReport:
 
 
 def _running(found: _Found, array: KernelArray) -> PoolReport:
-    held = [_held(member) for member in array.members]
+    held = [_held(member, found.handles) for member in array.members]
     working = frozenset(
         member.slot for member in held if member.state == "active" and member.slot is not None
     )
@@ -182,9 +187,10 @@ def _running(found: _Found, array: KernelArray) -> PoolReport:
     )
 
 
-def _held(member: KernelMember) -> MemberReport:
+def _held(member: KernelMember, handles: Mapping[str, str | None]) -> MemberReport:
     return MemberReport(
         device=member.device if member.present else None,
+        handle=handles.get(member.device),
         slot=member.slot,
         state=standing.kernel_standing(member),
     )
@@ -200,12 +206,12 @@ def _strays(
     elsewhere = {member.device for array in found.arrays[1:] for member in array.members}
 
     def report(device: str) -> MemberReport:
-        block = found.blocks.get(device)
+        block, handle = found.blocks.get(device), found.handles.get(device)
         if block is None or judge is None or device in elsewhere:
-            return MemberReport(device=device, state="diverged")
+            return MemberReport(device=device, handle=handle, state="diverged")
         state = standing.standing(block, judge, working)
         outside: MemberState = "stale" if state in _SPEAKING else state
-        return MemberReport(device=device, slot=block.role, state=outside)
+        return MemberReport(device=device, handle=handle, slot=block.role, state=outside)
 
     return tuple(report(device) for device in found.strays())
 
@@ -240,15 +246,15 @@ def _judged(found: _Found, judge: Superblock | None) -> tuple[MemberReport, ...]
     taken: Counter[int] = Counter()
     order = sorted(found.devices, key=lambda device: found.blocks.get(device) is not judge)
     for device in order:
-        block = found.blocks.get(device)
+        block, handle = found.blocks.get(device), found.handles.get(device)
         if block is None or judge is None:
-            reports.append(MemberReport(device=device, state="diverged"))
+            reports.append(MemberReport(device=device, handle=handle, state="diverged"))
             continue
         state = standing.standing(block, judge, standing.live_slots(judge))
         if state == "active" and block.role is not None:
             taken[block.role] += 1
             state = "active" if taken[block.role] == 1 else "diverged"
-        reports.append(MemberReport(device=device, slot=block.role, state=state))
+        reports.append(MemberReport(device=device, handle=handle, slot=block.role, state=state))
     return tuple(reports)
 
 
@@ -262,7 +268,7 @@ def _foreign(array: KernelArray) -> PoolReport:
         health="active" if array.running else "inactive",
         device=array.name,
         expected_members=array.slots or len(array.members),
-        members=tuple(map(_held, array.members)),
+        members=tuple(_held(member, {}) for member in array.members),
         detail="Firmware RAID and arrays without superblocks cannot be used as pools.",
         usable=False,
     )

@@ -1,0 +1,200 @@
+"""Everything that can refuse the teardown of a pool, looked at before anything is changed."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+from urllib.parse import quote
+
+from backy_core.drives import Drive, names_of
+from backy_core.operations import filesystems
+from backy_core.pools.core import IN_PLACE, Core
+from backy_core.pools.members import Consent, Members
+from backy_core.pools.metadata import PoolEntry
+from backy_core.sdk.errors import (
+    Conflict,
+    DriveInUse,
+    DriveNotEmpty,
+    DriveProtected,
+    InvalidRequest,
+    SystemFailure,
+)
+from backy_core.sdk.models import DriveId, PoolReport, Signature, SignatureMatch
+from backy_core.snapshot import Snapshot
+from backy_core.system import blocks, signatures
+
+
+class Target(NamedTuple):
+    """What is to be torn down, as it was seen last. ``stamps`` tell its drives from others,
+    ``around`` is what may lie beside a stamp."""
+
+    entry: PoolEntry
+    report: PoolReport | None
+    members: Members
+    stamps: tuple[SignatureMatch, ...]
+    around: tuple[SignatureMatch, ...]
+    snapshot: Snapshot
+
+    @property
+    def label(self) -> str:
+        return self.entry.label or self.entry.guid
+
+    def erasable_on(self, drive: DriveId) -> tuple[SignatureMatch, ...]:
+        """What a drive of the pool may bear and is wiped of."""
+        return (*self.stamps, *self.around)
+
+
+async def refuse(core: Core, target: Target, consent: Consent) -> None:
+    """Raise the first reason against tearing the pool down. Changes nothing."""
+    refuse_blind(target.entry, target.snapshot)
+    for drive in target.members.own:
+        _refuse_drive(core, target, drive)
+    _refuse_unreported(target)
+    await _refuse_others(target, consent)
+    for drive in target.members.own:
+        await _refuse_held(target, drive)
+
+
+def refuse_blind(entry: PoolEntry, snapshot: Snapshot) -> None:
+    """Nothing is torn down on the word of an earlier look."""
+    problem = snapshot.problems.get(entry.backend)
+    if problem:
+        raise SystemFailure(f"Backend {entry.backend} cannot look at its pools: {problem}")
+
+
+def refuse_unknown_copies(target: Target, consent: Consent) -> None:
+    """Consent that names no drive of the pool is a slip of the pen."""
+    bearing = {drive.id.serial for drive in (*target.members.own, *target.members.copies)}
+    for serial in sorted(consent.copies - bearing):
+        raise InvalidRequest(f"Drive {serial} does not bear the identity of pool {target.label}")
+
+
+def refuse_mixed(entry: PoolEntry, report: PoolReport, members: Members) -> None:
+    """A running pool with a copy in the place of a member holds two owners' data."""
+    copies = {drive.id for drive in members.copies}
+    mixed = [it.drive for it in report.members if it.drive in copies and it.state in IN_PLACE]
+    if mixed and members.own and report.presence == "active":
+        raise Conflict(
+            f"Pool {entry.label or entry.guid} runs with drive {mixed[0]}, a copy of one of its "
+            "members",
+            hint="Unmount it, unplug the copy, and try again",
+        )
+
+
+def _refuse_drive(core: Core, target: Target, drive: Drive) -> None:
+    """Reasons that lie in a drive that would be wiped."""
+    serial = drive.id.serial
+    if drive.system or drive.excluded:
+        raise DriveProtected(f"Drive {serial} of this pool is the system's")
+    if serial in core.protection.serials():
+        raise DriveProtected(
+            f"Drive {serial} of this pool is protected",
+            hint=f"DELETE /api/v1/drives/{serial}/protection lifts it",
+        )
+    if drive.ambiguous:
+        raise Conflict(
+            f"More than one drive answers to the serial {serial}, so the members of pool "
+            f"{target.label} cannot be told apart",
+            hint="Connect the drives so that each shows a serial of its own, or forget the pool: "
+            f"DELETE /api/v1/pools/metadata/{target.entry.guid}",
+        )
+    if drive.problem is not None:
+        raise DriveInUse(
+            f"Drive {serial} of this pool cannot be wiped: {drive.problem}",
+            hint="Lift its write protection, or unplug it and delete the pool without it",
+        )
+    _refuse_shared(target, drive)
+
+
+def _refuse_shared(target: Target, drive: Drive) -> None:
+    """An adopted pool may be made of partitions: then its drives hold more than the pool, and
+    would not be wiped in the end."""
+    for each in target.snapshot.signatures_of(drive):
+        ours = target.entry.fs_uuid is not None and each.uuid == target.entry.fs_uuid
+        if not ours and not any(each.matches(it) for it in target.erasable_on(drive.id)):
+            raise DriveNotEmpty(
+                f"Drive {drive.id} of this pool also bears {each} on {each.device}",
+                hint=f"Forget the pool: DELETE /api/v1/pools/metadata/{target.entry.guid}, and "
+                "take it apart by hand",
+            )
+
+
+def _refuse_unreported(target: Target) -> None:
+    """A remembered member that the kernel uses for something no backend reports may be the pool
+    itself, in a state its backend does not understand."""
+    if target.report is not None:
+        return
+    known = {it.drive for its in target.snapshot.reports.values() for r in its for it in r.members}
+    for drive in target.snapshot.drives:
+        held = drive.id.serial in target.entry.drive_serials and drive.id not in known
+        if held and (holders := blocks.holders(drive.name)):
+            raise DriveInUse(
+                f"Drive {drive.id} of pool {target.label} is held by {', '.join(holders)}, of "
+                f"which backend {target.entry.backend} reports nothing",
+                hint="Stop what holds it and try again",
+            )
+
+
+async def _refuse_held(target: Target, drive: Drive) -> None:
+    """What the pool's device holds is free once that is stopped; anything else must be free now."""
+    own = {it.device for it in target.report.members} if target.report else set()
+    for part in drive.device.children:
+        if part.type == "part" and part.name not in own and part.children:
+            above = part.children[0]
+            raise DriveInUse(
+                f"Drive {drive.id} of this pool is also held by {above.path} ({above.type})",
+                hint="Stop or deactivate what is built on it",
+            )
+    if _in_pool(target.report, drive.id) or _unread(target.snapshot, drive):
+        return
+    async with blocks.exclusively(drive.node):
+        pass
+
+
+def _in_pool(report: PoolReport | None, drive: DriveId) -> bool:
+    """Whether the kernel holds the drive for the pool."""
+    if report is None or report.presence not in ("active", "inactive"):
+        return False
+    if any(it.drive == drive and it.state in IN_PLACE for it in report.members):
+        return True
+    return bool(report.device)  # a failed member stays in the array until it is stopped
+
+
+def _unread(snapshot: Snapshot, drive: Drive) -> bool:
+    """A drive that gives errors is not wiped, and must not keep the others from it."""
+    return not snapshot.unprobed.keys().isdisjoint(names_of(drive.device))
+
+
+async def _refuse_others(target: Target, consent: Consent) -> None:
+    """What somebody else made in the container ends with it only if it was named."""
+    found = dict.fromkeys((*_reported_others(target), *await _inside(target)))
+    unnamed = [name for name in found if name not in consent.others]
+    if unnamed:
+        query = "&".join(f"destroyOthers={quote(name)}" for name in unnamed)
+        raise DriveNotEmpty(
+            f"Pool {target.label} holds more than its own filesystem: {', '.join(unnamed)}",
+            hint="Move that elsewhere, or name it to destroy it with the pool: "
+            f"DELETE /api/v1/pools/{target.entry.guid}?{query}",
+        )
+
+
+def _reported_others(target: Target) -> tuple[str, ...]:
+    return target.report.others if target.report else ()
+
+
+async def _inside(target: Target) -> tuple[str, ...]:
+    """What the core itself sees on the pool's block device, beside the pool's filesystem."""
+    report = target.report
+    if report is None or report.presence != "active" or report.device is None:
+        return ()
+    device = next((it for it in target.snapshot.devices if it.name == report.device), None)
+    parts = [it.path for it in device.children if it.type == "part"] if device else []
+    probed = await signatures.probe_each([f"/dev/{report.device}"])
+    found = probed.found.get(report.device, ())
+    return (*parts, *(str(it) for it in found if not _is_content(target.entry, it, found)))
+
+
+def _is_content(entry: PoolEntry, signature: Signature, found: tuple[Signature, ...]) -> bool:
+    """Whether this is the pool's filesystem; of a pool that was never opened, the only one."""
+    if entry.fs_uuid is not None:
+        return signature.uuid == entry.fs_uuid
+    return len(found) == 1 and filesystems.is_known(signature.type)

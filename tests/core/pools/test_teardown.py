@@ -1,0 +1,205 @@
+"""Deleting: it refuses before anything changed, wipes what is the pool's, and says what it left."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from backy_core.sdk.errors import BackyError, Conflict, DriveInUse, DriveNotEmpty, InvalidRequest
+from tests.fakes.agent import GUID, Bench
+from tests.fakes.model import GIB, Content, Disk, Mounted
+
+
+async def _refused(bench: Bench, error: type[BackyError], words: str) -> None:
+    """Deleting is refused, and leaves the machine and the metadata as they were."""
+    await bench.agent.observer.refresh([""])
+    before = _everything(bench)
+    with pytest.raises(error, match=words):
+        await bench.agent.pools.delete(GUID)
+    assert _everything(bench) == before
+
+
+def _everything(bench: Bench) -> object:
+    machine = bench.machine
+    drives = {serial: (d.superblock, d.content, d.parts) for serial, d in machine.disks.items()}
+    inside = {name: array.volume.content for name, array in machine.arrays.items()}
+    return repr((drives, machine.arrays, inside, machine.mounts, bench.journal, bench.remembered))
+
+
+async def _pool(bench: Bench, *, mounted: bool = True) -> None:
+    await bench.start()
+    await bench.create()
+    if not mounted:
+        await bench.unmount()
+
+
+def _message(bench: Bench) -> str:
+    deletes = [op for op in bench.agent.operations.of_pool(GUID) if op.kind == "delete"]
+    return deletes[-1].message or ""
+
+
+# refusals
+
+
+@pytest.mark.parametrize("mounted", [True, False], ids=["mounted", "stopped"])
+async def test_members_that_cannot_be_told_apart(bench: Bench, mounted: bool) -> None:
+    await _pool(bench, mounted=mounted)
+    bench.machine.disks["B"].serial = "A"
+    await _refused(bench, Conflict, "More than one drive answers to the serial A")
+
+
+@pytest.mark.parametrize("mounted", [True, False], ids=["mounted", "stopped"])
+async def test_a_member_that_holds_something_else_as_well(bench: Bench, mounted: bool) -> None:
+    await _pool(bench, mounted=mounted)
+    bench.machine.disks["B"].content = [Content("xfs", "9-9", "holidays")]
+    await _refused(bench, DriveNotEmpty, "B of this pool also bears xfs")
+
+
+async def test_a_stopped_member_that_somebody_uses(bench: Bench) -> None:
+    await _pool(bench, mounted=False)
+    bench.machine.mounts.append(Mounted(bench.machine.disks["B"].name, "/data", "ext4"))
+    await _refused(bench, DriveInUse, "in use")
+
+
+# members and copies
+
+
+async def test_a_copy_of_a_member_is_named_and_left_alone(bench: Bench) -> None:
+    await _pool(bench, mounted=False)
+    bench.machine.copy("B", onto="C")
+    await bench.agent.observer.refresh([""])
+    assert await bench.delete() is None
+    assert bench.machine.clean("A", "B")
+    assert bench.machine.disks["C"].superblock is not None
+    assert "left alone: C" in _message(bench)
+    assert not bench.settings.tombstones_path.exists() or GUID not in (
+        bench.settings.tombstones_path.read_text()
+    ), "the copy is nobody's remains: it can be imported"
+
+
+async def test_a_copy_is_wiped_where_it_was_named(bench: Bench) -> None:
+    await _pool(bench, mounted=False)
+    bench.machine.copy("B", onto="C")
+    await bench.agent.observer.refresh([""])
+    with pytest.raises(InvalidRequest, match="Z does not bear"):
+        await bench.agent.pools.delete(GUID, wipe_copies=["Z"])
+    assert await bench.delete(wipe_copies=["C"]) is None
+    assert bench.machine.clean("A", "B", "C") and not _message(bench)
+
+
+async def test_a_copy_beside_a_running_pool_is_left_alone(bench: Bench) -> None:
+    await _pool(bench)
+    bench.machine.copy("B", onto="C")
+    await bench.agent.observer.refresh([""])
+    assert await bench.state() == "ready"
+    assert await bench.delete() is None
+    assert bench.machine.clean("A", "B")
+    assert bench.machine.disks["C"].superblock is not None
+
+
+async def test_a_copy_that_udev_starts_meanwhile_is_not_torn_down(bench: Bench) -> None:
+    """Once the originals are gone nothing keeps it from being assembled."""
+    await _pool(bench, mounted=False)
+    for serial, copy in (("A", "C"), ("B", "D")):
+        if copy == "D":
+            bench.machine.add("D")
+        bench.machine.copy(serial, onto=copy)
+    names = [bench.machine.disks[serial].name for serial in ("A", "B")]
+    bench.machine.interruptions.when(
+        f"after wipefs --all /dev/{names[1]}", bench.machine.assemble_all
+    )
+    await bench.agent.observer.refresh([""])
+    assert await bench.delete() is None
+    assert bench.machine.clean("A", "B") and bench.machine.arrays
+    assert all(bench.machine.disks[serial].superblock for serial in ("C", "D"))
+
+
+async def test_a_member_put_in_by_hand_is_wiped_with_the_running_pool(bench: Bench) -> None:
+    await _pool(bench)
+    bench.machine.unplug("B")
+    (array,) = bench.machine.arrays.values()
+    bench.machine.join(array, bench.machine.disks["C"], rebuilt=True)
+    await bench.agent.observer.refresh([""])
+    assert await bench.delete() is None
+    assert bench.machine.clean("A", "C")
+
+
+@pytest.mark.parametrize("assembled", [False, True])
+async def test_a_pool_with_a_copied_member_is_not_opened(bench: Bench, assembled: bool) -> None:
+    await _pool(bench, mounted=False)
+    bench.machine.copy("B", onto="C")
+    if assembled:
+        bench.machine.start_array("md1127", [bench.machine.disks[s] for s in "AB"], degraded=False)
+    await bench.agent.observer.refresh([""])
+    arrays = dict(bench.machine.arrays)
+    with pytest.raises(Conflict, match=r"(B.*C|C.*B).*copy"):
+        await bench.mount()
+    assert bench.machine.arrays == arrays and not bench.machine.mounts and not bench.journal
+    bench.machine.unplug("C")
+    await bench.agent.observer.refresh()
+    assert await bench.mount() is None
+
+
+# what "deleted" is said of
+
+
+async def test_a_member_that_was_used_for_something_else_is_named(bench: Bench) -> None:
+    await _pool(bench, mounted=False)
+    disk = bench.machine.disks["B"]
+    disk.erase()
+    disk.content = [Content("xfs", "9-9", "holidays")]
+    await bench.agent.observer.refresh([""])
+    assert await bench.delete() is None
+    assert "B (it bears xfs (holidays))" in _message(bench)
+    assert disk.content
+
+
+async def test_another_drive_with_a_members_serial_is_not_taken_for_it(bench: Bench) -> None:
+    await _pool(bench, mounted=False)
+    bench.machine.unplug("B")
+    bench.machine.disks["B"] = Disk("B", 2 * GIB, name="sdxq")
+    await bench.agent.observer.refresh([""])
+    assert await bench.delete() is None
+    assert "B (another drive answers to its serial)" in _message(bench)
+    stones = json.loads(bench.settings.tombstones_path.read_text())["tombstones"]
+    assert [drive["serial"] for drive in stones[0]["drives"]] == ["B"]
+
+
+async def test_a_tombstone_keeps_what_a_later_teardown_needs(bench: Bench) -> None:
+    await _pool(bench, mounted=False)
+    bench.machine.unplug("B")
+    assert await bench.delete() is None
+    await bench.restart()
+    stone = bench.agent._core.tombstones.get(GUID)
+    assert stone is not None
+    assert (stone.level, stone.filesystem) == ("raid1", "ext4")
+    assert [drive.serial for drive in stone.members] == ["A", "B"]
+    assert [drive.serial for drive in stone.drives] == ["B"] and stone.stamps
+
+
+async def test_what_returns_is_wiped_also_where_the_backend_does_not_see_it(bench: Bench) -> None:
+    """The stamp is known; whether a lone member makes a pool is the backend's affair."""
+    await _pool(bench, mounted=False)
+    bench.machine.unplug("B")
+    assert await bench.delete() is None
+    bench.machine.plug("B")
+    bench.machine.copy("B", onto="C")
+    await bench.agent.observer.refresh([""])
+    assert await bench.delete() is None
+    assert bench.machine.clean("A", "B") and bench.machine.disks["C"].superblock
+
+
+# once something was erased
+
+
+async def test_a_refusal_after_content_was_erased_says_that_it_broke_off(bench: Bench) -> None:
+    await _pool(bench)
+
+    def written() -> None:
+        bench.machine.disks["B"].content = [Content("xfs", "9-9", "holidays")]
+
+    bench.machine.interruptions.when("after mdadm --stop", written)
+    error = await bench.delete()
+    assert error is not None and error.code == "SYSTEM_ERROR" and "half-way" in str(error)
+    assert bench.machine.disks["B"].content
