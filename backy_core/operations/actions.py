@@ -236,9 +236,20 @@ class Actions:
     async def _is_ours(self, entry: MountEntry, plan: Plan) -> bool:
         """Whether what is mounted is the pool's, as far as it is running."""
         report = await self._resolver.report(plan)
-        if report is None or not (report.device or report.source):
-            return True
-        return mounts.is_of_pool(entry, report)
+        if report is not None and (report.device or report.source):
+            return mounts.is_of_pool(entry, report)
+        return not self._is_anothers(entry, plan)
+
+    def _is_anothers(self, entry: MountEntry, plan: Plan) -> bool:
+        """Whether another pool, or a filesystem that is known to be another, is mounted there: a
+        journal may be older than what uses its drives and its mount path by now."""
+        snapshot = self._observer.snapshot
+        reports = (report for each in snapshot.reports.values() for report in each)
+        others = (report for report in reports if report.native_id != plan.pool.identity)
+        uuids = {it.uuid for it in snapshot.signatures.get(Path(entry.source).name, ()) if it.uuid}
+        return any(mounts.is_of_pool(entry, other) for other in others) or bool(
+            plan.pool.fs_uuid and uuids and plan.pool.fs_uuid not in uuids
+        )
 
     async def _remove_directories(self, action: RemoveDir, context: Context) -> None:
         for path in action.paths:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from backy_core.drives import DriveAbsent
@@ -20,7 +21,7 @@ from backy_core.operations.journal import JournalEntry, Record, Undoing, Undone
 from backy_core.operations.records import Operation
 from backy_core.plugins import PluginHost
 from backy_core.sdk.errors import BackyError
-from backy_core.sdk.models import DriveId, SignatureMatch
+from backy_core.sdk.models import DriveId, Signature, SignatureMatch
 from backy_core.sdk.plan import (
     Action,
     Blank,
@@ -153,23 +154,32 @@ class Undoer:
     async def _clean(
         self, op: Operation, plan: Plan, drive: DriveId, allowed: tuple[SignatureMatch, ...]
     ) -> str | None:
-        """Wipe ``drive`` if it bears the stamp; a sentence if it is not clean and free."""
+        """Wipe ``drive`` if it bears the stamp; a sentence if it is not clean and free.
+
+        One that bears other things alone is somebody else's: not yet taken, or taken since.
+        """
         on = DriveRef(drive=drive)
         wipe = WipeMember(drive=drive, bears=plan.stamps + plan.around + allowed)
         try:
-            if await self._stamped(drive, plan.stamps):
+            found = await self._signatures(drive)
+            if found and not _match(found, plan.stamps):
+                return None
+            if found:
                 blank = (Blank(on=on), Free(on=on))
                 await self._until_done(op, plan, (wipe,), blank, stable_s=_STABLE_S)
-            if await self._stamped(drive, plan.stamps):
+            if _match(await self._signatures(drive), plan.stamps):
                 return "it still bears this pool's signature"
             return await self._executor.conditions.unmet((Free(on=on),), plan)
         except BackyError as error:
             return str(error)
 
-    async def _stamped(self, identity: DriveId, stamps: tuple[SignatureMatch, ...]) -> bool:
+    async def _signatures(self, identity: DriveId) -> tuple[Signature, ...]:
         drive = await self._executor.resolver.drive(identity)
-        found = await signatures.probe_drive(drive.name)
-        return any(signature.matches(stamp) for signature in found for stamp in stamps)
+        return await signatures.probe_drive(drive.name)
+
+
+def _match(found: Iterable[Signature], stamps: tuple[SignatureMatch, ...]) -> bool:
+    return any(signature.matches(stamp) for signature in found for stamp in stamps)
 
 
 async def _note(op: Operation, entry: JournalEntry, record: Record) -> None:

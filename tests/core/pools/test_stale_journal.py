@@ -189,6 +189,21 @@ async def test_metadata_older_than_an_exchange_asks_which_drive_speaks_for_the_p
     assert array.volume.files == ["photos"]
 
 
+async def test_a_deleted_pools_drives_and_path_that_are_in_use_again_are_left_alone(
+    bench: Bench,
+) -> None:
+    await _copied_at(bench, "begun mount")
+    await bench.delete()
+    assert (await bench.create(guid=OTHER, mount_path=bench.path())).state == "ready"
+    _fill(bench)
+    await bench.stop()
+    _restore(bench, metadata=True)
+    await bench.start()
+    assert (await bench.agent.pools.get(GUID)).error_message == ROLLED_BACK and not bench.journal
+    assert await bench.state(OTHER) == "ready" and _kept(bench)
+    assert bench.machine.mounted(bench.path())
+
+
 async def test_metadata_of_another_machine_touches_no_drive(bench: Bench) -> None:
     """Its pools are not here, whatever serials it names."""
     await bench.start()
