@@ -44,11 +44,17 @@ class PoolContents:
         """
         plan = entry.opened.plan
         report = await self._core.executor.resolver.report(plan)
-        if report is None or report.expected_members == 0:
+        if report is None:
+            return None
+        if report.others:
+            return _beside(report)
+        if report.expected_members == 0:
             return None
         if not any(isinstance(step.run, Exec) for step in entry.ever_begun()):
             return "exists on its drives, which the journal says were not written to yet"
         async with self._opened(op, plan, report) as opened:
+            if opened.others:  # some backends see them only now
+                return _beside(opened)
             if plan.delivers == "filesystem":
                 return await self._at_mount(plan, opened)
             return await self._on_device(entry, opened)
@@ -169,6 +175,10 @@ class PoolContents:
     def _place(self, plan: Plan) -> Path:
         """Where a pool that brings its own filesystem is mounted to be looked into."""
         return self._core.settings.runtime_dir.resolve() / f"look-{plan.pool.guid}"
+
+
+def _beside(report: PoolReport) -> str:
+    return f"holds {', '.join(report.others)}, which its creation did not make"
 
 
 def _listed(names: tuple[str, ...]) -> str | None:

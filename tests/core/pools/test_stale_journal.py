@@ -12,8 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from backy_core.operations.resolve import Resolver
 from backy_core.pools.recovery import KEPT, ROLLED_BACK
 from backy_core.sdk.errors import Conflict
+from backy_core.sdk.models import PoolReport
+from backy_core.sdk.plan import Plan
 from tests.fakes.agent import GUID, OTHER, Bench
 from tests.fakes.model import Content, Mounted
 
@@ -256,6 +259,24 @@ def _die(bench: Bench) -> Callable[[], None]:
 
 async def _awaited(bench: Bench) -> None:
     await bench.delete()
+
+
+async def test_a_pool_with_something_beside_its_volume_is_kept(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await _copied_at(bench, "begun mount")
+    await bench.stop()
+    _restore(bench)
+    look = Resolver.report
+
+    async def with_a_snapshot(self: Resolver, plan: Plan) -> PoolReport | None:
+        report = await look(self, plan)
+        return report and report.model_copy(update={"others": ("snapshot monday",)})
+
+    monkeypatch.setattr(Resolver, "report", with_a_snapshot)
+    await bench.start()
+    assert "snapshot monday" in ((await bench.agent.pools.get(GUID)).error_message or "")
+    assert bench.machine.disks["A"].superblock is not None
 
 
 async def test_a_committed_entry_does_not_bring_older_metadata_back(bench: Bench) -> None:
