@@ -64,15 +64,18 @@ class PoolContents:
         self, op: Operation, plan: Plan, report: PoolReport
     ) -> AsyncIterator[PoolReport]:
         """The pool running, for as long as it is looked into; stopped again if it was not."""
-        mounted = bool(mounts_of(self._core.observer.snapshot, report))
+        place = self._place(plan)
+        paths = mounts_of(self._core.observer.snapshot, report)
+        # An agent that was killed in such a look left it mounted there.
+        mounted = any(path != str(place) for path in paths)
         if report.presence == "active" and (mounted or plan.delivers == "block"):
             yield report
             return
         self._refuse_absent(plan)
-        place = self._place(plan)
         update = {"native_id": report.native_id, "mount_path": str(place)}
         spec = plan.pool.model_copy(update=update)
-        made = files.make_directories(place, 0o700) if plan.delivers == "filesystem" else ()
+        if plan.delivers == "filesystem":
+            files.make_directories(place, 0o700)
         try:
             draft = await self._core.host.plan_open(plan.backend, spec, report, False)
             opening = self._compose("open", plan, spec, draft)
@@ -80,7 +83,7 @@ class PoolContents:
             yield await self._running(plan)
         finally:
             await self._close(op, plan, spec)
-            files.remove_directories(made)
+            files.remove_directories((place,))
 
     async def _close(self, op: Operation, plan: Plan, spec: PoolSpec) -> None:
         try:
