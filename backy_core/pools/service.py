@@ -6,9 +6,11 @@ otherwise leaves the work to the modules beside it.
 
 from __future__ import annotations
 
+import asyncio
 import builtins
 import json
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 
 from backy_core.operations.claims import Claim
 from backy_core.operations.records import Operation
@@ -39,6 +41,8 @@ from backy_core.sdk.errors import Conflict, InvalidRequest, NotFound
 from backy_core.system.mounts import Usage
 from backy_core.system.procs import ProcessInfo
 
+_JOIN_S = 50.0
+"""Clients give up after a minute."""
 _HIDDEN = (PoolState.FAILED, PoolState.DELETED)
 _ACTIONS = {"unmountpool": "unmount", "removepoolgroup": DELETE}
 
@@ -146,10 +150,10 @@ class PoolService:
         """Start-up opens with all members only; who asks for more must not get its refusal."""
         opening = self._core.opening.get(guid)
         if opening is not None:
-            await opening.wait()
+            await _patiently(opening.wait())
         running = self._core.registry.running_on(guid)
         if running is not None and running.fingerprint == json.dumps([None, False]):
-            await running.ended()
+            await _patiently(running.ended())
 
     async def unmount(self, guid: str) -> Operation:
         self._core.entry(checked_guid(guid))
@@ -242,7 +246,7 @@ class PoolService:
         and finds it done or tries again."""
         running = self._core.registry.running_on(guid)
         if running is not None and running.recovers and running.kind == kind:
-            await running.ended()
+            await _patiently(running.ended())
 
     async def rename(
         self, guid: str, label: str | None, drive_labels: dict[str, str] | None
@@ -330,6 +334,14 @@ class PoolService:
         """Bring entries up to what is seen; returns how many were changed."""
         await self._core.observer.refresh()
         return learn(self._core)
+
+
+async def _patiently(work: Awaitable[object]) -> None:
+    """Wait for what goes on already. What takes longer than a client waits is told as a conflict
+    by the operation that is started next."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_JOIN_S):
+            await work
 
 
 def _state(text: str | None) -> PoolState | None:

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
+from backy_core.pools import service
 from backy_core.pools.recovery import ROLLED_BACK
 from backy_core.sdk.errors import Conflict
 from tests.fakes.agent import GUID, Bench
@@ -61,6 +62,21 @@ async def test_an_unmount_joins_the_recovery_of_one(bench: Bench) -> None:
         await bench.agent.pools.delete(GUID)
     assert await _after(gate, bench.unmount()) is None
     assert await bench.state() == "unmounted" and not bench.machine.arrays
+
+
+async def test_a_call_does_not_wait_for_ever(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A program of the dead agent may never end."""
+    await bench.start()
+    await bench.create()
+    await _crash_at(bench, bench.unmount, "after umount")
+    bench.machine.commands.clear()
+    gate = await _recovering(bench, "mdadm --stop")
+    monkeypatch.setattr(service, "_JOIN_S", 0.01)
+    for call in (bench.unmount(), bench.mount()):
+        with pytest.raises(Conflict, match="unmount is running"):
+            await call
+    gate.set()
+    await bench.settled()
 
 
 async def test_a_delete_joins_the_recovery_of_one(bench: Bench) -> None:
