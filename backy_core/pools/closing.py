@@ -47,6 +47,7 @@ class PoolClosing:
         journal = await core.open_journal(op, plan)
         mounted_at, running = self.mounted_at(entry), self._filesystem(entry)
         try:
+            self._note_others(entry)
             self._wish(entry, mounted=False)
             await self._rounds(op, journal, entry, plan)
             await self._prove_gone(entry, running)
@@ -148,6 +149,12 @@ class PoolClosing:
 
     def mounted_at(self, entry: PoolEntry) -> tuple[str, ...]:
         return self._filesystem(entry).paths
+
+    def _note_others(self, entry: PoolEntry) -> None:
+        """Of a pool that is its own filesystem, what lies in it is seen while it is open alone."""
+        report = self._core.find_report(entry)
+        if report and report.presence == "active" and report.others != entry.others:
+            self._core.metadata.put(entry.model_copy(update={"others": report.others}))
 
     def _wish(self, entry: PoolEntry, *, mounted: bool) -> None:
         current = self._core.metadata.get(entry.guid)

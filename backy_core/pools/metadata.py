@@ -86,6 +86,8 @@ class PoolEntry(BaseModel):
     fs_uuid: str | None = None
     drive_ids: tuple[DriveId, ...] = ()
     """The members by serial, WWN and size; empty in the earlier agent's entries."""
+    others: tuple[str, ...] = ()
+    """What else lay in the pool's container when it was closed (``PoolReport.others``)."""
     made_directories: tuple[str, ...] = ()
     """Directories made for the mount path, deepest first; removed when the pool is deleted."""
 

@@ -40,7 +40,20 @@ class Target(NamedTuple):
 
     def erasable_on(self, drive: DriveId) -> tuple[SignatureMatch, ...]:
         """What a drive of the pool may bear and is wiped of."""
-        return (*self.stamps, *self.around)
+        shown = (signature.as_match() for signature in self.shown_on(drive))
+        return (*self.stamps, *self.around, *shown)
+
+    def shown_on(self, drive: DriveId) -> tuple[Signature, ...]:
+        """What is seen on a bare member and lies within the pool."""
+        members = self.report.members if self.report else ()
+        names = {it.device for it in members if it.drive == drive and it.content_shows}
+        own = (*self.stamps, *self.around)
+        return tuple(
+            signature
+            for name in names
+            for signature in self.snapshot.signatures.get(name or "", ())
+            if not any(signature.matches(match) for match in own)
+        )
 
 
 async def refuse(core: Core, target: Target, consent: Consent) -> None:
@@ -49,7 +62,7 @@ async def refuse(core: Core, target: Target, consent: Consent) -> None:
     for drive in target.members.own:
         _refuse_drive(core, target, drive)
     _refuse_unreported(target)
-    await _refuse_others(target, consent)
+    await _refuse_others(core, target, consent)
     for drive in target.members.own:
         await _refuse_held(target, drive)
 
@@ -164,9 +177,9 @@ def _unread(snapshot: Snapshot, drive: Drive) -> bool:
     return not snapshot.unprobed.keys().isdisjoint(names_of(drive.device))
 
 
-async def _refuse_others(target: Target, consent: Consent) -> None:
+async def _refuse_others(core: Core, target: Target, consent: Consent) -> None:
     """What somebody else made in the container ends with it only if it was named."""
-    found = dict.fromkeys((*_reported_others(target), *await _inside(target)))
+    found = dict.fromkeys((*_reported_others(core, target), *await _inside(target)))
     unnamed = [name for name in found if name not in consent.others]
     if unnamed:
         query = "&".join(f"destroyOthers={quote(name)}" for name in unnamed)
@@ -177,24 +190,31 @@ async def _refuse_others(target: Target, consent: Consent) -> None:
         )
 
 
-def _reported_others(target: Target) -> tuple[str, ...]:
-    return target.report.others if target.report else ()
+def _reported_others(core: Core, target: Target) -> tuple[str, ...]:
+    """What the backend sees now; of a closed pool that is its own filesystem, saw last."""
+    report, entry = target.report, target.entry
+    if report is None:
+        return ()
+    own_filesystem = core.host.backends[entry.backend].info.delivers == "filesystem"
+    return entry.others if own_filesystem and report.presence != "active" else report.others
 
 
 async def _inside(target: Target) -> tuple[str, ...]:
     """What the core itself sees on the pool's block device, beside the pool's filesystem."""
     report = target.report
     if report is None or report.presence != "active" or report.device is None:
-        return ()
+        shown = [target.shown_on(drive.id) for drive in target.members.own]
+        return tuple(str(it) for its in shown for it in _strange(target.entry, its))
     device = next((it for it in target.snapshot.devices if it.name == report.device), None)
     parts = [it.path for it in device.children if it.type == "part"] if device else []
     probed = await signatures.probe_each([f"/dev/{report.device}"])
     found = probed.found.get(report.device, ())
-    return (*parts, *(str(it) for it in found if not _is_content(target.entry, it, found)))
+    return (*parts, *map(str, _strange(target.entry, found)))
 
 
-def _is_content(entry: PoolEntry, signature: Signature, found: tuple[Signature, ...]) -> bool:
-    """Whether this is the pool's filesystem; of a pool that was never opened, the only one."""
+def _strange(entry: PoolEntry, found: tuple[Signature, ...]) -> list[Signature]:
+    """What is not the pool's filesystem; of a pool that was never opened, a lone one is."""
     if entry.fs_uuid is not None:
-        return signature.uuid == entry.fs_uuid
-    return len(found) == 1 and filesystems.is_known(signature.type)
+        return [it for it in found if it.uuid != entry.fs_uuid]
+    alone = len(found) == 1 and filesystems.is_known(found[0].type)
+    return [] if alone else list(found)

@@ -163,6 +163,9 @@ class MemberReport(Model):
     that is gone. Two connected members with one handle are copies of each other."""
     slot: int | None = None
     state: MemberState
+    content_shows: bool = False
+    """The pool's data begin where the member does, so that what the pool holds is seen on the bare
+    member as well (an md superblock at the end)."""
 
 
 class PoolReport(Model):

@@ -39,6 +39,8 @@ class FakeMachine:
         self.boot = str(uuid.uuid4())
         self.shines_through: list[Content] = []
         """Stale content that shows on every new array."""
+        self.superblocks_at_end = False
+        """Of every array: then what it holds shows on its bare members as well."""
         self.unreadable: set[str] = set()
         """Kernel names of devices that give read errors."""
         self.commands: list[str] = []
@@ -158,6 +160,9 @@ class FakeMachine:
     def signatures(self, name: str) -> tuple[Signature, ...]:
         """What a probe of this node finds."""
         disk = self.disk_at(name)
+        if disk is not None and disk.superblock and self.superblocks_at_end and name == disk.name:
+            stamp = disk.superblock.stamp.on(name, disk.size - 65536)
+            return (stamp, *(each.on(name, 1080) for each in disk.superblock.volume.content))
         if disk is not None:
             return tuple(disk.signatures(name))
         return tuple(each.on(name, 1080) for each in self.content_of(name))

@@ -62,6 +62,7 @@ def describe(group: Group, sight: Sight) -> PoolReport:
         members=(*members, *copies),
         sync_percent=_progress(volume),
         detail=unusable or _detail((*members, *copies), lost=lost),
+        others=_others(group, volume),
         usable=unusable is None,
     )
 
@@ -77,6 +78,12 @@ def pool_volume(group: Group, guid: str | None) -> Volume | None:
     """The volume that is the pool: ours by name, elsewhere the only visible one."""
     named = [it for it in group.visible if it.name == argv.VOLUME or guid is None]
     return named[0] if len(named) == 1 else None
+
+
+def _others(group: Group, volume: Volume | None) -> tuple[str, ...]:
+    """Volumes and snapshots that somebody made in the group. Where it cannot be told which volume
+    is the pool's, all of them."""
+    return tuple(it.name for it in group.visible if it is not volume)
 
 
 def level_of(volume: Volume | None) -> str:

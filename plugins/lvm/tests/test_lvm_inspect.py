@@ -163,3 +163,12 @@ async def test_a_damaged_column_gives_less(
     probe.text = json.dumps(document)
     for report in await reports(probe):
         assert report.health and report.native_id
+
+
+async def test_what_else_lies_in_the_group_is_told_by_name() -> None:
+    (report,) = await reports(SampleProbe("linear-second-volume"))
+    assert (report.guid, report.others) == (GUID, ("precious", "before"))
+    (report,) = await reports(SampleProbe("linear-active"))
+    assert report.others == ()
+    (report,) = await reports(SampleProbe("foreign-two"))
+    assert len(report.others) == 2, "which of them would be the pool cannot be told"

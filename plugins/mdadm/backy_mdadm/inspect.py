@@ -24,6 +24,8 @@ from backy_mdadm import argv, parse, standing
 from backy_mdadm.parse import KernelArray, KernelMember, Superblock
 
 SIGNATURE = "linux_raid_member"
+_SUPERBLOCK_AHEAD = 4096
+"""Where superblocks of version 1.1 and 1.2 lie at most; 1.0 and 0.90 are at the end."""
 
 _WAITING = {
     "PENDING": "The resync starts with the first write.",
@@ -57,11 +59,6 @@ class _Found(NamedTuple):
         return tuple(sorted({*held, *(stamp.device for stamp in self.stamped)}))
 
     @property
-    def handles(self) -> Mapping[str, str | None]:
-        """The UUID that each member has beside the array's; a copy of it has the same."""
-        return {stamp.device: stamp.member for stamp in self.stamped}
-
-    @property
     def label(self) -> str | None:
         """The name in the superblocks, without the host that made the array."""
         labels = (stamp.label for stamp in self.stamped if stamp.label)
@@ -85,10 +82,11 @@ async def look(probe: Probe) -> tuple[PoolReport, ...]:
     stamps = [stamp for stamp in probe.signatures if stamp.type == SIGNATURE and stamp.uuid]
     found = _by_uuid(arrays, stamps)
     blocks = await _superblocks(probe, found)
-    complete = (_Found(each.uuid, each.arrays, each.stamped, blocks) for each in found)
+    complete = [_Found(each.uuid, each.arrays, each.stamped, blocks) for each in found]
+    reports = (_with_stamps(_report(each), each.stamped) for each in complete)
     known = {array.name for each in found for array in each.arrays}
     foreign = (array for array in arrays if array.name not in known)
-    return (*map(_report, complete), *map(_foreign, foreign))
+    return (*reports, *map(_foreign, foreign))
 
 
 async def _kernel_arrays(probe: Probe) -> tuple[KernelArray, ...]:
@@ -153,6 +151,23 @@ def _report(found: _Found) -> PoolReport:
     return _in_doubt(report, array.doubt) if array and array.doubt else report
 
 
+def _with_stamps(report: PoolReport, stamped: Iterable[Signature]) -> PoolReport:
+    """The report with what each member's superblock alone tells: who it is, and where it lies."""
+    stamps = {stamp.device: stamp for stamp in stamped}
+    members = (_stamped(member, stamps.get(member.device or "")) for member in report.members)
+    return report.model_copy(update={"members": tuple(members)})
+
+
+def _stamped(member: MemberReport, stamp: Signature | None) -> MemberReport:
+    if stamp is None:
+        return member
+    # Version 0 gives a member no UUID of its own; of those in good standing the slot tells.
+    good = member.slot is not None and member.state in ("active", "diverged")
+    handle = stamp.member or (f"slot {member.slot}" if good else None)
+    shows = stamp.offset > _SUPERBLOCK_AHEAD
+    return member.model_copy(update={"handle": handle, "content_shows": shows})
+
+
 def _in_doubt(report: PoolReport, doubt: str) -> PoolReport:
     """It holds its drives, and nothing is planned for it."""
     health: Health = "failed" if report.presence == "active" else report.health
@@ -160,7 +175,7 @@ def _in_doubt(report: PoolReport, doubt: str) -> PoolReport:
 
 
 def _running(found: _Found, array: KernelArray) -> PoolReport:
-    held = [_held(member, found.handles) for member in array.members]
+    held = [_held(member) for member in array.members]
     working = frozenset(
         member.slot for member in held if member.state == "active" and member.slot is not None
     )
@@ -187,10 +202,9 @@ def _running(found: _Found, array: KernelArray) -> PoolReport:
     )
 
 
-def _held(member: KernelMember, handles: Mapping[str, str | None]) -> MemberReport:
+def _held(member: KernelMember) -> MemberReport:
     return MemberReport(
         device=member.device if member.present else None,
-        handle=handles.get(member.device),
         slot=member.slot,
         state=standing.kernel_standing(member),
     )
@@ -206,12 +220,12 @@ def _strays(
     elsewhere = {member.device for array in found.arrays[1:] for member in array.members}
 
     def report(device: str) -> MemberReport:
-        block, handle = found.blocks.get(device), found.handles.get(device)
+        block = found.blocks.get(device)
         if block is None or judge is None or device in elsewhere:
-            return MemberReport(device=device, handle=handle, state="diverged")
+            return MemberReport(device=device, state="diverged")
         state = standing.standing(block, judge, working)
         outside: MemberState = "stale" if state in _SPEAKING else state
-        return MemberReport(device=device, handle=handle, slot=block.role, state=outside)
+        return MemberReport(device=device, slot=block.role, state=outside)
 
     return tuple(report(device) for device in found.strays())
 
@@ -246,15 +260,15 @@ def _judged(found: _Found, judge: Superblock | None) -> tuple[MemberReport, ...]
     taken: Counter[int] = Counter()
     order = sorted(found.devices, key=lambda device: found.blocks.get(device) is not judge)
     for device in order:
-        block, handle = found.blocks.get(device), found.handles.get(device)
+        block = found.blocks.get(device)
         if block is None or judge is None:
-            reports.append(MemberReport(device=device, handle=handle, state="diverged"))
+            reports.append(MemberReport(device=device, state="diverged"))
             continue
         state = standing.standing(block, judge, standing.live_slots(judge))
         if state == "active" and block.role is not None:
             taken[block.role] += 1
             state = "active" if taken[block.role] == 1 else "diverged"
-        reports.append(MemberReport(device=device, handle=handle, slot=block.role, state=state))
+        reports.append(MemberReport(device=device, slot=block.role, state=state))
     return tuple(reports)
 
 
@@ -268,7 +282,7 @@ def _foreign(array: KernelArray) -> PoolReport:
         health="active" if array.running else "inactive",
         device=array.name,
         expected_members=array.slots or len(array.members),
-        members=tuple(_held(member, {}) for member in array.members),
+        members=tuple(map(_held, array.members)),
         detail="Firmware RAID and arrays without superblocks cannot be used as pools.",
         usable=False,
     )

@@ -16,6 +16,7 @@ STATUS = ("zpool", "status")
 AS_JSON = ("-j", "-p")
 """From OpenZFS 2.3 on; numbers in full."""
 IDS = ("zpool", "list", "-H", "-o", "name,guid")
+DATASETS = ("zfs", "list", "-H", "-o", "name", "-t", "filesystem,volume,snapshot", "-r")
 LABEL = ("zdb", "-l")
 
 _BY_ID = ("-d", "/dev/disk/by-id")

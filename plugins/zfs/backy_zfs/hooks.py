@@ -37,6 +37,7 @@ from backy_core.sdk.plan import (
     WipeMember,
 )
 from backy_zfs import __version__, argv
+from backy_zfs.datasets import with_others
 from backy_zfs.inspect import SIGNATURE, look
 
 _LEVELS = (
@@ -67,7 +68,7 @@ def backy_backend() -> BackendInfo:
         delivers="filesystem",
         capabilities=frozenset(("add_drive", "degraded_open", "import")),
         tools=tuple(Tool(name=name, package="zfsutils-linux") for name in ("zpool", "zfs", "zdb")),
-        read_commands=(argv.STATUS, argv.IDS, argv.LABEL),
+        read_commands=(argv.STATUS, argv.IDS, argv.DATASETS, argv.LABEL),
         signature_types=(SIGNATURE,),
         refresh_s=15,  # a member that fails gives no event of the kernel's
     )
@@ -75,7 +76,7 @@ def backy_backend() -> BackendInfo:
 
 @hookimpl
 async def backy_inspect(probe: Probe) -> Sequence[PoolReport]:
-    return await look(probe)
+    return await with_others(probe, await look(probe))
 
 
 @hookimpl

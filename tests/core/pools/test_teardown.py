@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 
 import pytest
+from backy_mdadm import hooks, inspect
 
 from backy_core.sdk.errors import BackyError, Conflict, DriveInUse, DriveNotEmpty, InvalidRequest
+from backy_core.sdk.models import PoolReport, Probe
 from tests.fakes.agent import GUID, Bench
 from tests.fakes.model import GIB, Content, Disk, Mounted
 
@@ -60,6 +62,94 @@ async def test_a_stopped_member_that_somebody_uses(bench: Bench) -> None:
     await _pool(bench, mounted=False)
     bench.machine.mounts.append(Mounted(bench.machine.disks["B"].name, "/data", "ext4"))
     await _refused(bench, DriveInUse, "in use")
+
+
+# what else lies in the container
+
+
+def _with_others(monkeypatch: pytest.MonkeyPatch, *others: str) -> None:
+    """From now on the backend sees these in every pool beside its own volume."""
+
+    async def look(probe: Probe) -> tuple[PoolReport, ...]:
+        reports = await inspect.look(probe)
+        return tuple(each.model_copy(update={"others": others}) for each in reports)
+
+    monkeypatch.setattr(hooks, "look", look)
+
+
+@pytest.mark.parametrize("mounted", [True, False], ids=["mounted", "stopped"])
+async def test_what_somebody_made_in_the_container(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, mounted: bool
+) -> None:
+    await _pool(bench, mounted=mounted)
+    _with_others(monkeypatch, "precious", "before now")
+    await _refused(bench, DriveNotEmpty, "precious, before now")
+    with pytest.raises(DriveNotEmpty, match="filesystem: precious") as error:
+        await bench.agent.pools.delete(GUID, destroy_others=["before now"])
+    assert "destroyOthers=precious" in (error.value.hint or "")
+    assert await bench.delete(destroy_others=["before now", "precious"]) is None
+    assert bench.machine.clean("A", "B")
+
+
+@pytest.mark.parametrize("content", [Content("LVM2_member", "x-y"), Content("gpt", "7-7")])
+async def test_other_content_on_the_pools_device(bench: Bench, content: Content) -> None:
+    await _pool(bench)
+    (array,) = bench.machine.arrays.values()
+    array.volume.content.append(content)
+    await _refused(bench, DriveNotEmpty, content.type)
+    assert await bench.delete(destroy_others=[f"{content.type} ({content.uuid})"]) is None
+
+
+async def test_a_pool_that_holds_another_filesystem_than_the_one_that_is_remembered(
+    bench: Bench,
+) -> None:
+    await _pool(bench)
+    (array,) = bench.machine.arrays.values()
+    array.volume.content[:] = [Content("xfs", "9-9", "holidays")]
+    await _refused(bench, DriveNotEmpty, r"xfs \(holidays\)")
+
+
+async def test_what_was_consented_to_lasts_over_a_crash(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await _pool(bench, mounted=False)
+    _with_others(monkeypatch, "precious")
+    bench.machine.copy("B", onto="C")
+    await bench.agent.observer.refresh([""])
+    interruptions = bench.machine.interruptions
+
+    def crash() -> None:
+        interruptions.crash_at = len(interruptions.reached) - 1
+
+    interruptions.when("recorded begun wipe-A", crash)
+    deletion = bench.agent.pools.delete(GUID, destroy_others=["precious"], wipe_copies=["C"])
+    assert await bench.until_crash(deletion)
+    interruptions.reset()
+    await bench.start()
+    assert bench.machine.clean("A", "B", "C") and not bench.remembered
+
+
+@pytest.mark.parametrize("opened", [False, True], ids=["imported", "opened before"])
+async def test_content_that_shows_on_bare_members(bench: Bench, opened: bool) -> None:
+    """As of md arrays with their superblock at the end."""
+    bench.machine.superblocks_at_end = True
+    bench.stopped_pool("A", "B")
+    await bench.start()
+    await bench.agent.pools.import_pool(GUID, None, None)
+    if opened:
+        assert await bench.mount() is None and await bench.unmount() is None
+    assert await bench.delete() is None
+    assert bench.machine.clean("A", "B") and not _message(bench)
+
+
+async def test_strange_content_that_shows_on_bare_members(bench: Bench) -> None:
+    bench.machine.superblocks_at_end = True
+    volume = bench.stopped_pool("A", "B")
+    volume.content[:] = [Content("crypto_LUKS", "5-5")]
+    await bench.start()
+    await bench.agent.pools.import_pool(GUID, None, None)
+    await _refused(bench, DriveNotEmpty, "crypto_LUKS")
+    assert await bench.delete(destroy_others=["crypto_LUKS (5-5)"]) is None
 
 
 # members and copies

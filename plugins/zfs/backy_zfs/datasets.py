@@ -1,0 +1,35 @@
+"""What lies in an imported zpool beside the pool's own filesystem, its root."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from backy_core.sdk.models import PoolReport, Probe
+from backy_zfs import argv
+
+_UNKNOWN = "datasets that cannot be listed"
+
+
+async def with_others(probe: Probe, reports: Sequence[PoolReport]) -> list[PoolReport]:
+    """The reports, those of imported zpools with what else lies in them. A zpool that has lost
+    too many members is not asked: the tools wait for it, maybe for ever."""
+    return [
+        report.model_copy(update={"others": await _others(probe, report.name)})
+        if report.presence == "active" and report.health != "failed" and report.name
+        else report
+        for report in reports
+    ]
+
+
+async def _others(probe: Probe, name: str) -> tuple[str, ...]:
+    listed = await probe.run(*argv.DATASETS, name)
+    if listed.code != 0:  # whoever deletes the pool must know that nobody could look
+        return (_UNKNOWN,)
+    return beside_root(name, listed.stdout.splitlines())
+
+
+def beside_root(name: str, listed: Iterable[str]) -> tuple[str, ...]:
+    """A dataset stands for its snapshots; those of the root stand for themselves."""
+    datasets = [line.strip() for line in listed]
+    below = [it for it in datasets if it.startswith(f"{name}/") and "@" not in it]
+    return (*below, *(it for it in datasets if it.startswith(f"{name}@")))
