@@ -21,7 +21,7 @@ from backy_core.operations.undo import Undoer
 from backy_core.plugins import PluginHost, load_backends
 from backy_core.pools.core import Core
 from backy_core.pools.drive_service import DriveService
-from backy_core.pools.learning import learn
+from backy_core.pools.learning import awaits_leavers, learn
 from backy_core.pools.metadata import MetadataStore
 from backy_core.pools.recovery import Recovery
 from backy_core.pools.service import PoolService
@@ -119,11 +119,14 @@ class Runtime:
         await self._startup.open_all({operation.guid: operation for operation in recoveries})
 
     def _changed(self, before: Snapshot, after: Snapshot) -> None:
-        """Drives came or went: pending work may go on, old entries may be recognised."""
+        """Drives came or went: pending work may go on, old entries may be recognised. Or a
+        replaced member was let go."""
         self._notify_listeners(before, after)
-        if {drive.id for drive in before.drives} == {drive.id for drive in after.drives}:
+        same = {drive.id for drive in before.drives} == {drive.id for drive in after.drives}
+        if not same or awaits_leavers(self._core):
+            learn(self._core)
+        if same:
             return
-        learn(self._core)
         if self._core.pending:
             self._recovery.retry()
         self._spawn(self._startup.open_late())

@@ -151,6 +151,8 @@ def _pool_is(condition: PoolIs, report: PoolReport | None) -> str | None:
         return f"the pool is {presence}, not {condition.presence}"
     if report and report.degraded and not condition.degraded_ok:
         return "the pool is degraded"
+    if report and report.health == "failed" and not condition.failed_ok:
+        return "the pool has failed"
     return None
 
 

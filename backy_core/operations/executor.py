@@ -96,6 +96,8 @@ class Executor:
             return ()
         if await self._already(step, plan):
             return step.expect
+        if seen := await self.conditions.unmet(step.needs, plan):
+            raise Conflict(f"{step.title} would do harm now: {seen}")
         await self._refuse_content(entry, plan, step)
         disks = await self._disks(step)
         command = await self.actions.describe(step.run, plan)

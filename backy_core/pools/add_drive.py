@@ -5,27 +5,25 @@ Goes back before its pivot step and forward after it: from there the drive is th
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from backy_core import drives
-from backy_core.drives import Drive
 from backy_core.operations.journal import Commit
 from backy_core.operations.records import Operation
 from backy_core.pools import guards, steps
+from backy_core.pools.add_admission import (
+    AddCase,
+    AddRequest,
+    Admitted,
+    admit,
+    running,
+)
 from backy_core.pools.core import IN_PLACE, Core, compose, expected, spec_of
+from backy_core.pools.learning import without_left
 from backy_core.pools.metadata import PoolEntry
-from backy_core.sdk.errors import Conflict, DriveNotEmpty, InvalidRequest
-from backy_core.sdk.models import DriveId, PoolReport, SignatureMatch
-from backy_core.sdk.plan import Plan, Step
-from backy_core.snapshot import Snapshot
+from backy_core.sdk.errors import InvalidRequest, PlanRefused
+from backy_core.sdk.models import DriveId, PoolReport
+from backy_core.sdk.plan import MemberIs, Plan, PoolIs, Step, WipeMember
 
-
-class AddRequest(NamedTuple):
-    """Which drive, by serial; ``replaces`` is a member's serial. ``wipe`` consents to erase it."""
-
-    serial: str
-    replaces: str | None = None
-    wipe: bool = False
+_NOT_FAILED = PoolIs(presence="active", failed_ok=False)
 
 
 class PoolGrowth:
@@ -46,119 +44,47 @@ class PoolGrowth:
         nodes = guards.nodes_of(core, (request.serial,))
         snapshot = await core.observer.refresh(fresh_signatures_of=nodes)
         drive = drives.find(snapshot.drives, request.serial)
-        report = self._running(entry, snapshot)
-        state = _state_of(report, drive.id)
-        needed = state == "spare" and report.degraded  # left over from an add that broke off
-        if state in IN_PLACE and not needed and request.replaces not in entry.drive_serials:
-            op.accept()  # it is in already; a repeat names the member that is out already
+        report = running(core, entry, snapshot)
+        case = AddCase(core, entry, report, drive, snapshot, request, op.id)
+        admitted = await admit(case)
+        if admitted is None:
+            op.accept()
             return
-        replaced = self._replaced(entry, report, request)
-        content = self._admit(op, entry, drive, snapshot, report, request)
-        plan = await self._plan(entry, report, drive, replaced, content)
-        new = _exchanged(entry, drive.id, replaced, report)
+        plan = await self._plan(case, admitted)
+        new = _exchanged(entry, drive.id, admitted.replaced, report)
         dumped = new.model_dump(mode="json", by_alias=True)
         journal = await core.open_journal(op, plan, {"entry": dumped})
         try:
             await core.executor.run(op, journal, plan)
         except Exception as error:
             if not (journal.began("pivot") and await has_taken(core, plan)):
-                raise await core.fail(op, journal, expected(error)) from error
+                failure = await core.fail(op, journal, expected(error))
+                await core.observer.refresh()  # the drive is free again, which lists must say
+                raise failure from error
             op.outputs.append(f"# {expected(error)}; the pool has taken the drive all the same")
         await journal.append(Commit(entry=dumped))
-        await core.observer.refresh()
-        await core.remember(journal, new)
+        seen = core.find_report(new, await core.observer.refresh())
+        await core.remember(journal, without_left(new, seen))
 
-    def _running(self, entry: PoolEntry, snapshot: Snapshot) -> PoolReport:
-        report = self._core.find_report(entry, snapshot)
-        if report is None or report.presence != "active":
-            raise Conflict(
-                f"Pool {entry.label or entry.guid} is not running",
-                hint=f"Mount it first: POST /api/v1/pools/{entry.guid}/mount",
-            )
-        if "add_drive" not in self._core.host.backends[entry.backend].info.capabilities:
-            raise InvalidRequest(f"Backend {entry.backend} cannot add drives to a pool")
-        return report
-
-    def _replaced(
-        self, entry: PoolEntry, report: PoolReport, request: AddRequest
-    ) -> DriveId | None:
-        """The member that goes; None: the one that is missing."""
-        if request.replaces is not None:
-            known = {d.serial: d for d in (*entry.drive_ids, *_reported(report))}
-            if request.replaces not in known:
-                raise InvalidRequest(
-                    f"Drive {request.replaces} is not a member of pool {entry.label or entry.guid}"
-                )
-            return known[request.replaces]
-        if not report.degraded:
-            raise Conflict(
-                f"Pool {entry.label or entry.guid} is complete",
-                hint="Name the member to exchange in `replaces`",
-            )
-        return None
-
-    def _admit(
-        self,
-        op: Operation,
-        entry: PoolEntry,
-        drive: Drive,
-        snapshot: Snapshot,
-        report: PoolReport,
-        request: AddRequest,
-    ) -> tuple[SignatureMatch, ...]:
-        """What is on the drive that must be wiped first; raises if it may not be taken."""
-        core = self._core
-        labels = guards.pool_labels_by_serial(core)
-        state = _state_of(report, drive.id)
-        found = snapshot.signatures_of(drive)
-        ours = state is not None
-        if ours:
-            labels.pop(drive.id.serial, None)
-        elif labels.get(drive.id.serial) == (entry.label or entry.guid) and not found:
-            labels.pop(drive.id.serial, None)  # remembered as ours and blank: it may come back
-        consent = request.wipe or ours
-        error = guards.unavailable(
-            core,
-            drive,
-            snapshot,
-            labels=labels,
-            operation=op.id,
-            consent=consent,
-            joining=report,
-        )
-        if error is not None:
-            raise error
-        if state == "diverged" and not request.wipe:
-            raise DriveNotEmpty(
-                f"Drive {drive.id.serial} was written to apart from its pool",
-                hint="Adding it erases what is on it: say so with wipe: true",
-            )
-        if ours and state != "diverged":
-            return ()
-        return tuple(dict.fromkeys(signature.as_match() for signature in found))
-
-    async def _plan(
-        self,
-        entry: PoolEntry,
-        report: PoolReport,
-        drive: Drive,
-        replaced: DriveId | None,
-        content: tuple[SignatureMatch, ...],
-    ) -> Plan:
-        core = self._core
-        spec = spec_of(entry).model_copy(update={"native_id": report.native_id})
-        seen = _without(report, drive.id) if content else report
-        draft = await core.host.plan_add_drive(entry.backend, spec, seen, drive.id, replaced)
-        wipes: tuple[Step, ...] = (steps.wipe_content(drive.id, content),) if content else ()
+    async def _plan(self, case: AddCase, admitted: Admitted) -> Plan:
+        core, entry, drive = self._core, case.entry, case.drive.id
+        spec = spec_of(entry).model_copy(update={"native_id": case.report.native_id})
+        wiped = bool(admitted.content)
+        seen = _without(case.report, drive) if wiped else case.report
+        draft = await core.host.plan_add_drive(entry.backend, spec, seen, drive, admitted.replaced)
+        if not wiped and case.member is not None:
+            _refuse_unasked_wipe(entry.backend, draft.steps)
+        first = (steps.wipe_content(drive, admitted.content),) if wiped else ()
+        in_use = MemberIs(drive=drive, states=("rebuilding", "active"))
         return compose(
             "add",
             core,
             spec,
             entry.backend,
             draft=draft,
-            steps=(*wipes, *draft.steps),
-            drives=(drive.id,),
-            goal=draft.goal,
+            steps=tuple(map(_guarded, (*first, *draft.steps))),
+            drives=(drive,),
+            goal=tuple(dict.fromkeys((*draft.goal, in_use))),
         )
 
 
@@ -168,12 +94,25 @@ async def has_taken(core: Core, plan: Plan) -> bool:
     return await core.executor.conditions.unmet(plan.goal, plan) is None
 
 
-def _reported(report: PoolReport) -> tuple[DriveId, ...]:
-    return tuple(member.drive for member in report.members if member.drive is not None)
+def _guarded(step: Step) -> Step:
+    """A pool may fail between two steps. What it lost may then be on the drive that is taken."""
+    if step.effect != "pivot" and not isinstance(step.run, WipeMember):
+        return step
+    return step.model_copy(update={"needs": (*step.needs, _NOT_FAILED)})
 
 
-def _state_of(report: PoolReport, drive: DriveId) -> str | None:
-    return next((m.state for m in report.members if m.drive == drive), None)
+def _refuse_unasked_wipe(backend: str, planned: tuple[Step, ...]) -> None:
+    """A member is wiped only after the pool's own engine was asked to take it back, and only if
+    it did not."""
+    asked = False
+    for step in planned:
+        conditional = any(isinstance(each, MemberIs) for each in step.when)
+        if isinstance(step.run, WipeMember) and not (asked and conditional):
+            raise PlanRefused(
+                f"Backend {backend} would wipe a member of the pool without trying to take it back",
+                details=f"step {step.id}",
+            )
+        asked = asked or step.effect == "pivot"
 
 
 def _without(report: PoolReport, drive: DriveId) -> PoolReport:
@@ -191,13 +130,17 @@ def _without(report: PoolReport, drive: DriveId) -> PoolReport:
 def _exchanged(
     entry: PoolEntry, drive: DriveId, replaced: DriveId | None, report: PoolReport
 ) -> PoolEntry:
-    """The entry with ``drive`` in the place of the member that goes."""
-    if drive.serial in entry.drive_serials:
-        goes = replaced.serial if replaced else None
-    else:
-        in_place = {m.drive.serial for m in report.members if m.drive and m.state in IN_PLACE}
+    """The entry with ``drive`` in the place of the member that goes. One that is in use stays in
+    it until the pool was seen to have let it go."""
+    in_place = {m.drive.serial for m in report.members if m.drive and m.state in IN_PLACE}
+    leaving, goes = entry.leaving, None
+    if replaced is not None and replaced.serial in in_place:
+        leaving = (*leaving, replaced.serial)
+    elif replaced is not None:
+        goes = replaced.serial
+    elif drive.serial not in entry.drive_serials:
         absent = [serial for serial in entry.drive_serials if serial not in in_place]
-        goes = replaced.serial if replaced else (absent[0] if absent else None)
+        goes = absent[0] if absent else None
     kept = tuple(d for d in entry.drive_ids if d.serial not in (goes, drive.serial))
     serials = tuple(s for s in entry.drive_serials if s not in (goes, drive.serial))
     labels = {serial: name for serial, name in entry.drive_labels.items() if serial != goes}
@@ -206,5 +149,6 @@ def _exchanged(
             "drive_ids": (*kept, drive),
             "drive_serials": (*serials, drive.serial),
             "drive_labels": labels,
+            "leaving": tuple(s for s in dict.fromkeys(leaving) if s not in (goes, drive.serial)),
         }
     )

@@ -12,7 +12,7 @@ from backy_core.operations import filesystems
 from backy_core.operations.claims import Claim
 from backy_core.operations.journal import Commit, JournalEntry
 from backy_core.operations.records import Operation, OperationState
-from backy_core.pools import guards, steps
+from backy_core.pools import geometry, guards, steps
 from backy_core.pools.core import Core, compose, expected
 from backy_core.pools.metadata import PoolEntry
 from backy_core.pools.requests import Creation
@@ -132,6 +132,7 @@ class PoolCreation:
         )
         found = [drives.find(snapshot.drives, serial) for serial in wanted.drive_serials]
         await self._refuse_unavailable(wanted, found, snapshot, operation)
+        geometry.refuse_mixed_sectors(core, wanted.backend, found)
         self._refuse_guid_on_disk(wanted.guid, snapshot)
         missing = await guards.missing_directories(core, wanted.mount_path, snapshot, wanted.guid)
         guards.check_tools(core, wanted.backend, _filesystem_program(core, wanted))

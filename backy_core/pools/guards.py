@@ -25,10 +25,12 @@ _LEFT_BEHIND = ("stale", "diverged", "failed")
 _LOOK_S = 10.0
 
 
-def pool_labels_by_serial(core: Core) -> dict[str, str]:
-    """Every remembered member and the label of its pool."""
+def pool_labels_by_serial(core: Core, *, but: str | None = None) -> dict[str, str]:
+    """Every remembered member and the label of its pool; ``but``: the GUID of one to leave out."""
     labels: dict[str, str] = {}
     for entry in core.metadata.entries():
+        if entry.guid == but:
+            continue
         name = entry.label or entry.guid
         labels.update(dict.fromkeys(entry.drive_serials, name))
         labels.update(dict.fromkeys(belonging(entry, core.find_report(entry)), name))
@@ -45,8 +47,12 @@ def belonging(entry: PoolEntry, report: PoolReport | None) -> dict[str, MemberRe
         member.drive.serial: member
         for member in (report.members if report else ())
         if member.drive is not None
-        and (member.drive.serial in entry.drive_serials or member.state not in _LEFT_BEHIND)
+        and (_stays(entry, member.drive.serial) or member.state not in _LEFT_BEHIND)
     }
+
+
+def _stays(entry: PoolEntry, serial: str) -> bool:
+    return serial in entry.drive_serials and serial not in entry.leaving
 
 
 def nodes_of(core: Core, serials: Collection[str]) -> list[str]:

@@ -1,8 +1,8 @@
-"""What the metadata learns from looking: names, levels and identities of members."""
+"""What the metadata learns from looking: names, levels, identities of members, who has left."""
 
 from __future__ import annotations
 
-from backy_core.pools.core import Core
+from backy_core.pools.core import IN_PLACE, Core
 from backy_core.pools.metadata import PoolEntry
 from backy_core.sdk.models import PoolReport
 
@@ -18,11 +18,34 @@ def learn(core: Core) -> int:
         report = core.find_report(entry)
         if report is None or core.registry.running_on(entry.guid) is not None:
             continue
-        seen = _learned(entry, report)
+        seen = without_left(_learned(entry, report), report)
         if seen != entry:
             core.metadata.put(seen)
             changed += 1
     return changed
+
+
+def awaits_leavers(core: Core) -> bool:
+    """Whether a pool still holds a member that was replaced."""
+    return any(entry.leaving for entry in core.metadata.entries())
+
+
+def without_left(entry: PoolEntry, report: PoolReport | None) -> PoolEntry:
+    """The entry without replaced members that the pool no longer uses. While it is not whole they
+    stay in it: they may be all there is of their part of the data."""
+    if not entry.leaving or report is None or report.presence != "active" or report.degraded:
+        return entry
+    in_place = {m.drive.serial for m in report.members if m.drive and m.state in IN_PLACE}
+    left = {serial for serial in entry.leaving if serial not in in_place}
+    labels = {serial: name for serial, name in entry.drive_labels.items() if serial not in left}
+    return entry.model_copy(
+        update={
+            "leaving": tuple(s for s in entry.leaving if s not in left),
+            "drive_serials": tuple(s for s in entry.drive_serials if s not in left),
+            "drive_ids": tuple(d for d in entry.drive_ids if d.serial not in left),
+            "drive_labels": labels,
+        }
+    )
 
 
 def _learned(entry: PoolEntry, report: PoolReport) -> PoolEntry:

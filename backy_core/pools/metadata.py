@@ -88,6 +88,8 @@ class PoolEntry(BaseModel):
     """The members by serial, WWN and size; empty in the earlier agent's entries."""
     others: tuple[str, ...] = ()
     """What else lay in the pool's container when it was closed (``PoolReport.others``)."""
+    leaving: tuple[str, ...] = ()
+    """Members among ``drive_serials`` that another drive replaces, until the pool lets them go."""
     made_directories: tuple[str, ...] = ()
     """Directories made for the mount path, deepest first; removed when the pool is deleted."""
 

@@ -20,6 +20,7 @@ from backy_core.pools.add_drive import has_taken
 from backy_core.pools.closing import PoolClosing
 from backy_core.pools.contents import PoolContents
 from backy_core.pools.core import Core, doubtful, expected, mounts_of, reachable
+from backy_core.pools.learning import without_left
 from backy_core.pools.members import Consent
 from backy_core.pools.metadata import PoolEntry
 from backy_core.pools.teardown import PoolTeardown, remove_made_directories
@@ -264,7 +265,9 @@ class Recovery:
             await self._finish_add(op, entry)
         dumped = entry.opened.subject.get("entry")
         if dumped is not None:
-            self._core.metadata.put(PoolEntry.model_validate(dumped))
+            made = PoolEntry.model_validate(dumped)
+            seen = self._core.find_report(made, await self._core.observer.refresh())
+            self._core.metadata.put(without_left(made, seen))
         await self._core.settle(entry)
 
 

@@ -15,7 +15,8 @@ from contextlib import suppress
 from backy_core.operations.claims import Claim
 from backy_core.operations.records import Operation
 from backy_core.pools import importing
-from backy_core.pools.add_drive import AddRequest, PoolGrowth
+from backy_core.pools.add_admission import AddRequest
+from backy_core.pools.add_drive import PoolGrowth
 from backy_core.pools.busy import processes_of
 from backy_core.pools.closing import PoolClosing
 from backy_core.pools.core import Core

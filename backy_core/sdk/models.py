@@ -36,6 +36,12 @@ Capability = Literal["add_drive", "degraded_open", "import"]
 
 Delivers = Literal["block", "filesystem", "nothing"]
 
+SectorRule = Literal["equal", "hidden", "raised"]
+"""What logical sector sizes a backend's pools can mix. ``equal``: all members have the same one.
+``hidden``: any up to ``PoolReport.sector_size``, which those who use the pool never see.
+``raised``: any, but the pool's device takes on the largest, which its filesystem must bear; the
+core checks that."""
+
 
 class Model(BaseModel):
     """Frozen, closed to unknown fields. Built at first use: that is a sixth of a start's time."""
@@ -76,6 +82,8 @@ class Signature(Model):
     member: str | None = None
     """Which member of something larger this is, where the format says (a ZFS vdev's guid)."""
     offset: int = 0
+    block_size: int | None = None
+    """Of a filesystem, the least it reads or writes; a device with larger sectors breaks it."""
 
     def matches(self, match: SignatureMatch) -> bool:
         return (
@@ -128,6 +136,8 @@ class BackendInfo(Model):
     """Signatures it owns: while its inspect fails, drives that bear one are unavailable."""
     refresh_s: float | None = None
     """Re-inspect this often, for what gives no kernel events; None: events suffice."""
+    sectors: SectorRule = "equal"
+    """What logical sector sizes its pools can mix."""
 
 
 class PoolSpec(Model):
@@ -166,6 +176,9 @@ class MemberReport(Model):
     content_shows: bool = False
     """The pool's data begin where the member does, so that what the pool holds is seen on the bare
     member as well (an md superblock at the end)."""
+    doubt: str | None = None
+    """Why ``state`` is a guess, in one sentence: it cannot be compared with a member in use. The
+    core then neither takes the drive back nor wipes it."""
 
 
 class PoolReport(Model):
@@ -197,6 +210,12 @@ class PoolReport(Model):
     logical volume, a snapshot, a dataset. Deleting the pool needs consent that names each."""
     usable: bool = True
     """False for what the backend sees but cannot handle (firmware RAID): never a pool."""
+    member_size: int | None = None
+    """Bytes a whole drive must have to become a member, the backend's own overhead included; a
+    smaller one is refused before anything is changed. None: the backend's tool decides."""
+    sector_size: int | None = None
+    """Logical sector size that ``BackendInfo.sectors`` is about: of its members (``equal``), the
+    largest it can hide, or its device's now (``raised``). None: not checked."""
 
 
 class CommandOutcome(Protocol):

@@ -58,6 +58,8 @@ class PoolIs(Model):
     cond: Literal["pool-is"] = "pool-is"
     presence: Presence
     degraded_ok: bool = True
+    failed_ok: bool = True
+    """False: its health is not ``failed`` either."""
 
 
 class MemberIs(Model):
@@ -203,6 +205,9 @@ class Step(Model):
     when: tuple[Condition, ...] = ()
     """Skip the step unless this holds when its turn comes: for what an earlier step may have made
     needless."""
+    needs: tuple[Condition, ...] = ()
+    """The operation fails unless this holds when its turn comes: for what would do harm if the
+    machine is no longer as it was at admission."""
     expect: tuple[Condition, ...] = ()
     already: Literal["skip", "run"] = "run"
     """When ``expect`` holds beforehand: skip the step, or run regardless."""
@@ -271,7 +276,7 @@ def drives_of_step(step: Step) -> Iterator[DriveId]:
     """Every drive a step names: to act on, to undo, to judge by."""
     for action in (step.run, *step.undo):
         yield from _drives_of_action(action)
-    yield from drives_of_conditions((*step.when, *step.expect, *step.undo_expect))
+    yield from drives_of_conditions((*step.when, *step.needs, *step.expect, *step.undo_expect))
 
 
 def _drives_of_action(action: Action) -> Iterator[DriveId]:

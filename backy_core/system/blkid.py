@@ -112,6 +112,7 @@ def _collect(blkid: ctypes.CDLL, probe: int, node: str, name: str) -> tuple[Sign
             label=_value(blkid, probe, "LABEL"),
             member=_value(blkid, probe, "UUID_SUB"),
             offset=offset,
+            block_size=_number(_value(blkid, probe, "BLOCK_SIZE")),
         )
         blkid.blkid_probe_hide_range(probe, offset, length)
         blkid.blkid_probe_step_back(probe)
@@ -135,6 +136,10 @@ def _value(blkid: ctypes.CDLL, probe: int, name: str) -> str | None:
     if blkid.blkid_probe_lookup_value(probe, name.encode(), byref(data), None) != 0:
         return None
     return (data.value or b"").decode("utf-8", "replace") or None
+
+
+def _number(text: str | None) -> int | None:
+    return int(text) if text and text.isdecimal() else None
 
 
 def _length(blkid: ctypes.CDLL, probe: int, name: str) -> int:

@@ -113,6 +113,8 @@ def test_the_file_is_what_the_contract_says(path: Path) -> None:
                 "driveIds": [
                     {"serial": "drive-scsi1", "wwn": "0x5000c500a1b2c3d4", "size": 1 << 28}
                 ],
+                "others": [],
+                "leaving": [],
                 "madeDirectories": ["/mnt/backy/x"],
             }
         ],

@@ -166,6 +166,7 @@ class Installed:
             wwn=disk.wwn,
             mountpoint=self._mountpoint(disk.name),
             links=(f"scsi-{disk.serial}",),
+            logical_sector=disk.sector,
             diskseq=disk.number,
             children=children,
         )

@@ -9,6 +9,9 @@ from tests.fakes.model import Array, Member, Superblock
 if TYPE_CHECKING:
     from tests.fakes.machine import FakeMachine
 
+COMPONENT = 1 << 30
+"""Bytes of each member that an array uses, after its first MiB."""
+
 _RECOVERY = "      [=====>......]  recovery = 25.0% (1000/4000) finish=3.0min speed=1000K/sec"
 
 
@@ -17,6 +20,9 @@ def text_of(machine: FakeMachine, path: str) -> str | None:
     if path == "/proc/mdstat":
         return _mdstat(machine)
     parts = path.split("/")
+    if path.endswith("/queue/logical_block_size") and parts[3] in machine.arrays:
+        members = machine.arrays[parts[3]].members
+        return str(max((member.disk.sector for member in members), default=512))
     if path.startswith("/sys/block/") and len(parts) > 5 and parts[4] == "md":
         array = machine.arrays.get(parts[3])
         return _array_file(array, parts[5:]) if array else None
@@ -48,6 +54,7 @@ def _array_file(array: Array, names: list[str]) -> str | None:
         "array_state": "clean",
         "resync_start": "none",
         "sync_action": "recover" if rebuilding else "idle",
+        "component_size": str(COMPONENT >> 10),
     }
     inactive = {
         "uuid": "00000000-0000-0000-0000-000000000000",
@@ -64,7 +71,9 @@ def _rebuilding(array: Array) -> bool:
 
 def _member_file(member: Member, name: str) -> str | None:
     slot = "none" if member.slot is None else str(member.slot)
-    return {"slot": slot, "state": member.state, "block/size": "16777216"}.get(name)
+    return {"slot": slot, "state": member.state, "block/size": "16777216", "offset": "2048"}.get(
+        name
+    )
 
 
 def examine(node: str, block: Superblock) -> str:

@@ -205,7 +205,7 @@ class FakeMachine:
 
     def join(self, array: Array, disk: Disk, *, rebuilt: bool = False) -> None:
         """The drive takes the first missing slot and rebuilds, or becomes a spare."""
-        slot = array.missing[0] if array.missing else None
+        slot = array.missing[0] if array.missing and not array.frozen else None
         letters = list(next(m.disk.superblock.view for m in array.members if m.disk.superblock))
         if slot is not None:
             letters[slot] = "A"

@@ -24,10 +24,16 @@ class Content:
     type: str
     uuid: str | None = None
     label: str | None = None
+    block: int | None = None
 
     def on(self, device: str, offset: int = 0) -> Signature:
         return Signature(
-            device=device, type=self.type, uuid=self.uuid, label=self.label, offset=offset
+            device=device,
+            type=self.type,
+            uuid=self.uuid,
+            label=self.label,
+            offset=offset,
+            block_size=self.block,
         )
 
 
@@ -72,6 +78,7 @@ class Disk:
 
     serial: str
     size: int = 8 * GIB
+    sector: int = 512
     wwn: str | None = None
     content: list[Content] = field(default_factory=list)
     parts: list[list[Content]] = field(default_factory=list)
@@ -121,6 +128,8 @@ class Array:
     volume: Volume
     members: list[Member]
     running: bool = True
+    frozen: bool = False
+    """md uses no spare it is given."""
 
     @property
     def missing(self) -> tuple[int, ...]:

@@ -114,6 +114,14 @@ class Programs:
         array.members = [member for member in array.members if member.state != "faulty"]
         return OK
 
+    def remove(self, device: str, node: str, *, half: bool) -> Answer:
+        array = self.machine.arrays[device]
+        member = self._member(array.members, node)
+        if member is None or (member.slot is not None and member.state != "faulty"):
+            return 1, "", f"mdadm: hot remove failed for {node}: Device or resource busy"
+        array.members.remove(member)
+        return 0, "", f"mdadm: hot removed {node} from /dev/{device}"
+
     def replace(self, device: str, old: str, new: str, *, half: bool) -> Answer:
         array = self.machine.arrays[device]
         going = self._member(array.members, old)
@@ -210,6 +218,7 @@ _KNOWN = (
     (rf"mdadm --stop {_DEVICE}", Programs.stop),
     (rf"mdadm --manage {_DEVICE} (?P<how>--add|--re-add) (?P<node>{_NODE})", Programs.add),
     (rf"mdadm --manage {_DEVICE} --remove failed --remove detached", Programs.remove_failed),
+    (rf"mdadm --manage {_DEVICE} --remove (?P<node>{_NODE})", Programs.remove),
     (
         rf"mdadm --manage {_DEVICE} --replace (?P<old>{_NODE}) --with (?P<new>{_NODE})",
         Programs.replace,

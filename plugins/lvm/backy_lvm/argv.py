@@ -31,11 +31,11 @@ _LETTERS = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _GROUPS = (6, 4, 4, 4, 4, 4, 6)
 
 _COLUMNS = {
-    "vg": "vg_uuid,vg_name,vg_tags,vg_exported",
-    "pv": "pv_uuid,pv_name,pv_missing",
+    "vg": "vg_uuid,vg_name,vg_tags,vg_exported,vg_extent_size",
+    "pv": "pv_uuid,pv_name,pv_missing,pe_start",
     "lv": "lv_uuid,lv_name,lv_active,lv_kernel_minor,sync_percent,raid_sync_action,"
     "lv_health_status,lv_image_synced",
-    "pvseg": "pv_uuid,lv_uuid",
+    "pvseg": "pv_uuid,lv_uuid,pvseg_size",
     "seg": "lv_uuid,segtype",
 }
 
@@ -64,7 +64,8 @@ def report(nodes: Sequence[str]) -> tuple[str, ...]:
     """Everything LVM knows of these nodes, hidden volumes included, as JSON in one process."""
     columns = [word for name in _COLUMNS for word in ("--configreport", name, "-o", _COLUMNS[name])]
     devices = ("--devices", ",".join(nodes), "--config", CONFIG)
-    return (*REPORT, *devices, "--all", "--reportformat", "json", *columns)
+    form = ("--reportformat", "json", "--units", "b", "--nosuffix")
+    return (*REPORT, *devices, "--all", *form, *columns)
 
 
 def create_member(drive: DriveId, uuid: str) -> tuple[Arg, ...]:
@@ -171,7 +172,11 @@ def reduce(group: str, members: Sequence[DriveId], drive: DriveId) -> tuple[Arg,
 
 
 def reduce_missing(group: str, members: Sequence[DriveId]) -> tuple[Arg, ...]:
-    """Drop missing members that nothing lies on. Exits with 5 while others remain."""
+    """Drop missing members that nothing lies on. Exits with 5 while others remain.
+
+    What is left out of ``members`` counts as missing: that is how a spare leaves a group which
+    other members are missing from, where plain vgreduce refuses.
+    """
     return _lvm("vgreduce", members, "--removemissing", group)
 
 

@@ -128,7 +128,7 @@ def _prepare(pool: PoolSpec, report: PoolReport, named: Named, drive: DriveId) -
         return ()  # left in the group by an exchange that broke off
     uuid = _new_uuid(pool, report, drive)
     on = DriveRef(drive=drive)
-    leave: tuple[Arg, ...] = argv.reduce(named.group, (*named.good, drive), drive)
+    leave: tuple[Arg, ...] = argv.reduce_missing(named.group, named.good)
     return (
         Step(
             id="create-member",

@@ -33,8 +33,9 @@ async def look(probe: Probe) -> tuple[PoolReport, ...]:
             for device, uuid in bearers.items()
             if uuid in devices and device != devices[uuid]
         )
-        away = _apart(group, devices, own, apart)
-        sight = Sight(devices, copies, whole, away, await _held(probe, devices))
+        held = await _held(probe, devices)
+        away = _apart(group, devices, own, apart, held)
+        sight = Sight(devices, copies, whole, away, held, await _sector(probe, group))
         reports.append(describe(group, sight))
     known = {report.native_id for report in reports}
     return (*reports, *(it for it in await _orphans(probe) if it.native_id not in known))
@@ -96,11 +97,25 @@ def _apart(
     devices: Mapping[str, str | None],
     own: Mapping[str, frozenset[str]],
     mismatches: Collection[str],
+    held: frozenset[str],
 ) -> frozenset[str]:
-    """Members that were used without one that is in use now."""
-    used = {argv.APART_TAG + member.uuid for member in group.members if not member.missing}
+    """Members that were used without one that is in use now: of an active volume only what it is
+    mapped on is."""
+    volume = pool_volume(group, guid_of(group))
+    there = {member.uuid for member in group.members if not member.missing}
+    used = there & held if volume and volume.active else there
+    marks = {argv.APART_TAG + uuid for uuid in used}
     clashing = {uuid for uuid, device in devices.items() if f"/dev/{device}" in mismatches}
-    return frozenset({uuid for uuid, tags in own.items() if tags & used} | clashing)
+    apart = frozenset({uuid for uuid, tags in own.items() if tags & marks} | clashing)
+    return apart if used else frozenset()
+
+
+async def _sector(probe: Probe, group: Group) -> int | None:
+    volume = pool_volume(group, guid_of(group))
+    if volume is None or volume.device is None:
+        return None
+    (text,) = await probe.read(f"/sys/block/{volume.device}/queue/logical_block_size")
+    return int(text) if text and text.strip().isdecimal() else None
 
 
 async def _held(probe: Probe, devices: Mapping[str, str | None]) -> frozenset[str]:

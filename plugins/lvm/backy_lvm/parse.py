@@ -13,11 +13,14 @@ Row = dict[str, str]
 
 
 class Member(NamedTuple):
-    """A physical volume. ``missing``: it is not there, or was not when the group was changed."""
+    """A physical volume. ``missing``: it is not there, or was not when the group was changed.
+    ``start``: bytes before its first extent; ``used``: extents that volumes lie on."""
 
     uuid: str
     node: str
     missing: bool
+    start: int | None = None
+    used: int | None = None
 
 
 class Volume(NamedTuple):
@@ -42,7 +45,7 @@ class Volume(NamedTuple):
 
 
 class Group(NamedTuple):
-    """A volume group."""
+    """A volume group. ``extent``: bytes of each."""
 
     uuid: str
     name: str
@@ -50,6 +53,14 @@ class Group(NamedTuple):
     exported: bool
     members: tuple[Member, ...]
     volumes: tuple[Volume, ...]
+    extent: int | None = None
+
+    @property
+    def member_size(self) -> int | None:
+        """Bytes a drive needs to hold what the fullest member does."""
+        starts = [member.start for member in self.members if member.start]
+        used = [member.used for member in self.members if member.used]
+        return max(starts) + max(used) * self.extent if starts and used and self.extent else None
 
     @property
     def visible(self) -> tuple[Volume, ...]:
@@ -85,23 +96,35 @@ def _group(section: dict[str, Any]) -> Group | None:
         return None
     segments = {seg["lv_uuid"]: seg.get("segtype", "") for seg in _rows(section, "seg", "lv_uuid")}
     on: dict[str, set[str]] = {}
+    used: dict[str, int] = {}
     for part in _rows(section, "pvseg", "lv_uuid", "pv_uuid"):
         on.setdefault(part["lv_uuid"], set()).add(part["pv_uuid"])
+        size = _number(part.get("pvseg_size", "")) or 0
+        used[part["pv_uuid"]] = used.get(part["pv_uuid"], 0) + size
     return Group(
         uuid=row["vg_uuid"],
         name=row.get("vg_name", ""),
         tags=frozenset(row.get("vg_tags", "").split(",")) - {""},
         exported=bool(row.get("vg_exported")),
-        members=tuple(map(_member, _rows(section, "pv", "pv_uuid"))),
+        members=tuple(
+            _member(pv, used.get(pv["pv_uuid"])) for pv in _rows(section, "pv", "pv_uuid")
+        ),
         volumes=tuple(
             _volume(lv, segments.get(lv["lv_uuid"], ""), on.get(lv["lv_uuid"], set()))
             for lv in _rows(section, "lv", "lv_uuid")
         ),
+        extent=_number(row.get("vg_extent_size", "")),
     )
 
 
-def _member(row: Row) -> Member:
-    return Member(row["pv_uuid"], row.get("pv_name", ""), bool(row.get("pv_missing")))
+def _member(row: Row, used: int | None) -> Member:
+    return Member(
+        uuid=row["pv_uuid"],
+        node=row.get("pv_name", ""),
+        missing=bool(row.get("pv_missing")),
+        start=_number(row.get("pe_start", "")),
+        used=used or None,
+    )
 
 
 def _volume(row: Row, segment: str, members: set[str]) -> Volume:
@@ -128,6 +151,11 @@ def _rows(section: dict[str, Any], kind: str, *needed: str) -> list[Row]:
     rows = [row for row in listed if isinstance(row, dict)] if isinstance(listed, list) else []
     texts = [{key: value for key, value in row.items() if isinstance(value, str)} for row in rows]
     return [row for row in texts if all(row.get(column) for column in needed)]
+
+
+def _number(text: str) -> int | None:
+    """A whole number of bytes or extents; None for anything else, as for a size with a unit."""
+    return int(text) if re.fullmatch(r"\d{1,20}", text, re.ASCII) else None
 
 
 def _percent(text: str) -> float | None:

@@ -33,6 +33,8 @@ class Sight(NamedTuple):
     drives: frozenset[str]
     apart: frozenset[str]
     held: frozenset[str]
+    sector: int | None = None
+    """Logical sector size of the volume while it is active."""
 
 
 def describe(group: Group, sight: Sight) -> PoolReport:
@@ -64,6 +66,8 @@ def describe(group: Group, sight: Sight) -> PoolReport:
         detail=unusable or _detail((*members, *copies), lost=lost),
         others=_others(group, volume),
         usable=unusable is None,
+        member_size=group.member_size,
+        sector_size=sight.sector,
     )
 
 
@@ -118,7 +122,9 @@ def _members(group: Group, volume: Volume | None, sight: Sight) -> tuple[MemberR
     found = []
     for member in group.members:
         if member.missing and member.uuid not in held and volume:
-            continue  # replaced already, not yet dropped
+            # Replaced or given back; LVM drops it once no other is missing. Its UUID is taken.
+            found.append(MemberReport(device=None, handle=member.uuid, state="spare"))
+            continue
         state = _state(member, slots.get(member.uuid), group, volume, held, sight)
         found.append(_report(member, slots.get(member.uuid), state, sight))
     return _placed(found)

@@ -250,7 +250,7 @@ def test_a_blank_drive_takes_a_missing_members_place() -> None:
     assert [step.id for step in plan.steps if step.effect == "pivot"] == ["convert-volume"]
     before = plan.steps[:2]
     assert [text(it) for step in reversed(before) for it in step.undo] == [
-        "vgreduce [<1>,<3>] VG <3>",
+        "vgreduce [<1>] --removemissing VG",
         "wipe <3>",
     ]
     assert stamped(plan) == set(uuids(A, B, C))

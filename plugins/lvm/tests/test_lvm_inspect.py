@@ -32,7 +32,8 @@ EXPECTED = {
     "raid1-diverged": "raid1 active/degraded degraded [ubda:0:active ubdb:1:diverged]",
     "raid1-mismatch": "raid1 active/degraded degraded [ubda:0:active ubdb:1:diverged]",
     "raid1-spare": "raid1 active/degraded degraded [ubda:0:active -:1:stale ubdb:-:spare]",
-    "raid1-recovering": "raid1 active/recovering degraded [ubda:0:active ubdb:1:rebuilding]",
+    "raid1-recovering": "raid1 active/recovering degraded "
+    "[ubda:0:active ubdb:1:rebuilding -:-:spare]",
     "raid5-check": "raid5 active/check whole [ubda:0:active ubdb:1:active ubdc:2:active]",
     "raid6-active": f"raid6 active/active whole [{ALL_FIVE}]",
     "raid6-missing-two": "raid6 stopped/inactive degraded "
@@ -59,6 +60,22 @@ async def test_progress_is_told_while_it_moves() -> None:
     assert percents["raid1-recovering"] == 0.0
     assert percents["raid1-resync"] is not None
     assert percents["raid1-active"] is None and percents["raid1-stopped"] is None
+
+
+async def test_a_member_must_hold_the_extents_of_the_fullest_and_what_lies_before_them() -> None:
+    """33 extents of 4 MiB after 1 MiB, where all numbers are in the report; else it is not told."""
+    (report,) = await reports(SampleProbe("full-raid1-missing-pv"))
+    assert report.member_size == (1 << 20) + 33 * (4 << 20)
+    assert (await reports(SampleProbe("raid1-active")))[0].member_size is None
+
+
+async def test_the_sectors_of_an_active_volume_are_told() -> None:
+    probe = SampleProbe("raid1-active")
+    (report,) = await reports(probe)
+    assert report.sector_size is None
+    probe = SampleProbe("raid1-active")
+    probe.files[f"/sys/block/{report.device}/queue/logical_block_size"] = "4096\n"
+    assert (await reports(probe))[0].sector_size == 4096
 
 
 @pytest.mark.parametrize(

@@ -91,6 +91,11 @@ def re_add(member: DriveRef) -> tuple[Arg, ...]:
     return ("mdadm", "--manage", PoolDevice(), "--re-add", member)
 
 
+def remove(drive: DriveId) -> tuple[Arg, ...]:
+    """Take a spare out of the array; md refuses for a member it uses."""
+    return ("mdadm", "--manage", PoolDevice(), "--remove", DriveRef(drive=drive))
+
+
 def remove_failed() -> tuple[Arg, ...]:
     """Let go of every failed member, also of one that is gone from the machine."""
     return ("mdadm", "--manage", PoolDevice(), "--remove", "failed", "--remove", "detached")

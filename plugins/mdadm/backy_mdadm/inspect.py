@@ -21,9 +21,9 @@ from backy_core.sdk.models import (
     Signature,
 )
 from backy_mdadm import argv, parse, standing
+from backy_mdadm.naming import SIGNATURE
 from backy_mdadm.parse import KernelArray, KernelMember, Superblock
 
-SIGNATURE = "linux_raid_member"
 _SUPERBLOCK_AHEAD = 4096
 """Where superblocks of version 1.1 and 1.2 lie at most; 1.0 and 0.90 are at the end."""
 
@@ -37,6 +37,8 @@ _BROKEN = (
     "Unmount and mount the pool once the drives work again."
 )
 
+_NOBODY = "No member of the array is in use that it could be compared with."
+_UNREADABLE = "Its superblock cannot be read."
 _SPEAKING: frozenset[MemberState] = frozenset(("active", "rebuilding", "spare"))
 
 
@@ -104,10 +106,11 @@ async def _listed(probe: Probe) -> tuple[parse.Listed, ...]:
 
 
 async def _kernel_array(probe: Probe, listed: parse.Listed) -> KernelArray:
-    base = f"/sys/block/{listed.name}/md"
-    names = [f"dev-{member}/{file}" for member in listed.members for file in parse.MEMBER_FILES]
-    texts = await probe.read(*(f"{base}/{name}" for name in (*parse.ARRAY_FILES, *names)))
-    files = dict(zip((*parse.ARRAY_FILES, *names), texts, strict=True))
+    base = f"/sys/block/{listed.name}"
+    own = [f"dev-{member}/{file}" for member in listed.members for file in parse.MEMBER_FILES]
+    names = (*parse.ARRAY_FILES, *own)
+    paths = (*(f"{base}/md/{name}" for name in names), f"{base}/{parse.SECTOR_FILE}")
+    files = dict(zip((*names, parse.SECTOR_FILE), await probe.read(*paths), strict=True))
     members = tuple(
         parse.parse_member(member, *(files[f"dev-{member}/{file}"] for file in parse.MEMBER_FILES))
         for member in listed.members
@@ -198,7 +201,9 @@ def _running(found: _Found, array: KernelArray) -> PoolReport:
         members=standing.with_missing((*held, *strays), array.slots),
         sync_percent=array.listed.percent,
         sync_minutes=array.listed.minutes,
-        detail=_condition(array) or _apart(strays, found),
+        detail=_condition(array) or _apart(strays, found) or _doubted(strays),
+        member_size=_member_size(array),
+        sector_size=array.sector,
     )
 
 
@@ -213,21 +218,30 @@ def _held(member: KernelMember) -> MemberReport:
 def _strays(
     found: _Found, held: Iterable[MemberReport], working: frozenset[int]
 ) -> tuple[MemberReport, ...]:
-    """Stamped drives beside the running array. One whose superblock cannot be read, or that
-    another array of the same UUID holds, is taken for diverged: that asks for consent."""
+    """Stamped drives beside the running array. Only a member in use can show that one was used
+    apart; without it, or without a readable superblock, it is left behind as far as is known."""
     current = [found.blocks.get(each.device or "") for each in held if each.state == "active"]
     judge = standing.newest(block for block in current if block)
     elsewhere = {member.device for array in found.arrays[1:] for member in array.members}
 
     def report(device: str) -> MemberReport:
         block = found.blocks.get(device)
-        if block is None or judge is None or device in elsewhere:
+        if judge is None:
+            return _doubtful(device, block, _NOBODY)
+        if block is None:
+            return _doubtful(device, None, _UNREADABLE)
+        if device in elsewhere:
             return MemberReport(device=device, state="diverged")
         state = standing.standing(block, judge, working)
         outside: MemberState = "stale" if state in _SPEAKING else state
         return MemberReport(device=device, slot=block.role, state=outside)
 
     return tuple(report(device) for device in found.strays())
+
+
+def _doubtful(device: str, block: Superblock | None, why: str) -> MemberReport:
+    slot = block.role if block else None
+    return MemberReport(device=device, slot=slot, state="stale", doubt=why)
 
 
 def _resting(found: _Found) -> PoolReport:
@@ -250,7 +264,7 @@ def _resting(found: _Found) -> PoolReport:
         device=found.array.name if found.array else None,
         expected_members=slots,
         members=standing.with_missing(members, slots),
-        detail=_apart(members, found),
+        detail=_apart(members, found) or _doubted(members),
     )
 
 
@@ -262,7 +276,7 @@ def _judged(found: _Found, judge: Superblock | None) -> tuple[MemberReport, ...]
     for device in order:
         block = found.blocks.get(device)
         if block is None or judge is None:
-            reports.append(MemberReport(device=device, state="diverged"))
+            reports.append(_doubtful(device, None, _UNREADABLE))
             continue
         state = standing.standing(block, judge, standing.live_slots(judge))
         if state == "active" and block.role is not None:
@@ -294,6 +308,19 @@ def _condition(array: KernelArray) -> str | None:
     if array.listed.waiting:
         return _WAITING.get(array.listed.waiting)
     return "The array is read-only." if array.state == "readonly" else None
+
+
+def _member_size(array: KernelArray) -> int | None:
+    """Its component and what lies before it. Members may differ in that: the least will do."""
+    offsets = [member.offset for member in array.members if member.offset is not None]
+    if not (array.component and offsets):
+        return None
+    return array.component + min(offsets)
+
+
+def _doubted(members: Iterable[MemberReport]) -> str | None:
+    devices = [member.device or "" for member in members if member.doubt == _UNREADABLE]
+    return f"The superblock of {', '.join(devices)} cannot be read." if devices else None
 
 
 def _apart(members: Iterable[MemberReport], found: _Found) -> str | None:

@@ -18,6 +18,8 @@ _OLD_ROW = re.compile(r"^\s*(this|\d+)\s+\d+\s+\d+\s+\d+\s+(-?\d+)\s+([a-z ]+)")
 _MOST_SLOTS = 4096
 """More than md allows; a damaged number must not become a loop without end."""
 
+_KIB, _SECTOR = 1024, 512
+
 _LISTED_STATES = frozenset(("active", "inactive", "broken"))
 """Words of ``/proc/mdstat``. Linux 6.1 calls a broken array ``active``, 6.12 ``broken``."""
 
@@ -37,10 +39,14 @@ ARRAY_FILES = (
     "metadata_version",
     "array_state",
     "sync_action",
+    "component_size",
 )
 """Files of ``/sys/block/mdN/md`` that tell an array's state."""
 
-MEMBER_FILES = ("slot", "state", "block/size")
+SECTOR_FILE = "queue/logical_block_size"
+"""File of ``/sys/block/mdN``."""
+
+MEMBER_FILES = ("slot", "state", "block/size", "offset")
 """Files of ``md/dev-NAME``; ``block/size`` is unreadable once the drive left the machine."""
 
 
@@ -68,6 +74,8 @@ class KernelMember(NamedTuple):
     slot: int | None
     flags: frozenset[str]
     present: bool
+    offset: int | None = None
+    """Bytes before its part of the array."""
 
 
 class KernelArray(NamedTuple):
@@ -82,6 +90,10 @@ class KernelArray(NamedTuple):
     state: str
     action: str
     members: tuple[KernelMember, ...]
+    component: int | None = None
+    """Bytes each member gives to the array; None for levels that use all of each."""
+    sector: int | None = None
+    """Logical sector size of its device."""
 
     @property
     def name(self) -> str:
@@ -147,8 +159,8 @@ def parse_mdstat(text: str) -> tuple[Listed, ...]:
 def parse_array(
     listed: Listed, files: Mapping[str, str | None], members: tuple[KernelMember, ...]
 ) -> KernelArray:
-    """An array from the texts of :data:`ARRAY_FILES`; the kernel leaves out what does not
-    apply, and of an inactive array it tells next to nothing."""
+    """An array from the texts of :data:`ARRAY_FILES` and :data:`SECTOR_FILE`; the kernel leaves
+    out what does not apply, and of an inactive array it tells next to nothing."""
     text = {key: (value or "").strip() for key, value in files.items()}
     metadata = text.get("metadata_version", "")
     return KernelArray(
@@ -161,11 +173,13 @@ def parse_array(
         state=text.get("array_state", ""),
         action=text.get("sync_action", ""),
         members=members,
+        component=_times(_KIB, text.get("component_size")),
+        sector=_times(1, text.get(SECTOR_FILE)),
     )
 
 
 def parse_member(
-    device: str, slot: str | None, state: str | None, size: str | None
+    device: str, slot: str | None, state: str | None, size: str | None, offset: str | None = None
 ) -> KernelMember:
     """A member from the texts of :data:`MEMBER_FILES`."""
     return KernelMember(
@@ -173,6 +187,7 @@ def parse_member(
         slot=_number(slot or ""),
         flags=frozenset((state or "").strip().split(",")) - {""},
         present=size is not None,
+        offset=_times(_SECTOR, offset),
     )
 
 
@@ -261,6 +276,11 @@ def _time(text: str) -> datetime:
         return datetime.strptime(text, "%a %b %d %H:%M:%S %Y")
     except ValueError:
         return datetime.min
+
+
+def _times(unit: int, text: str | None) -> int | None:
+    """The number in a file of sysfs; 0 is none."""
+    return (_number(text or "") or 0) * unit or None
 
 
 def _slots(text: str) -> int:

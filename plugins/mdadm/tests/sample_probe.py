@@ -10,7 +10,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from backy_mdadm.inspect import SIGNATURE, look
+from backy_mdadm.inspect import look
+from backy_mdadm.naming import SIGNATURE
 from backy_mdadm.parse import dashed
 
 from backy_core.sdk.models import PoolReport, ProbedDrive, Signature

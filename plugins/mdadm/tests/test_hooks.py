@@ -9,7 +9,17 @@ from backy_mdadm import hooks
 
 from backy_core.sdk.errors import Conflict, InvalidRequest
 from backy_core.sdk.models import DriveId, PoolReport
-from backy_core.sdk.plan import Arg, BackendPlan, DriveRef, Exec, MemberIs, PoolIs, Step, WipeMember
+from backy_core.sdk.plan import (
+    Arg,
+    BackendPlan,
+    Blank,
+    DriveRef,
+    Exec,
+    MemberIs,
+    PoolIs,
+    Step,
+    WipeMember,
+)
 
 from .pools import DRIVES, GUID, A, B, C, member, pool, report
 
@@ -141,20 +151,17 @@ def test_a_returned_member_is_re_added_and_else_wiped_and_rebuilt() -> None:
     assert again.already == "skip" and again.expect == plan.goal
 
 
-def test_a_diverged_member_is_wiped_first() -> None:
+def test_a_diverged_member_is_never_offered_to_md() -> None:
     found = report(member(A, "active", 0), member(B, "diverged", 1))
-    plan = hooks.backy_plan_add_drive(pool=pool(), report=found, drive=B, replaces=None)
-    assert commands(plan) == ["wipe <2>", "mdadm --manage <pool> --add <2>"]
-    wipe = plan.steps[0].run
-    assert isinstance(wipe, WipeMember)
-    assert wipe.bears == plan.stamps
-    assert plan.steps[0].effect == "destroys"
+    with pytest.raises(Conflict, match="used apart"):
+        add(found, B)
 
 
-def test_a_failed_member_is_let_go_and_rebuilt() -> None:
+def test_a_failed_member_is_let_go_and_offered_to_md_again() -> None:
     found = report(member(A, "active", 0), member(B, "failed"))
     assert add(found, B) == [
         "mdadm --manage <pool> --remove failed --remove detached",
+        "mdadm --manage <pool> --re-add <2>",
         "wipe <2>",
         "mdadm --manage <pool> --add <2>",
     ]
@@ -180,6 +187,34 @@ def test_the_drive_is_handed_over_at_the_pivot() -> None:
     found = report(member(A, "active", 0), member(None, "missing", 1))
     plan = hooks.backy_plan_add_drive(pool=pool(), report=found, drive=C, replaces=None)
     assert [step.effect for step in plan.steps] == ["pivot"]
+
+
+def test_a_spare_that_md_does_not_use_starts_anew() -> None:
+    found = report(member(A, "active", 0), member(None, "missing", 1), member(B, "spare"))
+    assert add(found, B) == [
+        "mdadm --manage <pool> --remove <2>",
+        "wipe <2>",
+        "mdadm --manage <pool> --add <2>",
+    ]
+
+
+def test_only_a_blank_drive_is_added_and_one_that_stays_a_spare_is_given_back() -> None:
+    found = report(member(A, "active", 0), member(None, "missing", 1))
+    plan = hooks.backy_plan_add_drive(pool=pool(), report=found, drive=C, replaces=None)
+    (step,) = plan.steps
+    assert step.expect == plan.goal == (MemberIs(drive=C, states=("rebuilding", "active")),)
+    assert step.needs == step.undo_expect == (Blank(on=DriveRef(drive=C)),)
+    remove, wipe = step.undo
+    assert isinstance(remove, Exec) and isinstance(wipe, WipeMember)
+    assert list(map(word, remove.argv)) == ["mdadm", "--manage", "<pool>", "--remove", "<3>"]
+    assert wipe.bears == plan.stamps
+
+
+@pytest.mark.parametrize("health", ["recovering", "resync", "check", "reshape"])
+def test_md_looks_at_no_spare_while_it_syncs(health: str) -> None:
+    found = report(member(A, "active", 0), member(None, "missing", 1))
+    with pytest.raises(Conflict, match="stay a spare"):
+        add(found.model_copy(update={"health": health}))
 
 
 def test_adding_a_member_again_does_nothing() -> None:

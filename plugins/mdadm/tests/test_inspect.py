@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import re
 
 import pytest
+from backy_mdadm.parse import dashed
 from backy_mdadm.standing import survives
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from backy_core.sdk.models import Signature
 
 from .sample_probe import SAMPLES, SampleProbe, line, reports
 
@@ -206,11 +210,39 @@ async def test_firmware_raid_is_reported_without_an_identity() -> None:
     assert all(report.guid is None and "Firmware RAID" in (report.detail or "") for report in found)
 
 
-async def test_a_stray_that_cannot_be_read_counts_as_diverged() -> None:
+async def test_a_stray_that_cannot_be_read_is_left_behind_as_far_as_is_known() -> None:
     probe = SampleProbe("raid1x2-degraded-removed")
     probe.blocks["ubdb"] = "/dev/ubdb:\n garbage\n"
     (report,) = await reports(probe)
-    assert [member.state for member in report.members] == ["active", "missing", "diverged"]
+    assert [member.state for member in report.members] == ["active", "missing", "stale"]
+    assert report.members[2].doubt == "Its superblock cannot be read."
+
+
+async def test_nothing_has_diverged_where_no_member_is_in_use() -> None:
+    """A hub lost its power: both drives are back under other names, and md holds neither."""
+    probe = SampleProbe("raid1x2-all-pulled", ("sda", "sdb"))
+    uuid = dashed(probe.files["/sys/block/md127/md/uuid"])
+    for device, role in (("sdc", 0), ("sdd", 1)):
+        text = SampleProbe("raid1x2-split-stopped").blocks[("ubdb", "ubdc")[role]]
+        probe.blocks[device] = re.sub("/dev/ubd.:", f"/dev/{device}:", text)
+        probe.signatures += (Signature(device=device, type="linux_raid_member", uuid=uuid),)
+    (report,) = await reports(probe)
+    strays = [member for member in report.members if member.device]
+    assert report.health == "failed" and len(strays) == 2
+    assert {(member.state, bool(member.doubt)) for member in strays} == {("stale", True)}
+
+
+async def test_a_member_must_hold_the_component_and_what_lies_before_it() -> None:
+    (report,) = await reports(SampleProbe("raid1x2-clean"))
+    assert report.member_size == 256 << 20
+    assert (await reports(SampleProbe("raid0x2-clean")))[0].member_size is None
+
+
+async def test_the_devices_sectors_are_told() -> None:
+    probe = SampleProbe("raid1x2-clean")
+    assert (await reports(probe))[0].sector_size is None
+    probe.files["/sys/block/md0/queue/logical_block_size"] = "4096\n"
+    assert (await reports(probe))[0].sector_size == 4096
 
 
 async def test_a_copy_of_a_member_is_never_used_beside_it() -> None:

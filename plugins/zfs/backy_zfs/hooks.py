@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from backy_core.sdk import hookimpl
-from backy_core.sdk.errors import Conflict, InvalidRequest
+from backy_core.sdk.errors import Conflict, DriveNotEmpty, InvalidRequest
 from backy_core.sdk.models import (
     BackendInfo,
     DriveId,
@@ -70,6 +70,7 @@ def backy_backend() -> BackendInfo:
         tools=tuple(Tool(name=name, package="zfsutils-linux") for name in ("zpool", "zfs", "zdb")),
         read_commands=(argv.STATUS, argv.IDS, argv.DATASETS, argv.LABEL),
         signature_types=(SIGNATURE,),
+        sectors="hidden",
         refresh_s=15,  # a member that fails gives no event of the kernel's
     )
 
@@ -166,15 +167,25 @@ def backy_plan_add_drive(
     if report.presence != "active":
         raise Conflict("The pool must be mounted before a drive is added.")
     name = report.name or _name(pool)
-    joined = MemberIs(drive=drive, states=("rebuilding", "active", "spare"))
+    joined = MemberIs(drive=drive, states=("rebuilding", "active"))
     mine = next((member for member in report.members if member.drive == drive), None)
     if mine and mine.slot is not None and mine.state in ("stale", *_IN_PLACE):
-        back = _join("Taking back", argv.online(name, _vdev(mine)), joined)
-        return _plan(pool, back, goal=joined)
+        return _plan(pool, _back(name, mine, joined), goal=joined)
+    if mine and mine.slot is None:
+        raise DriveNotEmpty(
+            f"{drive} bears a label of this pool, which has no place for it.",
+            hint="Adding it erases what is on it; consent with wipe: true",
+        )
     old = _leaves(report, mine, replaces)
-    wipe = _wipe_old(pool, name, mine, joined) if mine else ()
-    replace = _join("Resilvering to", argv.replace(name, old, drive), joined)
-    return _plan(pool, *wipe, replace, goal=joined)
+    again = _start_anew(pool, name, mine, joined) if mine else ()
+    replace = _join("Resilvering to", argv.replace(name, old, drive), joined).model_copy(
+        # zpool partitions the drive before the pool refuses it.
+        update={
+            "undo": (WipeMember(drive=drive, bears=(_stamp(pool), *_TABLE)),),
+            "undo_expect": (Blank(on=DriveRef(drive=drive)),),
+        }
+    )
+    return _plan(pool, *again, replace, goal=joined)
 
 
 @hookimpl
@@ -260,22 +271,37 @@ def _join(title: str, command: tuple[Arg, ...], joined: MemberIs) -> Step:
     )
 
 
-def _wipe_old(pool: PoolSpec, name: str, mine: MemberReport, joined: MemberIs) -> tuple[Step, ...]:
-    """A failed member that is to start anew is blank first; ZFS must have let go of it."""
+def _back(name: str, mine: MemberReport, joined: MemberIs, *, optional: bool = False) -> Step:
+    """``optional``: what it comes to later steps find out."""
+    step = _join("Taking back", argv.online(name, _vdev(mine)), joined)
+    if not optional:
+        return step
+    run = Exec(argv=argv.online(name, _vdev(mine)), ok_codes=(0, 1))
+    return step.model_copy(update={"id": "take-back", "run": run, "expect": (), "retry_s": 0})
+
+
+def _start_anew(
+    pool: PoolSpec, name: str, mine: MemberReport, joined: MemberIs
+) -> tuple[Step, ...]:
+    """A failed member is offered to ZFS first. One that fails again starts anew as a blank drive,
+    which ZFS must have let go of."""
+    out = (MemberIs(drive=joined.drive, states=("failed", "stale")),)
     offline = Step(
         id="take-offline",
         title=f"Letting go of {joined.drive}",
         run=Exec(argv=argv.offline(name, _vdev(mine)), ok_codes=(0, 1)),
+        when=out,
         effect="none",
     )
     wipe = Step(
         id="wipe-member",
         title=f"Wiping the old state of {joined.drive}",
         run=WipeMember(drive=joined.drive, bears=(_stamp(pool), *_TABLE)),
+        when=out,
         effect="destroys",
         retry_s=10,
     )
-    return (offline, wipe) if mine.slot is not None else (wipe,)
+    return (_back(name, mine, joined, optional=True), offline, wipe)
 
 
 def _leaves(report: PoolReport, mine: MemberReport | None, replaces: DriveId | None) -> Arg:

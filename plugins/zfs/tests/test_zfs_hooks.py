@@ -6,11 +6,12 @@ import pytest
 from backy_zfs import hooks
 
 from backy_core.plan_rules import PlannedFor, validate_plan
-from backy_core.sdk.errors import Conflict
+from backy_core.sdk.errors import Conflict, DriveNotEmpty
 from backy_core.sdk.models import DriveId, MemberReport, MemberState, PoolReport, PoolSpec
 from backy_core.sdk.plan import (
     Arg,
     BackendPlan,
+    Blank,
     DriveRef,
     Exec,
     MountedAt,
@@ -192,15 +193,23 @@ def test_adding_drives() -> None:
     assert add(report(one, member(B, "stale", None)), B) == [f"zpool online {NAME} <2>"]
     assert add(report(one, member(B, "active", None)), C, A) == [f"zpool replace {NAME} <1> <3>"]
     assert add(report(one, member(B, "failed", None)), B) == [
+        f"zpool online {NAME} <2>",
         f"zpool offline {NAME} <2>",
         "wipe <2>",
         f"zpool replace {NAME} <2> <2>",
     ]
     left = member(B, "stale", None, slot=None)
-    assert add(report(one, member(None, "missing", "3"), left), B) == [
-        "wipe <2>",
-        f"zpool replace {NAME} 3 <2>",
-    ]
+    with pytest.raises(DriveNotEmpty):
+        add(report(one, member(None, "missing", "3"), left), B)
+
+
+def test_a_drive_the_pool_refuses_is_blank_again() -> None:
+    found = report(member(A, "active", None), member(None, "missing", "2"))
+    plan = hooks.backy_plan_add_drive(pool=pool(), report=found, drive=C, replaces=None)
+    (step,) = plan.steps
+    (wipe,) = step.undo
+    assert isinstance(wipe, WipeMember) and wipe.drive == C
+    assert step.undo_expect == (Blank(on=DriveRef(drive=C)),)
 
 
 def test_a_complete_pool_takes_no_drive_unasked() -> None:

@@ -85,7 +85,9 @@ def test_fields(tmp_path: Path) -> None:
     image.write_bytes(bytes(8 * MIB))
     sh(EXT4, image)
     (found,) = read_signatures(str(image), "md127")
-    assert found == Signature(device="md127", type="ext4", uuid=UUID, label="shelf", offset=1080)
+    assert found == Signature(
+        device="md127", type="ext4", uuid=UUID, label="shelf", offset=1080, block_size=1024
+    )
 
 
 @given(noise=st.binary(max_size=64), at=st.integers(0, 8192))
