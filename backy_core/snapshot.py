@@ -9,13 +9,22 @@ from pathlib import Path
 from typing import TypeVar
 
 from backy_core.drives.inventory import Drive, names_of
-from backy_core.sdk.models import PoolReport, Signature
+from backy_core.sdk.models import PoolReport, Presence, Signature
 from backy_core.system.blocks import BlockDevice
 from backy_core.system.mountinfo import MountTree
 from backy_core.system.mounts import MountEntry, mount_at
 from backy_core.system.occupied import devices_of
 
 T = TypeVar("T")
+
+
+_NEARNESS: tuple[Presence, ...] = ("active", "inactive", "stopped", "absent")
+
+
+def nearest(reports: Iterable[PoolReport]) -> list[PoolReport]:
+    """Reports with those first that the kernel has. A drive that bears a copied identity must not
+    speak for a pool that runs."""
+    return sorted(reports, key=lambda report: _NEARNESS.index(report.presence))
 
 
 @dataclass(frozen=True)
@@ -122,9 +131,9 @@ class Snapshot:
 
     @cached_property
     def _reports_by_identity(self) -> dict[tuple[str, str], PoolReport]:
-        """The first of its kind wins, and native ids win over stamps."""
+        """Native ids win over stamps, and what the kernel runs over what drives say of it."""
         found: dict[tuple[str, str], PoolReport] = {}
-        each = [(backend, it) for backend, its in self.reports.items() for it in its]
+        each = [(backend, it) for backend, its in self.reports.items() for it in nearest(its)]
         for backend, report in each:
             found.setdefault((backend, report.native_id), report)
         for backend, report in each:

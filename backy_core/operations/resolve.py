@@ -8,6 +8,7 @@ from backy_core.observer import Observer
 from backy_core.sdk.errors import SystemFailure
 from backy_core.sdk.models import DriveId, PoolReport
 from backy_core.sdk.plan import Arg, DriveRef, Join, Plan, PoolDevice, Target
+from backy_core.snapshot import nearest
 from backy_core.system import blocks
 
 
@@ -27,7 +28,7 @@ class Resolver:
         """This pool by a fresh inspect of its backend."""
         reports = await self._observer.inspect(plan.backend)
         wanted = plan.pool.identity
-        report = next((report for report in reports if report.native_id == wanted), None)
+        report = next((it for it in nearest(reports) if it.native_id == wanted), None)
         self._remember((plan.backend, wanted), report.device if report else None)
         return report
 

@@ -62,8 +62,11 @@ class _Found(NamedTuple):
 
     @property
     def label(self) -> str | None:
-        """The name in the superblocks, without the host that made the array."""
-        labels = (stamp.label for stamp in self.stamped if stamp.label)
+        """The name in the superblocks, without the host that made the array. Members that the
+        kernel holds speak first: another drive may bear a copied UUID under another name."""
+        held = {member.device for member in self.array.members} if self.array else set()
+        stamps = sorted(self.stamped, key=lambda stamp: stamp.device not in held)
+        labels = (stamp.label for stamp in stamps if stamp.label)
         return next((label.rpartition(":")[2] for label in labels), None)
 
     @property

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 
 import pytest
 from backy_mdadm import hooks, inspect
 
 from backy_core.sdk.errors import BackyError, Conflict, DriveInUse, DriveNotEmpty, InvalidRequest
-from backy_core.sdk.models import PoolReport, Probe
+from backy_core.sdk.models import PoolReport, Presence, Probe
+from backy_core.snapshot import Snapshot
 from tests.fakes.agent import GUID, Bench
-from tests.fakes.model import GIB, Content, Disk, Mounted
+from tests.fakes.model import GIB, Content, Disk, Mounted, Superblock, Volume
 
 
 async def _refused(bench: Bench, error: type[BackyError], words: str) -> None:
@@ -293,3 +295,44 @@ async def test_a_refusal_after_content_was_erased_says_that_it_broke_off(bench: 
     error = await bench.delete()
     assert error is not None and error.code == "SYSTEM_ERROR" and "half-way" in str(error)
     assert bench.machine.disks["B"].content
+
+
+# a copied identity beside a pool that runs
+
+
+@pytest.mark.parametrize("name", ["first", "last"])
+async def test_a_copied_identity_does_not_speak_for_a_running_pool(bench: Bench, name: str) -> None:
+    """Somebody else's array with our UUID, whatever its drive is called."""
+    await _pool(bench)
+    bench.machine.renumber()
+    await bench.agent.observer.refresh([""])
+    before = await bench.agent.pools.get(GUID)
+    other = bench.machine.add("Z")
+    other.name = {"first": "sdxa", "last": "sdxz"}[name]
+    other.superblock = Superblock(GUID, "nas", "raid5", 3, 0, Volume([]), events=9999, view="A..")
+    await bench.agent.observer.refresh([""])
+    after = await bench.agent.pools.get(GUID)
+    assert after._replace(created_at=None) == before._replace(created_at=None)
+    report = bench.agent.observer.snapshot.report_for("mdadm", GUID)
+    assert report is not None and report.guid == GUID
+    assert await bench.delete() is None
+    assert bench.machine.clean("A", "B") and other.superblock is not None
+
+
+def test_what_the_kernel_runs_is_the_pool() -> None:
+    def report(presence: Presence) -> PoolReport:
+        return PoolReport(
+            native_id=GUID,
+            guid=GUID,
+            level="raid1",
+            presence=presence,
+            health="inactive",
+            expected_members=0,
+            members=(),
+        )
+
+    presences: tuple[Presence, ...] = ("stopped", "active", "inactive")
+    for order in itertools.permutations(presences):
+        snapshot = Snapshot(reports={"mdadm": tuple(map(report, order))})
+        found = snapshot.report_for("mdadm", GUID)
+        assert found is not None and found.presence == "active"
