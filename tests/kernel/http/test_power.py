@@ -9,6 +9,7 @@ import pytest
 from ..lab.drives import numbered
 from .backends import Backend
 from .crashes import ROLLED_BACK
+from .machine import METADATA_FILE
 from .site import LOOK_SECONDS, PATIENCE, Pool, Site
 
 OF_THE_CORE = True
@@ -96,8 +97,7 @@ def _check_after_boot(mounted: Pool, shelved: Pool, written: dict[str, str]) -> 
 
 
 def test_boot_without_a_member(site: Site, backend: Backend) -> None:
-    """It is not opened by itself before that one comes; asked to, it opens degraded, and from then
-    on by itself too."""
+    """It is not opened by itself; asked to, it opens degraded, and from then on by itself too."""
     pool = site.made(ONE, TWO, **backend.options())
     written = pool.write()
     pool.until_health("active")
@@ -107,12 +107,7 @@ def test_boot_without_a_member(site: Site, backend: Backend) -> None:
     assert detail["state"] == "error", "a member is missing that was there the last time"
     assert TWO in detail["errorMessage"] and not pool.mounted()
     assert pool.members()[TWO] == "disconnected"
-    site.guest.plug(TWO)
-    detail = pool.until("ready")
-    assert "errorMessage" not in detail and pool.read() == written
 
-    pool.unmount()
-    site.unplug(TWO)
     pool.mount()
     detail = pool.detail()
     assert (detail["state"], detail["poolStatus"]) == ("ready", "degraded")
@@ -136,6 +131,26 @@ def test_boot_without_a_member(site: Site, backend: Backend) -> None:
     pool.mount()
     assert pool.read() == degraded, "the returned member was brought up to date"
     site.guest.plug(ONE)
+    pool.delete()
+    pool.check_gone()
+
+
+def test_a_member_that_comes_after_the_wait(site: Site, backend: Backend) -> None:
+    """It is named until then, and the pool opens by itself."""
+    pool = site.made(ONE, TWO, **backend.options())
+    written = pool.write()
+    pool.until_health("active")
+    pool.unmount()
+    site.guest.agent("stop")
+    site.output(f"""sed -i 's/"isMounted": false/"isMounted": true/' {METADATA_FILE}""")
+    site.guest.unplug(TWO)
+    site.guest.agent("start")
+    detail = pool.until("error", "ready")
+    assert detail["state"] == "error" and TWO in detail["errorMessage"], detail
+    site.guest.plug(TWO)
+    detail = pool.until("ready")
+    assert "errorMessage" not in detail and pool.read() == written
+    pool.until_health("active")
     pool.delete()
     pool.check_gone()
 

@@ -78,11 +78,11 @@ def test_erasing_what_was_kept_takes_consent(site: Site, backend: Backend) -> No
 
 def test_nothing_comes_between_the_agent_and_its_files(site: Site, backend: Backend) -> None:
     """Neither what the API is asked to mount there, nor what somebody mounts there by hand."""
-    site.output(f"mkdir /srv/names; mount --bind {STATE}/.. /srv/names")
+    site.output(f"mkdir /srv/names; mount --bind {STATE} /srv/names")
     site.output("mkdir -p /run/backy; ln -s /var/lib /srv/link")
     for path in (
         *(STATE, f"{STATE}/journal", f"{STATE}/new/pool", "/var/lib", "/run/backy/pool"),
-        *("/srv/names/backy/journal/x", "/srv/names", "/srv/link/backy/x"),
+        *("/srv/names/journal", "/srv/names/journal/x", "/srv/link/backy/x"),
     ):
         wanted = Pool.plan(site, [ONE, TWO], **backend.options(), mountPath=path)
         site.refused("POST", "/pools", wanted.request, status=400, code="VALIDATION_ERROR")
