@@ -54,10 +54,18 @@ class Board:
                 signatures={**_pool_devices(reports, survey.devices), **survey.signatures},
                 unprobed=survey.unprobed,
             )
-        changed = draft != before
+        return self._show(draft)
+
+    def doubt(self, reason: str) -> None:
+        """Keep what was seen last, and say of every backend why it is old."""
+        backends = self.snapshot.owned_types
+        self._show(replace(self.snapshot, problems=dict.fromkeys(backends, reason)))
+
+    def _show(self, draft: Snapshot) -> Snapshot:
+        before = self.snapshot
         stamped = replace(draft, taken_at=time.time(), generation=before.generation + 1)
         self.snapshot = stamped
-        if changed:
+        if draft != before:
             self._tell(before, stamped)
         return stamped
 

@@ -22,6 +22,7 @@ from backy_core.plugins import PluginHost
 from backy_core.sdk.errors import BackendFailure, BackyError
 from backy_core.sdk.models import PoolReport
 from backy_core.snapshot import Snapshot
+from backy_core.system.absence import LookFailed
 from backy_core.system.udev import KernelEvents
 
 _log = logging.getLogger(__name__)
@@ -29,6 +30,8 @@ _log = logging.getLogger(__name__)
 _DEBOUNCE_S = 0.1
 _QUIET_S = 2.0
 _LONGEST_QUIET_S = 10.0
+_RETRY_S = 5.0
+"""How soon a look that failed is made again, where no event asks for one before."""
 _PUBLISH_AFTER_S = 2.0
 """Slow backends do not keep what the others see from being shown."""
 
@@ -164,8 +167,14 @@ class Observer:
         return self._board.post(survey, {backend: task.result() for backend, task in asked.items()})
 
     async def _survey(self) -> Survey:
+        """Raises :class:`LookFailed`; what was seen last then stays, and is said to be old."""
         self._surveyed_at = time.monotonic()
-        return await self._surveyor.look()
+        try:
+            return await self._surveyor.look()
+        except LookFailed as error:
+            self._board.doubt(str(error))
+            self._on_change()  # to look again, by and by
+            raise
 
     async def _ask(self, backend: str, survey: Survey) -> Answer:
         self._asked[backend] = time.monotonic()
@@ -216,7 +225,8 @@ class Observer:
             try:
                 await self.refresh()
             except BackyError as error:
-                _log.debug("A look failed: %s", error)
+                _log.warning("A look failed, what was seen last stays: %s", error)
+                await asyncio.sleep(_RETRY_S)
             except Exception:  # a look that broke must not be the last one
                 _log.exception("A look failed")
             await asyncio.sleep(2 * (time.monotonic() - began))

@@ -251,11 +251,16 @@ class Probe(Protocol):
         ...
 
     async def read(self, *paths: str) -> tuple[str | None, ...]:
-        """Texts of files below /proc, /sys or /run; None for one that cannot be read."""
+        """Texts of files below /proc, /sys or /run; None for one that is not there or has no value.
+
+        Raises for one that is there and cannot be read (no descriptors, no permission): let it
+        pass, so that the inspect fails and what was seen last stays.
+        """
         ...
 
     async def listdir(self, path: str) -> tuple[str, ...]:
-        """Sorted names in a directory below /proc, /sys or /run; empty if absent."""
+        """Sorted names in a directory below /proc, /sys or /run; empty if absent. Raises as
+        :meth:`read` does."""
         ...
 
     async def run(self, *argv: str) -> CommandOutcome:

@@ -16,6 +16,7 @@ from functools import lru_cache
 
 from backy_core.sdk.errors import SystemFailure
 from backy_core.sdk.models import Signature
+from backy_core.system.absence import STARVED, look_failed
 
 _LIBRARY = "libblkid.so.1"
 _LABEL, _UUID, _TYPE, _MAGIC, _BADCSUM = 1 << 1, 1 << 3, 1 << 5, 1 << 9, 1 << 10
@@ -47,6 +48,8 @@ def read_signatures(node: str, name: str, only: str | None = None) -> tuple[Sign
     try:
         descriptor = os.open(node, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
+        if error.errno in STARVED:
+            raise look_failed(node, error) from error
         raise BlkidFailed(f"{node} cannot be opened: {error.strerror}") from error
     try:
         if only is None:

@@ -8,12 +8,13 @@ import fcntl
 import os
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 
 from backy_core.sdk.errors import DriveInUse, SystemFailure
+from backy_core.system.absence import suppress_gone
 from backy_core.system.block_devices import BlockDevice, assemble
-from backy_core.system.mountinfo import parse_mountinfo, read_bytes
+from backy_core.system.mountinfo import read_mounts
 from backy_core.system.swap import read_swaps
 from backy_core.system.sysfs import (
     HOST,
@@ -41,6 +42,7 @@ __all__ = [
 
 _CLASS_BLOCK = Path("/sys/class/block")
 _LOCK_FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
+_NO_LINK = frozenset({errno.EINVAL})
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.02, 0.5
 
 
@@ -51,8 +53,7 @@ async def list_block_devices() -> tuple[BlockDevice, ...]:
 
 def read_block_devices(roots: Roots = HOST) -> tuple[BlockDevice, ...]:
     """As :func:`list_block_devices`, for callers that are in a thread already."""
-    mounts = parse_mountinfo(read_bytes(Path("/proc/self/mountinfo")))
-    return assemble(read_raw_devices(roots), links_by_device(roots), mounts, swaps())
+    return assemble(read_raw_devices(roots), links_by_device(roots), read_mounts(), swaps())
 
 
 def links_by_device(roots: Roots = HOST) -> dict[str, tuple[str, ...]]:
@@ -60,7 +61,7 @@ def links_by_device(roots: Roots = HOST) -> dict[str, tuple[str, ...]]:
     directory = roots.dev / "disk/by-id"
     links: dict[str, tuple[str, ...]] = {}
     for name in names_in(directory):
-        with suppress(OSError):
+        with suppress_gone(directory / name, _NO_LINK):
             target = (directory / name).readlink().name
             links[target] = (*links.get(target, ()), name)
     return links

@@ -18,18 +18,6 @@ def append_durably(descriptor: int, data: bytes) -> None:
     os.fsync(descriptor)
 
 
-def read_text(path: Path | str) -> str | None:
-    """The file's text, invalid UTF-8 replaced; None if it cannot be read.
-
-    Files of sysfs vanish, or answer EINVAL, ENODEV, EIO, while their device goes.
-    """
-    try:
-        with Path(path).open(encoding="utf-8", errors="replace") as file:
-            return file.read()
-    except (OSError, ValueError):
-        return None
-
-
 def write_all(descriptor: int, data: bytes) -> None:
     """All of ``data``, however many writes it takes. Not on disk yet when it returns."""
     view = memoryview(data)

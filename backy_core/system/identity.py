@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from backy_core.system.absence import suppress_gone
+
 
 def process_start_time(pid: int) -> int | None:
     """Start time in clock ticks after boot (``/proc/PID/stat``, field 22); None if it is gone."""
@@ -64,8 +66,7 @@ def _alive(pid: int, start_time: float) -> bool:
 
 def _stat_fields(pid: int) -> list[str]:
     """The fields from the third on: the second, in parentheses, may hold anything."""
-    try:
-        with Path(f"/proc/{pid}/stat").open(encoding="utf-8", errors="replace") as file:
-            return file.read().rpartition(")")[2].split()
-    except OSError:
-        return []
+    path = Path(f"/proc/{pid}/stat")
+    with suppress_gone(path), path.open(encoding="utf-8", errors="replace") as file:
+        return file.read().rpartition(")")[2].split()
+    return []

@@ -12,12 +12,12 @@ import os
 import shlex
 import struct
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
 
 from backy_core.system import blocks, procs
+from backy_core.system.absence import suppress_gone
 from backy_core.system.mountinfo import MountEntry, MountTree, mount_at, read_mounts, unescape
 from backy_core.system.namespaces import Reach, read_namespaces
 from backy_core.system.process_holders import HeldBy
@@ -165,7 +165,7 @@ def _loops(filesystem: Filesystem) -> Iterator[Holder]:
 def _loop_number(name: str) -> int | None:
     """The device number of the filesystem that the backing file lies on."""
     buffer = bytearray(_LOOP_INFO_BYTES)
-    with suppress(OSError):
+    with suppress_gone(name):
         descriptor = os.open(f"/dev/{name}", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
             fcntl.ioctl(descriptor, _LOOP_GET_STATUS64, buffer)
@@ -187,7 +187,7 @@ def _swaps(filesystem: Filesystem) -> Iterator[Holder]:
 def _exports(filesystem: Filesystem) -> Iterator[Holder]:
     """What the kernel's NFS server has exported: ``path client(options)`` lines."""
     for file in _EXPORTS:
-        with suppress(OSError):
+        with suppress_gone(file):
             for line in file.read_bytes().splitlines():
                 path, _, client = line.partition(b"\t")
                 if path.startswith(b"/") and _below(filesystem, unescape(path)):

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from backy_core.system.absence import look_failed, suppress_gone
+
+_NO_NAMESPACE = frozenset({errno.EINVAL})
+"""A zombie has given its mount namespace back."""
 _ESCAPED = re.compile(rb"\\([0-7]{3})")
 _LEAST_FIELDS = 6
 _GAVE_UP = frozenset({"emergency_ro", "shutdown"})
@@ -48,15 +53,23 @@ class MountEntry(NamedTuple):
 
 
 def read_mounts(pid: int | str = "self") -> tuple[MountEntry, ...]:
-    """The mounts a process sees, oldest first; empty if the process is gone."""
-    return parse_mountinfo(read_bytes(Path(f"/proc/{pid}/mountinfo")))
+    """The mounts a process sees, oldest first; empty if the process is gone.
+
+    Raises :class:`LookFailed` if they cannot be read, as for this process if /proc is missing.
+    """
+    path = Path(f"/proc/{pid}/mountinfo")
+    if pid == "self":
+        return parse_mountinfo(_own(path))
+    with suppress_gone(path, _NO_NAMESPACE):
+        return parse_mountinfo(path.read_bytes())
+    return ()
 
 
-def read_bytes(path: Path) -> bytes:
+def _own(path: Path) -> bytes:
     try:
         return path.read_bytes()
-    except OSError:
-        return b""
+    except OSError as error:
+        raise look_failed(path, error) from error
 
 
 def parse_mountinfo(text: bytes) -> tuple[MountEntry, ...]:

@@ -7,21 +7,22 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from backy_core.system.absence import suppress_gone
 from backy_core.system.mountinfo import MountEntry, MountTree, read_mounts
+from backy_core.system.sysfs import names_in
 
 
 def pids() -> tuple[int, ...]:
     """Every process there is."""
-    names = (entry.name for entry in Path("/proc").iterdir())
-    return tuple(sorted(int(name) for name in names if name.isdecimal()))
+    return tuple(int(name) for name in names_in(Path("/proc")) if name.isdecimal())
 
 
 def namespace_of(pid: int | str) -> str | None:
     """The mount namespace of a process; None if it is gone."""
-    try:
-        return str(Path(f"/proc/{pid}/ns/mnt").readlink())
-    except OSError:
-        return None
+    path = Path(f"/proc/{pid}/ns/mnt")
+    with suppress_gone(path):
+        return str(path.readlink())
+    return None
 
 
 def read_namespaces() -> dict[str, tuple[MountEntry, ...]]:

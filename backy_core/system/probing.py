@@ -16,6 +16,7 @@ from functools import partial
 
 from backy_core.sdk.errors import SystemFailure
 from backy_core.sdk.models import Signature
+from backy_core.system.absence import LookFailed
 from backy_core.system.blkid import read_signatures
 from backy_core.system.blocks import kernel_name, partitions
 from backy_core.system.threads import in_thread
@@ -88,5 +89,7 @@ async def _look(node: str, name: str, only: str | None = None) -> tuple[Signatur
         return await in_thread(look, f"probe {name}", _PROBE_DEADLINE_S)
     except TimeoutError:
         return f"{node} does not answer within {_PROBE_DEADLINE_S:g} s"
+    except LookFailed:
+        raise
     except SystemFailure as error:
         return error.message

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+from backy_core.system.absence import STARVED, look_failed, suppress_gone
 from backy_core.system.namespaces import namespace_of
+from backy_core.system.sysfs import names_in
 
 _LINKS = ("cwd", "root", "exe")
 _MAPS_FIELDS = 6
@@ -48,14 +50,14 @@ class HeldBy:
         self._own_namespace = namespace_of("self")
         self._keeping = keeping or {}
         for path in paths:
-            with suppress(OSError):
+            with suppress_unanswered(path):
                 self._devices.add(Path(path).stat().st_dev)
 
     def held_by(self, pid: int) -> Hold | None:
         """One file by which the process holds the filesystem; None if it does not."""
         directory = f"/proc/{pid}"
         links = (f"{directory}/{name}" for name in _LINKS)
-        opened = [hold for link in _descriptors(directory) if (hold := self._linked(link, pid))]
+        opened = [hold for link in descriptors_of(directory) if (hold := self._linked(link, pid))]
         for hold in (
             next((found for link in links if (found := self._linked(link, pid))), None),
             next((found for found in opened if not found.of_device), None),
@@ -68,7 +70,7 @@ class HeldBy:
         return None
 
     def _linked(self, link: str, pid: int) -> Hold | None:
-        with suppress(OSError):
+        with suppress_unanswered(link):
             found = os.stat(link)  # noqa: PTH116
             if found.st_dev in self._devices or self._below(link, pid):
                 return Hold(os.readlink(link))  # noqa: PTH115
@@ -100,12 +102,23 @@ def _pair(number: str) -> tuple[int, int]:
     return int(major), int(minor)
 
 
-def _descriptors(directory: str) -> Iterator[str]:
-    with suppress(OSError):
-        for entry in Path(f"{directory}/fd").iterdir():
-            yield str(entry)
+def descriptors_of(directory: str) -> Iterator[str]:
+    """The links to a process's open files."""
+    files = f"{directory}/fd"
+    return (f"{files}/{name}" for name in names_in(Path(files)))
+
+
+@contextmanager
+def suppress_unanswered(what: str) -> Iterator[None]:
+    """Leave the block if ``what`` leads to nothing, or to a filesystem that answers with an error
+    (a dead network mount, another user's FUSE): it is none of ours."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in STARVED:
+            raise look_failed(what, error) from error
 
 
 def _lines(path: Path) -> Iterator[str]:
-    with suppress(OSError), path.open(encoding="utf-8", errors="replace") as file:
+    with suppress_gone(path), path.open(encoding="utf-8", errors="replace") as file:
         yield from file

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from backy_core.system.absence import suppress_gone
+from backy_core.system.sysfs import names_in
+
 _MDADM_CREATING = Path("/run/mdadm")
 
 
@@ -13,8 +16,10 @@ def remove_stale(directory: Path = _MDADM_CREATING, proc: Path = Path("/proc")) 
     mdadm makes them so that udev leaves a half-made array alone (01-md-raid-creating.rules);
     a killed mdadm never removes its file, and udev then ignores that array for ever.
     """
-    stale = tuple(directory.glob("creating-*"))
-    if not stale or any(_name(entry) == "mdadm" for entry in proc.glob("[0-9]*")):
+    names = (name for name in names_in(directory) if name.startswith("creating-"))
+    stale = tuple(directory / name for name in names)
+    processes = [proc / name for name in names_in(proc) if name.isdecimal()]
+    if not stale or any(_name(process) == "mdadm" for process in processes):
         return ()
     for path in stale:
         path.unlink(missing_ok=True)
@@ -22,7 +27,6 @@ def remove_stale(directory: Path = _MDADM_CREATING, proc: Path = Path("/proc")) 
 
 
 def _name(entry: Path) -> str:
-    try:
+    with suppress_gone(entry):
         return (entry / "comm").read_text().strip()
-    except OSError:
-        return ""
+    return ""

@@ -7,7 +7,8 @@ import stat
 from pathlib import Path
 from typing import NamedTuple
 
-from backy_core.system.mountinfo import read_bytes, unescape
+from backy_core.system.absence import suppress_gone
+from backy_core.system.mountinfo import unescape
 
 _SWAPS = Path("/proc/swaps")
 
@@ -23,22 +24,25 @@ class Swap(NamedTuple):
 
 
 def read_swaps() -> tuple[Swap, ...]:
-    lines = (line.split() for line in read_bytes(_SWAPS).split(b"\n")[1:])
+    """Raises :class:`LookFailed` if they cannot be read."""
+    text = b""
+    with suppress_gone(_SWAPS):  # a kernel without swap has no such file
+        text = _SWAPS.read_bytes()
+    lines = (line.split() for line in text.split(b"\n")[1:])
     return tuple(_swap(unescape(fields[0]), fields[1] == b"file") for fields in lines if fields)
 
 
 def _swap(path: str, is_file: bool) -> Swap:
-    try:
+    with suppress_gone(path):
         found = Path(path).stat()
-    except OSError:
-        return Swap(path, is_file)
-    if stat.S_ISBLK(found.st_mode):
-        return Swap(path, is_file, device=_name_of(found.st_rdev))
-    return Swap(path, is_file, filesystem=found.st_dev)
+        if stat.S_ISBLK(found.st_mode):
+            return Swap(path, is_file, device=_name_of(found.st_rdev))
+        return Swap(path, is_file, filesystem=found.st_dev)
+    return Swap(path, is_file)
 
 
 def _name_of(number: int) -> str | None:
-    try:
-        return Path(f"/sys/dev/block/{os.major(number)}:{os.minor(number)}").readlink().name
-    except OSError:
-        return None
+    link = Path(f"/sys/dev/block/{os.major(number)}:{os.minor(number)}")
+    with suppress_gone(link):
+        return link.readlink().name
+    return None

@@ -7,13 +7,18 @@ must be right, as signatures, is probed on the device itself.
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from backy_core.system.absence import suppress_gone
+
 _READ_LIMIT = 65536
+_NO_VALUE = frozenset({errno.EINVAL, errno.EIO, errno.EOPNOTSUPP, errno.EAGAIN})
+"""What attributes answer that have no value just now, or whose device is going."""
 _HEX_ESCAPE = re.compile(r"\\x([0-9a-fA-F]{2})")
 
 
@@ -64,40 +69,38 @@ def read_raw_devices(roots: Roots = HOST) -> tuple[RawDevice, ...]:
 
 
 def read_attribute(path: Path) -> str | None:
-    """A small file; None if it is gone, or its device is going (EINVAL, ENODEV, EIO)."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except (OSError, ValueError):
-        return None
-    try:
-        return os.read(descriptor, _READ_LIMIT).decode("utf-8", "replace")
-    except OSError:
-        return None
-    finally:
-        os.close(descriptor)
+    """A small file; None if it is gone, has no value, or its device is going.
+
+    Raises :class:`LookFailed` if it is there and cannot be read.
+    """
+    return _read_file(path, whole=False)
 
 
 def read_whole(path: Path) -> str | None:
     """As :func:`read_attribute`, for files of procfs: those come in pieces of about a page."""
-    try:
+    return _read_file(path, whole=True)
+
+
+def _read_file(path: Path, *, whole: bool) -> str | None:
+    if "\0" in str(path):
+        return None
+    with suppress_gone(path, _NO_VALUE):
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except (OSError, ValueError):
-        return None
-    try:
-        pieces = iter(lambda: os.read(descriptor, _READ_LIMIT), b"")
+        try:
+            pieces = [os.read(descriptor, _READ_LIMIT)]
+            while whole and pieces[-1]:
+                pieces.append(os.read(descriptor, _READ_LIMIT))
+        finally:
+            os.close(descriptor)
         return b"".join(pieces).decode("utf-8", "replace")
-    except OSError:
-        return None
-    finally:
-        os.close(descriptor)
+    return None
 
 
 def names_in(directory: Path) -> tuple[str, ...]:
-    """Sorted names; empty if there is no such directory."""
-    try:
+    """Sorted names; empty if there is no such directory. Raises :class:`LookFailed`."""
+    with suppress_gone(directory):
         return tuple(sorted((entry.name for entry in directory.iterdir()), key=natural))
-    except OSError:
-        return ()
+    return ()
 
 
 def natural(name: str) -> list[str | int]:
@@ -116,9 +119,10 @@ def unescape_hex(text: str) -> str:
 
 def _read(roots: Roots, name: str) -> RawDevice | None:
     parent = roots.sys / "class/block"
-    try:
+    directory: Path | None = None
+    with suppress_gone(parent / name):
         directory = Path(os.path.normpath(parent / (parent / name).readlink()))
-    except OSError:
+    if directory is None:
         return None
     size = (read_attribute(directory / "size") or "").strip()
     if not size.isdecimal() or int(size) == 0:

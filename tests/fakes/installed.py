@@ -39,6 +39,7 @@ from backy_core.system import (
     threads,
     wipe,
 )
+from backy_core.system.absence import look_failed
 from backy_core.system.block_devices import BlockDevice
 from backy_core.system.exec import CommandFailed, Outcome
 from backy_core.system.mount_holders import Filesystem, Holder
@@ -144,6 +145,8 @@ class Installed:
 
     def read_block_devices(self, *_: object) -> tuple[BlockDevice, ...]:
         self.machine.interruptions.alive()
+        if self.machine.out_of_descriptors:
+            raise look_failed("/sys/class/block", OSError(errno.EMFILE, "Too many open files"))
         arrays = {name: self._array(each) for name, each in self.machine.arrays.items()}
         found: list[BlockDevice] = []
         for disk in self.machine.disks.values():

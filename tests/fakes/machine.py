@@ -43,6 +43,8 @@ class FakeMachine:
         """Of every array: then what it holds shows on its bare members as well."""
         self.unreadable: set[str] = set()
         """Kernel names of devices that give read errors."""
+        self.out_of_descriptors = False
+        """Nothing can be opened, so no look at the machine succeeds."""
         self.commands: list[str] = []
         self.refused: list[str] = []
         """Commands this machine does not know: a test with one fails."""

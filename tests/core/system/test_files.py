@@ -11,13 +11,6 @@ from backy_core.sdk.errors import SystemFailure
 from backy_core.system import files
 
 
-def test_read_text(tmp_path: Path) -> None:
-    (tmp_path / "x").write_bytes(b"caf\xff")
-    assert files.read_text(tmp_path / "x") == "caf\N{REPLACEMENT CHARACTER}"
-    assert files.read_text(tmp_path / "none") is None
-    assert files.read_text(tmp_path) is None
-
-
 def test_directories_are_made_and_removed(tmp_path: Path) -> None:
     target = tmp_path / "a" / "b" / "c"
     (tmp_path / "a").mkdir()
