@@ -57,6 +57,16 @@ class Snapshot:
         """The whole drive a device or partition belongs to; None for stacked devices."""
         return self._drives_by_device.get(device_name)
 
+    def drives_below(self, device_name: str) -> frozenset[Drive]:
+        """The whole drives a device lies on, through any stack of devices."""
+        seen, pending = {device_name}, [device_name]
+        while pending:
+            device = self._devices_by_name.get(pending.pop())
+            above = set(device.parents if device else ()) - seen
+            seen |= above
+            pending += above
+        return frozenset(drive for name in seen if (drive := self.drive_of(name)) is not None)
+
     def signatures_of(self, drive: Drive) -> tuple[Signature, ...]:
         """What the drive and its partitions bear."""
         return tuple(

@@ -40,6 +40,7 @@ LAYERS = (
         "protection",
         "snapshot",
         "observer",
+        "pool_guid",
         "operations",
     },
     {"pools"},

@@ -24,7 +24,7 @@ from backy_core.api.routes import (
     processes,
     service,
 )
-from backy_core.api.routing import MountPaths, configure_routing
+from backy_core.api.routing import FoldedPaths, configure_routing
 
 MAX_BODY_BYTES = 1 << 20
 _BLUEPRINTS = (
@@ -76,5 +76,5 @@ def create_app(agent: Agent) -> Quart:
     register_error_handlers(app)
     for blueprint in _BLUEPRINTS:
         app.register_blueprint(blueprint)
-    app.asgi_app = MountPaths(app.asgi_app)  # type: ignore[assignment, method-assign]
+    app.asgi_app = FoldedPaths(app.asgi_app)  # type: ignore[assignment, method-assign]
     return app

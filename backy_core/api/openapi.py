@@ -45,6 +45,8 @@ class ExactProvider(OpenAPIProvider):
         parameter = super().build_path_parameter(name, converter)
         if name == "guid":
             parameter["schema"] = {"type": "string", "format": "uuid"}
+        if name == "serial":
+            parameter["description"] = "Percent-encoded serial of a drive"
         if name == "mount_path":
             parameter["description"] = "Percent-encoded absolute path of a pool's mount"
         return parameter

@@ -99,6 +99,7 @@ def drive_reply(listed: ListedDrivePort) -> DriveReply:
     fields = _block_fields(listed.drive.device) | {
         "serial": listed.drive.id.serial,
         "id_link": listed.drive.id_link,
+        "identified_by": listed.drive.identified_by,
     }
     return DriveReply(
         **fields,

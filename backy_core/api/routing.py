@@ -16,7 +16,9 @@ from backy_core.api.wire.base import parse_guid
 
 BASE_PATH = "/api/v1"
 MOUNTS_PATH = f"{BASE_PATH}/mounts/"
+DRIVES_PATH = f"{BASE_PATH}/drives/"
 _MOUNT_SUFFIXES = frozenset({"processes", "size"})
+_DRIVE_SUFFIXES = frozenset({"status", "protection"})
 View = TypeVar("View", bound=Callable[..., Awaitable[Response]])
 Scope = dict[str, Any]
 AsgiApp = Callable[[Any, Any, Any], Awaitable[None]]
@@ -31,7 +33,7 @@ class PoolGuidConverter(BaseConverter):
 
 
 class MountPathConverter(BaseConverter):
-    """A mount path as one percent-encoded segment, as :class:`MountPaths` writes it."""
+    """A mount path as one percent-encoded segment, as :class:`FoldedPaths` writes it."""
 
     def to_python(self, value: str) -> str:
         return "/" + unquote(value).strip("/")
@@ -40,8 +42,18 @@ class MountPathConverter(BaseConverter):
         return quote(str(value), safe="")
 
 
-class MountPaths:
-    """Keeps the slashes of a mount path inside one path segment.
+class SerialConverter(BaseConverter):
+    """A drive's serial as one percent-encoded segment, as :class:`FoldedPaths` writes it."""
+
+    def to_python(self, value: str) -> str:
+        return unquote(value)
+
+    def to_url(self, value: Any) -> str:
+        return quote(str(value), safe="")
+
+
+class FoldedPaths:
+    """Keeps the slashes of a mount path or a serial inside one path segment.
 
     ASGI servers decode ``%2F``, after which ``/mounts/%2Fmnt%2Fsize`` and ``/mounts/mnt/size``
     look alike. The raw path still tells them apart; a path sent with plain slashes is folded
@@ -55,6 +67,9 @@ class MountPaths:
         raw: bytes = scope.get("raw_path") or b""
         if scope["type"] == "http" and raw.startswith(MOUNTS_PATH.encode()):
             scope = {**scope, "path": MOUNTS_PATH + fold_mount_path(raw[len(MOUNTS_PATH) :])}
+        elif scope["type"] == "http" and raw.startswith(DRIVES_PATH.encode()):
+            folded = fold_serial(raw[len(DRIVES_PATH) :])
+            scope = scope if folded is None else {**scope, "path": DRIVES_PATH + folded}
         await self._app(scope, receive, send)
 
 
@@ -67,12 +82,21 @@ def fold_mount_path(raw: bytes) -> str:
     return f"{folded}/{suffix}" if suffix else folded
 
 
+def fold_serial(raw: bytes) -> str | None:
+    """``a%2Fb/status`` and ``a/b/status`` both as ``a%2Fb/status``; None for any other path."""
+    serial, _, suffix = raw.decode("latin-1").rstrip("/").rpartition("/")
+    if suffix not in _DRIVE_SUFFIXES or not serial:
+        return None
+    return f"{quote(unquote(serial), safe='')}/{suffix}"
+
+
 def configure_routing(app: Quart) -> None:
     """Both slash forms everywhere, no redirects. Must run before any route is added."""
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
     app.url_map.converters["guid"] = PoolGuidConverter
     app.url_map.converters["mount"] = MountPathConverter
+    app.url_map.converters["serial"] = SerialConverter
 
 
 def endpoint(

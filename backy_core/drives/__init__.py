@@ -10,7 +10,9 @@ from backy_core.drives.inventory import (
     is_same_drive,
     names_of,
     resolve,
+    unidentified_because,
     unmatched,
+    url_of,
 )
 
 __all__ = [
@@ -23,5 +25,7 @@ __all__ = [
     "names_of",
     "resolve",
     "unavailable_because",
+    "unidentified_because",
     "unmatched",
+    "url_of",
 ]

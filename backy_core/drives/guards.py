@@ -7,9 +7,11 @@ it. The list of drives and the admission of operations ask the same question her
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
-from backy_core.drives.inventory import Drive, names_of
+from backy_core.drives.inventory import Drive, names_of, unidentified_because, url_of
+from backy_core.pool_guid import importable_guid
 from backy_core.sdk.errors import (
     BackyError,
     Conflict,
@@ -33,8 +35,9 @@ class _Case(NamedTuple):
     protected: Collection[str]
     allow_signatures: bool
     deleted: Collection[str]
-    known: Collection[str]
+    known: Mapping[str, str]
     joining: PoolReport | None
+    pool_guid: Callable[[str], str | None]
 
     @property
     def serial(self) -> str:
@@ -51,21 +54,23 @@ def unavailable_because(
     protected: Collection[str] = frozenset(),
     allow_signatures: bool = False,
     deleted: Collection[str] = frozenset(),
-    known: Collection[str] = frozenset(),
+    known: Mapping[str, str] = MappingProxyType({}),
     joining: PoolReport | None = None,
+    pool_guid: Callable[[str], str | None] = lambda _: None,
 ) -> BackyError | None:
     """The first reason against taking ``drive``; None: it may be taken.
 
     ``pools``: label of the known pool by member serial. ``claimed``: serials under a running
     operation. ``quarantined``: reason by serial. ``protected``: serials. ``allow_signatures``:
     consent to wipe what it bears. ``deleted``: GUIDs of deleted pools whose remains count as
-    ordinary signatures. ``known``: native ids of the known pools; what a drive that is no longer
-    in ``pools`` still bears of them counts so too. ``joining``: the pool the drive is to be given
-    to, which does not stand in its own way.
+    ordinary signatures. ``known``: GUID of each known pool by its native id; what a drive that is
+    no longer in ``pools`` still bears of them counts so too. ``joining``: the pool the drive is to
+    be given to, which does not stand in its own way. ``pool_guid``: the GUID of the pool a serial
+    in ``pools`` belongs to, asked only for a hint.
     """
     case = _Case(
         *(drive, snapshot, pools, claimed, quarantined or {}, protected, allow_signatures),
-        *(deleted, known, joining),
+        *(deleted, known, joining, pool_guid),
     )
     return next((error for guard in _GUARDS if (error := guard(case)) is not None), None)
 
@@ -75,7 +80,7 @@ def _protected(case: _Case) -> BackyError | None:
         return None
     return DriveProtected(
         f"Drive {case.serial} is protected",
-        hint=f"Lift the protection: DELETE /api/v1/drives/{case.serial}/protection",
+        hint=f"Lift the protection: DELETE {url_of(case.serial)}/protection",
     )
 
 
@@ -92,6 +97,10 @@ def _system(case: _Case) -> BackyError | None:
     if not case.drive.system:
         return None
     return DriveProtected(f"Drive {case.serial} holds the running system or its swap")
+
+
+def _unidentified(case: _Case) -> BackyError | None:
+    return unidentified_because(case.drive)
 
 
 def _ambiguous(case: _Case) -> BackyError | None:
@@ -123,9 +132,10 @@ def _known_member(case: _Case) -> BackyError | None:
     label = case.pools.get(case.serial)
     if label is None:
         return None
+    guid = case.pool_guid(case.serial)
     return DriveInUse(
         f"Drive {case.serial} is a member of pool {label}",
-        hint="Delete the pool: DELETE /api/v1/pools/{guid}",
+        hint=f"Delete the pool if it is not needed: DELETE /api/v1/pools/{guid}" if guid else None,
     )
 
 
@@ -136,10 +146,11 @@ def _replaced_member(case: _Case) -> BackyError | None:
             if report.native_id in case.known and not _joins(report, case):
                 states = [m.state for m in report.members if m.drive == case.drive.id]
                 if "failed" in states:
+                    guid = case.known[report.native_id]
                     return DriveInUse(
-                        f"Drive {case.serial} was replaced in pool {report.name or report.guid}, "
+                        f"Drive {case.serial} was replaced in pool {report.name or guid}, "
                         "which holds it until it is unmounted",
-                        hint=f"Unmount it once: DELETE /api/v1/pools/{report.guid}/mount",
+                        hint=f"Unmount it once: DELETE /api/v1/pools/{guid}/mount",
                     )
     return None
 
@@ -196,13 +207,28 @@ def _joins(report: PoolReport, case: _Case) -> bool:
 
 
 def _member_error(case: _Case, backend: str, report: PoolReport) -> BackyError:
-    guid = report.guid or report.native_id
-    name = f"the {backend} pool {report.name or guid}"
+    name = f"the {backend} pool {report.name or report.guid or report.native_id}"
     if report.guid in case.deleted:
         return DriveInUse(
             f"Drive {case.serial} still bears {name}, which was deleted while it was absent",
-            hint=f"Delete it again to wipe this drive: DELETE /api/v1/pools/{guid}",
+            hint=f"Delete it again to wipe this drive: DELETE /api/v1/pools/{report.guid}",
         )
+    if not report.usable:
+        return DriveInUse(
+            f"Drive {case.serial} is held by {report.device or name}, which Backy does not handle",
+            details=report.detail,
+            hint=f"To let go of it, if it is not needed: {report.release}"
+            if report.release
+            else "Find out what it is, and take it apart by hand if it is not needed",
+        )
+    kept = [it.id.serial for it in case.snapshot.drives if it.system or it.excluded]
+    out_of_reach = [m.drive.serial for m in report.members if m.drive and m.drive.serial in kept]
+    if out_of_reach:
+        return DriveInUse(
+            f"Drive {case.serial} is a member of {name}",
+            hint=f"Take it apart by hand: its drive {out_of_reach[0]} is excluded, or the system's",
+        )
+    guid = importable_guid(backend, report)
     return DriveInUse(
         f"Drive {case.serial} is a member of {name}, which this agent does not know",
         hint=f"Import it: POST /api/v1/pools/{guid}/import, and delete it if it is not needed",
@@ -214,10 +240,14 @@ def _held(case: _Case) -> BackyError | None:
     lies between the drive and the pool it joins is the pool's own, as the legs of a mirror."""
     own = names_of(case.drive.device)
     pool = case.joining.device if case.joining else None
+    everything = tuple(case.drive.device.walk())
+    inside = {it.name for each in everything if each.name == pool for it in each.walk()}
     built = [
         each
-        for each in case.drive.device.walk()
-        if each.name not in own and all(above.name != pool for above in each.walk())
+        for each in everything
+        if each.name not in own
+        and each.name not in inside
+        and all(above.name != pool for above in each.walk())
     ]
     if not built:
         return None
@@ -271,6 +301,7 @@ _GUARDS: tuple[Callable[[_Case], BackyError | None], ...] = (
     _protected,
     _excluded,
     _system,
+    _unidentified,
     _ambiguous,
     _quarantined,
     _unusable,

@@ -11,7 +11,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
+from urllib.parse import quote
 
 from backy_core.config import Settings
 from backy_core.sdk.errors import Conflict, NotFound, SystemFailure
@@ -22,6 +23,15 @@ from backy_core.system.occupied import occupied_by_system
 
 _NO_DRIVE = re.compile(r"(ram|zram|fd|zd|mtdblock)\d+|mmcblk\d+(boot\d+|rpmb|gp\d+)")
 _BY_ID = "/dev/disk/by-id/"
+
+_WITHOUT_IDENTITY = (
+    "Connect it in a way that shows its serial number: by another adapter or port; a virtual "
+    "disk needs one set"
+)
+IdentifiedBy = Literal["serial", "wwn", "link", "file", "name"]
+"""What tells a drive from others: ``link`` is its name in ``/dev/disk/by-id``, ``file`` a loop
+device's backing file. ``name``: its kernel name alone, which is another drive's after the next
+boot."""
 
 _LISTED = "GET /api/v1/drives lists the drives"
 
@@ -38,6 +48,7 @@ class Drive(NamedTuple):
     excluded: bool = False
     problem: str | None = None
     """Why no pool can be made of it, whatever is on it: ``it is read-only``."""
+    identified_by: IdentifiedBy = "serial"
 
     @property
     def name(self) -> str:
@@ -54,6 +65,11 @@ class Drive(NamedTuple):
     @property
     def id_link(self) -> str | None:
         return self.device.id_link
+
+    @property
+    def identified(self) -> bool:
+        """Whether it can be found again once kernel names have changed."""
+        return self.identified_by != "name"
 
 
 class DriveAbsent(SystemFailure):
@@ -77,6 +93,7 @@ def build_inventory(
     return tuple(
         Drive(
             id=DriveId(serial=_serial(device), wwn=device.wwn, size=device.size),
+            identified_by=_identity(device)[1],
             device=device,
             system=any(below.name in occupied for below in device.walk()),
             ambiguous=counted[_serial(device)] > 1,
@@ -88,15 +105,27 @@ def build_inventory(
 
 
 def _is_drive(device: BlockDevice, settings: Settings) -> bool:
-    if device.parents or not device.size or _NO_DRIVE.fullmatch(device.name):
+    if not device.size or _NO_DRIVE.fullmatch(device.name):
         return False
-    return device.type == "disk" or (device.type == "loop" and settings.allow_loop)
+    if device.type == "loop":  # one over a drive is part of that drive
+        return settings.allow_loop and (device.backing_file is not None or not device.parents)
+    return device.type == "disk" and not device.parents
 
 
 def _serial(device: BlockDevice) -> str:
-    """Serial, else WWN, else by-id name, else kernel name: something must tell drives apart."""
-    said = (device.serial or "").strip() or (device.wwn or "").strip()
-    return said or device.id_link or device.name
+    return _identity(device)[0]
+
+
+def _identity(device: BlockDevice) -> tuple[str, IdentifiedBy]:
+    """The first of what tells it from other drives. ``serial`` is what the list shows it by."""
+    told: tuple[tuple[str | None, IdentifiedBy], ...] = (
+        (device.serial, "serial"),
+        (device.wwn, "wwn"),
+        (device.id_link, "link"),
+        (device.backing_file, "file"),
+    )
+    found = ((name, by) for text, by in told if (name := (text or "").strip()))
+    return next(found, (device.name, "name"))
 
 
 def _is_excluded(device: BlockDevice, patterns: Iterable[str]) -> bool:
@@ -118,6 +147,22 @@ def _problem(device: BlockDevice) -> str | None:
     if device.multipath_leg or any(child.type == "mpath" for child in device.children):
         return "it is one path of a multipath device"
     return "it is read-only" if device.ro else None
+
+
+def unidentified_because(drive: Drive) -> Conflict | None:
+    """The error for a drive that only its kernel name tells apart; None for any other."""
+    if drive.identified:
+        return None
+    return Conflict(
+        f"Drive {drive.name} has no serial number, WWN or link in /dev/disk/by-id: only its "
+        "kernel name tells it apart, which may be another drive's after the next boot",
+        hint=_WITHOUT_IDENTITY,
+    )
+
+
+def url_of(serial: str) -> str:
+    """Where the API has the drive: a serial may hold any character, a slash too."""
+    return f"/api/v1/drives/{quote(serial, safe='')}"
 
 
 def find(drives: Iterable[Drive], serial: str) -> Drive:
@@ -147,9 +192,9 @@ def resolve(drives: Iterable[Drive], identity: DriveId) -> Drive:
     """The drive with this very identity: serial, size and, where both are known, WWN.
 
     Raises :class:`DriveAbsent`, or :class:`SystemFailure` if another drive, or more than one,
-    answers to the serial.
+    answers to the serial. A drive known by its kernel name alone is never the one that is meant.
     """
-    named = [drive for drive in drives if drive.id.serial == identity.serial]
+    named = [it for it in drives if it.id.serial == identity.serial and it.identified]
     if not named:
         raise DriveAbsent(f"Drive {identity.serial} is not connected")
     found = [drive for drive in named if _same(drive.id, identity)]

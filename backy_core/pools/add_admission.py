@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from backy_core.drives import Drive
-from backy_core.pools import geometry, guards
+from backy_core.pools import geometry, guards, sharing
 from backy_core.pools.core import IN_PLACE, Core
 from backy_core.pools.metadata import PoolEntry
 from backy_core.sdk.errors import BackyError, Conflict, DriveNotEmpty, InvalidRequest
@@ -79,10 +79,13 @@ async def admit(case: AddCase) -> Admitted | None:
     _refuse_failed(case)
     if _is_in_place(case):
         return None
+    sharing.refuse_shared(case.core, case.entry, case.snapshot)
     replaced = _replaced(case)
     refused = _unavailable(case)
     if refused is not None:
         raise refused
+    if case.member is None:  # a member may be open in the pool's own daemon
+        await guards.refuse_writers([case.drive])
     content = _content(case)
     if case.member is None or content:
         await geometry.refuse_unfit(case.core, case.entry, case.report, case.drive)

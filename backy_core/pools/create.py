@@ -133,6 +133,7 @@ class PoolCreation:
         found = [drives.find(snapshot.drives, serial) for serial in wanted.drive_serials]
         await self._refuse_unavailable(wanted, found, snapshot, operation)
         geometry.refuse_mixed_sectors(core, wanted.backend, found)
+        await guards.refuse_writers(found)
         self._refuse_guid_on_disk(wanted.guid, snapshot)
         missing = await guards.missing_directories(core, wanted.mount_path, snapshot, wanted.guid)
         guards.check_tools(core, wanted.backend, _filesystem_program(core, wanted))

@@ -57,7 +57,7 @@ class DriveService:
             available=reason is None,
             unavailable_because=reason.message if reason else None,
             pool_guid=pools.get(drive.id.serial),
-            protected=drive.id.serial in self._core.protection.serials(),
+            protected=drive.identified and drive.id.serial in self._core.protection.serials(),
         )
 
     def _pools(self) -> dict[str, str]:
@@ -94,8 +94,13 @@ class DriveService:
         await self._core.observer.refresh()
 
     async def protect(self, serial: str) -> None:
-        """Refuse every destructive call on this drive from now on. Protected is done."""
-        drives.find(self._core.observer.snapshot.drives, serial)
+        """Refuse every destructive call on this drive from now on. No-op if protected.
+
+        Raises :class:`Conflict` for a drive that cannot be found again after a boot.
+        """
+        drive = drives.find(self._core.observer.snapshot.drives, serial)
+        if (error := drives.unidentified_because(drive)) is not None:
+            raise error
         self._core.protection.protect(serial)
 
     async def unprotect(self, serial: str) -> None:

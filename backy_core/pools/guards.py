@@ -6,7 +6,7 @@ import asyncio
 import os
 import shutil
 import stat
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from pathlib import Path, PurePosixPath
 
 from backy_core import drives
@@ -14,15 +14,24 @@ from backy_core.config import Settings
 from backy_core.drives import Drive
 from backy_core.pools.core import Core
 from backy_core.pools.metadata import PoolEntry
-from backy_core.sdk.errors import BackyError, Conflict, InvalidRequest, SystemFailure
+from backy_core.sdk.errors import (
+    BackyError,
+    Conflict,
+    DriveInUse,
+    InvalidRequest,
+    SystemFailure,
+)
 from backy_core.sdk.models import MemberReport, PoolReport
 from backy_core.snapshot import Snapshot
 from backy_core.system.child import SEARCH_PATH
+from backy_core.system.raw_writers import raw_writers
 
 _LEFT_BEHIND = ("stale", "diverged", "failed")
 
 
 _LOOK_S = 10.0
+_PASSING_S = 0.5
+"""A program that only closes what it wrote is gone by then."""
 
 
 def pool_labels_by_serial(core: Core, *, but: str | None = None) -> dict[str, str]:
@@ -90,9 +99,41 @@ def unavailable(
         deleted=frozenset(
             stone.guid for stone in core.tombstones.all() if core.metadata.get(stone.guid) is None
         ),
-        known=frozenset(native_id for _, native_id in core.claimed_identities()),
+        known=_guids_by_native_id(core),
         joining=joining,
+        pool_guid=lambda serial: _pool_with(core, serial),
     )
+
+
+def _guids_by_native_id(core: Core) -> dict[str, str]:
+    seen = ((core.find_report(entry), entry.guid) for entry in core.metadata.entries())
+    return {report.native_id: guid for report, guid in seen if report is not None}
+
+
+def _pool_with(core: Core, serial: str) -> str | None:
+    """The GUID of the remembered pool that has this drive."""
+    for entry in core.metadata.entries():
+        if serial in entry.drive_serials or serial in belonging(entry, core.find_report(entry)):
+            return entry.guid
+    return None
+
+
+async def refuse_writers(found: Iterable[Drive]) -> None:
+    """Raise :class:`DriveInUse` for a drive that a program has open for writing.
+
+    One look may meet a program that is just closing it.
+    """
+    for drive in found:
+        names = frozenset(drives.names_of(drive.device))
+        numbers = [each.majmin for each in drive.device.walk() if each.name in names]
+        if await raw_writers(numbers):
+            await asyncio.sleep(_PASSING_S)
+            if writers := await raw_writers(numbers):
+                raise DriveInUse(
+                    f"Drive {drive.id.serial} is open for writing in another program",
+                    details=", ".join(map(str, writers)),
+                    hint="End that program, or have it give the drive back",
+                )
 
 
 async def missing_directories(

@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-import uuid
 from datetime import UTC, datetime
 
+from backy_core.drives import unidentified_because
 from backy_core.operations import filesystems
 from backy_core.operations.claims import Claim
 from backy_core.operations.journal import JournalEntry
 from backy_core.operations.records import Operation
-from backy_core.pools import guards
+from backy_core.pool_guid import importable_guid
+from backy_core.pools import guards, sharing
 from backy_core.pools.core import Core, spec_of
 from backy_core.pools.metadata import PoolEntry
 from backy_core.pools.requests import checked_label, checked_mount_path
+from backy_core.pools.sharing import drives_below
 from backy_core.pools.views import ImportablePool
-from backy_core.sdk.errors import BackyError, Conflict, NotFound
+from backy_core.sdk.errors import BackyError, Conflict, DriveInUse, NotFound
 from backy_core.sdk.models import DriveId, PoolReport, PoolSpec
 from backy_core.snapshot import Snapshot
-
-_NAMESPACE = uuid.UUID("5b1f2a52-7c0b-5d0e-9a44-6f6f1c0c5e11")
-
-
-def guid_of(backend: str, report: PoolReport) -> str:
-    """The stamped GUID, or a stable one derived from the backend's own identity."""
-    return report.guid or str(uuid.uuid5(_NAMESPACE, f"{backend}:{report.native_id}"))
 
 
 def importable(
@@ -37,9 +32,19 @@ def importable(
     behind: its roll-back would take it away again, unless it was found in use. The system's own
     arrays and those of excluded drives are nobody's to import.
     """
+    return {
+        guid: (backend, report)
+        for guid, (backend, report) in _unknown(core, snapshot, operation).items()
+        if _obstacle(core, guid, backend, report, snapshot, operation) is None
+    }
+
+
+def _unknown(
+    core: Core, snapshot: Snapshot, operation: Operation | None
+) -> dict[str, tuple[str, PoolReport]]:
     known = core.claimed_identities()
     found = {
-        guid_of(backend, report): (backend, report)
+        importable_guid(backend, report): (backend, report)
         for backend, reports in snapshot.reports.items()
         for report in reports
         if report.usable and (backend, report.native_id) not in known and _members(report)
@@ -51,8 +56,48 @@ def importable(
         if core.tombstones.get(guid) is None
         and core.registry.running_on(guid) in (None, operation)
         and all(_found_in_use(entry) for entry in core.pending_of(guid))
-        and untouchable.isdisjoint(_members(report))
+        and untouchable.isdisjoint(drives_below(report, snapshot))
     }
+
+
+def _obstacle(
+    core: Core,
+    guid: str,
+    backend: str,
+    report: PoolReport,
+    snapshot: Snapshot,
+    operation: Operation | None,
+) -> BackyError | None:
+    """Why a pool that is there may not be adopted."""
+    below = drives_below(report, snapshot)
+    serials = frozenset(drive.serial for drive in below)
+    name = f"The {backend} pool {report.name or report.guid or report.native_id}"
+    for drive in snapshot.drives:
+        if drive.id in below and (unidentified := unidentified_because(drive)) is not None:
+            return unidentified
+    other = sharing.other_pool(core, backend, serials, snapshot)
+    if other is not None:
+        entry, serial = other
+        return Conflict(
+            f"{name} shares drive {serial} with pool {entry.label or entry.guid} of backend "
+            f"{entry.backend}",
+            hint=f"If that one is not wanted: DELETE /api/v1/pools/metadata/{entry.guid}",
+        )
+    busy = core.registry.claims.claimed_drives(other_than=operation.id if operation else None)
+    claimed = serials & (busy | _in_doubt(core, guid))
+    if claimed:
+        return DriveInUse(
+            f"{name} lies on drive {min(claimed)}, which an operation uses or has left in doubt",
+            hint="Wait for it to end: GET /api/v1/operations",
+        )
+    return None
+
+
+def _in_doubt(core: Core, guid: str) -> frozenset[str]:
+    """Drives that interrupted operations on other pools left quarantined."""
+    others = (entry for entry in core.pending.values() if entry.plan.pool.guid != guid)
+    stuck = (entry.stuck for entry in others if entry.commit is None)
+    return frozenset(serial for each in stuck if each is not None for serial in each.drives)
 
 
 def describe(
@@ -75,13 +120,15 @@ async def adopt(
 ) -> None:
     """The body of an import: remember a found pool without writing to its drives."""
     snapshot = await core.observer.refresh()
-    found = importable(core, snapshot, op).get(guid)
+    found = _unknown(core, snapshot, op).get(guid)
     if found is None:
         raise NotFound(
             f"There is no pool {guid} to import",
             hint="GET /api/v1/pools/importable lists what there is",
         )
     backend, report = found
+    if (obstacle := _obstacle(core, guid, backend, report, snapshot, op)) is not None:
+        raise obstacle
     core.registry.claims.take(op.id, [Claim("drive", each.serial) for each in _members(report)])
     promised = _promised(core, guid)
     wanted = mount_path or (promised.last_mount_path if promised else None)

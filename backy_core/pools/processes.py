@@ -9,7 +9,7 @@ from backy_core.system import procs
 from backy_core.system.procs import ProcessInfo
 
 
-async def kill_holders(holders: Collection[ProcessInfo], pids: tuple[int, ...]) -> None:
+async def kill_holders(guid: str, holders: Collection[ProcessInfo], pids: tuple[int, ...]) -> None:
     """End those of ``pids`` that live; every one of them must be among ``holders``, seen just now.
 
     Raises :class:`Conflict`, with nothing signalled, if one lives and is not.
@@ -20,7 +20,7 @@ async def kill_holders(holders: Collection[ProcessInfo], pids: tuple[int, ...]) 
     if strangers:
         raise Conflict(
             f"Process {strangers[0]} does not use this pool; no process was signalled",
-            hint="List them again: GET /api/v1/pools/{guid}/processes",
+            hint=f"List them again: GET /api/v1/pools/{guid}/processes",
         )
     left = await procs.kill([holding[pid] for pid in alive])
     if left:

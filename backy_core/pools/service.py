@@ -213,7 +213,7 @@ class PoolService:
                 await self.teardown.check(guid)
             holders = await processes_of(self._core, entry)
             if holders or self.viewer.mounted_at(entry):
-                await kill_holders(holders, tuple(pids))
+                await kill_holders(guid, holders, tuple(pids))
             op.accept()  # what was killed is not undone by a refusal of what follows
             if follow == "unmount":
                 await self.closing.run(op, guid)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import NamedTuple
 from urllib.parse import quote
 
-from backy_core.drives import Drive, names_of
+from backy_core.drives import Drive, names_of, url_of
 from backy_core.operations import filesystems
+from backy_core.pools import sharing
 from backy_core.pools.core import IN_PLACE, Core
 from backy_core.pools.members import Consent, Members
 from backy_core.pools.metadata import PoolEntry
@@ -59,6 +60,7 @@ class Target(NamedTuple):
 async def refuse(core: Core, target: Target, consent: Consent) -> None:
     """Raise the first reason against tearing the pool down. Changes nothing."""
     refuse_blind(target.entry, target.snapshot)
+    sharing.refuse_shared(core, target.entry, target.snapshot)
     for drive in target.members.own:
         _refuse_drive(core, target, drive)
     _refuse_unreported(target)
@@ -101,7 +103,7 @@ def _refuse_drive(core: Core, target: Target, drive: Drive) -> None:
     if serial in core.protection.serials():
         raise DriveProtected(
             f"Drive {serial} of this pool is protected",
-            hint=f"DELETE /api/v1/drives/{serial}/protection lifts it",
+            hint=f"DELETE {url_of(serial)}/protection lifts it",
         )
     if drive.ambiguous:
         raise Conflict(

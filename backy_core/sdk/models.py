@@ -216,6 +216,8 @@ class PoolReport(Model):
     sector_size: int | None = None
     """Logical sector size that ``BackendInfo.sectors`` is about: of its members (``equal``), the
     largest it can hide, or its device's now (``raised``). None: not checked."""
+    release: str | None = None
+    """The command by which a person lets go of what is not usable, shown where it is in the way."""
 
 
 class CommandOutcome(Protocol):

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 
+from backy_core.system.loops import Backing
 from backy_core.system.mountinfo import MountEntry
 from backy_core.system.sysfs import RawDevice, natural, unescape_hex
+from backy_core.system.text import clean_name
 
 _SECTOR = 512
 """sysfs counts sizes in 512-byte sectors whatever the disk's own sector size."""
@@ -47,6 +50,8 @@ class BlockDevice:
     multipath_leg: bool = False
     parents: tuple[str, ...] = ()
     children: tuple[BlockDevice, ...] = ()
+    backing_file: str | None = None
+    """Of a loop device over a file: the file. Over a block device: None, it is the parent."""
     raw: Mapping[str, str] = field(default_factory=dict, compare=False, hash=False, repr=False)
     """udev's properties."""
 
@@ -66,9 +71,14 @@ def assemble(
     links: Mapping[str, tuple[str, ...]],
     mounts: Sequence[MountEntry],
     swaps: frozenset[str],
+    loops: Mapping[str, Backing] = MappingProxyType({}),
 ) -> tuple[BlockDevice, ...]:
-    """Every device once, in natural order, with its children."""
+    """Every device once, in natural order, with its children.
+
+    ``loops``: what lies below each loop device, by its kernel name.
+    """
     parents = {device.name: _parents(device) for device in raw}
+    _add_loops(parents, loops)
     children: dict[str, list[str]] = {}
     for name, above in parents.items():
         for parent in above:
@@ -82,10 +92,37 @@ def assemble(
             below = tuple(build(child) for child in sorted(children.get(name, ()), key=natural))
             device = known[name]
             place = "[SWAP]" if name in swaps else _mountpoint(device, mounted)
-            built[name] = _device(device, links.get(name, ()), place, parents[name], below)
+            backing = loops.get(name)
+            built[name] = _device(
+                device,
+                links.get(name, ()),
+                place,
+                parents[name],
+                below,
+                clean_name(backing.path) if backing and backing.is_file else None,
+            )
         return built[name]
 
     return tuple(build(name) for name in sorted(known, key=natural))
+
+
+def _add_loops(parents: dict[str, tuple[str, ...]], loops: Mapping[str, Backing]) -> None:
+    """What a loop device is over becomes its parent, but where that would close a circle: a
+    volume may be extended by a loop device whose file it holds."""
+    for name, backing in loops.items():
+        below = backing.device
+        if below in parents and name in parents and name not in _ancestry(below, parents):
+            parents[name] = (*parents[name], below)
+
+
+def _ancestry(name: str, parents: Mapping[str, tuple[str, ...]]) -> set[str]:
+    """The device itself and all it lies on."""
+    seen, pending = {name}, [name]
+    while pending:
+        above = set(parents.get(pending.pop(), ())) - seen
+        seen |= above
+        pending += above
+    return seen
 
 
 def _parents(device: RawDevice) -> tuple[str, ...]:
@@ -102,6 +139,7 @@ def _device(
     mountpoint: str | None,
     parents: tuple[str, ...],
     children: tuple[BlockDevice, ...],
+    backing_file: str | None,
 ) -> BlockDevice:
     properties = raw.properties
     whole = raw.whole is None and not parents
@@ -129,6 +167,7 @@ def _device(
         multipath_leg=properties.get("DM_MULTIPATH_DEVICE_PATH") == "1",
         parents=parents,
         children=children,
+        backing_file=backing_file,
         raw=properties,
     )
 
@@ -153,21 +192,16 @@ def _type(raw: RawDevice) -> str:
 
 def _serial(raw: RawDevice) -> str | None:
     """As lsblk chooses; without udev's word, what the driver itself says."""
-    udev = (raw.properties.get(key) for key in _WHOLE_SERIALS)
-    driver = (raw.attribute(name) for name in ("device/serial", "serial"))
-    return next((serial for text in (*udev, *driver) if (serial := _plain(text))), None)
-
-
-def _plain(text: str | None) -> str:
-    """Text without control characters: Linux 7 shows a SCSI serial with the NULs that end it."""
-    return "".join(letter for letter in text or "" if letter.isprintable()).strip()
+    said = _first(raw.properties, *_WHOLE_SERIALS) or clean_name(raw.attribute("device/serial"))
+    return said or clean_name(raw.attribute("serial"))
 
 
 def _described(raw: RawDevice, what: str) -> str | None:
     encoded = raw.properties.get(f"ID_{what}_ENC")
     if encoded:
-        return unescape_hex(encoded) or None
-    return raw.properties.get(f"ID_{what}") or raw.attribute(f"device/{what.lower()}")
+        return clean_name(unescape_hex(encoded))
+    said = raw.properties.get(f"ID_{what}") or raw.attribute(f"device/{what.lower()}")
+    return clean_name(said)
 
 
 def _transport(raw: RawDevice) -> str | None:
@@ -178,7 +212,7 @@ def _transport(raw: RawDevice) -> str | None:
 
 
 def _first(properties: Mapping[str, str], *keys: str) -> str | None:
-    return next((value for key in keys if (value := properties.get(key, "").strip())), None)
+    return next((value for key in keys if (value := clean_name(properties.get(key)))), None)
 
 
 def _rank(link: str, serial: str | None) -> tuple[bool, bool, int, str]:

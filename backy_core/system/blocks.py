@@ -7,17 +7,19 @@ import errno
 import fcntl
 import os
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Collection, Iterator, Sequence
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 
 from backy_core.sdk.errors import DriveInUse, SystemFailure
 from backy_core.system.absence import suppress_gone
 from backy_core.system.block_devices import BlockDevice, assemble
-from backy_core.system.mountinfo import read_mounts
+from backy_core.system.loops import Backing, backing_of
+from backy_core.system.mountinfo import MountEntry, read_mounts
 from backy_core.system.swap import read_swaps
 from backy_core.system.sysfs import (
     HOST,
+    RawDevice,
     Roots,
     names_in,
     read_attribute,
@@ -53,7 +55,14 @@ async def list_block_devices() -> tuple[BlockDevice, ...]:
 
 def read_block_devices(roots: Roots = HOST) -> tuple[BlockDevice, ...]:
     """As :func:`list_block_devices`, for callers that are in a thread already."""
-    return assemble(read_raw_devices(roots), links_by_device(roots), read_mounts(), swaps())
+    raw, mounts = read_raw_devices(roots), read_mounts()
+    return assemble(raw, links_by_device(roots), mounts, swaps(), _loops(raw, mounts))
+
+
+def _loops(raw: Sequence[RawDevice], mounts: Sequence[MountEntry]) -> dict[str, Backing]:
+    names = [device.name for device in raw if device.name.startswith("loop")]
+    found = {name: backing_of(name, mounts) for name in names}
+    return {name: backing for name, backing in found.items() if backing is not None}
 
 
 def links_by_device(roots: Roots = HOST) -> dict[str, tuple[str, ...]]:
@@ -78,13 +87,22 @@ def node_exists(name: str) -> bool:
 
 
 def holders(name: str) -> tuple[str, ...]:
-    """What the kernel has built on a device or its partitions (``md127``, ``dm-0``)."""
+    """What is built on a device or its partitions (``md127``, ``dm-0``, ``loop0``)."""
     directory = _CLASS_BLOCK / name
     found = set(names_in(directory / "holders"))
     for part in names_in(directory):
         if part.startswith(name):
             found.update(names_in(directory / part / "holders"))
-    return tuple(sorted(found))
+    return tuple(sorted((*found, *_loops_over({name, *partitions(name)}))))
+
+
+def _loops_over(names: Collection[str]) -> Iterator[str]:
+    mounts = read_mounts()
+    for loop in names_in(_CLASS_BLOCK):
+        if loop.startswith("loop"):
+            backing = backing_of(loop, mounts)
+            if backing is not None and not backing.is_file and backing.device in names:
+                yield loop
 
 
 def partitions(name: str) -> tuple[str, ...]:

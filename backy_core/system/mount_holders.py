@@ -7,10 +7,8 @@ a file of: loop devices, swap, NFS exports. Reading needs root and starts no pro
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import os
 import shlex
-import struct
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -18,6 +16,7 @@ from typing import NamedTuple
 
 from backy_core.system import blocks, procs
 from backy_core.system.absence import suppress_gone
+from backy_core.system.loops import numbers_of
 from backy_core.system.mountinfo import MountEntry, MountTree, mount_at, read_mounts, unescape
 from backy_core.system.namespaces import Reach, read_namespaces
 from backy_core.system.process_holders import HeldBy
@@ -25,8 +24,6 @@ from backy_core.system.procs import ProcessInfo
 from backy_core.system.swap import read_swaps
 from backy_core.system.sysfs import names_in, read_attribute
 
-_LOOP_GET_STATUS64 = 0x4C05
-_LOOP_INFO_BYTES = 232
 _EXPORTS = (Path("/proc/fs/nfsd/exports"), Path("/proc/fs/nfs/exports"))
 _MANY_TREES = ("btrfs",)
 """Their files answer stat(2) with other device numbers than the one in mountinfo."""
@@ -158,21 +155,9 @@ def _is_child(source: str, dataset: str | None) -> bool:
 def _loops(filesystem: Filesystem) -> Iterator[Holder]:
     for name in names_in(Path("/sys/block")):
         text = read_attribute(Path("/sys/block", name, "loop/backing_file"))
-        if text is not None and _lies_on(filesystem, text.strip(), _loop_number(name)):
+        numbers = numbers_of(name) if text is not None else None
+        if text is not None and _lies_on(filesystem, text.strip(), numbers and numbers[0]):
             yield Holder(f"loop device /dev/{name} uses {text.strip()}", f"losetup -d /dev/{name}")
-
-
-def _loop_number(name: str) -> int | None:
-    """The device number of the filesystem that the backing file lies on."""
-    buffer = bytearray(_LOOP_INFO_BYTES)
-    with suppress_gone(name):
-        descriptor = os.open(f"/dev/{name}", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        try:
-            fcntl.ioctl(descriptor, _LOOP_GET_STATUS64, buffer)
-        finally:
-            os.close(descriptor)
-        return int(struct.unpack_from("Q", buffer)[0])
-    return None
 
 
 def _swaps(filesystem: Filesystem) -> Iterator[Holder]:

@@ -135,10 +135,10 @@ def _read(roots: Roots, name: str) -> RawDevice | None:
 
 
 def _pairs(text: str | None) -> dict[str, str]:
-    lines = (line.partition("=") for line in (text or "").splitlines())
+    lines = (line.partition("=") for line in (text or "").split("\n"))
     return {key: value for key, separator, value in lines if separator}
 
 
 def _properties(text: str | None) -> dict[str, str]:
-    lines = (line[2:] for line in (text or "").splitlines() if line.startswith("E:"))
+    lines = (line[2:] for line in (text or "").split("\n") if line.startswith("E:"))
     return _pairs("\n".join(lines))

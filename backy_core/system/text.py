@@ -26,6 +26,15 @@ def sanitise(text: str) -> str:
     return _SECRET.sub(r"\1[removed]", _CONTROL.sub("", text))
 
 
+def clean_name(text: str | None) -> str | None:
+    """What a device calls itself, fit for URLs, JSON and people; None if nothing is left.
+
+    Without NUL (firmware pads with it, and Linux 7 shows it), other control and format
+    characters, and blanks at either end.
+    """
+    return "".join(it for it in text or "" if it.isprintable()).strip() or None
+
+
 def _carry_out_backspaces(text: str) -> str:
     if "\b" not in text:
         return text

@@ -81,21 +81,43 @@ def test_what_counts_as_a_drive() -> None:
 
 
 def test_loop_devices_when_allowed() -> None:
-    assert [d.name for d in inventory(disk("loop0", type="loop"), allow_loop=True)] == ["loop0"]
+    over_file = disk("loop0", type="loop", backing_file="/srv/a.img", parents=("sdz1",))
+    over_drive = on(disk("sda", "A"), "loop1", "loop")
+    found = inventory(over_file, over_drive, allow_loop=True)
+    told = [(drive.name, drive.id.serial, drive.identified_by) for drive in found]
+    assert told == [("loop0", "/srv/a.img", "file"), ("sda", "A", "serial")]
+    assert [drive.name for drive in inventory(over_file, over_drive)] == ["sda"]
 
 
 @pytest.mark.parametrize(
-    ("device", "serial"),
+    ("device", "serial", "by"),
     [
-        (disk("sda", " WD-1 ", wwn="0x5"), "WD-1"),
-        (disk("sda", "", wwn="0x5", links=("ata-x",)), "0x5"),
-        (disk("sda", None, links=("ata-x", "wwn-y")), "ata-x"),
-        (disk("sda", None), "sda"),
+        (disk("sda", " WD-1 ", wwn="0x5"), "WD-1", "serial"),
+        (disk("sda", "", wwn="0x5", links=("ata-x",)), "0x5", "wwn"),
+        (disk("sda", None, links=("ata-x", "wwn-y")), "ata-x", "link"),
+        (disk("sda", None), "sda", "name"),
     ],
 )
-def test_what_a_drive_is_called(device: BlockDevice, serial: str) -> None:
+def test_what_a_drive_is_called(device: BlockDevice, serial: str, by: str) -> None:
     (drive,) = inventory(device)
     assert drive.id == DriveId(serial=serial, wwn=device.wwn, size=SIZE)
+    assert drive.identified_by == by
+
+
+def test_a_drive_known_by_its_kernel_name_is_never_the_one_meant() -> None:
+    (drive,) = inventory(disk("sda", None))
+    with pytest.raises(DriveAbsent):
+        drives.resolve([drive], drive.id)
+    assert "sda has no serial number" in str(drives.unidentified_because(drive))
+
+
+def test_the_system_on_a_loop_device_keeps_the_drive_below() -> None:
+    below_file = on(disk("sda", "A"), "loop0", "loop", majmin="7:0", backing_file="/host/root.img")
+    below_drive = on(disk("sdb", "B"), "loop1", "loop", majmin="7:1")
+    found = inventory(below_file, below_drive, mounts=(mounted("/", "7:0"),))
+    assert [drive.system for drive in found] == [True, False]
+    found = inventory(below_file, below_drive, swaps=frozenset({"loop1"}))
+    assert [drive.system for drive in found] == [False, True]
 
 
 def test_links_are_given_as_paths_and_as_a_bare_name() -> None:
@@ -285,6 +307,23 @@ REASONS: list[tuple[str, Callable[[], BackyError | None], type[BackyError], str]
         lambda: why(case(), quarantined={"A": "its undo failed"}),
         DriveInUse,
         "quarantined: its undo failed",
+    ),
+    ("by name", lambda: why(case(disk("sda"))), Conflict, "only its kernel name"),
+    (
+        "loop device mounted",
+        lambda: why(
+            case(
+                on(disk("sda", "A"), "loop0", "loop", majmin="7:0"), mounts=(mounted("/l", "7:0"),)
+            )
+        ),
+        DriveInUse,
+        "at /l",
+    ),
+    (
+        "loop device",
+        lambda: why(case(on(disk("sda", "A"), "loop0", "loop")), allow_signatures=True),
+        DriveInUse,
+        "held by /dev/loop0",
     ),
     ("read-only", lambda: why(changed(problem="it is read-only")), DriveInUse, "read-only"),
     (

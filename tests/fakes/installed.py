@@ -12,7 +12,7 @@ import os
 import shlex
 import shutil
 import sys
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,7 @@ from backy_core.system import (
     mountinfo,
     mounts,
     procs,
+    raw_writers,
     runtime_files,
     sysfs,
     threads,
@@ -47,6 +48,7 @@ from backy_core.system.mountinfo import MountEntry
 from backy_core.system.mounts import Usage
 from backy_core.system.own_files import OwnFile
 from backy_core.system.procs import ProcessInfo
+from backy_core.system.raw_writers import RawWriter
 from tests.fakes.hurry import at_once, called_at_once, hurry
 from tests.fakes.interruptions import Crash, How
 from tests.fakes.kernel_files import text_of
@@ -164,11 +166,11 @@ class Installed:
             path=f"/dev/{disk.name}",
             type="disk",
             size=disk.size,
-            majmin=f"8:{ord(disk.name[-1])}",
-            serial=disk.serial,
+            majmin=_number(disk),
+            serial=None if disk.anonymous else disk.serial,
             wwn=disk.wwn,
             mountpoint=self._mountpoint(disk.name),
-            links=(f"scsi-{disk.serial}",),
+            links=() if disk.anonymous else (f"scsi-{disk.serial}",),
             logical_sector=disk.sector,
             diskseq=disk.number,
             children=children,
@@ -328,6 +330,10 @@ class Installed:
         ]
         return tuple(Holder(f"{p.name} (pid {p.pid}) holds {p.path}", process=p) for p in holding)
 
+    async def raw_writers(self, majmins: Collection[str]) -> tuple[RawWriter, ...]:
+        names = {disk.name for disk in self.machine.disks.values() if _number(disk) in majmins}
+        return tuple(it for it in self.machine.writers if it.node.removeprefix("/dev/") in names)
+
     async def kill(
         self, processes: Sequence[ProcessInfo], grace_s: float = 5
     ) -> tuple[ProcessInfo, ...]:
@@ -340,6 +346,10 @@ class Installed:
 
     def which(self, program: str, **_: object) -> str | None:
         return f"/usr/sbin/{program}" if program in self.machine.programs else None
+
+
+def _number(disk: Disk) -> str:
+    return f"8:{ord(disk.name[-1])}"
 
 
 def install(machine: FakeMachine, monkeypatch: pytest.MonkeyPatch) -> Installed:
@@ -371,6 +381,7 @@ def install(machine: FakeMachine, monkeypatch: pytest.MonkeyPatch) -> Installed:
         mounts.filesystem_usages: fakes.filesystem_usages,
         mounts.in_host_mount_namespace: lambda: True,
         mount_holders.find_holders: fakes.find_holders,
+        raw_writers.raw_writers: fakes.raw_writers,
         procs.kill: fakes.kill,
         identity.is_alive: fakes.is_alive,
         runtime_files.remove_stale: lambda: (),

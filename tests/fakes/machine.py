@@ -7,6 +7,7 @@ import uuid
 from dataclasses import replace
 
 from backy_core.sdk.models import Signature
+from backy_core.system.raw_writers import RawWriter
 from tests.fakes.interruptions import Interruptions
 from tests.fakes.model import (
     GIB,
@@ -43,6 +44,8 @@ class FakeMachine:
         """Of every array: then what it holds shows on its bare members as well."""
         self.unreadable: set[str] = set()
         """Kernel names of devices that give read errors."""
+        self.writers: list[RawWriter] = []
+        """Processes that have a drive's node open for writing."""
         self.out_of_descriptors = False
         """Nothing can be opened, so no look at the machine succeeds."""
         self.commands: list[str] = []

@@ -84,6 +84,8 @@ class Disk:
     parts: list[list[Content]] = field(default_factory=list)
     superblock: Superblock | None = None
     name: str = ""
+    anonymous: bool = False
+    """It reports no serial and no WWN, and udev makes no link."""
     number: int = field(default_factory=lambda: next(_disk_numbers))
     """The kernel's disk sequence number."""
 

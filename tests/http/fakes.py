@@ -307,6 +307,7 @@ class FakeDrive:
     id: FakeDriveId
     id_link: str | None
     device: FakeBlock
+    identified_by: str = "wwn"
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,16 @@ from __future__ import annotations
 
 import pytest
 
+from backy_core.drives import url_of
 from tests.http.conftest import Client
-from tests.http.fakes import GUID, FakeAgent
+from tests.http.fakes import (
+    GUID,
+    FakeAgent,
+    FakeBlock,
+    FakeDrive,
+    FakeDriveId,
+    FakeListing,
+)
 
 SERIAL = "0x5000c500a1b2c3d4"
 DRIVES = "/api/v1/drives"
@@ -30,11 +38,12 @@ async def test_drives_in_the_shape_of_lsblk(client: Client, path: str) -> None:
     answer = await client.get(path)
     assert set(answer.json) == {"blockdevices"}
     [drive] = answer.json["blockdevices"]
-    more = {"available", "unavailableBecause", "poolGroupGuid", "protected"}
+    more = {"available", "unavailableBecause", "poolGroupGuid", "protected", "identifiedBy"}
     assert set(drive) == LSBLK | more
     assert drive["serial"] == SERIAL
     assert drive["id-link"] == "wwn-0x5000c500a1b2c3d4"
     assert drive["path"] == "/dev/sda"
+    assert drive["identifiedBy"] == "wwn"
     assert (drive["available"], drive["poolGroupGuid"]) == (False, GUID)
     assert drive["unavailableBecause"] == "It is a member of pool backup-1"
     [array] = drive["children"]
@@ -85,3 +94,27 @@ async def test_unknown_drives(client: Client) -> None:
     for method, suffix in (("GET", "status"), ("PUT", "protection"), ("DELETE", "protection")):
         answer = await client(method, f"{DRIVES}/nope/{suffix}")
         assert (answer.status, answer.error["message"]) == (404, "There is no drive nope")
+
+
+SLASHED = "S/N 1%2F?#/status"
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        pytest.param("S%2FN%201%252F%3F%23%2Fstatus", id="encoded"),
+        pytest.param("S/N%201%252F%3F%23/status", id="plain slashes"),
+    ],
+)
+async def test_a_serial_may_hold_any_character(
+    client: Client, agent: FakeAgent, written: str
+) -> None:
+    drive = FakeDrive(FakeDriveId(SLASHED), None, FakeBlock("sdb"), "serial")
+    agent.drives_service.listings.append(FakeListing(drive))
+    answer = await client.put(f"{DRIVES}/{written}/protection")
+    assert (answer.status, answer.json["serial"]) == (200, SLASHED)
+    answer = await client.get(f"{DRIVES}/{written}/status/")
+    assert (answer.status, answer.json["status"]) == (200, "protected")
+    answer = await client.delete(f"{DRIVES}/{written}/protection")
+    assert (answer.status, agent.drives_service.protected) == (200, set())
+    assert url_of(SLASHED) == f"{DRIVES}/S%2FN%201%252F%3F%23%2Fstatus"

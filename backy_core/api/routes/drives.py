@@ -23,7 +23,7 @@ async def list_drives() -> Response:
     return reply(DriveList(blockdevices=tuple(drive_reply(listed) for listed in drives)))
 
 
-@endpoint(blueprint, "GET", "/drives/<serial>/status", replies={200: DriveStatusReply})
+@endpoint(blueprint, "GET", "/drives/<serial:serial>/status", replies={200: DriveStatusReply})
 async def get_drive_status(serial: str) -> Response:
     """Show what a drive is used for."""
     found = await agent().drives_service.status(serial)
@@ -52,14 +52,14 @@ async def _done(work: Coroutine[Any, Any, object]) -> None:
     await work
 
 
-@endpoint(blueprint, "PUT", "/drives/<serial>/protection", replies={200: ProtectionReply})
+@endpoint(blueprint, "PUT", "/drives/<serial:serial>/protection", replies={200: ProtectionReply})
 async def protect_drive(serial: str) -> Response:
     """Refuse a drive for every destructive call from now on."""
     await carry_out(_done(agent().drives_service.protect(serial)))
     return reply(ProtectionReply(serial=serial, protected=True))
 
 
-@endpoint(blueprint, "DELETE", "/drives/<serial>/protection", replies={200: ProtectionReply})
+@endpoint(blueprint, "DELETE", "/drives/<serial:serial>/protection", replies={200: ProtectionReply})
 async def unprotect_drive(serial: str) -> Response:
     """Lift a drive's protection."""
     await carry_out(_done(agent().drives_service.unprotect(serial)))

@@ -11,6 +11,9 @@ from backy_core.api.wire.base import Percent, ReplyModel, Success
 _DRIVE_STATES = ["available", "in_pool", "in_use", "mounted", "protected"]
 DriveState = Annotated[str, Field(json_schema_extra={"enum": list[Any](_DRIVE_STATES)})]
 
+_IDENTITIES = ["serial", "wwn", "link", "file", "name"]
+IdentifiedBy = Annotated[str, Field(json_schema_extra={"enum": list[Any](_IDENTITIES)})]
+
 
 class BlockReply(ReplyModel):
     """A block device in the shape of ``lsblk``; sizes in bytes."""
@@ -30,9 +33,13 @@ class BlockReply(ReplyModel):
 
 
 class DriveReply(BlockReply):
-    """A whole drive. ``unavailableBecause`` is null exactly if ``available``."""
+    """A whole drive. ``unavailableBecause`` is null exactly if ``available``.
+
+    ``identifiedBy`` says what ``serial`` is; a drive by its kernel ``name`` alone is never taken.
+    """
 
     serial: str
+    identified_by: IdentifiedBy
     available: bool
     unavailable_because: str | None
     pool_group_guid: str | None

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Sequence
 
 from backy_core.sdk.models import DriveId
@@ -109,3 +110,8 @@ def replace(old: DriveRef, new: DriveId) -> tuple[Arg, ...]:
 def examine(nodes: Sequence[str]) -> tuple[str, ...]:
     """Print the superblocks of these nodes, one section each."""
     return (*EXAMINE, *nodes)
+
+
+def stop_all(names: Sequence[str]) -> str:
+    """What a person types to stop these arrays, in this order."""
+    return shlex.join(["mdadm", "--stop", *(f"/dev/{name}" for name in names)])

@@ -8,7 +8,7 @@ whether it was merely left behind or ran apart.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from backy_core.sdk.models import (
@@ -90,8 +90,8 @@ async def look(probe: Probe) -> tuple[PoolReport, ...]:
     complete = [_Found(each.uuid, each.arrays, each.stamped, blocks) for each in found]
     reports = (_with_stamps(_report(each), each.stamped) for each in complete)
     known = {array.name for each in found for array in each.arrays}
-    foreign = (array for array in arrays if array.name not in known)
-    return (*reports, *map(_foreign, foreign))
+    foreign = [array for array in arrays if array.name not in known]
+    return (*reports, *(_foreign(array, foreign) for array in foreign))
 
 
 async def _kernel_arrays(probe: Probe) -> tuple[KernelArray, ...]:
@@ -289,7 +289,7 @@ def _judged(found: _Found, judge: Superblock | None) -> tuple[MemberReport, ...]
     return tuple(reports)
 
 
-def _foreign(array: KernelArray) -> PoolReport:
+def _foreign(array: KernelArray, foreign: Sequence[KernelArray]) -> PoolReport:
     """An array without a UUID of md's own: firmware RAID, or built without superblocks."""
     return PoolReport(
         native_id=f"{array.metadata or 'none'}/{array.name}",
@@ -302,7 +302,16 @@ def _foreign(array: KernelArray) -> PoolReport:
         members=tuple(map(_held, array.members)),
         detail="Firmware RAID and arrays without superblocks cannot be used as pools.",
         usable=False,
+        release=argv.stop_all(_set_of(array, foreign)),
     )
+
+
+def _set_of(array: KernelArray, foreign: Sequence[KernelArray]) -> tuple[str, ...]:
+    """The arrays of one firmware RAID set in the order they can be stopped: a container is held by
+    its volumes, whose metadata name it (``external:/md127/0``)."""
+    container = parse.container_of(array) or array.name
+    volumes = (each.name for each in foreign if parse.container_of(each) == container)
+    return (*volumes, container)
 
 
 def _condition(array: KernelArray) -> str | None:

@@ -217,6 +217,13 @@ def _with_sync(array: Listed, line: str) -> Listed:
     return array
 
 
+def container_of(array: KernelArray) -> str | None:
+    """The container of a firmware RAID volume: ``md127`` of ``external:/md127/0``; None for any
+    other array."""
+    _, external, place = array.metadata.partition("external:/")
+    return place.partition("/")[0] if external else None
+
+
 def _kernel_uuid(text: str, metadata: str) -> str | None:
     uuid = dashed(text)
     if uuid is None or metadata not in ("0.90", "0.91"):

@@ -208,6 +208,7 @@ async def test_firmware_raid_is_reported_without_an_identity() -> None:
         "external:ddf/md127",
     ]
     assert all(report.guid is None and "Firmware RAID" in (report.detail or "") for report in found)
+    assert {report.release for report in found} == {"mdadm --stop /dev/md126 /dev/md127"}
 
 
 async def test_a_stray_that_cannot_be_read_is_left_behind_as_far_as_is_known() -> None:

@@ -22,6 +22,7 @@ from backy_core.sdk.errors import (
     NotFound,
     SystemFailure,
 )
+from backy_core.system.raw_writers import RawWriter
 from tests.fakes.agent import GUID, OTHER, Bench
 from tests.fakes.model import Content, Disk, Mounted
 
@@ -137,6 +138,58 @@ async def test_protected_and_excluded_drives_are_refused(bench: Bench) -> None:
     with pytest.raises(DriveProtected):
         await bench.agent.pools.delete(GUID)
     assert await bench.state() == "ready"
+
+
+async def test_a_drive_that_only_its_kernel_name_tells_apart(bench: Bench) -> None:
+    """Another boot may give the name to another drive: nothing is remembered by it."""
+    bench.machine.disks["C"].anonymous = True
+    name = bench.machine.disks["C"].name
+    agent = await bench.start()
+    words = "only its kernel name tells it apart"
+    for refused in (
+        lambda: agent.drives_service.protect(name),
+        lambda: agent.pools.create(bench.request(name, wipe=True)),
+    ):
+        with pytest.raises(Conflict, match=words) as caught:
+            await refused()
+        assert caught.value.hint
+    await bench.create("A", "B")
+    bench.machine.unplug("B")
+    await agent.observer.refresh()
+    with pytest.raises(Conflict, match=words):
+        await bench.add_drive(name, wipe=True)
+    listed = {each.drive.name: each for each in await agent.drives_service.list()}[name]
+    assert (listed.drive.identified_by, listed.available) == ("name", False)
+    assert words in (listed.unavailable_because or "")
+    assert not agent._core.protection.serials() and not listed.protected
+
+
+async def test_a_pool_on_a_drive_without_identity_is_not_imported(bench: Bench) -> None:
+    bench.stopped_pool("A", "C", guid=OTHER)
+    bench.machine.disks["C"].anonymous = True
+    agent = await bench.start()
+    assert await agent.pools.importable() == ()
+    with pytest.raises(Conflict, match="only its kernel name"):
+        await agent.pools.import_pool(OTHER, None, None)
+    assert not bench.remembered
+
+
+async def test_a_drive_that_a_program_has_open_for_writing(bench: Bench) -> None:
+    """An exclusive open does not show it."""
+    agent = await bench.start()
+    machine = bench.machine
+    machine.writers.append(RawWriter(7, "qemu", f"/dev/{machine.disks['B'].name}"))
+    for call in (agent.pools.create, agent.pools.dry_run):
+        with pytest.raises(DriveInUse, match="B is open for writing") as caught:
+            await call(bench.request("A", "B", wipe=True))
+        assert "qemu (pid 7" in str(caught.value) and caught.value.hint
+    await bench.create("A", "C")
+    machine.unplug("C")
+    await agent.observer.refresh()
+    with pytest.raises(DriveInUse, match="B is open for writing"):
+        await bench.add_drive("B")
+    machine.writers.clear()
+    assert await bench.add_drive("B") is None
 
 
 async def test_a_serial_two_drives_share_means_neither(bench: Bench) -> None:

@@ -46,7 +46,7 @@ LOOKS: dict[str, Callable[[], object]] = {
     "what a process holds": lambda: HeldBy(("1:1",)).held_by(os.getpid()),
     "a running mdadm": lambda: runtime_files.remove_stale(Path("/proc/self"), Path("/proc")),
 }
-NEVER_GONE = ("mounts", "block devices")
+NEVER_GONE = ("mounts", "block devices", "holders")
 
 
 @pytest.fixture
@@ -112,6 +112,8 @@ except OSError:
     pass
 answers = {}
 for name, look in LOOKS.items():
+    if name == "a namespace":  # a link is read without a descriptor
+        continue
     try:
         answers[name] = look()
     except LookFailed:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 from hypothesis import given
@@ -11,6 +13,7 @@ from hypothesis import strategies as st
 
 from backy_core.system.block_devices import BlockDevice, assemble
 from backy_core.system.blocks import links_by_device
+from backy_core.system.loops import Backing
 from backy_core.system.mountinfo import MountEntry
 from backy_core.system.sysfs import Roots, natural, read_raw_devices, unescape_hex
 
@@ -56,10 +59,13 @@ class Tree:
         (self.roots.dev / "disk/by-id" / name).symlink_to(f"../../{target}")
 
     def devices(
-        self, mounts: tuple[MountEntry, ...] = (), swaps: frozenset[str] = frozenset()
+        self,
+        mounts: tuple[MountEntry, ...] = (),
+        swaps: frozenset[str] = frozenset(),
+        loops: Mapping[str, Backing] = MappingProxyType({}),
     ) -> dict[str, BlockDevice]:
         links = links_by_device(self.roots)
-        found = assemble(read_raw_devices(self.roots), links, mounts, swaps)
+        found = assemble(read_raw_devices(self.roots), links, mounts, swaps, loops)
         return {device.name: device for device in found}
 
 
@@ -122,6 +128,45 @@ def test_a_serial_of_padding_alone_leaves_the_word_to_the_next_source(tree: Tree
     tree.add("sdb", device__serial="\0\0", serial="S-1")
     devices = tree.devices()
     assert (devices["sda"].serial, devices["sdb"].serial) == ("LONG", "S-1")
+
+
+@pytest.mark.parametrize("source", ["udev", "driver"])
+def test_what_a_drive_says_of_itself_is_cleaned(tree: Tree, source: str) -> None:
+    if source == "udev":
+        udev = (
+            "E:ID_SERIAL_SHORT=WD\x00-\x0b\x851\x00 \nE:ID_WWN=\x7f0x5\nE:ID_MODEL=Red\u202e\x1b\n"
+        )
+        tree.add("sda", udev=udev + "E:ID_VENDOR_ENC=A\\x00TA\\x01\n")
+    else:
+        tree.add("sda", serial="\0\0", device__serial="WD-1\0\0", device__model="\x01Red\0\0 ")
+    disk = tree.devices()["sda"]
+    assert (disk.serial, disk.model) == ("WD-1", "Red")
+    if source == "udev":
+        assert (disk.wwn, disk.vendor) == ("0x5", "ATA")
+
+
+def test_loop_devices_are_part_of_the_stack(tree: Tree) -> None:
+    for name in ("sda", "loop0", "loop1", "loop2"):
+        tree.add(name, within="virtual/block" if name.startswith("loop") else "pci0/block")
+    tree.add("sda1", within="pci0/block/sda", uevent="DEVTYPE=partition\n")
+    devices = tree.devices(
+        loops={
+            "loop0": Backing("/dev/sda", "sda", is_file=False),
+            "loop1": Backing("/srv/a.img", "sda1", is_file=True),
+            "loop2": Backing("/net/b.img", None, is_file=True),
+        }
+    )
+    assert {it.name for it in devices["sda"].walk()} == {"sda", "sda1", "loop0", "loop1"}
+    files = [devices[name].backing_file for name in ("loop0", "loop1", "loop2")]
+    assert files == [None, "/srv/a.img", "/net/b.img"]
+
+
+def test_a_volume_extended_by_a_loop_device_whose_file_it_holds(tree: Tree) -> None:
+    tree.add("sda")
+    tree.add("loop0", within="virtual/block")
+    tree.add("dm-0", within="virtual/block", slaves=("sda", "loop0"), dm__uuid="LVM-x")
+    devices = tree.devices(loops={"loop0": Backing("/vg/loop.img", "dm-0", is_file=True)})
+    assert [it.name for it in devices["loop0"].walk()] == ["loop0", "dm-0"]
 
 
 def test_partitions_lie_below_their_disk(tree: Tree) -> None:

@@ -24,7 +24,7 @@ BLOCK = {
     *("name", "size", "type", "mountpoint", "uuid", "serial", "vendor", "model", "fstype"),
     *("path", "id-link", "children"),
 }
-DRIVE = BLOCK | {"available", "unavailableBecause", "poolGroupGuid", "protected"}
+DRIVE = BLOCK | {"available", "unavailableBecause", "poolGroupGuid", "protected", "identifiedBy"}
 UNMOUNT = {"success", "busy", "state", "commandOutputs"}
 MOUNT = {"success", "state", "mountPath", "commandOutputs"}
 DELETE = UNMOUNT

@@ -61,3 +61,124 @@ def test_wipe_policy_always(site: Site, backend: Backend) -> None:
     first.check_ready()
     first.delete()
     first.check_gone()
+
+
+OVER_THE_DRIVE = "losetup /dev/loop6 {node} && mkfs.ext4 -q /dev/loop6"
+LOOPS = {
+    "mounted": OVER_THE_DRIVE + " && mount /dev/loop6 /srv/below",
+    "under another name": "mknod /run/hidden b $(stat -c '0x%t 0x%T' {node}) && "
+    "losetup /dev/loop6 /run/hidden && mkfs.ext4 -q /dev/loop6",
+    "swapped to": "losetup /dev/loop6 {node} && mkswap -q /dev/loop6 && swapon /dev/loop6",
+    "over a file of an unmounted filesystem": "mkfs.ext4 -q {node} && mount {node} /srv/below && "
+    "truncate -s 8M /srv/below/image && losetup /dev/loop6 /srv/below/image && "
+    "umount --lazy /srv/below",
+}
+FREE = """swapoff /dev/loop6 2>/dev/null; umount /srv/below 2>/dev/null; losetup -d /dev/loop6
+rm -f /run/hidden; udevadm settle"""
+
+
+@pytest.mark.parametrize("layout", LOOPS)
+def test_a_drive_below_a_loop_device(site: Site, backend: Backend, layout: str) -> None:
+    """An exclusive open of the drive would succeed."""
+    node = site.node("plain1")
+    site.output(f"mkdir -p /srv/below; {LOOPS[layout].format(node=node)} && udevadm settle")
+    before = site.output(f"blkid -p -o value -s UUID {node}")
+    site.done("POST", "/drives/refresh")
+    listed = {it["serial"]: it for it in site.get("/drives")["blockdevices"]}.get("plain1")
+    assert listed is None or not listed["available"]
+    pool = Pool.plan(site, ["plain1"], **backend.alone(), wipe=True)
+    code = "DRIVE_IN_USE" if listed else "DRIVE_PROTECTED"
+    site.refused("POST", "/pools", pool.request, status=409, code=code)
+    assert site.output(f"blkid -p -o value -s UUID {node}") == before
+    site.output(FREE)
+    made = site.made("plain1", **backend.alone(), wipe=True)
+    made.delete()
+    made.check_gone()
+
+
+def test_a_drive_that_a_program_writes_to(site: Site, backend: Backend) -> None:
+    node = site.node("plain1")
+    pid = site.output(f"setsid sleep 600 3<>{node} >/dev/null 2>&1 & echo $!").strip()
+    pool = Pool.plan(site, ["plain1"], **backend.alone(), wipe=True)
+    error = site.refused("POST", "/pools", pool.request, status=409, code="DRIVE_IN_USE")
+    assert f"sleep (pid {pid}, {node})" in error["error"]["details"]
+    site.output(f"kill {pid}")
+    made = site.made("plain1", **backend.alone())
+    made.delete()
+    made.check_gone()
+
+
+NAMELESS = """cat > /etc/udev/rules.d/99-nameless.rules <<'E'
+KERNEL=="{name}", ENV{{ID_SERIAL}}="", ENV{{ID_SERIAL_SHORT}}="", ENV{{ID_SCSI_SERIAL}}="", \\
+ENV{{SCSI_IDENT_SERIAL}}="", ENV{{ID_WWN}}="", ENV{{ID_WWN_WITH_EXTENSION}}="", SYMLINK=""
+E
+udevadm control --reload; udevadm trigger --settle /dev/{name}
+for link in /dev/disk/by-id/*; do
+    if [ "$(readlink -f $link)" = /dev/{name} ]; then rm $link; fi
+done"""
+NAMED = """rm /etc/udev/rules.d/99-nameless.rules
+udevadm control --reload; udevadm trigger --settle /dev/{name}"""
+
+
+def test_a_drive_that_only_its_kernel_name_tells_apart(site: Site, backend: Backend) -> None:
+    name = site.node("plain2").rpartition("/")[2]
+    site.output(NAMELESS.format(name=name))
+    site.done("POST", "/drives/refresh")
+    listed = {it["serial"]: it for it in site.get("/drives")["blockdevices"]}[name]
+    assert (listed["identifiedBy"], listed["available"]) == ("name", False)
+    site.refused("PUT", f"/drives/{name}/protection", status=409, code="CONFLICT")
+    pool = Pool.plan(site, [name], **backend.alone(), wipe=True)
+    site.refused("POST", "/pools", pool.request, status=409, code="CONFLICT")
+    site.output(NAMED.format(name=name))
+    site.done("POST", "/drives/refresh")
+    assert {it["serial"] for it in site.get("/drives")["blockdevices"]} == {"twin", *PLAIN}
+
+
+LIMIT = """sleep 7; pid=$(pgrep -o -f 'backy.* serve'); free=0
+while [ -e /proc/$pid/fd/$free ]; do free=$((free + 1)); done
+prlimit --pid $pid --nofile=$((free + 1)):4096; echo $pid"""
+"""Idle connections are closed by then; what is left is enough for one."""
+
+
+def test_an_agent_out_of_descriptors(site: Site, backend: Backend) -> None:
+    """What cannot be read is not absent: lists stay, and nothing is changed."""
+    node = site.node("plain2")
+    site.output(f"mkfs.ext4 -q {node} && mkdir -p /srv/kept && mount {node} /srv/kept")
+    site.output("udevadm settle")
+    site.done("POST", "/drives/refresh")
+    before = site.get("/drives")
+    pid = site.output(LIMIT).strip()
+    pool = Pool.plan(site, ["plain2"], **backend.alone(), wipe=True)
+    error = site.refused("POST", "/pools", pool.request, status=400, code="SYSTEM_ERROR")
+    assert "Too many open files" in error["error"]["details"]
+    assert site.get("/drives") == before
+    site.output(f"prlimit --pid {pid} --nofile=4096:4096")
+    error = site.refused("POST", "/pools", pool.request, status=409, code="DRIVE_IN_USE")
+    assert "/srv/kept" in error["error"]["message"]
+    site.output("umount /srv/kept")
+
+
+LVM_ON_MD = """mdadm --create /dev/md/nas --run -l 1 -n 2 --metadata=1.2 {first} {second}
+pvcreate -qq /dev/md/nas && vgcreate -qq inner /dev/md/nas
+lvcreate -qq -y -l 100%FREE -n data inner
+mkfs.ext4 -q /dev/inner/data && udevadm settle"""
+APART = """vgremove -qq -f inner; pvremove -qq /dev/md/nas; mdadm --stop /dev/md/nas
+mdadm --zero-superblock {first} {second}; udevadm settle"""
+
+
+def test_a_volume_group_on_an_imported_array(site: Site, backend: Backend) -> None:
+    """Two backends see the same drives: nothing is deleted through the lower one."""
+    first, second = site.node("plain1"), site.node("plain2")
+    site.output(LVM_ON_MD.format(first=first, second=second))
+    site.done("POST", "/drives/refresh")
+    (array,) = site.get("/pools/importable")
+    assert (array["backend"], sorted(array["drives"])) == ("mdadm", sorted(PLAIN))
+    url = f"/pools/{array['poolGroupGuid']}"
+    site.done("POST", f"{url}/import")
+    assert site.get("/pools/importable") == []
+    uuid = site.output("blkid -p -o value -s UUID /dev/inner/data")
+    site.refused("DELETE", url, status=409, code="DRIVE_NOT_EMPTY")
+    assert site.output("blkid -p -o value -s UUID /dev/inner/data") == uuid
+    site.done("DELETE", f"/pools/metadata/{array['poolGroupGuid']}")
+    site.output(APART.format(first=first, second=second))
+    site.done("POST", "/drives/refresh")
