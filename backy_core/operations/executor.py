@@ -32,6 +32,7 @@ from backy_core.sdk.models import DriveId
 from backy_core.sdk.plan import Condition, Exec, Plan, Step, drives_of_step
 from backy_core.system import blocks, signatures
 from backy_core.system.exec import CommandFailed
+from backy_core.system.kernel_log import open_kernel_log
 
 T = TypeVar("T")
 
@@ -150,6 +151,28 @@ class Executor:
         return found
 
     async def _attempt_until(self, op: Operation, step: Step, context: Context) -> None:
+        log = open_kernel_log()
+        try:
+            await self._attempt_again(op, step, context)
+        except Cancelled:
+            raise
+        except SystemFailure as error:
+            said = log.about(self._devices(context.plan))
+            if said:
+                told = (error.details, *(f"kernel: {line}" for line in said))
+                error.details = "; ".join(filter(None, told))
+            raise
+        finally:
+            log.close()
+
+    def _devices(self, plan: Plan) -> tuple[str, ...]:
+        """Kernel names of what the plan acts on."""
+        snapshot = self._observer.snapshot
+        report = snapshot.report_for(plan.backend, plan.pool.identity)
+        pool = (report.device,) if report and report.device else ()
+        return (*pool, *(drive.name for drive in snapshot.drives if drive.id in plan.drives))
+
+    async def _attempt_again(self, op: Operation, step: Step, context: Context) -> None:
         deadline = time.monotonic() + step.retry_s
         pause = _FIRST_PAUSE_S
         while True:

@@ -26,26 +26,31 @@ class Filesystem(NamedTuple):
         return self.argv[0]
 
 
+_NAMED = ("-U", "{uuid}", "-L", "{label}")
 _KNOWN = {
     filesystem.name: filesystem
     for filesystem in (
-        # -F: never ask; -m 0: a data pool needs no blocks kept back for root
+        # -F: never ask; -m 0: a data pool needs no blocks kept back for root. Blocks and sectors
+        # of 4096 from the start can bear a later member that has them; 512 or 1024 cannot.
         Filesystem(
             "ext4",
             "e2fsprogs",
-            ("mkfs.ext4", "-F", "-q", "-m", "0", "-U", "{uuid}", "-L", "{label}", "{node}"),
+            (*("mkfs.ext4", "-F", "-q", "-m", "0", "-b", "4096"), *_NAMED, "{node}"),
             16,
         ),
         Filesystem(
             "xfs",
             "xfsprogs",
-            ("mkfs.xfs", "-f", "-q", "-m", "uuid={uuid}", "-L", "{label}", "{node}"),
+            (
+                *("mkfs.xfs", "-f", "-q", "-s", "size=4096", "-m", "uuid={uuid}"),
+                *("-L", "{label}", "{node}"),
+            ),
             12,
         ),
         Filesystem(
             "btrfs",
             "btrfs-progs",
-            ("mkfs.btrfs", "-f", "-q", "-U", "{uuid}", "-L", "{label}", "{node}"),
+            ("mkfs.btrfs", "-f", "-q", *_NAMED, "{node}"),
             255,
         ),
     )

@@ -29,6 +29,7 @@ from backy_core.system import (
     exec,
     files,
     identity,
+    kernel_log,
     libmount,
     mount_holders,
     mountinfo,
@@ -43,6 +44,7 @@ from backy_core.system import (
 from backy_core.system.absence import look_failed
 from backy_core.system.block_devices import BlockDevice
 from backy_core.system.exec import CommandFailed, Outcome
+from backy_core.system.kernel_log import KernelLog
 from backy_core.system.mount_holders import Filesystem, Holder
 from backy_core.system.mountinfo import MountEntry
 from backy_core.system.mounts import Usage
@@ -57,6 +59,17 @@ from tests.fakes.model import Array, Disk
 from tests.fakes.programs import Answer, Programs
 
 _LOOKS = ("mdadm --examine",)
+
+
+class Told(KernelLog):
+    """The fake kernel's messages from a number on."""
+
+    def __init__(self, lines: list[str], since: int) -> None:
+        super().__init__(None)
+        self._lines, self._since = lines, since
+
+    def _messages(self) -> list[str]:
+        return self._lines[self._since :]
 
 
 class Installed:
@@ -245,6 +258,9 @@ class Installed:
         found = self.machine.signatures(name)
         return tuple(each for each in found if only in (None, each.type))
 
+    def open_kernel_log(self) -> KernelLog:
+        return Told(self.machine.kernel, len(self.machine.kernel))
+
     async def wipe_device(self, node: str, *, log: Callable[[str], None]) -> None:
         """The real one runs wipefs and looks again: one command here."""
         with self.open_exclusive(node):
@@ -358,6 +374,7 @@ def install(machine: FakeMachine, monkeypatch: pytest.MonkeyPatch) -> Installed:
         exec.run: fakes.run,
         exec.wait_for_exit: fakes.wait_for_exit,
         blkid.read_signatures: fakes.read_signatures,
+        kernel_log.open_kernel_log: fakes.open_kernel_log,
         threads.in_thread: called_at_once,
         threads.to_the_end: called_at_once,
         blocks.list_block_devices: fakes.list_block_devices,

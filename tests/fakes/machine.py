@@ -51,6 +51,8 @@ class FakeMachine:
         self.commands: list[str] = []
         self.refused: list[str] = []
         """Commands this machine does not know: a test with one fails."""
+        self.kernel: list[str] = []
+        """What the kernel's log says."""
         self.interruptions = Interruptions()
         self._names = itertools.count()
 
@@ -221,6 +223,8 @@ class FakeMachine:
             if member.disk.superblock:
                 member.disk.superblock = replace(member.disk.superblock, view=view)
         state = "spare" if slot is None or not rebuilt else "in_sync"
+        if array.frozen:
+            self.kernel += ["sdy: another drive", f"md: {disk.name}: cannot be used"]
         array.members.append(Member(disk, slot, state))
 
     def make_pool(self, guid: str, name: str, *serials: str, fs: Content | None = None) -> Volume:

@@ -224,11 +224,11 @@ _KNOWN = (
         Programs.replace,
     ),
     (
-        rf"mkfs\.(?P<type>ext4) -F -q -m 0 -U (?P<uuid>\S+) -L (?P<label>.+) {_DEVICE}",
+        rf"mkfs\.(?P<type>ext4) -F -q -m 0 -b 4096 -U (?P<uuid>\S+) -L (?P<label>.+) {_DEVICE}",
         Programs.make_filesystem,
     ),
     (
-        rf"mkfs\.(?P<type>xfs) -f -q -m uuid=(?P<uuid>\S+) -L (?P<label>.+) {_DEVICE}",
+        rf"mkfs\.(?P<type>xfs) -f -q -s size=4096 -m uuid=(?P<uuid>\S+) -L (?P<label>.+) {_DEVICE}",
         Programs.make_filesystem,
     ),
     (

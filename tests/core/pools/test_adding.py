@@ -160,7 +160,9 @@ async def test_a_spare_that_stays_a_spare_is_a_failed_addition(bench: Bench) -> 
     assert array is not None
     array.frozen = True
     before = bench.remembered
-    assert "drive C is spare" in str(await bench.add_drive("C"))
+    said = str(await bench.add_drive("C"))
+    assert "drive C is spare" in said
+    assert said.endswith(f"kernel: md: {bench.machine.disks['C'].name}: cannot be used")
     assert bench.machine.clean("C") and (await bench.available())["C"]
     assert (bench.remembered, bench.journal) == (before, [])
     array.frozen = False
