@@ -155,7 +155,8 @@ def test_an_agent_out_of_descriptors(site: Site, backend: Backend) -> None:
     site.output(f"prlimit --pid {pid} --nofile=4096:4096")
     error = site.refused("POST", "/pools", pool.request, status=409, code="DRIVE_IN_USE")
     assert "/srv/kept" in error["error"]["message"]
-    site.output("umount /srv/kept")
+    site.output(f"umount /srv/kept && wipefs -q -a {node} && udevadm settle")
+    site.done("POST", "/drives/refresh")
 
 
 LVM_ON_MD = """mdadm --create /dev/md/nas --run -l 1 -n 2 --metadata=1.2 {first} {second}
