@@ -19,7 +19,7 @@ from backy_core.pools.add_admission import (
 from backy_core.pools.core import IN_PLACE, Core, compose, expected, spec_of
 from backy_core.pools.learning import without_left
 from backy_core.pools.metadata import PoolEntry
-from backy_core.sdk.errors import InvalidRequest, PlanRefused
+from backy_core.sdk.errors import InvalidRequest, PlanRefused, SystemFailure
 from backy_core.sdk.models import DriveId, PoolReport
 from backy_core.sdk.plan import MemberIs, Plan, PoolIs, Step, WipeMember
 
@@ -88,10 +88,14 @@ class PoolGrowth:
         )
 
 
-async def has_taken(core: Core, plan: Plan) -> bool:
-    """Whether the pool uses the drive as was planned: only then an add goes forward. What a spare
-    amounts to differs between backends."""
-    return await core.executor.conditions.unmet(plan.goal, plan) is None
+async def has_taken(core: Core, plan: Plan, *, within_s: float = 0) -> bool:
+    """Whether the pool uses the drive as was planned, or does so ``within_s``: only then an add
+    goes forward."""
+    try:
+        await core.executor.conditions.wait(plan.goal, plan, within_s=within_s)
+    except SystemFailure:
+        return False
+    return True
 
 
 def _guarded(step: Step) -> Step:

@@ -38,6 +38,7 @@ STUCK = (
 )
 KEPT = "The agent restarted while this pool was being created; nothing was erased"
 _CHILD_WAIT_S = 600.0
+_TAKEN_S = 5.0
 
 
 class Recovery:
@@ -258,7 +259,9 @@ class Recovery:
             log.warning("pool %s: %s", entry.plan.pool.guid, error)
 
     async def _settle_add(self, op: Operation, entry: JournalEntry) -> None:
-        if not await has_taken(self._core, entry.plan):
+        # A drive that was just handed over is a spare until the pool has looked at it.
+        patience = _TAKEN_S if entry.began("pivot") else 0
+        if not await has_taken(self._core, entry.plan, within_s=patience):
             await self._roll_back(op, entry)
             return
         if entry.began("pivot"):  # else the journal is older than the pool

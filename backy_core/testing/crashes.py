@@ -92,9 +92,13 @@ class CrashContract(OnSite):
             states = {drive.serial: drive.status for drive in view.drives}
             return view.pool_status == "active" and states == dict.fromkeys(serials, "active")
 
+        async def at_rest(agent: Agent) -> bool:
+            return (await agent.view(guid)).pool_status in ("active", "degraded")
+
         async def attempt(agent: Agent, number: int) -> bool:
             old, new = (spare, member) if number % 2 else (member, spare)
-            if number:
+            if number:  # a member in use is not exchanged while the pool rebuilds
+                await agent.until(lambda: at_rest(agent), "the pool is at rest")
                 fine(agent, await agent.add_drive(guid, old, replaces=new, wipe=True))
             await agent.until(lambda: filled(agent, {*others, old}), f"{old} is in and filled")
             assert read_data(site.path(guid)) == digest, "the data changed"
