@@ -25,7 +25,15 @@ from backy_core.plugin_listeners import Listener
 from backy_core.plugin_registry import Candidate, FailedPlugin
 from backy_core.plugin_threads import call_async_within, call_within
 from backy_core.sdk.errors import BackendFailure, BackyError, Conflict, PlanRefused
-from backy_core.sdk.models import BackendInfo, DriveId, PoolReport, PoolSpec, Probe, Tool
+from backy_core.sdk.models import (
+    BackendInfo,
+    DriveId,
+    PoolReport,
+    PoolSpec,
+    Probe,
+    Tool,
+    Unreadable,
+)
 from backy_core.sdk.plan import BackendPlan
 from backy_core.stamp_rules import of_another_pool, refuse_shared, unproven
 from backy_core.system.child import SEARCH_PATH
@@ -143,8 +151,9 @@ class PluginHost:
         call = {"pool": pool, "report": report}
         return await self._plan(backend, "import", call, _drives(pool, report))
 
-    async def inspect(self, backend: str, probe: Probe) -> tuple[PoolReport, ...]:
-        """The pools the backend sees now. BackendFailure if it raises, hangs or lies."""
+    async def inspect(self, backend: str, probe: Probe) -> tuple[PoolReport | Unreadable, ...]:
+        """The pools the backend sees now, and the devices it cannot read. BackendFailure if it
+        raises, hangs or lies."""
         hook = "backy_inspect"
         loaded = self.backend(backend)
 
@@ -152,18 +161,20 @@ class PluginHost:
             return await loaded.manager.hook.backy_inspect(probe=relayed)
 
         with _blaming(backend, hook):
-            reports: Sequence[PoolReport] = await self._lookers[backend].look(
+            seen: Sequence[PoolReport | Unreadable] = await self._lookers[backend].look(
                 ask, probe, self._inspect_deadline_s
             )
-        _require(backend, hook, reports, Sequence)
-        for report in reports:
-            _require(backend, hook, report, PoolReport)
-            if report.presence == "absent":
+        _require(backend, hook, seen, Sequence)
+        for each in seen:
+            if isinstance(each, Unreadable):
+                continue
+            _require(backend, hook, each, PoolReport)
+            if each.presence == "absent":
                 raise BackendFailure(
-                    f"Backend {backend} answered {hook} with pool {report.native_id} as absent",
+                    f"Backend {backend} answered {hook} with pool {each.native_id} as absent",
                     hint="Leave out of the answer what is not there.",
                 )
-        return tuple(reports)
+        return tuple(seen)
 
     def notify_operation_finished(self, operation: object) -> None:
         """Tell the listeners; returns at once."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from backy_core.drives.inventory import Drive, names_of
-from backy_core.sdk.models import PoolReport, Presence, Signature
+from backy_core.sdk.models import DriveId, PoolReport, Presence, Signature
 from backy_core.system.blocks import BlockDevice
 from backy_core.system.mountinfo import MountTree
 from backy_core.system.mounts import MountEntry, mount_at
@@ -44,6 +44,10 @@ class Snapshot:
     """By backend; the last known ones while a backend fails."""
     problems: Mapping[str, str] = field(default_factory=dict)
     """Backends whose last inspect failed, with the reason."""
+    unreadable: Mapping[str, Mapping[DriveId, str]] = field(default_factory=dict)
+    """By backend: drives that bear its signature and cannot be read, with the reason."""
+    kept: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """By backend: native ids of the reports that are old, for their drives cannot be read."""
     owned_types: Mapping[str, frozenset[str]] = field(default_factory=dict)
     """The signature types each backend owns."""
     taken_at: float = 0.0
@@ -52,6 +56,25 @@ class Snapshot:
     def report_for(self, backend: str, identity: str) -> PoolReport | None:
         """A pool's report by its native id or the GUID stamped on it."""
         return self._reports_by_identity.get((backend, identity))
+
+    def unseen_because(
+        self, backend: str, report: PoolReport | None, serials: Iterable[str]
+    ) -> str | None:
+        """Why nothing new can be told of a pool, whose last ``report`` and drives these are.
+
+        None: ``report`` is fresh, or without one the pool is really not there.
+        """
+        if problem := self.problems.get(backend):
+            return f"Backend {backend} cannot look at its pools: {problem}"
+        if report is not None and report.native_id not in self.kept.get(backend, ()):
+            return None
+        wanted = (
+            {member.drive.serial for member in report.members if member.drive} if report else ()
+        )
+        for drive, reason in self.unreadable.get(backend, {}).items():
+            if drive.serial in {*serials, *wanted}:
+                return f"Backend {backend} cannot read drive {drive.serial}: {reason}"
+        return None
 
     def drive_of(self, device_name: str) -> Drive | None:
         """The whole drive a device or partition belongs to; None for stacked devices."""

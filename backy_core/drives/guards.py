@@ -195,9 +195,12 @@ def _foreign_member(case: _Case) -> BackyError | None:
 def _counts(report: PoolReport, member: MemberReport, case: _Case) -> bool:
     if _joins(report, case):
         return False
+    running = report.presence in ("active", "inactive")
+    if any(report.native_id in ids for ids in case.snapshot.kept.values()):
+        return running  # what its drives hold cannot be read; wiping them takes consent
     if member.state == "stale" and report.native_id in case.known:
         return False
-    if report.presence in ("active", "inactive"):
+    if running:
         return True
     return report.guid is not None and report.guid not in case.deleted
 
@@ -291,8 +294,13 @@ def _not_empty(case: _Case) -> BackyError | None:
     if case.allow_signatures or not found:
         return None
     named = ", ".join(dict.fromkeys(str(signature) for signature in found))
+    reasons = (
+        f", which backend {backend} cannot read: {drives[case.drive.id]}"
+        for backend, drives in case.snapshot.unreadable.items()
+        if case.drive.id in drives
+    )
     return DriveNotEmpty(
-        f"Drive {case.serial} is not empty: it bears {named}",
+        f"Drive {case.serial} is not empty: it bears {named}{next(reasons, '')}",
         hint='Consent to wipe it with "wipe": true, if its data is not needed',
     )
 

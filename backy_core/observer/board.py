@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from backy_core.observer.survey import Survey
+from backy_core.observer.survey import Answer, Survey
 from backy_core.sdk.models import BackendInfo, PoolReport, Signature
 from backy_core.snapshot import Snapshot
 from backy_core.system.blocks import BlockDevice
@@ -19,8 +19,6 @@ from backy_core.system.blocks import BlockDevice
 _log = logging.getLogger(__name__)
 
 OnChange = Callable[[Snapshot, Snapshot], None]
-Answer = tuple[PoolReport, ...] | str
-"""A backend's reports, or why there are none."""
 
 
 class Board:
@@ -38,11 +36,9 @@ class Board:
         self._subscribers.append(callback)
         return lambda: self._subscribers.remove(callback)
 
-    def post(self, survey: Survey, answers: Mapping[str, Answer]) -> Snapshot:
-        """Take over what is newer than what is shown."""
-        before = self.snapshot
-        reports, problems = self._answered(survey.ticket, answers)
-        draft = replace(before, reports=reports, problems=problems)
+    def post(self, survey: Survey, answers: Mapping[str, Answer | str]) -> Snapshot:
+        """Take over what is newer than what is shown. A text says why a backend cannot answer."""
+        draft = self._answered(survey.ticket, answers)
         if survey.ticket >= self._survey_ticket:
             self._survey_ticket = survey.ticket
             draft = replace(
@@ -51,7 +47,10 @@ class Board:
                 devices=survey.devices,
                 mounts=survey.mounts,
                 swaps=survey.swaps,
-                signatures={**_pool_devices(reports, survey.devices), **survey.signatures},
+                signatures={
+                    **_pool_devices(draft.reports, survey.devices),
+                    **survey.signatures,
+                },
                 unprobed=survey.unprobed,
             )
         return self._show(draft)
@@ -69,10 +68,9 @@ class Board:
             self._tell(before, stamped)
         return stamped
 
-    def _answered(
-        self, ticket: int, answers: Mapping[str, Answer]
-    ) -> tuple[dict[str, tuple[PoolReport, ...]], dict[str, str]]:
+    def _answered(self, ticket: int, answers: Mapping[str, Answer | str]) -> Snapshot:
         reports, problems = dict(self.snapshot.reports), dict(self.snapshot.problems)
+        unreadable, kept = dict(self.snapshot.unreadable), dict(self.snapshot.kept)
         for backend, answer in answers.items():
             if ticket < self._answer_tickets.get(backend, 0):
                 continue
@@ -80,9 +78,14 @@ class Board:
             problems.pop(backend, None)
             if isinstance(answer, str):
                 problems[backend] = answer
-            else:
-                reports[backend] = answer
-        return reports, problems
+                continue
+            stay = answer.keeps(reports.get(backend, ()))
+            reports[backend] = (*answer.reports, *stay)
+            unreadable[backend] = answer.unreadable
+            kept[backend] = frozenset(report.native_id for report in stay)
+        return replace(
+            self.snapshot, reports=reports, problems=problems, unreadable=unreadable, kept=kept
+        )
 
     def _tell(self, before: Snapshot, after: Snapshot) -> None:
         for callback in tuple(self._subscribers):

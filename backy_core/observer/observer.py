@@ -14,9 +14,9 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 
 from backy_core.config import Settings
-from backy_core.observer.board import Answer, Board, OnChange
+from backy_core.observer.board import Board, OnChange
 from backy_core.observer.probe import MachineProbe
-from backy_core.observer.survey import Survey, Surveyor
+from backy_core.observer.survey import Answer, Survey, Surveyor
 from backy_core.observer.ticker import Ticker
 from backy_core.plugins import PluginHost
 from backy_core.sdk.errors import BackendFailure, BackyError
@@ -107,7 +107,8 @@ class Observer:
         return self._board.post(await self._survey(), {})
 
     async def inspect(self, backend: str) -> tuple[PoolReport, ...]:
-        """One backend's pools by a fresh look. Raises :class:`BackendFailure`."""
+        """One backend's pools by a fresh look, without those of which nothing new can be told
+        (:meth:`Snapshot.unseen_because`). Raises :class:`BackendFailure`."""
         self._host.backend(backend)  # a journal may be older than the removal of its plugin
         began = time.monotonic()
         survey = await self._survey()
@@ -117,7 +118,7 @@ class Observer:
             raise BackendFailure(f"Backend {backend} cannot look at its pools", details=answer)
         if len(self._host.backends) == 1:
             self._looked_at = began
-        return answer
+        return answer.reports
 
     @contextmanager
     def quiet(self) -> Iterator[None]:
@@ -176,20 +177,20 @@ class Observer:
             self._on_change()  # to look again, by and by
             raise
 
-    async def _ask(self, backend: str, survey: Survey) -> Answer:
+    async def _ask(self, backend: str, survey: Survey) -> Answer | str:
         self._asked[backend] = time.monotonic()
         info = self._host.backends[backend].info
         deadline_s = self._settings.inspect_deadline_s
         probe = MachineProbe(info, survey.probed_drives(), survey.all_signatures(), deadline_s)
         try:
             async with asyncio.timeout(deadline_s + 1):
-                reports = await self._host.inspect(backend, probe)
+                seen = await self._host.inspect(backend, probe)
         except TimeoutError:
             return f"it did not answer within {deadline_s:g} s"
         except BackyError as error:
             _log.warning("Backend %s cannot look at its pools: %s", backend, error)
             return str(error)
-        return tuple(survey.with_drives(report) for report in reports)
+        return survey.answered(seen)
 
     def _on_block(self, action: str, name: str) -> None:
         _log.debug("Block device %s: %s", name or "(any)", action)

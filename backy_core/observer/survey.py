@@ -4,16 +4,33 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from backy_core.config import Settings
 from backy_core.drives.inventory import Drive, build_inventory, names_of
 from backy_core.observer.cache import SignatureCache
-from backy_core.sdk.models import DriveId, PoolReport, ProbedDrive, Signature
+from backy_core.sdk.models import DriveId, PoolReport, ProbedDrive, Signature, Unreadable
 from backy_core.system import blocks, mounts
 from backy_core.system.blocks import BlockDevice
 from backy_core.system.mounts import MountEntry
+
+
+class Answer(NamedTuple):
+    """What a backend saw: its pools, and why a drive could not be read, for each such drive."""
+
+    reports: tuple[PoolReport, ...]
+    unreadable: Mapping[DriveId, str]
+
+    def keeps(self, last: Iterable[PoolReport]) -> tuple[PoolReport, ...]:
+        """The ``last`` reports that stay: what would tell of these pools cannot be read."""
+        seen = {report.native_id for report in self.reports}
+        return tuple(
+            report
+            for report in last
+            if report.native_id not in seen
+            and any(member.drive in self.unreadable for member in report.members)
+        )
 
 
 class Survey(NamedTuple):
@@ -40,16 +57,20 @@ class Survey(NamedTuple):
     def all_signatures(self) -> tuple[Signature, ...]:
         return tuple(each for found in self.signatures.values() for each in found)
 
-    def with_drives(self, report: PoolReport) -> PoolReport:
-        """The report with each member's drive filled in."""
-        by_device: dict[str, DriveId] = {
-            name: drive.id for drive in self.drives for name in names_of(drive.device)
-        }
-        members = tuple(
-            member.model_copy(update={"drive": by_device.get(member.device or "")})
-            for member in report.members
-        )
-        return report.model_copy(update={"members": members})
+    def answered(self, seen: Iterable[PoolReport | Unreadable]) -> Answer:
+        """What a backend saw, in terms of drives."""
+        by_device = {name: drive.id for drive in self.drives for name in names_of(drive.device)}
+        reports = tuple(_with_drives(it, by_device) for it in seen if isinstance(it, PoolReport))
+        doubts = (it for it in seen if isinstance(it, Unreadable) and it.device in by_device)
+        return Answer(reports, {by_device[it.device]: it.reason for it in doubts})
+
+
+def _with_drives(report: PoolReport, by_device: Mapping[str, DriveId]) -> PoolReport:
+    members = tuple(
+        member.model_copy(update={"drive": by_device.get(member.device or "")})
+        for member in report.members
+    )
+    return report.model_copy(update={"members": members})
 
 
 class _Machine(NamedTuple):

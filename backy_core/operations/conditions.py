@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterable
 
 from backy_core.observer import Observer
-from backy_core.operations.resolve import Resolver
+from backy_core.operations.resolve import PoolUnseen, Resolver
 from backy_core.sdk.errors import DriveInUse, SystemFailure
 from backy_core.sdk.models import DriveId, PoolReport, Signature
 from backy_core.sdk.plan import (
@@ -78,7 +78,7 @@ class Conditions:
     async def _check(self, condition: Condition, plan: Plan, pool: _Pool) -> str | None:
         match condition:
             case PoolIs():
-                return _pool_is(condition, await pool.report())
+                return await self._pool_is(condition, plan, pool)
             case MemberIs():
                 return _member_is(condition, await pool.report())
             case Bears():
@@ -93,6 +93,29 @@ class Conditions:
             case NotMounted():
                 entry = mounts.mount_at(mounts.read_mounts(), condition.path)
                 return f"{entry.source} is mounted at {condition.path}" if entry else None
+
+    async def _pool_is(self, condition: PoolIs, plan: Plan, pool: _Pool) -> str | None:
+        try:
+            return _pool_is(condition, await pool.report())
+        except PoolUnseen as unseen:
+            if condition.presence != "stopped":
+                return str(unseen)
+        # Its drives cannot be read, but whether anything runs on them is the kernel's to say.
+        for drive in self._connected(plan):
+            if busy := await self._in_use(drive):
+                return busy
+        return None
+
+    def _connected(self, plan: Plan) -> list[DriveId]:
+        there = {drive.id for drive in self._observer.snapshot.drives}
+        return [drive for drive in {*plan.drives, *plan.pool.drives} if drive in there]
+
+    async def _in_use(self, identity: DriveId) -> str | None:
+        drive = await self._resolver.drive(identity)
+        held = blocks.holders(drive.name)
+        if held:
+            return f"drive {identity.serial} is held by {', '.join(held)}"
+        return await _exclusively_openable(drive.node)
 
     async def _bears(self, condition: Bears, plan: Plan) -> str | None:
         node = await self._resolver.target(condition.on, plan)

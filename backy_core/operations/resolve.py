@@ -16,6 +16,10 @@ class NoPoolDevice(SystemFailure):
     """The pool has no block device now; for an undo that means there is nothing to undo."""
 
 
+class PoolUnseen(SystemFailure):
+    """Nothing new can be told of the pool: it is neither there nor gone."""
+
+
 class Resolver:
     """Looks up what a plan's identities are called right now."""
 
@@ -25,11 +29,17 @@ class Resolver:
         """Name and sequence number of each pool's block device, by backend and identity."""
 
     async def report(self, plan: Plan) -> PoolReport | None:
-        """This pool by a fresh inspect of its backend."""
+        """This pool by a fresh inspect of its backend; None: it is not there. Raises
+        :class:`PoolUnseen` if what would tell of it cannot be read."""
         reports = await self._observer.inspect(plan.backend)
         wanted = plan.pool.identity
         report = next((it for it in nearest(reports) if it.native_id == wanted), None)
         self._remember((plan.backend, wanted), report.device if report else None)
+        if report is None and plan.kind != "create":  # which has been given what is on its drives
+            serials = [drive.serial for drive in (*plan.drives, *plan.pool.drives)]
+            reason = self._observer.snapshot.unseen_because(plan.backend, None, serials)
+            if reason:
+                raise PoolUnseen(reason)
         return report
 
     async def drive(self, identity: DriveId) -> Drive:

@@ -7,6 +7,7 @@ mounted again.
 
 from __future__ import annotations
 
+from backy_core.drives import names_of
 from backy_core.operations.journal import JournalEntry, Planned
 from backy_core.operations.records import Operation
 from backy_core.pools import steps
@@ -38,6 +39,7 @@ class PoolClosing:
         core = self._core
         entry = core.entry(guid)
         await core.observer.refresh()
+        self._refuse_unseen(entry)
         plan = await self._plan(entry)
         await refuse_busy(core, entry)
         if plan is None:
@@ -134,7 +136,7 @@ class PoolClosing:
         )
 
     def _unseen(self, entry: PoolEntry, filesystem: Filesystem) -> SystemFailure:
-        problem = self._core.observer.snapshot.problems.get(entry.backend)
+        problem = self._core.unseen_because(entry)
         where = f"mounted at {filesystem.paths[0]}" if filesystem.paths else "not mounted"
         return SystemFailure(
             f"Backend {entry.backend} does not see pool {entry.label or entry.guid} run, so it "
@@ -146,6 +148,20 @@ class PoolClosing:
 
     def _filesystem(self, entry: PoolEntry) -> Filesystem:
         return filesystem_of(entry, self._core.find_report(entry), self._core.observer.snapshot)
+
+    def _refuse_unseen(self, entry: PoolEntry) -> None:
+        """Of a pool that cannot be looked at, what holds its drives tells whether it runs."""
+        snapshot = self._core.observer.snapshot
+        unseen = self._core.unseen_because(entry)
+        report = self._core.find_report(entry)
+        held = [
+            drive.id.serial
+            for drive in snapshot.drives
+            if drive.id.serial in entry.drive_serials
+            and {each.name for each in drive.device.walk()} > set(names_of(drive.device))
+        ]
+        if unseen and (held or (report and report.presence in ("active", "inactive"))):
+            raise SystemFailure(unseen)
 
     def mounted_at(self, entry: PoolEntry) -> tuple[str, ...]:
         return self._filesystem(entry).paths

@@ -167,6 +167,13 @@ class Core:
                 return report
         return None
 
+    def unseen_because(self, entry: PoolEntry, snapshot: Snapshot | None = None) -> str | None:
+        """Why nothing new can be told of a remembered pool: its backend fails, or what would tell
+        of it cannot be read. None: what :meth:`find_report` gives is so."""
+        looked = snapshot or self.observer.snapshot
+        report = self.find_report(entry, looked)
+        return looked.unseen_because(entry.backend, report, entry.drive_serials)
+
     def claimed_identities(self) -> frozenset[tuple[str, str]]:
         """(backend, native id) of every remembered pool."""
         return frozenset(

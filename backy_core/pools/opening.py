@@ -130,12 +130,11 @@ class PoolOpening:
         await core.executor.run(op, journal, plan)
 
     def _present(self, entry: PoolEntry, snapshot: Snapshot) -> PoolReport:
+        if unseen := self._core.unseen_because(entry, snapshot):
+            raise SystemFailure(unseen)
         report = self._core.find_report(entry, snapshot)
         if report is not None:
             return report
-        problem = snapshot.problems.get(entry.backend)
-        if problem:
-            raise SystemFailure(f"Backend {entry.backend} cannot look at its pools: {problem}")
         serials = ", ".join(entry.drive_serials) or "its drives"
         raise Conflict(
             f"No drive of pool {entry.label or entry.guid} is connected",

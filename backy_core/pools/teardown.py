@@ -86,7 +86,7 @@ class PoolTeardown:
         """The plan, after everything that can refuse was asked."""
         core = self._core
         snapshot = await core.observer.refresh(_nodes_of(entry, core.observer.snapshot))
-        teardown_guards.refuse_blind(entry, snapshot)
+        teardown_guards.refuse_blind(core, entry, snapshot)
         target, draft = await self._look(entry, snapshot, scope, stone)
         if scope.begun is None:
             teardown_guards.refuse_unknown_copies(target, scope.consent)
@@ -108,7 +108,7 @@ class PoolTeardown:
         for _ in range(_ROUNDS):
             await core.executor.run(op, journal, plan)
             snapshot = await core.observer.refresh(_nodes_of(entry, core.observer.snapshot))
-            teardown_guards.refuse_blind(entry, snapshot)
+            teardown_guards.refuse_blind(core, entry, snapshot)
             target, draft = await self._look(entry, snapshot, scope, stone)
             plan = self._plan(target, draft)
             if not plan.steps:

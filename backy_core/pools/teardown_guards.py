@@ -59,7 +59,7 @@ class Target(NamedTuple):
 
 async def refuse(core: Core, target: Target, consent: Consent) -> None:
     """Raise the first reason against tearing the pool down. Changes nothing."""
-    refuse_blind(target.entry, target.snapshot)
+    refuse_blind(core, target.entry, target.snapshot)
     sharing.refuse_shared(core, target.entry, target.snapshot)
     for drive in target.members.own:
         _refuse_drive(core, target, drive)
@@ -69,11 +69,14 @@ async def refuse(core: Core, target: Target, consent: Consent) -> None:
         await _refuse_held(target, drive)
 
 
-def refuse_blind(entry: PoolEntry, snapshot: Snapshot) -> None:
+def refuse_blind(core: Core, entry: PoolEntry, snapshot: Snapshot) -> None:
     """Nothing is torn down on the word of an earlier look."""
-    problem = snapshot.problems.get(entry.backend)
-    if problem:
-        raise SystemFailure(f"Backend {entry.backend} cannot look at its pools: {problem}")
+    if unseen := core.unseen_because(entry, snapshot):
+        raise SystemFailure(
+            unseen,
+            hint=f"Forget the pool: DELETE /api/v1/pools/metadata/{entry.guid}; its drives can "
+            "then be taken with wipe",
+        )
 
 
 def refuse_unknown_copies(target: Target, consent: Consent) -> None:

@@ -191,8 +191,7 @@ class PoolViewer:
 
     def _blind(self, entry: PoolEntry) -> str | None:
         """Why nothing newer than the last known report is to be had."""
-        problem = self._core.observer.snapshot.problems.get(entry.backend)
-        return f"Backend {entry.backend} cannot look at its pools: {problem}" if problem else None
+        return self._core.unseen_because(entry)
 
     def _why(self, entry: PoolEntry, report: PoolReport | None) -> str:
         known = self._trouble(entry) or self._blind(entry)

@@ -15,7 +15,14 @@ from collections.abc import Awaitable, Sequence
 
 import pluggy
 
-from backy_core.sdk.models import BackendInfo, DriveId, PoolReport, PoolSpec, Probe
+from backy_core.sdk.models import (
+    BackendInfo,
+    DriveId,
+    PoolReport,
+    PoolSpec,
+    Probe,
+    Unreadable,
+)
 from backy_core.sdk.plan import BackendPlan
 
 hookspec = pluggy.HookspecMarker("backy")
@@ -45,8 +52,11 @@ class BackendSpecs:
         """Plan a new pool on blank, free drives, ending with a block device or filesystem."""
 
     @hookspec(firstresult=True)
-    def backy_inspect(self, probe: Probe) -> Awaitable[Sequence[PoolReport]]:  # type: ignore[empty-body]
-        """Report every pool of this backend that can be seen now, stopped ones included.
+    def backy_inspect(  # type: ignore[empty-body]
+        self, probe: Probe
+    ) -> Awaitable[Sequence[PoolReport | Unreadable]]:
+        """Report every pool of this backend that can be seen now, stopped ones included, and
+        each device that cannot be read.
 
         Called on kernel events and around every operation. Async and read-only.
         """

@@ -220,6 +220,19 @@ class PoolReport(Model):
     """The command by which a person lets go of what is not usable, shown where it is in the way."""
 
 
+class Unreadable(Model):
+    """A device that bears the backend's signature, and whose content its tools cannot read.
+
+    Reported beside the pools. A pool with a member on that drive that is not reported does not
+    count as gone: its last report is kept, and nothing is done to it meanwhile.
+    """
+
+    device: str
+    """Kernel name of the node: ``sda``, ``sda1``."""
+    reason: str
+    """What the tool says, in one sentence."""
+
+
 class CommandOutcome(Protocol):
     """What a read-only command gave. ``code`` is None if it did not end by itself."""
 

@@ -13,7 +13,15 @@ from backy_core.operations import filesystems
 from backy_core.plugin_registry import BACKEND_GROUP
 from backy_core.plugins import PluginHost
 from backy_core.sdk.errors import BackendFailure, BackyError, InvalidRequest
-from backy_core.sdk.models import DriveId, Level, PoolReport, PoolSpec, Presence, ProbedDrive
+from backy_core.sdk.models import (
+    DriveId,
+    Level,
+    PoolReport,
+    PoolSpec,
+    Presence,
+    ProbedDrive,
+    Unreadable,
+)
 from backy_core.sdk.plan import BackendPlan, Exec, Join, Plan, Step, references
 from backy_core.stamp_rules import HINT
 from backy_core.system import blkid
@@ -194,20 +202,26 @@ class PlanContract(Subject):
         """Where the commands fail, inspect must fail or tell of the pool as it did when they
         worked: a pool that is not reported counts as gone, and one at rest may be opened."""
 
-        def told(shown: hostile.Recorded) -> Presence | None:
-            reports = asyncio.run(self._inspected(shown, ""))
-            return next((each.presence for each in reports if each.guid == guid), None)
+        def told(shown: hostile.Recorded) -> str | None:
+            seen = asyncio.run(self._inspected(shown, ""))
+            reports = (each for each in seen if isinstance(each, PoolReport))
+            presence = next((each.presence for each in reports if each.guid == guid), None)
+            unread = {each.device for each in seen if isinstance(each, Unreadable)}
+            return presence or ("unreadable" if unread else None)
 
         try:
             seen = told(hostile.silenced(recorded))
         except BackyError as error:
             _refuse_crash(error, recorded)
             return
-        assert seen == told(recorded), f"the pool is {seen or 'overlooked'} when commands fail"
+        # What is said to be unreadable is kept as it was.
+        assert seen in (told(recorded), "unreadable"), (
+            f"the pool is {seen or 'overlooked'} when commands fail"
+        )
 
     async def _inspected(
         self, recorded: hostile.Recorded, otherwise: str
-    ) -> tuple[PoolReport, ...]:
+    ) -> tuple[PoolReport | Unreadable, ...]:
         """Whatever it may not look at is told, also where the backend swallows the refusal."""
         probe = hostile.ReplayProbe(self.info(), recorded, otherwise)
         try:

@@ -410,6 +410,17 @@ REASONS: list[tuple[str, Callable[[], BackyError | None], type[BackyError], str]
         DriveInUse,
         "cannot be read",
     ),
+    (
+        "unreadable to its backend",
+        lambda: why(
+            case(
+                signatures={"sda": (MEMBER,)},
+                unreadable={"mdadm": {DriveId(serial="A", size=SIZE): "checksum error"}},
+            )
+        ),
+        DriveNotEmpty,
+        ", which backend mdadm cannot read: checksum error",
+    ),
     ("data", lambda: why(case(signatures={"sda": (EXT4,)})), DriveNotEmpty, "ext4 (holiday)"),
     (
         "data in a partition",
@@ -474,6 +485,18 @@ def test_remains_of_a_deleted_pool_may_be_wiped_with_consent() -> None:
     )
     assert isinstance(why(given, deleted={GUID}), DriveNotEmpty)
     assert why(given, deleted={GUID}, allow_signatures=True) is None
+
+
+def test_what_cannot_be_read_may_be_wiped_with_consent_unless_it_runs() -> None:
+    for presence in ("stopped", "active"):
+        given = case(
+            reports={"mdadm": (report(presence=presence, guid=GUID),)},
+            signatures={"sda": (MEMBER,)},
+            unreadable={"mdadm": {DriveId(serial="A", size=SIZE): "checksum error"}},
+            kept={"mdadm": frozenset({report().native_id})},
+        )
+        refused = why(given, allow_signatures=True)
+        assert isinstance(refused, DriveInUse) if presence == "active" else refused is None
 
 
 def test_a_failing_backend_spares_drives_it_does_not_own() -> None:

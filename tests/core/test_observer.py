@@ -27,6 +27,7 @@ from backy_core.sdk.models import (
     Probe,
     Signature,
     Tool,
+    Unreadable,
 )
 from backy_core.sdk.plan import BackendPlan
 from backy_core.snapshot import Snapshot
@@ -101,7 +102,7 @@ class Backend:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.reports: list[PoolReport] | Exception = []
+        self.reports: Sequence[PoolReport | Unreadable] | Exception = []
         self.wait: Callable[[], Awaitable[object]] = lambda: asyncio.sleep(0)
         self.asked = 0
         self.seen: tuple[Signature, ...] = ()
@@ -121,7 +122,7 @@ class Backend:
         )
 
     @hookimpl
-    async def backy_inspect(self, probe: Probe) -> Sequence[PoolReport]:
+    async def backy_inspect(self, probe: Probe) -> Sequence[PoolReport | Unreadable]:
         self.asked += 1
         answer = self.reports
         self.seen = probe.signatures
@@ -318,6 +319,35 @@ async def test_a_failing_backend_keeps_its_last_reports(machine: Machine) -> Non
         it.backend.reports = []
         snapshot = await it.observer.refresh()
         assert (snapshot.reports["fake"], snapshot.problems) == ((), {})
+
+
+async def test_a_drive_that_cannot_be_read_keeps_the_last_report_of_its_pools(
+    machine: Machine,
+) -> None:
+    other = report(
+        native_id="other", guid=None, members=(MemberReport(device="sdb", state="active"),)
+    )
+    doubt = Unreadable(device="sda", reason="checksum error")
+    async with observing() as it:
+        it.backend.reports = [report(), other]
+        await it.observer.refresh()
+        it.backend.reports = [doubt, other]
+        for _ in range(2):
+            snapshot = await it.observer.refresh()
+            kept, good = snapshot.report_for("fake", GUID), snapshot.report_for("fake", "other")
+            assert kept is not None and good is not None and snapshot.problems == {}
+            why = snapshot.unseen_because("fake", kept, ())
+            assert why == "Backend fake cannot read drive A: checksum error"
+            assert snapshot.unseen_because("fake", good, ()) is None
+            assert [each.native_id for each in await it.observer.inspect("fake")] == ["other"]
+        assert snapshot.unseen_because("fake", None, ("A",)) == why
+        assert snapshot.unseen_because("fake", None, ("B",)) is None
+        it.backend.reports = [report(health="degraded"), doubt]
+        fresh = (await it.observer.refresh()).report_for("fake", GUID)
+        assert fresh is not None and fresh.health == "degraded"
+        assert it.observer.snapshot.unseen_because("fake", fresh, ("A",)) is None
+        it.backend.reports = []
+        assert (await it.observer.refresh()).reports["fake"] == ()
 
 
 async def test_a_hanging_backend_delays_nobody(

@@ -203,19 +203,19 @@ def _dashed(uuid: str) -> str:
 _NODE = r"/dev/sdx[a-z]\d*"
 _DEVICE = r"/dev/(?P<device>md\d+)"
 _KNOWN = (
-    (rf"mdadm --examine(?P<nodes>( {_NODE})+)", Programs.examine),
+    (rf"mdadm --examine --config=none(?P<nodes>( {_NODE})+)", Programs.examine),
     (
-        r"mdadm --create /dev/md/\S+ --run --uuid=(?P<uuid>\S+) --name=(?P<name>\S+) "
+        r"mdadm --create /dev/md/\S+ --config=none --run --uuid=(?P<uuid>\S+) --name=(?P<name>\S+) "
         r"--homehost=any --metadata=1\.2 --level=(?P<level>\w+) --raid-devices=(?P<slots>\d+)"
         rf"( --force)?( --bitmap=internal)?(?P<nodes>( {_NODE})+)",
         Programs.create,
     ),
     (
-        r"mdadm --assemble /dev/md/\S+ --uuid=(?P<uuid>\S+)(?P<run> --run)?"
+        r"mdadm --assemble /dev/md/\S+ --config=none --uuid=(?P<uuid>\S+)(?P<run> --run)?"
         rf"(?P<nodes>( {_NODE})+)",
         Programs.assemble,
     ),
-    (rf"mdadm --stop {_DEVICE}", Programs.stop),
+    (rf"mdadm --stop --config=none {_DEVICE}", Programs.stop),
     (rf"mdadm --manage {_DEVICE} (?P<how>--add|--re-add) (?P<node>{_NODE})", Programs.add),
     (rf"mdadm --manage {_DEVICE} --remove failed --remove detached", Programs.remove_failed),
     (rf"mdadm --manage {_DEVICE} --remove (?P<node>{_NODE})", Programs.remove),

@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterable, Sequence
 
 from backy_core.sdk.models import DriveId
 from backy_core.sdk.plan import Arg, DriveRef, Join
+from backy_lvm.config import config, report_config
 
 NAME_PREFIX = "backy-"
 VOLUME = "pool"
@@ -22,18 +23,13 @@ APART_TAG = "backy-without="
 REPORT = ("lvm", "fullreport")
 _REMOVE = ("dmsetup", "remove")
 
-CONFIG = "activation{monitoring=0}"
-"""dmeventd would be started as a child of the agent, and replace drives by a policy of its own."""
-_CREATE_CONFIG = CONFIG + ' global{system_id_source="none"}'
-"""A system ID hides a volume group from every other host."""
-
 _LETTERS = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _GROUPS = (6, 4, 4, 4, 4, 4, 6)
 
 _COLUMNS = {
     "vg": "vg_uuid,vg_name,vg_tags,vg_exported,vg_extent_size",
-    "pv": "pv_uuid,pv_name,pv_missing,pe_start",
-    "lv": "lv_uuid,lv_name,lv_active,lv_kernel_minor,sync_percent,raid_sync_action,"
+    "pv": "pv_uuid,pv_name,pv_missing,pv_in_use,pe_start",
+    "lv": "lv_uuid,lv_name,lv_attr,lv_active,lv_kernel_minor,sync_percent,raid_sync_action,"
     "lv_health_status,lv_image_synced",
     "pvseg": "pv_uuid,lv_uuid,pvseg_size",
     "seg": "lv_uuid,segtype",
@@ -63,7 +59,7 @@ def pv_uuid(guid: str, drive: DriveId, attempt: int = 0) -> str:
 def report(nodes: Sequence[str]) -> tuple[str, ...]:
     """Everything LVM knows of these nodes, hidden volumes included, as JSON in one process."""
     columns = [word for name in _COLUMNS for word in ("--configreport", name, "-o", _COLUMNS[name])]
-    devices = ("--devices", ",".join(nodes), "--config", CONFIG)
+    devices = ("--devices", ",".join(nodes), "--config", report_config())
     form = ("--reportformat", "json", "--units", "b", "--nosuffix")
     return (*REPORT, *devices, "--all", *form, *columns)
 
@@ -80,7 +76,7 @@ def create_group(guid: str, drives: Sequence[DriveId]) -> tuple[Arg, ...]:
         drives,
         *("--setautoactivation", "n", "--addtag", GUID_TAG + guid, group_name(guid)),
         *(DriveRef(drive=drive) for drive in drives),
-        config=_CREATE_CONFIG,
+        settings=config(no_system_id=True),
     )
 
 
@@ -97,13 +93,15 @@ def create_volume(guid: str, level: str, drives: Sequence[DriveId]) -> tuple[Arg
     }[level]
     wiped = ("--wipesignatures", "y", "--zero", "y")
     words = ("--type", *shape, "--extents", "100%FREE", "--name", VOLUME, group_name(guid))
-    return _lvm("lvcreate", drives, *wiped, *words)
+    return _lvm("lvcreate", drives, *wiped, *words, settings=config(group_name(guid)))
 
 
-def activate(group: Sequence[str], members: Sequence[DriveId], mode: str) -> tuple[Arg, ...]:
+def activate(
+    group: Sequence[str], members: Sequence[DriveId], mode: str, name: str
+) -> tuple[Arg, ...]:
     """``group``: its name, or ``--select`` and what selects it by UUID."""
     words = ("--activate", "y", "--activationmode", mode, *group)
-    return _lvm("vgchange", members, *words)
+    return _lvm("vgchange", members, *words, settings=config(name))
 
 
 def deactivate(group: Sequence[str], members: Sequence[DriveId]) -> tuple[Arg, ...]:
@@ -153,18 +151,20 @@ def restore(group: str, members: Sequence[DriveId], drive: DriveId) -> tuple[Arg
 def refresh(volume: str, members: Sequence[DriveId]) -> tuple[Arg, ...]:
     """Map the returned member again; dm-raid copies what the bitmap names. LVM refuses it while
     others are missing, unless it may put placeholders in their place, where they are already."""
-    return _lvm("lvchange", members, "--refresh", "--activationmode", "partial", volume)
+    words = ("--refresh", "--activationmode", "partial", volume)
+    return _lvm("lvchange", members, *words, settings=_config_for(volume))
 
 
 def repair(volume: str, members: Sequence[DriveId], drive: DriveId) -> tuple[Arg, ...]:
-    return _lvm("lvconvert", (*members, drive), "--repair", volume, DriveRef(drive=drive))
+    words = ("--repair", volume, DriveRef(drive=drive))
+    return _lvm("lvconvert", (*members, drive), *words, settings=_config_for(volume))
 
 
 def replace(
     volume: str, members: Sequence[DriveId], old: DriveId, drive: DriveId
 ) -> tuple[Arg, ...]:
     words = ("--replace", DriveRef(drive=old), volume, DriveRef(drive=drive))
-    return _lvm("lvconvert", (*members, drive), *words)
+    return _lvm("lvconvert", (*members, drive), *words, settings=_config_for(volume))
 
 
 def reduce(group: str, members: Sequence[DriveId], drive: DriveId) -> tuple[Arg, ...]:
@@ -181,11 +181,16 @@ def reduce_missing(group: str, members: Sequence[DriveId]) -> tuple[Arg, ...]:
 
 
 def _lvm(
-    command: str, drives: Sequence[DriveId], *words: Arg, config: str = CONFIG
+    command: str, drives: Sequence[DriveId], *words: Arg, settings: str = ""
 ) -> tuple[Arg, ...]:
     """``--yes`` answers every question LVM might ask."""
     nodes = Join(sep=",", parts=tuple(DriveRef(drive=drive) for drive in dict.fromkeys(drives)))
-    return ("lvm", command, "--devices", nodes, "--config", config, "--yes", *words)
+    return ("lvm", command, "--devices", nodes, "--config", settings or config(), "--yes", *words)
+
+
+def _config_for(volume: str) -> str:
+    """Settings of a command that maps parts of this volume (``group/volume``) anew."""
+    return config(volume.partition("/")[0])
 
 
 def _mapped(group: str, volume: str) -> str:

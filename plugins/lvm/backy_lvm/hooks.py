@@ -19,6 +19,7 @@ from backy_core.sdk.models import (
     PoolSpec,
     Probe,
     Tool,
+    Unreadable,
 )
 from backy_core.sdk.plan import (
     Action,
@@ -66,7 +67,7 @@ def backy_backend() -> BackendInfo:
 
 
 @hookimpl
-async def backy_inspect(probe: Probe) -> Sequence[PoolReport]:
+async def backy_inspect(probe: Probe) -> Sequence[PoolReport | Unreadable]:
     return await look(probe)
 
 
@@ -106,7 +107,7 @@ def backy_plan_open(pool: PoolSpec, report: PoolReport, degraded: bool) -> Backe
     activate = Step(
         id="activate",
         title="Activating the volume",
-        run=Exec(argv=argv.activate(named.selected, named.good, mode)),
+        run=Exec(argv=argv.activate(named.selected, named.good, mode, named.group)),
         undo=(Exec(argv=argv.deactivate(named.selected, named.good)),),
         undo_expect=(_STOPPED,),
         expect=(_ACTIVE,),

@@ -7,49 +7,116 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Mapping
+from typing import NamedTuple
 
 from backy_core.sdk.errors import SystemFailure
-from backy_core.sdk.models import PoolReport, Probe
+from backy_core.sdk.models import PoolReport, Probe, Unreadable
 from backy_lvm import argv
 from backy_lvm.naming import SIGNATURE
-from backy_lvm.parse import Group, Member, mismatched, parse_report
+from backy_lvm.parse import (
+    Group,
+    Member,
+    complaint,
+    failed_scans,
+    mismatched,
+    parse_report,
+    parse_unused,
+)
 from backy_lvm.standing import Sight, describe, guid_of, pool_volume
 
 _MAPPED = re.compile(r"backy--((?:[0-9a-f]+--){4}[0-9a-f]{12})-pool")
+_UUID_LETTERS = 32
+_SETTLED = (0, 5)
+"""Exit statuses with a report: 5 if LVM failed for some group, which the report then lacks."""
 
 
-async def look(probe: Probe) -> tuple[PoolReport, ...]:
-    """Every volume group, also those that cannot be pools. SystemFailure if LVM fails."""
+class _Told(NamedTuple):
+    """What LVM said of some devices. ``unused``: UUIDs of physical volumes in no group."""
+
+    groups: tuple[Group, ...]
+    unused: frozenset[str]
+    mismatches: frozenset[str]
+    words: str
+
+
+_NOTHING = _Told((), frozenset(), frozenset(), "")
+
+
+class _Mapped(NamedTuple):
+    """A pool that device-mapper runs; ``group``: the UUID of its volume group, without dashes."""
+
+    device: str
+    group: str
+
+
+async def look(probe: Probe) -> tuple[PoolReport | Unreadable, ...]:
+    """Every volume group, also those that cannot be pools, and each device that LVM tells of no
+    group for. SystemFailure if LVM fails altogether."""
     bearers = {sig.device: sig.uuid or "" for sig in probe.signatures if sig.type == SIGNATURE}
-    groups, apart = await _groups(probe, tuple(bearers)) if bearers else ((), frozenset())
-    whole = frozenset(drive.name for drive in probe.drives)
-    reports = []
-    for found in groups:
-        group = await _as_used(probe, found, bearers)
-        devices = _devices(group, bearers)
-        own = await _own_views(probe, group, devices)
-        copies = tuple(
-            (uuid, device)
-            for device, uuid in bearers.items()
-            if uuid in devices and device != devices[uuid]
-        )
-        held = await _held(probe, devices)
-        away = _apart(group, devices, own, apart, held)
-        sight = Sight(devices, copies, whole, away, held, await _sector(probe, group))
-        reports.append(describe(group, sight))
+    before = await _mapped(probe)
+    told = await _ask(probe, tuple(bearers)) if bearers else _NOTHING
+    mapped = {guid: it for guid, it in (await _mapped(probe)).items() if it == before.get(guid)}
+    unreadable = _unreadable(told, bearers)
+    seen = [
+        await _report(probe, group, bearers, told.mismatches) for group in _told_apart(told, mapped)
+    ]
+    # What the kernel runs is active, whatever the drives say.
+    reports = [it for it in seen if it.device or it.native_id not in mapped]
     known = {report.native_id for report in reports}
-    return (*reports, *(it for it in await _orphans(probe) if it.native_id not in known))
+    orphans = (
+        _orphan(guid, it.device, unreadable) for guid, it in mapped.items() if guid not in known
+    )
+    return (*reports, *orphans, *unreadable)
 
 
-async def _groups(probe: Probe, devices: Iterable[str]) -> tuple[tuple[Group, ...], frozenset[str]]:
+async def _report(
+    probe: Probe, found: Group, bearers: Mapping[str, str], mismatches: Collection[str]
+) -> PoolReport:
+    whole = frozenset(drive.name for drive in probe.drives)
+    group = await _as_used(probe, found, bearers)
+    devices = _devices(group, bearers)
+    own = await _own_views(probe, group, devices)
+    copies = tuple(
+        (uuid, device)
+        for device, uuid in bearers.items()
+        if uuid in devices and device != devices[uuid]
+    )
+    held = await _held(probe, devices)
+    away = _apart(group, devices, own, mismatches, held)
+    sight = Sight(devices, copies, whole, away, held, await _sector(probe, group))
+    return describe(group, sight)
+
+
+async def _ask(probe: Probe, devices: Iterable[str]) -> _Told:
     done = await probe.run(*argv.report([f"/dev/{device}" for device in devices]))
-    # A pool that is not listed counts as gone, so half an answer is none.
-    if done.code != 0:
+    if done.code not in _SETTLED:
         raise SystemFailure("LVM cannot report its volume groups", details=done.stderr.strip())
     try:
-        return parse_report(done.stdout), mismatched(done.stderr)
+        groups, unused = parse_report(done.stdout), parse_unused(done.stdout)
     except ValueError as error:
         raise SystemFailure("LVM's report cannot be read", details=str(error)) from error
+    return _Told(groups, unused, mismatched(done.stderr), done.stderr)
+
+
+def _unreadable(told: _Told, bearers: Mapping[str, str]) -> tuple[Unreadable, ...]:
+    """Devices whose content LVM does not account for: nothing that they hold counts as gone."""
+    members = {member.uuid for group in told.groups for member in group.members}
+    unused = told.unused - {bearers.get(it, "") for it in failed_scans(told.words)}
+    lost = [it for it, uuid in bearers.items() if uuid not in members | unused]
+    return tuple(
+        Unreadable(device=it, reason=complaint(told.words, it) or "LVM does not tell what it holds")
+        for it in lost
+    )
+
+
+def _told_apart(told: _Told, mapped: Mapping[str, _Mapped]) -> list[Group]:
+    """Of groups that bear the name of a pool that runs, only the one that the kernel runs is it."""
+    running = {guid: it.group for guid, it in mapped.items() if it.group}
+    return [
+        it._replace(impostor=running.get(guid_of(it) or "", uuid) != uuid)
+        for it in told.groups
+        for uuid in (it.uuid.replace("-", ""),)
+    ]
 
 
 async def _as_used(probe: Probe, group: Group, bearers: Mapping[str, str]) -> Group:
@@ -63,8 +130,9 @@ async def _as_used(probe: Probe, group: Group, bearers: Mapping[str, str]) -> Gr
     used = [device for device, uuid in bearers.items() if uuid not in idle]
     if volume is None or not volume.active or not idle or not used:
         return group
-    groups, _ = await _groups(probe, used)
-    return next((it for it in groups if it.uuid == group.uuid), group)
+    told = await _ask(probe, used)
+    again = (it for it in told.groups if it.uuid == group.uuid)
+    return next(again, group)._replace(impostor=group.impostor)
 
 
 def _devices(group: Group, bearers: Mapping[str, str]) -> dict[str, str | None]:
@@ -87,7 +155,7 @@ async def _own_views(
     for member in group.members:
         device = devices[member.uuid]
         if member.missing and device:
-            alone, _ = await _groups(probe, [device])
+            alone = (await _ask(probe, [device])).groups
             views[member.uuid] = next((it.tags for it in alone if it.uuid == group.uuid), None)
     return {uuid: tags for uuid, tags in views.items() if tags is not None}
 
@@ -128,18 +196,23 @@ async def _held(probe: Probe, devices: Mapping[str, str | None]) -> frozenset[st
     return frozenset(uuid for uuid, holders in held.items() if holders)
 
 
-async def _orphans(probe: Probe) -> list[PoolReport]:
-    """Pools whose members all left the machine while they ran: only device-mapper knows them."""
+async def _mapped(probe: Probe) -> dict[str, _Mapped]:
+    """The pools of ours that run, by GUID, whatever LVM says."""
     names = [name for name in await probe.listdir("/sys/block") if name.startswith("dm-")]
-    texts = await probe.read(*(f"/sys/block/{name}/dm/name" for name in names))
-    found = {
-        name: _MAPPED.fullmatch((text or "").strip())
-        for name, text in zip(names, texts, strict=True)
-    }
-    return [_orphan(match[1].replace("--", "-"), name) for name, match in found.items() if match]
+    titles = await probe.read(*(f"/sys/block/{name}/dm/name" for name in names))
+    ids = await probe.read(*(f"/sys/block/{name}/dm/uuid" for name in names))
+    found = {}
+    for name, title, text in zip(names, titles, ids, strict=True):
+        if match := _MAPPED.fullmatch((title or "").strip()):
+            group = (text or "").removeprefix("LVM-")[:_UUID_LETTERS]
+            found[match[1].replace("--", "-")] = _Mapped(name, group)
+    return found
 
 
-def _orphan(guid: str, device: str) -> PoolReport:
+def _orphan(guid: str, device: str, unreadable: Collection[Unreadable]) -> PoolReport:
+    """A pool that device-mapper alone knows: its members left the machine while it ran, or what
+    LVM keeps on them was damaged."""
+    gone = "None of its drives is connected any more."
     return PoolReport(
         native_id=guid,
         guid=guid,
@@ -150,5 +223,5 @@ def _orphan(guid: str, device: str) -> PoolReport:
         device=device,
         expected_members=0,
         members=(),
-        detail="None of its drives is connected any more.",
+        detail="It runs, but LVM cannot read its drives any more." if unreadable else gone,
     )

@@ -7,8 +7,10 @@ import re
 from typing import Any, NamedTuple
 
 _MISMATCH = re.compile(r"Scanning (/dev/\S+) mda\d+ found mismatch")
+_FAILED_SCAN = re.compile(r"scanning /dev/(\S+) mda\d+ failed to read metadata")
 _IMAGE = re.compile(r"_rimage_(\d+)$")
 _MOST_MINORS = 1 << 20
+_JSON_BEGINS = tuple('{}[],"')
 Row = dict[str, str]
 
 
@@ -36,6 +38,10 @@ class Volume(NamedTuple):
     action: str
     trouble: str
     synced: bool
+    odd: str = ""
+    """LVM's word for how active it is, where that is neither active nor inactive."""
+    unsynced: bool = False
+    """Made without copying (``--nosync``): its images never held the same."""
 
     @property
     def slot(self) -> int | None:
@@ -54,6 +60,8 @@ class Group(NamedTuple):
     members: tuple[Member, ...]
     volumes: tuple[Volume, ...]
     extent: int | None = None
+    impostor: bool = False
+    """It bears the name of a pool that another group is."""
 
     @property
     def member_size(self) -> int | None:
@@ -76,12 +84,43 @@ class Group(NamedTuple):
 
 def parse_report(text: str) -> tuple[Group, ...]:
     """The volume groups in the output of ``lvm fullreport``. ValueError if it is no report."""
-    document = json.loads(text)
+    groups = (_group(section) for section in _sections(text))
+    return tuple(group for group in groups if group)
+
+
+def parse_unused(text: str) -> frozenset[str]:
+    """UUIDs of physical volumes that belong to no volume group, by their own word. Of one whose
+    group cannot be read, which LVM lists with them, the label says that it is in use."""
+    without_group = (each for each in _sections(text) if not _rows(each, "vg"))
+    return frozenset(
+        row["pv_uuid"]
+        for section in without_group
+        for row in _rows(section, "pv", "pv_uuid")
+        if not _flag(row, "pv_in_use")
+    )
+
+
+def failed_scans(stderr: str) -> frozenset[str]:
+    """Kernel names of devices with metadata that LVM found and could not read."""
+    return frozenset(_FAILED_SCAN.findall(stderr))
+
+
+def complaint(stderr: str, device: str) -> str | None:
+    """The first thing LVM says of this device, else of a group that it will not open."""
+    lines = [line.strip().removeprefix("WARNING: ").rstrip(".") for line in stderr.splitlines()]
+    named = (line for line in lines if re.search(rf"/dev/{re.escape(device)}(?![\w/])", line))
+    return next(named, None) or next((it for it in lines if it.startswith("Cannot access")), None)
+
+
+def _sections(text: str) -> list[dict[str, Any]]:
+    """One for each volume group, and one for physical volumes without."""
+    # LVM prints some messages ("Retrying metadata scan.") in the midst of its JSON.
+    kept = (line for line in text.splitlines() if line.lstrip()[:1] in _JSON_BEGINS)
+    document = json.loads("\n".join(kept))
     sections = document.get("report") if isinstance(document, dict) else None
     if not isinstance(sections, list):
         raise ValueError("the output has no report")
-    groups = (_group(section) for section in sections if isinstance(section, dict))
-    return tuple(group for group in groups if group)
+    return [section for section in sections if isinstance(section, dict)]
 
 
 def mismatched(stderr: str) -> frozenset[str]:
@@ -105,7 +144,7 @@ def _group(section: dict[str, Any]) -> Group | None:
         uuid=row["vg_uuid"],
         name=row.get("vg_name", ""),
         tags=frozenset(row.get("vg_tags", "").split(",")) - {""},
-        exported=bool(row.get("vg_exported")),
+        exported=_flag(row, "vg_exported"),
         members=tuple(
             _member(pv, used.get(pv["pv_uuid"])) for pv in _rows(section, "pv", "pv_uuid")
         ),
@@ -121,7 +160,7 @@ def _member(row: Row, used: int | None) -> Member:
     return Member(
         uuid=row["pv_uuid"],
         node=row.get("pv_name", ""),
-        missing=bool(row.get("pv_missing")),
+        missing=_flag(row, "pv_missing"),
         start=_number(row.get("pe_start", "")),
         used=used or None,
     )
@@ -129,19 +168,22 @@ def _member(row: Row, used: int | None) -> Member:
 
 def _volume(row: Row, segment: str, members: set[str]) -> Volume:
     name = row.get("lv_name", "")
+    activity = row.get("lv_active", "")
     minor = row.get("lv_kernel_minor", "")
     known = minor.isascii() and minor.isdecimal() and len(minor) < 8 and int(minor) < _MOST_MINORS
     return Volume(
         name=name.strip("[]"),
         hidden=name.startswith("["),
-        active=row.get("lv_active") == "active",
+        active=activity == "active",
         device=f"dm-{int(minor)}" if known else None,
         segment=segment,
         members=frozenset(members),
         percent=_percent(row.get("sync_percent", "")),
         action=row.get("raid_sync_action", ""),
         trouble=row.get("lv_health_status", ""),
-        synced=bool(row.get("lv_image_synced")),
+        synced=_flag(row, "lv_image_synced"),
+        odd=activity if activity not in ("", "active") else "",
+        unsynced=row.get("lv_attr", "")[:1] in ("R", "M"),
     )
 
 
@@ -156,6 +198,11 @@ def _rows(section: dict[str, Any], kind: str, *needed: str) -> list[Row]:
 def _number(text: str) -> int | None:
     """A whole number of bytes or extents; None for anything else, as for a size with a unit."""
     return int(text) if re.fullmatch(r"\d{1,20}", text, re.ASCII) else None
+
+
+def _flag(row: Row, column: str) -> bool:
+    """A word for yes and nothing for no; or, by a setting of the host's, a digit."""
+    return row.get(column, "") not in ("", "0")
 
 
 def _percent(text: str) -> float | None:

@@ -19,6 +19,9 @@ _MOVING: dict[str, Health] = {
     "repair": "check",
     "reshape": "reshape",
 }
+_RESTING = ("", "idle", "frozen")
+_HARMLESS = ("", "mismatches exist", "writemostly")
+"""Of LVM's words for a volume's health, those by which all members are in use."""
 _GOOD = ("active", "rebuilding")
 REDUNDANT = ("raid1", "raid5", "raid6", "raid10")
 
@@ -45,7 +48,9 @@ def describe(group: Group, sight: Sight) -> PoolReport:
     level = level_of(volume)
     here = frozenset(each.slot or 0 for each in members if each.state in _GOOD)
     presence = _presence(group, volume)
-    degraded = any(each.state not in ("active", "spare") for each in members)
+    doubt = _doubt(volume)
+    partial = volume is not None and volume.trouble in ("partial", "refresh needed")
+    degraded = partial or any(each.state not in ("active", "spare") for each in members)
     lost = volume is not None and not survives(level, len(_in_use(members)), here)
     unusable = _unusable(group, volume, sight)
     copies = tuple(
@@ -57,13 +62,15 @@ def describe(group: Group, sight: Sight) -> PoolReport:
         name=None if guid or volume is None else f"{group.name}/{volume.name}",
         level=level,
         presence=presence,
-        health=_health(volume, members, lost=lost, running=presence == "active"),
+        health=_health(
+            volume, members, lost=lost, running=presence == "active", doubt=doubt is not None
+        ),
         degraded=degraded,
         device=volume.device if volume and volume.active else None,
         expected_members=len(_in_use(members)),
         members=(*members, *copies),
         sync_percent=_progress(volume),
-        detail=unusable or _detail((*members, *copies), lost=lost),
+        detail=unusable or _detail((*members, *copies), lost=lost) or doubt,
         others=_others(group, volume),
         usable=unusable is None,
         member_size=group.member_size,
@@ -73,6 +80,8 @@ def describe(group: Group, sight: Sight) -> PoolReport:
 
 def guid_of(group: Group) -> str | None:
     """The pool's GUID: name and tag agree. A copy by vgimportclone keeps the tag alone."""
+    if group.impostor:
+        return None
     guid = group.name.removeprefix(argv.NAME_PREFIX)
     ours = _GUID.fullmatch(guid) and argv.GUID_TAG + guid in group.tags
     return guid if ours and group.name != guid else None
@@ -111,7 +120,7 @@ def _presence(group: Group, volume: Volume | None) -> Presence:
     if volume and volume.active:
         return "active"
     # Parts of a volume whose creation broke off hold their drives.
-    return "inactive" if any(it.active for it in group.volumes) else "stopped"
+    return "inactive" if any(it.active or it.odd for it in group.volumes) else "stopped"
 
 
 def _members(group: Group, volume: Volume | None, sight: Sight) -> tuple[MemberReport, ...]:
@@ -179,7 +188,12 @@ def _in_use(members: Sequence[MemberReport]) -> list[MemberReport]:
 
 
 def _health(
-    volume: Volume | None, members: Sequence[MemberReport], *, lost: bool, running: bool
+    volume: Volume | None,
+    members: Sequence[MemberReport],
+    *,
+    lost: bool,
+    running: bool,
+    doubt: bool,
 ) -> Health:
     """One word, the gravest first."""
     if not running or volume is None:
@@ -194,7 +208,23 @@ def _health(
         return "degraded"
     if "rebuilding" in states:
         return "recovering"
-    return moving or "active"
+    return "degraded" if doubt else moving or "active"
+
+
+def _doubt(volume: Volume | None) -> str | None:
+    """Why a volume that all members seem to hold may not be whole. LVM reads 100 % in sync also
+    of a mirror that was never copied, and of one whose repair failed."""
+    if volume is None:
+        return None
+    if volume.odd:
+        return f"Whether it is active LVM answers by {volume.odd!r}."
+    if volume.active and volume.unsynced:
+        return "It was made without copying (--nosync), so its members may differ."
+    if volume.active and volume.trouble not in _HARMLESS:
+        return f"LVM calls it {volume.trouble!r}."
+    if volume.action not in (*_MOVING, *_RESTING):
+        return f"LVM does {volume.action!r} on it, which this agent does not know."
+    return None
 
 
 def _progress(volume: Volume | None) -> float | None:
@@ -207,6 +237,8 @@ def _unusable(group: Group, volume: Volume | None, sight: Sight) -> str | None:
     """Why this group can be no pool; None if it can."""
     if guid_of(group):
         return None  # also half made: it must be taken down
+    if group.impostor:
+        return "It is a copy: the kernel runs another volume group as this pool."
     if volume is None:
         return "Only volume groups with a single logical volume can be pools."
     if level_of(volume) not in ("linear", "raid0", *REDUNDANT):

@@ -12,7 +12,7 @@ from pathlib import Path
 from backy_lvm.inspect import look
 from backy_lvm.parse import parse_report
 
-from backy_core.sdk.models import DriveId, PoolReport, ProbedDrive, Signature
+from backy_core.sdk.models import DriveId, PoolReport, ProbedDrive, Signature, Unreadable
 
 SAMPLES = Path(__file__).parent / "samples"
 
@@ -73,7 +73,12 @@ class SampleProbe:
 
 
 async def reports(probe: SampleProbe) -> tuple[PoolReport, ...]:
-    return await look(probe)
+    return tuple(each for each in await look(probe) if isinstance(each, PoolReport))
+
+
+async def unreadable(probe: SampleProbe) -> dict[str, str]:
+    """Reasons by device."""
+    return {it.device: it.reason for it in await look(probe) if isinstance(it, Unreadable)}
 
 
 def line(report: PoolReport) -> str:

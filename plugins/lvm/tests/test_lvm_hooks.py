@@ -37,7 +37,7 @@ def text(action: Action) -> str:
     words = list(map(word, action.argv))
     if words[0] == "lvm":
         at = words.index("--config")
-        assert words[at + 1].startswith("activation{monitoring=0}") and words[at + 2] == "--yes"
+        assert words[at + 1].startswith("activation{monitoring=0") and words[at + 2] == "--yes"
         assert words[2] == "--devices"
         words[at : at + 3] = []
         words[2:4] = [f"[{words[3]}]"]

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from backy_core.sdk.errors import SystemFailure
 
-from .lvm_sample_probe import SAMPLES, SampleProbe, line, reports, states
+from .lvm_sample_probe import SAMPLES, SampleProbe, line, reports, states, unreadable
 
 GUID = "0a1b2c3d-4e5f-6071-8293-a4b5c6d7e8f9"
 ALL_FIVE = "ubda:0:active ubdb:1:active ubdc:2:active ubdd:3:active ubde:4:active"
@@ -136,7 +136,7 @@ async def test_a_pool_that_lost_every_drive_is_seen_through_device_mapper() -> N
     assert (report.presence, report.members) == ("active", ())
 
 
-@pytest.mark.parametrize(("code", "text"), [(5, None), (None, None), (0, ""), (0, "[1]")])
+@pytest.mark.parametrize(("code", "text"), [(3, None), (None, None), (0, ""), (0, "[1]")])
 async def test_half_an_answer_is_none(code: int | None, text: str | None) -> None:
     probe = SampleProbe("raid1-active")
     probe.code, probe.text = code, probe.text if text is None else text
@@ -189,3 +189,89 @@ async def test_what_else_lies_in_the_group_is_told_by_name() -> None:
     assert report.others == ()
     (report,) = await reports(SampleProbe("foreign-two"))
     assert len(report.others) == 2, "which of them would be the pool cannot be told"
+
+
+SICK = {
+    "sick-text": ("ubdb", "Metadata location on /dev/ubdb at offset 4608 begins with invalid name"),
+    "sick-header": ("ubdb", "wrong checksum f2185a6b in mda header on /dev/ubdb at 4096"),
+}
+
+
+@pytest.mark.parametrize("state", SICK)
+async def test_a_damaged_drive_is_in_doubt_and_hides_no_other(state: str) -> None:
+    """One with a message of LVM's in the midst of its JSON. An unused member is no doubt."""
+    probe = SampleProbe(state)
+    device, reason = SICK[state]
+    assert await unreadable(probe) == {device: reason}
+    (report,) = await reports(probe)
+    assert (report.name, report.presence) == ("good/pool", "active")
+    probe.text = probe.text.replace('"pv_in_use":"used"', '"pv_in_use":""')  # as older LVM wrote it
+    assert await unreadable(probe) == {device: reason}
+
+
+async def test_what_lvm_leaves_out_is_in_doubt() -> None:
+    """A group of another host's, a damaged label, whatever makes it fail for one group."""
+    probe = SampleProbe("sick-system-id", ("ubdb", "other"), ("ubdd", ""))
+    probe.code = 5
+    assert await unreadable(probe) == dict.fromkeys(
+        ("ubdb", "ubdd"),
+        "Cannot access VG sid with system ID elsewhere with unknown local system ID",
+    )
+    assert [each.presence for each in await reports(probe)] == ["active"]
+
+
+async def test_a_mirror_that_was_never_copied_is_not_whole() -> None:
+    mirror, _ = await reports(SampleProbe("sick-nosync"))
+    assert line(mirror) == "raid1 active/degraded whole [ubdb:0:active ubdc:1:active]"
+    assert "--nosync" in (mirror.detail or "")
+
+
+@pytest.mark.parametrize(
+    ("column", "word", "presence", "health"),
+    [
+        ("lv_health_status", "partial", "active", "degraded"),
+        ("lv_health_status", "refresh needed", "active", "degraded"),
+        ("lv_health_status", "mismatches exist", "active", "active"),
+        ("lv_health_status", "smells", "active", "degraded"),
+        ("raid_sync_action", "dancing", "active", "degraded"),
+        ("lv_active", "perhaps", "inactive", "inactive"),
+    ],
+)
+async def test_a_word_that_is_not_known_is_doubt(
+    column: str, word: str, presence: str, health: str
+) -> None:
+    probe = SampleProbe("raid1-active")
+    document = json.loads(probe.text)
+    (row,) = (each for each in document["report"][0]["lv"] if each["lv_name"] == "pool")
+    row[column] = word
+    probe.text = json.dumps(document)
+    (report,) = await reports(probe)
+    assert (report.presence, report.health) == (presence, health)
+    assert health == "active" or word in (report.detail or "")
+
+
+async def test_flags_are_read_in_either_form() -> None:
+    """``binary_values_as_numeric`` of the host's configuration."""
+    probe = SampleProbe("raid1-active")
+    probe.text = probe.text.replace('"pv_missing":""', '"pv_missing":"0"')
+    assert line((await reports(probe))[0]) == EXPECTED["raid1-active"]
+
+
+def _mapped(group: str) -> dict[str, str]:
+    return {
+        "/sys/block/dm-3/dm/name": f"backy--{GUID.replace('-', '--')}-pool\n",
+        "/sys/block/dm-3/dm/uuid": f"LVM-{group.replace('-', '')}{'x' * 32}\n",
+    }
+
+
+async def test_what_the_kernel_runs_is_the_pool() -> None:
+    """Another group under its name and tag is none; nor is a pool stopped that LVM overlooks."""
+    probe = SampleProbe("linear-stopped")
+    probe.files = _mapped("another-group")
+    found = {report.native_id: report for report in await reports(probe)}
+    assert (found[GUID].presence, found[GUID].device) == ("active", "dm-3")
+    (stranger,) = (each for native_id, each in found.items() if native_id != GUID)
+    assert (stranger.guid, stranger.usable) == (None, False)
+    probe.files = _mapped(stranger.native_id)
+    (report,) = await reports(probe)
+    assert (report.native_id, report.presence, report.device) == (GUID, "active", "dm-3")

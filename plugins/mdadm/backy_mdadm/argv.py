@@ -1,6 +1,8 @@
 """Intent to mdadm argument lists. Pure; members are references, never kernel names.
 
 ``--run`` answers every question mdadm might ask; the core gives ``/dev/null`` as stdin besides.
+``--config=none`` keeps the host's mdadm.conf out: an array it calls ``<ignore>``, the names and
+modes it gives to new ones. ``--manage`` does not take it, and asks no configuration.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from backy_core.sdk.plan import Arg, DriveRef, PoolDevice
 
 NAME_PREFIX = "backy-"
 EXAMINE = ("mdadm", "--examine")
+_NO_CONFIG = "--config=none"
 
 _PARTITION = re.compile(r"(?:\d+p|^(?!nvme|mmcblk|nbd|rbd|pmem|zram|loop|md|dm-)\D+)(\d+)")
 
@@ -49,6 +52,7 @@ def create(guid: str, level: str, drives: Sequence[DriveId]) -> tuple[Arg, ...]:
         "mdadm",
         "--create",
         f"/dev/md/{array_name(guid)}",
+        _NO_CONFIG,
         "--run",
         f"--uuid={array_uuid(guid)}",
         f"--name={array_name(guid)}",
@@ -71,6 +75,7 @@ def assemble(
         "mdadm",
         "--assemble",
         f"/dev/md/{array_name(guid)}",
+        _NO_CONFIG,
         f"--uuid={array_uuid(identity)}",
         *(("--run",) if degraded else ()),
         *members,
@@ -79,7 +84,7 @@ def assemble(
 
 def stop() -> tuple[Arg, ...]:
     """Stop the pool's array, inactive ones included."""
-    return ("mdadm", "--stop", PoolDevice())
+    return ("mdadm", "--stop", _NO_CONFIG, PoolDevice())
 
 
 def add(drive: DriveId) -> tuple[Arg, ...]:
@@ -109,7 +114,7 @@ def replace(old: DriveRef, new: DriveId) -> tuple[Arg, ...]:
 
 def examine(nodes: Sequence[str]) -> tuple[str, ...]:
     """Print the superblocks of these nodes, one section each."""
-    return (*EXAMINE, *nodes)
+    return (*EXAMINE, _NO_CONFIG, *nodes)
 
 
 def stop_all(names: Sequence[str]) -> str:

@@ -19,6 +19,7 @@ from backy_core.sdk.models import (
     Presence,
     Probe,
     Tool,
+    Unreadable,
 )
 from backy_core.sdk.plan import (
     Action,
@@ -63,7 +64,7 @@ def backy_backend() -> BackendInfo:
 
 
 @hookimpl
-async def backy_inspect(probe: Probe) -> Sequence[PoolReport]:
+async def backy_inspect(probe: Probe) -> Sequence[PoolReport | Unreadable]:
     return await look(probe)
 
 

@@ -19,6 +19,7 @@ from backy_core.sdk.models import (
     Presence,
     Probe,
     Signature,
+    Unreadable,
 )
 from backy_mdadm import argv, parse, standing
 from backy_mdadm.naming import SIGNATURE
@@ -81,17 +82,25 @@ class _Found(NamedTuple):
         return tuple(device for device in self.devices if device not in held)
 
 
-async def look(probe: Probe) -> tuple[PoolReport, ...]:
-    """A report for every array, running, inactive, or only stamped on drives."""
+async def look(probe: Probe) -> tuple[PoolReport | Unreadable, ...]:
+    """A report for every array, running, inactive, or only stamped on drives, and each stamped
+    device whose superblock was asked for and cannot be read."""
     arrays = await _kernel_arrays(probe)
-    stamps = [stamp for stamp in probe.signatures if stamp.type == SIGNATURE and stamp.uuid]
+    signed = [stamp for stamp in probe.signatures if stamp.type == SIGNATURE]
+    stamps = [stamp for stamp in signed if stamp.uuid]
+    nameless = {stamp.device for stamp in signed} - {stamp.device for stamp in stamps}
     found = _by_uuid(arrays, stamps)
-    blocks = await _superblocks(probe, found)
+    blocks, unreadable = await _superblocks(probe, found)
     complete = [_Found(each.uuid, each.arrays, each.stamped, blocks) for each in found]
-    reports = (_with_stamps(_report(each), each.stamped) for each in complete)
+    told = ((_report(each), each.stamped) for each in complete)
     known = {array.name for each in found for array in each.arrays}
     foreign = [array for array in arrays if array.name not in known]
-    return (*reports, *(_foreign(array, foreign) for array in foreign))
+    return (
+        *(_with_stamps(report, stamped) for report, stamped in told if report),
+        *(_foreign(array, foreign) for array in foreign),
+        *unreadable,
+        *map(_nameless, sorted(nameless)),
+    )
 
 
 async def _kernel_arrays(probe: Probe) -> tuple[KernelArray, ...]:
@@ -139,20 +148,33 @@ def _by_uuid(arrays: Iterable[KernelArray], stamps: Iterable[Signature]) -> tupl
     )
 
 
-async def _superblocks(probe: Probe, found: Iterable[_Found]) -> Mapping[str, Superblock]:
+async def _superblocks(
+    probe: Probe, found: Iterable[_Found]
+) -> tuple[Mapping[str, Superblock], list[Unreadable]]:
     """Superblocks by device, of arrays with strays alone: the running half speaks too."""
     devices = [device for each in found if each.strays() for device in each.devices]
     if not devices:
-        return {}
+        return {}, []
     nodes = {f"/dev/{device.replace('!', '/')}": device for device in devices}
     # One node without a superblock makes mdadm fail; the others are printed all the same.
     outcome = await probe.run(*argv.examine(tuple(nodes)))
-    blocks = parse.parse_examine(outcome.stdout)
-    return {nodes[block.node]: block for block in blocks if block.node in nodes}
+    parsed = parse.parse_examine(outcome.stdout)
+    blocks = {nodes[block.node]: block for block in parsed if block.node in nodes}
+    lost = ((node, device) for node, device in nodes.items() if device not in blocks)
+    reasons = ((device, parse.complaint(outcome.stderr, node)) for node, device in lost)
+    silent = "mdadm shows no valid superblock on it"
+    return blocks, [Unreadable(device=each, reason=why or silent) for each, why in reasons]
 
 
-def _report(found: _Found) -> PoolReport:
+def _nameless(device: str) -> Unreadable:
+    return Unreadable(device=device, reason="its md superblock has no readable UUID")
+
+
+def _report(found: _Found) -> PoolReport | None:
+    """None for an array that the kernel does not know and of which no superblock can be read."""
     array = found.array
+    if array is None and found.blocks.keys().isdisjoint(found.devices):
+        return None
     report = _running(found, array) if array and array.running else _resting(found)
     return _in_doubt(report, array.doubt) if array and array.doubt else report
 

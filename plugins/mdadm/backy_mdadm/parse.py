@@ -197,6 +197,12 @@ def parse_examine(text: str) -> tuple[Superblock, ...]:
     return tuple(block for block in blocks if block)
 
 
+def complaint(stderr: str, node: str) -> str | None:
+    """What mdadm says of this node."""
+    lines = (line.strip().removeprefix("mdadm: ").rstrip(".") for line in stderr.splitlines())
+    return next((line for line in lines if re.search(rf"{re.escape(node)}(?![\w/])", line)), None)
+
+
 def dashed(uuid: str) -> str | None:
     """mdadm's or sysfs' text of a UUID as a dashed lower-case GUID; None if it is none."""
     digits = re.sub(r"[:-]", "", uuid.strip().split(" ")[0]).lower()
@@ -251,7 +257,8 @@ def _superblock(node: str, lines: list[str]) -> Superblock | None:
     uuid = dashed(fields.get("Array UUID") or fields.get("UUID") or "")
     # Version 0 prints its 64-bit counter as two halves, "0.18".
     events = _number(fields.get("Events", "").rpartition(".")[2])
-    if uuid is None or events is None:
+    # The kernel takes none with a wrong checksum ("1234abcd - expected 5678ef01").
+    if uuid is None or events is None or "expected" in fields.get("Checksum", ""):
         return None
     role = _ROLE.search(fields.get("Device Role", ""))
     old_role, old_view = _old_table(lines)

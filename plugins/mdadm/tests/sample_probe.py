@@ -14,7 +14,7 @@ from backy_mdadm.inspect import look
 from backy_mdadm.naming import SIGNATURE
 from backy_mdadm.parse import dashed
 
-from backy_core.sdk.models import PoolReport, ProbedDrive, Signature
+from backy_core.sdk.models import PoolReport, ProbedDrive, Signature, Unreadable
 
 SAMPLES = Path(__file__).parent / "samples"
 
@@ -84,14 +84,21 @@ class SampleProbe:
 
     async def run(self, *argv: str) -> Outcome:
         """mdadm prints what it can and fails if one node has no superblock."""
-        assert argv[:2] == ("mdadm", "--examine"), argv
+        assert argv[:3] == ("mdadm", "--examine", "--config=none"), argv
         self.commands.append(argv)
-        texts = [self.blocks.get(node.removeprefix("/dev/"), "") for node in argv[2:]]
-        return Outcome(0 if all(texts) else 1, "".join(texts))
+        texts = [self.blocks.get(node.removeprefix("/dev/"), "") for node in argv[3:]]
+        silent = (node for node, text in zip(argv[3:], texts, strict=True) if not text)
+        words = "".join(f"mdadm: No md superblock detected on {node}.\n" for node in silent)
+        return Outcome(0 if all(texts) else 1, "".join(texts), words)
 
 
 async def reports(probe: SampleProbe) -> tuple[PoolReport, ...]:
-    return await look(probe)
+    return tuple(each for each in await look(probe) if isinstance(each, PoolReport))
+
+
+async def unreadable(probe: SampleProbe) -> dict[str, str]:
+    """Reasons by device."""
+    return {it.device: it.reason for it in await look(probe) if isinstance(it, Unreadable)}
 
 
 def line(report: PoolReport) -> str:

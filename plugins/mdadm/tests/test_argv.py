@@ -27,7 +27,7 @@ def text(parts: tuple[object, ...]) -> str:
 )
 def test_create(level: str, count: int, tail: str) -> None:
     assert text(argv.create(GUID, level, DRIVES[:count])) == (
-        "mdadm --create /dev/md/backy-0a1b2c3d4e5f6071 --run"
+        "mdadm --create /dev/md/backy-0a1b2c3d4e5f6071 --config=none --run"
         " --uuid=0a1b2c3d:4e5f6071:8293a4b5:c6d7e8f9 --name=backy-0a1b2c3d4e5f6071"
         f" --homehost=any --metadata=1.2 {tail}"
     )

@@ -66,7 +66,7 @@ def test_create_is_undone_by_stopping_and_wiping_what_bears_the_stamp() -> None:
     assert len(commands(plan)) == 1
     stop, *wipes = step.undo
     assert isinstance(stop, Exec)
-    assert list(map(word, stop.argv)) == ["mdadm", "--stop", "<pool>"]
+    assert list(map(word, stop.argv)) == ["mdadm", "--stop", "--config=none", "<pool>"]
     assert [wipe.drive for wipe in wipes if isinstance(wipe, WipeMember)] == [A, B]
     assert all(wipe.bears == plan.stamps for wipe in wipes if isinstance(wipe, WipeMember))
     assert [getattr(condition, "cond", "") for condition in step.undo_expect] == ["blank", "blank"]
@@ -78,19 +78,22 @@ def test_open_takes_members_in_good_standing_alone() -> None:
         member(A, "active", 0), member(B, "stale", 1), member(C, "spare"), presence="stopped"
     )
     plan = hooks.backy_plan_open(pool=pool(), report=found, degraded=False)
-    assert commands(plan) == [f"mdadm --assemble {ARRAY} {UUID} <1> <3>"]
+    assert commands(plan) == [f"mdadm --assemble {ARRAY} --config=none {UUID} <1> <3>"]
 
 
 def test_open_degraded_insists() -> None:
     found = report(member(A, "active", 0), member(B, "diverged", 1), presence="stopped")
     plan = hooks.backy_plan_open(pool=pool(), report=found, degraded=True)
-    assert commands(plan) == [f"mdadm --assemble {ARRAY} {UUID} --run <1>"]
+    assert commands(plan) == [f"mdadm --assemble {ARRAY} --config=none {UUID} --run <1>"]
 
 
 def test_open_stops_what_udev_left_half_assembled() -> None:
     found = report(member(A, "active", 0), member(B, "active", 1), presence="inactive")
     plan = hooks.backy_plan_open(pool=pool(), report=found, degraded=False)
-    assert commands(plan) == ["mdadm --stop <pool>", f"mdadm --assemble {ARRAY} {UUID} <1> <2>"]
+    assert commands(plan) == [
+        "mdadm --stop --config=none <pool>",
+        f"mdadm --assemble {ARRAY} --config=none {UUID} <1> <2>",
+    ]
 
 
 def test_open_of_a_running_pool_has_nothing_to_do() -> None:
@@ -122,7 +125,7 @@ def test_close_and_teardown_stop_the_array_by_identity(presence: str) -> None:
     found = report(member(A, "active", 0), member(B, "active", 1), presence=presence)
     plan = hooks.backy_plan_close(pool=pool(), report=found)
     assert hooks.backy_plan_teardown(pool=pool(), report=found) == plan
-    assert commands(plan) == ["mdadm --stop <pool>"]
+    assert commands(plan) == ["mdadm --stop --config=none <pool>"]
     assert plan.goal == (PoolIs(presence="stopped"),)
     assert (plan.steps[0].already, plan.steps[0].retry_s) == ("skip", 30)
 

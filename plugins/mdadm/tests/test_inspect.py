@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from backy_core.sdk.models import Signature
 
-from .sample_probe import SAMPLES, SampleProbe, line, reports
+from .sample_probe import SAMPLES, SampleProbe, line, reports, unreadable
 
 STATES = {
     "linearx2": "linear active/active whole [ubda:0:active ubdb:1:active]",
@@ -185,7 +185,7 @@ async def test_a_running_array_is_read_without_a_process() -> None:
 async def test_one_process_tells_all_strays() -> None:
     probe = SampleProbe("raid1x2-split-stopped")
     await reports(probe)
-    assert probe.commands == [("mdadm", "--examine", "/dev/ubdb", "/dev/ubdc")]
+    assert probe.commands == [("mdadm", "--examine", "--config=none", "/dev/ubdb", "/dev/ubdc")]
 
 
 async def test_our_own_stamp_gives_the_guid_and_others_none() -> None:
@@ -315,3 +315,20 @@ def test_raid10_survives_while_a_copy_of_everything_is_there(
     slots: int, working: set[int], whole: bool
 ) -> None:
     assert survives("raid10", 0x102, slots, frozenset(working)) is whole
+
+
+async def test_a_superblock_that_cannot_be_read_puts_its_device_in_doubt() -> None:
+    """No array is made up of signatures alone; a half that can be read speaks for the array."""
+    probe = SampleProbe("raid1x2-stopped")
+    whole = dict(probe.blocks)
+    assert await unreadable(probe) == {}
+    probe.blocks["ubdb"] = whole["ubdb"].replace("- correct", "- expected 12345678")
+    (report,) = await reports(probe)
+    assert line(report).startswith("raid1 stopped/inactive degraded [ubda:0:active ")
+    assert report.detail == "The superblock of ubdb cannot be read."
+    assert await unreadable(probe) == {"ubdb": "mdadm shows no valid superblock on it"}
+    probe.blocks = {}
+    assert await reports(probe) == ()
+    assert await unreadable(probe) == {
+        device: f"No md superblock detected on /dev/{device}" for device in whole
+    }

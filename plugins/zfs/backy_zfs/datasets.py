@@ -4,21 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from backy_core.sdk.models import PoolReport, Probe
+from backy_core.sdk.models import PoolReport, Probe, Unreadable
 from backy_zfs import argv
 
 _UNKNOWN = "datasets that cannot be listed"
 
 
-async def with_others(probe: Probe, reports: Sequence[PoolReport]) -> list[PoolReport]:
+async def with_others(
+    probe: Probe, seen: Sequence[PoolReport | Unreadable]
+) -> list[PoolReport | Unreadable]:
     """The reports, those of imported zpools with what else lies in them. A zpool that has lost
     too many members is not asked: the tools wait for it, maybe for ever."""
     return [
-        report.model_copy(update={"others": await _others(probe, report.name)})
-        if report.presence == "active" and report.health != "failed" and report.name
-        else report
-        for report in reports
+        each.model_copy(update={"others": await _others(probe, each.name)})
+        if isinstance(each, PoolReport) and _answers(each) and each.name
+        else each
+        for each in seen
     ]
+
+
+def _answers(report: PoolReport) -> bool:
+    return report.presence == "active" and report.health != "failed"
 
 
 async def _others(probe: Probe, name: str) -> tuple[str, ...]:

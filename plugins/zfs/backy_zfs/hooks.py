@@ -21,6 +21,7 @@ from backy_core.sdk.models import (
     Probe,
     SignatureMatch,
     Tool,
+    Unreadable,
 )
 from backy_core.sdk.plan import (
     Action,
@@ -76,7 +77,7 @@ def backy_backend() -> BackendInfo:
 
 
 @hookimpl
-async def backy_inspect(probe: Probe) -> Sequence[PoolReport]:
+async def backy_inspect(probe: Probe) -> Sequence[PoolReport | Unreadable]:
     return await with_others(probe, await look(probe))
 
 

@@ -12,7 +12,7 @@ import asyncio
 import itertools
 import re
 import time
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from backy_core.sdk.errors import SystemFailure
@@ -24,6 +24,7 @@ from backy_core.sdk.models import (
     PoolReport,
     Probe,
     Signature,
+    Unreadable,
 )
 from backy_zfs import argv, status
 from backy_zfs.labels import Child, Label, parse_label, row_names
@@ -35,6 +36,7 @@ _MODULE_VERSION = "/sys/module/zfs/version"
 _JSON_SINCE = (2, 3)
 _WRONG_USAGE = 2
 _DESTROYED = 2
+_UNREAD = "its ZFS label cannot be read"
 _WELL = frozenset(("ONLINE", "DEGRADED", "AVAIL", "INUSE"))
 _USED = ("active", "rebuilding")
 _LOST = frozenset(("FAULTED", "UNAVAIL", "CANT_OPEN", "SUSPENDED"))
@@ -53,6 +55,8 @@ class _Stamped(NamedTuple):
     guid: str | None
     names: frozenset[str]
     label: Label | None
+    unread: bool = False
+    """``zdb`` was asked, and shows no label."""
 
     def is_copy_of(self, other: _Stamped) -> bool:
         """The same member on another drive; one at the end of a drive shows on both."""
@@ -61,27 +65,55 @@ class _Stamped(NamedTuple):
         return bool(self.guid) and self.guid == other.guid and not same_drive
 
 
-async def look(probe: Probe) -> tuple[PoolReport, ...]:
-    """A report for every zpool, imported or only stamped on drives. SystemFailure if pools can
-    be imported and ``zpool`` fails."""
+async def look(probe: Probe) -> tuple[PoolReport | Unreadable, ...]:
+    """A report for every zpool, imported or only stamped on drives, and each device whose label
+    cannot be read. SystemFailure if pools can be imported and ``zpool`` fails."""
     stamps = {s.device: s for s in probe.signatures if s.type == SIGNATURE and s.uuid}
+    nameless = {s.device for s in probe.signatures if s.type == SIGNATURE} - stamps.keys()
+    doubts = [Unreadable(device=it, reason=_UNREAD) for it in sorted(nameless)]
     can_be_imported = await _may_have_imported(probe)
     if not stamps and not can_be_imported:
-        return ()
-    imported = await _imported(probe, can_be_imported)
+        return tuple(doubts)
+    imported, odd = await _imported(probe, can_be_imported)
+    if odd.keys() - {stamp.label for stamp in stamps.values()}:  # no device to put it down to
+        raise SystemFailure("zpool's report cannot be read", details="; ".join(odd.values()))
     ids = await _ids(probe, imported)
     running = {_key(pool.name, ids.get(pool.name)): pool for pool in imported}
     own: dict[_Key, list[Signature]] = {key: [] for key in running}
     for stamp in stamps.values():
-        own.setdefault(_key(stamp.label or "", stamp.uuid), []).append(stamp)
+        name = stamp.label or ""
+        if name in odd:
+            doubts.append(Unreadable(device=stamp.device, reason=odd[name]))
+            continue
+        key = _key(name, stamp.uuid)
+        if _is_stranger(probe, stamp, running.get(key), stamps.values()):
+            key = name, stamp.uuid or ""
+        own.setdefault(key, []).append(stamp)
     found = await asyncio.gather(
         *(_report(probe, key, running.get(key), own[key]) for key in sorted(own))
     )
     taken = {pool.name for pool in imported}
-    return tuple(_unless_taken(report, taken) for report in found if report)
+    reports = (_unless_taken(report, taken) for report, _ in found if report)
+    return (*reports, *doubts, *(doubt for _, unread in found for doubt in unread))
 
 
-async def _imported(probe: Probe, can_be_imported: bool) -> tuple[Imported, ...]:
+def _is_stranger(
+    probe: Probe, stamp: Signature, pool: Imported | None, stamps: Iterable[Signature]
+) -> bool:
+    """A member of another zpool that bears the name of an imported one of ours, which what is in
+    use tells."""
+    if pool is None:
+        return False
+    known = {row_name for row in pool.rows for row_name in row.known_as}
+    used = {it.uuid for it in stamps if it.label == stamp.label and known & _names(probe, it)}
+    uuids = {pool.guid} if pool.guid else used
+    return bool(uuids) and stamp.uuid not in uuids
+
+
+async def _imported(
+    probe: Probe, can_be_imported: bool
+) -> tuple[tuple[Imported, ...], Mapping[str, str]]:
+    """Imported zpools, and why one of them cannot be told of, by name."""
     if await _has_json(probe):
         done = await probe.run(*argv.STATUS, *argv.AS_JSON)
         if done.code == 0:
@@ -95,7 +127,7 @@ async def _imported(probe: Probe, can_be_imported: bool) -> tuple[Imported, ...]
     # It also fails while the module is not loaded or zfs-fuse does not run: then nothing is.
     if done.code != 0 and can_be_imported:
         raise _silent(done)
-    return status.parse_text(done.stdout)
+    return status.parse_text(done.stdout), {}
 
 
 async def _has_json(probe: Probe) -> bool:
@@ -143,10 +175,11 @@ async def _may_have_imported(probe: Probe) -> bool:
 
 async def _report(
     probe: Probe, key: _Key, pool: Imported | None, stamps: Sequence[Signature]
-) -> PoolReport | None:
+) -> tuple[PoolReport | None, list[Unreadable]]:
     stamped = await _stamped(probe, pool, stamps)
     name, uuid = key
-    return _running(pool, stamped, uuid) if pool else _resting(name, stamped, uuid)
+    unread = [Unreadable(device=it.device, reason=_UNREAD) for it in stamped if it.unread]
+    return _running(pool, stamped, uuid) if pool else _resting(name, stamped, uuid), unread
 
 
 async def _stamped(
@@ -158,11 +191,13 @@ async def _stamped(
     known = frozenset().union(*names)
     rows = pool.rows if pool and pool.state == "ONLINE" else ()
     if len(rows) == len(stamps) and all(row.known_as & known for row in rows):
+        asked = False
         labels: list[Label | None] = [None] * len(stamps)
     else:
+        asked = True
         labels = await asyncio.gather(*(_label(probe, stamp) for stamp in stamps))
     return [
-        _Stamped(stamp.device, stamp.member, its_names, label)
+        _Stamped(stamp.device, stamp.member, its_names, label, asked and label is None)
         for stamp, its_names, label in zip(stamps, names, labels, strict=True)
     ]
 
@@ -282,7 +317,7 @@ def _resting(name: str, stamped: Sequence[_Stamped], uuid: str) -> PoolReport | 
     """A pool that is not imported, by its labels. What is left of a destroyed one of someone
     else's is nobody's pool; of ours it is reported until it is wiped."""
     labels = [each.label for each in stamped if each.label]
-    guid = argv.guid_of(name)
+    guid = None if uuid else argv.guid_of(name)  # see _is_stranger
     if guid is None and (not labels or all(label.state == _DESTROYED for label in labels)):
         return None
     members = _marked_diverged(tuple(_resting_members(stamped)), stamped)

@@ -71,14 +71,28 @@ def parse_ids(text: str) -> dict[str, str]:
 # JSON
 
 
-def parse_json(text: str, now: float) -> tuple[Imported, ...]:
+class Listed(NamedTuple):
+    """What ``zpool status`` lists; ``odd``: why an imported pool's entry cannot be read, by its
+    name."""
+
+    pools: tuple[Imported, ...]
+    odd: Mapping[str, str] = {}
+
+
+def parse_json(text: str, now: float) -> Listed:
     """Every pool in the output of ``zpool status -j -p``. ``now``: seconds since 1970, for what
-    time a scan still takes. ValueError for anything else: half an answer is none."""
+    time a scan still takes. ValueError for what is no such output."""
     try:
-        pools = json.loads(text)["pools"]
-        return tuple(_pool(pool, now) for pool in pools.values())
+        listed = json.loads(text)["pools"].items()
     except (AttributeError, KeyError, TypeError) as error:
         raise ValueError(f"not what zpool reports: {error!r}") from error
+    pools, odd = [], {}
+    for name, pool in listed:
+        try:
+            pools.append(_pool(pool, now))
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            odd[name] = f"what zpool reports of {name} cannot be read: {error!r}"
+    return Listed(tuple(pools), odd)
 
 
 def _pool(pool: Mapping[str, Any], now: float) -> Imported:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 from backy_zfs.inspect import look
 
 from backy_core.sdk.errors import SystemFailure
-from backy_core.sdk.models import DriveId, PoolReport, ProbedDrive, Signature
+from backy_core.sdk.models import DriveId, PoolReport, ProbedDrive, Signature, Unreadable
 
 SAMPLES = Path(__file__).parent / "samples"
 ZPOOL = "13660010131292710373"
@@ -64,6 +65,15 @@ class SampleProbe:
         return Outcome(0, self._labels[argv[2].removeprefix("/dev/")])
 
 
+async def reports(probe: SampleProbe) -> tuple[PoolReport, ...]:
+    return tuple(each for each in await look(probe) if isinstance(each, PoolReport))
+
+
+async def unreadable(probe: SampleProbe) -> dict[str, str]:
+    """Reasons by device."""
+    return {it.device: it.reason for it in await look(probe) if isinstance(it, Unreadable)}
+
+
 def sample(name: str) -> str:
     return (SAMPLES / name).read_text()
 
@@ -72,7 +82,7 @@ LABELS = {"vda1": sample("openzfs-mirror-a.label"), "vdb1": sample("openzfs-mirr
 
 
 async def one(probe: SampleProbe) -> PoolReport:
-    (report,) = await look(probe)
+    (report,) = await reports(probe)
     return report
 
 
@@ -84,7 +94,7 @@ def line(report: PoolReport) -> str:
 
 async def test_nothing_of_zfs_starts_no_process() -> None:
     probe = SampleProbe("", {})
-    assert await look(probe) == ()
+    assert await reports(probe) == ()
     assert not probe.commands
 
 
@@ -92,7 +102,7 @@ async def test_nothing_of_zfs_starts_no_process() -> None:
 async def test_no_more_labels_are_read_than_tell_something(state: str, read: int) -> None:
     """None of a whole pool; each, however many signatures there are, where a member is out."""
     probe = SampleProbe(sample(f"openzfs-mirror-{state}.status"), LABELS)
-    await look(probe)
+    await reports(probe)
     labels = [("zdb", "-l", "/dev/vda1"), ("zdb", "-l", "/dev/vdb1")][:read]
     ids = ("zpool", "list", "-H", "-o", "name,guid")
     assert probe.commands == [("zpool", "status"), ids, *labels]
@@ -159,7 +169,7 @@ async def test_imported_pools_whose_labels_cannot_be_read(name: str, expected: s
     probe = SampleProbe(sample(f"{name}.status"), {})
     probe.signatures = (Signature(device="sdz", type="zfs_member", uuid="1", label="other"),)
     probe._labels = {"sdz": ""}
-    report = next(each for each in await look(probe) if each.presence == "active")
+    report = next(each for each in await reports(probe) if each.presence == "active")
     assert line(report) == expected
 
 
@@ -187,7 +197,7 @@ async def test_an_absent_member_was_in_use_or_out_already(flag: str, state: str)
 
 async def test_what_is_left_of_a_destroyed_foreign_pool_is_no_pool() -> None:
     labels = {name: text.replace("state: 0", "state: 2") for name, text in LABELS.items()}
-    assert await look(SampleProbe("", labels)) == ()
+    assert await reports(SampleProbe("", labels)) == ()
 
 
 async def test_what_is_left_of_our_own_is_reported_until_it_is_wiped() -> None:
@@ -214,7 +224,7 @@ async def test_pools_of_one_name_are_told_apart_by_their_guids() -> None:
     status = sample("openzfs-mirror-online.status").replace("virtio-LABSER", "luks-LABSER")
     probe = SampleProbe(status, {"vda1": STRANGER})
     probe.signatures = (stamp("vda1", "999", MEMBERS["vda1"]),)
-    found = {report.native_id: report for report in await look(probe)}
+    found = {report.native_id: report for report in await reports(probe)}
     assert line(found[ZPOOL]) == "mirror active/active whole [-:active -:active]"
     assert (found["999"].presence, found["999"].usable) == ("stopped", False)
     assert "export that one" in (found["999"].detail or "")
@@ -227,7 +237,7 @@ async def test_a_stranger_of_the_same_name_does_not_hide_the_running_pool() -> N
         stamp("vda9", "999", "111"),
         *(stamp(device, ZPOOL, guid) for device, guid in MEMBERS.items()),
     )
-    found = {report.native_id: report for report in await look(probe)}
+    found = {report.native_id: report for report in await reports(probe)}
     assert line(found[ZPOOL]) == "mirror active/active whole [vda1:active vdb1:active]"
 
 
@@ -289,7 +299,7 @@ async def test_an_imported_pool_is_not_taken_for_a_resting_one_when_zpool_fails(
     assert (await one(probe)).presence == "stopped"
     probe.modules, probe.mounts = modules, mounts
     with pytest.raises(SystemFailure, match="cannot report"):
-        await look(probe)
+        await reports(probe)
 
 
 class FailingProbe(SampleProbe):
@@ -367,7 +377,7 @@ async def test_json_of_a_scrub() -> None:
 async def test_programs_older_than_the_module_are_read_as_text() -> None:
     probe = JsonProbe("mirror-online")
     probe.answer = Outcome(2, "", "invalid option 'j'")
-    assert (await look(probe))[0].presence == "active"
+    assert (await reports(probe))[0].presence == "active"
     assert probe.commands[:2] == [("zpool", "status", "-j", "-p"), ("zpool", "status")]
 
 
@@ -378,4 +388,43 @@ async def test_half_an_answer_in_json_is_none(answer: Outcome) -> None:
     probe = JsonProbe("mirror-online")
     probe.answer = answer
     with pytest.raises(SystemFailure):
-        await look(probe)
+        await reports(probe)
+
+
+async def test_a_label_that_cannot_be_read_puts_its_device_in_doubt() -> None:
+    probe = SampleProbe("", {**LABELS, "vdb1": "failed to unpack label 0\n"})
+    assert line(await one(probe)) == "mirror stopped/inactive degraded [vda1:active vdb1:missing]"
+    assert await unreadable(probe) == {"vdb1": "its ZFS label cannot be read"}
+    probe = SampleProbe("", dict.fromkeys(LABELS, ""))
+    assert await reports(probe) == () and set(await unreadable(probe)) == set(LABELS)
+    probe.signatures = (Signature(device="vdz", type="zfs_member"),)  # no more of it is left
+    assert await unreadable(probe) == {"vdz": "its ZFS label cannot be read"}
+
+
+async def test_a_stranger_that_bears_our_name_has_no_say() -> None:
+    """A zpool made under the name of a running pool of ours, by whoever."""
+    guid = "3fa85f64-5717-4562-b3fc-2c963f66afa6"
+    ours = f"backy-{guid}"
+    status = sample("openzfs-mirror-online.status").replace("tank", ours)
+    probe = SampleProbe(status, {"vdc1": STRANGER.replace("mirror", "raidz"), **LABELS})
+    probe.signatures = (
+        stamp("vdc1", "999", "111", ours),
+        *(stamp(device, ZPOOL, guid, ours) for device, guid in MEMBERS.items()),
+    )
+    found = {report.native_id: report for report in await reports(probe)}
+    assert line(found[guid]) == "mirror active/active whole [vda1:active vdb1:active]"
+    assert (found["999"].guid, found["999"].usable) == (None, False)
+
+
+async def test_one_odd_pool_in_the_json_hides_no_other() -> None:
+    probe = JsonProbe("mirror-online")
+    document = json.loads(sample("openzfs23-mirror-online.json"))
+    document["pools"]["odd"] = {**document["pools"]["m"], "name": "odd", "vdevs": None}
+    probe.answer = Outcome(0, json.dumps(document))
+    whole = probe.signatures
+    probe.signatures = (*whole, stamp("vdc1", "5", "55", "odd"))
+    assert [(it.name, it.presence) for it in await reports(probe)] == [("m", "active")]
+    assert "odd cannot be read" in (await unreadable(probe))["vdc1"]
+    probe.signatures = whole
+    with pytest.raises(SystemFailure):
+        await reports(probe)

@@ -26,14 +26,14 @@ def test_every_text_is_one_pool_with_its_members(name: str) -> None:
 
 @pytest.mark.parametrize("name", JSON)
 def test_every_json_is_one_pool_whose_members_have_guids(name: str) -> None:
-    (pool,) = status.parse_json(JSON[name], 0)
+    (pool,) = status.parse_json(JSON[name], 0).pools
     assert pool.name and pool.state and pool.rows and pool.guid.isdecimal()
     replaced = [row.known_as for row in pool.rows if not row.guid]
     assert replaced == ([{"old"}] if "replaced-by-itself" in name else [])
 
 
 def test_a_member_replaced_by_a_drive_of_the_same_path() -> None:
-    (pool,) = status.parse_json(TEXTS["openzfs23-mirror-replaced-by-itself.json"], 0)
+    (pool,) = status.parse_json(TEXTS["openzfs23-mirror-replaced-by-itself.json"], 0).pools
     replacing = ("mirror-0", "replacing-1")
     assert [(row.state, row.within, row.last) for row in pool.rows[1:]] == [
         ("", replacing, False),
@@ -43,7 +43,7 @@ def test_a_member_replaced_by_a_drive_of_the_same_path() -> None:
 
 def test_both_forms_tell_the_same() -> None:
     (text,) = status.parse_text(TEXTS["openzfs23-mirror-log-cache.status"])
-    (told,) = status.parse_json(TEXTS["openzfs23-mirror-log-cache.json"], 0)
+    (told,) = status.parse_json(TEXTS["openzfs23-mirror-log-cache.json"], 0).pools
     assert (told.name, told.state, told.status) == (text.name, text.state, text.status)
     assert [row.last for row in told.rows] == [row.last for row in text.rows]
     assert [row.within for row in text.rows] == [("mirror-0",)] * 2 + [("logs",), ("cache",)]
@@ -54,13 +54,13 @@ def test_both_forms_tell_the_same() -> None:
 
 
 def test_a_spare_in_use_and_one_that_failed() -> None:
-    (pool,) = status.parse_json(TEXTS["openzfs23-raidz1-spare-in-use.json"], 0)
+    (pool,) = status.parse_json(TEXTS["openzfs23-raidz1-spare-in-use.json"], 0).pools
     assert [(row.state, row.within) for row in pool.rows[1:3]] == [
         ("ONLINE", ("raidz1-0", "spare-1"))
     ] * 2
     assert (pool.rows[-1].state, pool.rows[-1].within) == ("INUSE", ("spares",))
     assert pool.scan.kind == "resilver"
-    (pool,) = status.parse_json(TEXTS["openzfs23-raidz1-faulted.json"], 0)
+    (pool,) = status.parse_json(TEXTS["openzfs23-raidz1-faulted.json"], 0).pools
     assert pool.rows[0].state == "FAULTED"
 
 
@@ -78,9 +78,9 @@ def test_progress_in_json() -> None:
     text = _scanning(
         **half, issued_bytes_per_scan="500", pass_start="1000", scrub_spent_paused="30"
     )
-    (pool,) = status.parse_json(text, 1060.0)
+    (pool,) = status.parse_json(text, 1060.0).pools
     assert pool.scan == Scan("scrub", 50.0, 0.5)
-    (pool,) = status.parse_json(_scanning(to_examine="0", skipped="0"), 1060.0)
+    (pool,) = status.parse_json(_scanning(to_examine="0", skipped="0"), 1060.0).pools
     assert pool.scan == Scan("scrub")
 
 

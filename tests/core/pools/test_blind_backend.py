@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from backy_core.sdk.errors import BackendFailure, SystemFailure
+from backy_core.sdk.models import Unreadable
 from tests.fakes.agent import GUID, OTHER, Bench
 
 
@@ -25,13 +26,13 @@ async def test_what_was_seen_last_is_shown_and_said_to_be_old(
         await agent.observer.refresh()
         during = await agent.pools.get(GUID)
         listed = (await agent.pools.list())[0]
-        refusal = await bench.unmount()
+        with pytest.raises(SystemFailure, match="cannot look at its pools"):
+            await bench.unmount()
 
     assert (during.state, during.drives) == (before.state, before.drives)
     assert during.stale_because is not None
     assert "KeyError" in during.stale_because
     assert listed.stale_because == during.stale_because
-    assert refusal is not None
     assert set(agent.backend_problems) == {"mdadm"}
 
     await agent.observer.refresh()
@@ -69,3 +70,55 @@ async def test_an_agent_out_of_descriptors_shows_what_it_saw_and_changes_nothing
 
     bench.machine.out_of_descriptors = False
     assert await bench.delete() is None
+
+
+async def test_a_pool_whose_drives_cannot_be_read_is_not_gone(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is said of it, and nothing done to it, also by an agent that never saw it."""
+    agent = await bench.start()
+    await bench.create("A", "B")
+    assert await bench.unmount() is None
+    for restarted in (False, True):
+        if restarted:
+            agent = await bench.restart()
+        with monkeypatch.context() as damaged:
+            damaged.setattr(agent.host, "inspect", _doubting("sdxa", "sdxb"))
+            await agent.observer.refresh()
+            view = await agent.pools.get(GUID)
+            assert view.stale_because is not None and "cannot read drive A" in view.stale_because
+            before = list(bench.machine.commands)
+            for act in (bench.mount, bench.delete):
+                with pytest.raises(SystemFailure, match="cannot read drive A"):
+                    await act()
+            assert await bench.unmount() is None, "nothing holds its drives"
+            assert bench.machine.commands == before
+            assert set((await bench.available()).items()) == {
+                ("A", False),
+                ("B", False),
+                ("C", True),
+            }
+        await agent.observer.refresh()
+    assert await bench.mount() is None
+    assert await bench.delete() is None
+    bench.assert_nothing_left("A", "B", "C")
+
+
+async def test_a_pool_that_runs_and_cannot_be_read_is_left_as_it_is(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    agent = await bench.start()
+    await bench.create("A", "B")
+    with monkeypatch.context() as damaged:
+        damaged.setattr(agent.host, "inspect", _doubting("sdxa", "sdxb"))
+        with pytest.raises(SystemFailure, match="cannot read drive A"):
+            await bench.unmount()
+        assert (await agent.pools.get(GUID)).is_mounted
+    assert await bench.unmount() is None
+
+
+def _doubting(*devices: str) -> Callable[..., Awaitable[tuple[Unreadable, ...]]]:
+    async def doubt(*_: object) -> tuple[Unreadable, ...]:
+        return tuple(Unreadable(device=device, reason="checksum error") for device in devices)
+
+    return doubt

@@ -74,7 +74,11 @@ def _with_others(monkeypatch: pytest.MonkeyPatch, *others: str) -> None:
 
     async def look(probe: Probe) -> tuple[PoolReport, ...]:
         reports = await inspect.look(probe)
-        return tuple(each.model_copy(update={"others": others}) for each in reports)
+        return tuple(
+            each.model_copy(update={"others": others})
+            for each in reports
+            if isinstance(each, PoolReport)
+        )
 
     monkeypatch.setattr(hooks, "look", look)
 

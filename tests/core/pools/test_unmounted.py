@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from backy_core.sdk.errors import SystemFailure
-from backy_core.sdk.models import PoolReport
+from backy_core.sdk.models import PoolReport, Unreadable
 from tests.fakes.agent import GUID, Bench
 from tests.fakes.interruptions import How
 
@@ -19,7 +19,7 @@ class Blinkers:
         self.stopped = self.blind = False
         inspect = bench.agent.host.inspect
 
-        async def report(*given: object) -> tuple[PoolReport, ...]:
+        async def report(*given: object) -> tuple[PoolReport | Unreadable, ...]:
             seen = await inspect(*given)  # type: ignore[arg-type]
             if self.stopped:
                 changes = {"presence": "stopped", "health": "inactive", "device": None}

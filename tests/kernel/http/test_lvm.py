@@ -8,8 +8,8 @@ from .backends import LVM, Backend
 from .site import PATIENCE, TELL_UDEV, Site
 
 BACKENDS = [LVM]
-DRIVES = numbered(2, 64 << 20)
-ONE, TWO = (drive.serial for drive in DRIVES)
+DRIVES = numbered(3, 64 << 20)
+ONE, TWO, THREE = (drive.serial for drive in DRIVES)
 
 
 def test_a_pool_that_lost_every_drive_is_let_go(site: Site, backend: Backend) -> None:
@@ -42,6 +42,54 @@ def test_a_group_made_by_hand_is_imported(site: Site, backend: Backend) -> None:
     assert (found["label"], found["level"], found["filesystem"]) == ("data/files", "linear", "ext4")
     site.check_adopted(found["poolGroupGuid"], ONE, TWO)
     assert site.run("dmsetup ls | grep ^data-").out == ""
+
+
+def test_a_damaged_drive_is_in_doubt_alone(site: Site, backend: Backend) -> None:
+    """Pools that can be read live on, also for an agent that has never seen them otherwise."""
+    pool = site.made(ONE, **backend.alone())
+    written = pool.write()
+    node = site.node(TWO)
+    site.output(f"vgcreate -qy other {node} && {_spoil(node)}")
+    site.done("POST", "/drives/refresh")
+    why = site.drives()[TWO]["unavailableBecause"]
+    assert "which backend lvm cannot read: " in why and node in why, why
+    pool.unmount()
+    site.restart()
+    pool.mount()
+    assert pool.read() == written and "staleBecause" not in pool.detail()
+    site.made(THREE, **backend.alone()).delete()
+    taken = site.made(TWO, wipe=True, **backend.alone())
+    pool.delete()
+    taken.delete()
+    site.check_clean([ONE, TWO, THREE])
+
+
+def test_a_copy_of_a_running_pool_has_no_say(site: Site, backend: Backend) -> None:
+    """Also one that was changed since, and so counts further."""
+    pool = site.made(ONE, **backend.alone())
+    written, before = pool.write(), pool.detail()
+    one, two = site.node(ONE), site.node(TWO)
+    site.output(f"sync; dd if={one} of={two} bs=1M conv=fsync status=none")
+    site.output(
+        f"vgchange -qy --devices {two} --addtag other backy-{pool.guid} && {TELL_UDEV} {two}"
+    )
+    site.done("POST", "/drives/refresh")
+    after = pool.detail()
+    same = ("state", "poolStatus", "poolId", "mountPath", "errorMessage", "staleBecause")
+    assert [after.get(field) for field in same] == [before.get(field) for field in same]
+    assert pool.members()[ONE] == "active"
+    site.output(f"wipefs -qa {two} && {TELL_UDEV} {two}")
+    pool.unmount()
+    pool.mount()
+    assert pool.read() == written
+    pool.delete()
+    site.check_clean([ONE, TWO])
+
+
+def _spoil(node: str) -> str:
+    """Overwrite the text of LVM's metadata, in all its versions from sector 9 on; tell udev."""
+    dd = f"dd if=/dev/urandom of={node} bs=512 seek=9 count=200 conv=notrunc,fsync status=none"
+    return f"{dd} && {TELL_UDEV} {node}"
 
 
 def _importable(site: Site) -> dict[str, Any]:

@@ -205,3 +205,56 @@ def test_a_broken_array_is_failed_until_it_is_mounted_again(site: Site, backend:
     assert pool.until_health("degraded")["state"] == "ready"
     pool.delete()
     pool.check_gone()
+
+
+def test_the_host_s_configuration_has_no_say(site: Site, backend: Backend) -> None:
+    """One that ignores the very array, and would name and own new ones differently."""
+    conf = "/etc/mdadm/mdadm.conf"
+    lines = "DEVICE /dev/null\nHOMEHOST <ignore>\nCREATE names=yes owner=nobody mode=0600 auto=part"
+    site.output(f"mkdir -p /etc/mdadm && touch {conf} && cp -a {conf} /run/conf-kept")
+    site.output(f"printf '{lines}\nAUTO -all\nPROGRAM /bin/false\n' > {conf}")
+    try:
+        pool = site.made(ONE, TWO, **backend.options())
+        uuid = pool.guid.replace("-", "")
+        words = ":".join(uuid[at : at + 8] for at in range(0, 32, 8))
+        site.output(f"echo 'ARRAY <ignore> UUID={words}' >> {conf}")
+        written = pool.write()
+        pool.until_health("active")
+        pool.unmount()
+        pool.mount()
+        assert pool.read() == written
+        assert set(pool.members().values()) == {"active"}
+        pool.delete()
+    finally:
+        site.output(f"mv /run/conf-kept {conf}")
+    pool.check_gone()
+
+
+def test_a_member_with_a_damaged_superblock_is_in_doubt_alone(site: Site, backend: Backend) -> None:
+    pool = site.made(ONE, TWO, **backend.options())
+    alone = site.made(THREE, **backend.alone())
+    written, kept = pool.write(), alone.write()
+    pool.until_health("active")
+    pool.unmount()
+    alone.unmount()
+    nodes = {serial: site.node(serial) for serial in (TWO, THREE)}
+    for number, node in enumerate(nodes.values()):
+        site.output(f"dd if={node} of=/run/kept{number} bs=4096 skip=1 count=1 status=none")
+        # The checksum: libblkid still sees a member, mdadm none.
+        site.output(f"printf XXXX | dd of={node} bs=1 seek={4096 + 0xD8} conv=notrunc,fsync")
+        site.output(f"{TELL_UDEV} {node}")
+    site.restart()
+    assert f"cannot read drive {THREE}" in alone.detail()["staleBecause"]
+    site.refused("POST", f"{alone.url}/mount", {}, status=400, code="SYSTEM_ERROR")
+    site.refused("DELETE", alone.url, status=400, code="SYSTEM_ERROR")
+    pool.mount()
+    assert pool.read() == written and pool.detail()["poolStatus"] == "degraded"
+    pool.unmount()
+    for number, node in enumerate(nodes.values()):
+        site.output(f"dd if=/run/kept{number} of={node} bs=4096 seek=1 conv=notrunc,fsync")
+        site.output(f"{TELL_UDEV} {node}")
+    alone.mount()
+    assert alone.read() == kept
+    alone.delete()
+    pool.delete()
+    site.check_clean([ONE, TWO, THREE])
