@@ -39,6 +39,11 @@ class Snapshot:
     unprobed: Mapping[str, str] = field(default_factory=dict)
     """Devices whose signatures are unknown, with the reason."""
     mounts: tuple[MountEntry, ...] = ()
+    elsewhere: tuple[MountEntry, ...] = ()
+    """What other mount namespaces have mounted, looked for while a running pool is not mounted."""
+    given_up: Mapping[str, str] = field(default_factory=dict)
+    """Filesystems that refuse all work without saying so in ``mounts``: what they say instead, by
+    device number."""
     swaps: frozenset[str] = frozenset()
     reports: Mapping[str, tuple[PoolReport, ...]] = field(default_factory=dict)
     """By backend; the last known ones while a backend fails."""

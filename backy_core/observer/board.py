@@ -15,6 +15,7 @@ from backy_core.observer.survey import Answer, Survey
 from backy_core.sdk.models import BackendInfo, PoolReport, Signature
 from backy_core.snapshot import Snapshot
 from backy_core.system.blocks import BlockDevice
+from backy_core.system.mounts import MountEntry
 
 _log = logging.getLogger(__name__)
 
@@ -36,8 +37,16 @@ class Board:
         self._subscribers.append(callback)
         return lambda: self._subscribers.remove(callback)
 
-    def post(self, survey: Survey, answers: Mapping[str, Answer | str]) -> Snapshot:
-        """Take over what is newer than what is shown. A text says why a backend cannot answer."""
+    def post(
+        self,
+        survey: Survey,
+        answers: Mapping[str, Answer | str],
+        elsewhere: tuple[MountEntry, ...] | None = None,
+    ) -> Snapshot:
+        """Take over what is newer than what is shown. A text says why a backend cannot answer.
+
+        ``elsewhere``: None if not looked for.
+        """
         draft = self._answered(survey.ticket, answers)
         if survey.ticket >= self._survey_ticket:
             self._survey_ticket = survey.ticket
@@ -52,7 +61,10 @@ class Board:
                     **survey.signatures,
                 },
                 unprobed=survey.unprobed,
+                given_up=survey.given_up,
             )
+        if elsewhere is not None:
+            draft = replace(draft, elsewhere=elsewhere)
         return self._show(draft)
 
     def doubt(self, reason: str) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 
 from backy_core.config import Settings
@@ -22,7 +22,9 @@ from backy_core.plugins import PluginHost
 from backy_core.sdk.errors import BackendFailure, BackyError
 from backy_core.sdk.models import PoolReport
 from backy_core.snapshot import Snapshot
+from backy_core.system import namespaces
 from backy_core.system.absence import LookFailed
+from backy_core.system.mounts import MountEntry
 from backy_core.system.udev import KernelEvents
 
 _log = logging.getLogger(__name__)
@@ -106,6 +108,11 @@ class Observer:
         """Devices, mounts and signatures, without asking the backends."""
         return self._board.post(await self._survey(), {})
 
+    async def follow_mounts(self) -> None:
+        """Look again if a filesystem changed without an event."""
+        if await self._surveyor.mounts_changed(self.snapshot):
+            await self.refresh()
+
     async def inspect(self, backend: str) -> tuple[PoolReport, ...]:
         """One backend's pools by a fresh look, without those of which nothing new can be told
         (:meth:`Snapshot.unseen_because`). Raises :class:`BackendFailure`."""
@@ -164,8 +171,27 @@ class Observer:
         finally:
             for task in asked.values():
                 task.cancel()
+        answers = {backend: task.result() for backend, task in asked.items()}
+        elsewhere = await self._elsewhere(survey, answers)
         self._looked_at = began
-        return self._board.post(survey, {backend: task.result() for backend, task in asked.items()})
+        return self._board.post(survey, answers, elsewhere)
+
+    async def _elsewhere(
+        self, survey: Survey, answers: Mapping[str, Answer | str]
+    ) -> tuple[MountEntry, ...] | None:
+        """What other mount namespaces have; None if they cannot be looked into. It costs a look at
+        every process, so only while a pool runs that is not mounted here."""
+        told = (answer for answer in answers.values() if not isinstance(answer, str))
+        reports = [report for answer in told for report in answer.reports]
+        here = Snapshot(devices=survey.devices, mounts=survey.mounts)
+        if all(here.mounts_of(it) for it in reports if it.presence == "active" and it.usable):
+            return ()
+        try:
+            others = await asyncio.to_thread(namespaces.read_namespaces)
+        except LookFailed as error:
+            _log.debug("Mounts of other processes are unknown: %s", error)
+            return None
+        return tuple(dict.fromkeys(mount for mounts in others.values() for mount in mounts))
 
     async def _survey(self) -> Survey:
         """Raises :class:`LookFailed`; what was seen last then stays, and is said to be old."""

@@ -11,8 +11,10 @@ from backy_core.config import Settings
 from backy_core.drives.inventory import Drive, build_inventory, names_of
 from backy_core.observer.cache import SignatureCache
 from backy_core.sdk.models import DriveId, PoolReport, ProbedDrive, Signature, Unreadable
-from backy_core.system import blocks, mounts
+from backy_core.snapshot import Snapshot
+from backy_core.system import blocks, mount_health, mounts
 from backy_core.system.blocks import BlockDevice
+from backy_core.system.mountinfo import read_own
 from backy_core.system.mounts import MountEntry
 
 
@@ -43,6 +45,7 @@ class Survey(NamedTuple):
     drives: tuple[Drive, ...]
     signatures: Mapping[str, tuple[Signature, ...]]
     unprobed: Mapping[str, str]
+    given_up: Mapping[str, str]
 
     def probed_drives(self) -> tuple[ProbedDrive, ...]:
         """What backends may know of: excluded drives are not shown to them."""
@@ -83,16 +86,26 @@ class Surveyor:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._tickets = itertools.count(1)
+        self._mountinfo = b""
         self.cache = SignatureCache()
 
     async def look(self) -> Survey:
         """Starts no process but the probe of devices that may have changed."""
         ticket = next(self._tickets)
+        self._mountinfo = await asyncio.to_thread(read_own)
         machine = await asyncio.to_thread(_read_machine)
+        given_up = await mount_health.given_up(machine.mounts)
         drives = build_inventory(*machine, self._settings)
         shown = {n for drive in drives if not drive.excluded for n in names_of(drive.device)}
         probed = await self.cache.look([it for it in machine.devices if it.name in shown])
-        return Survey(ticket, *machine, drives, probed.found, probed.failed)
+        return Survey(ticket, *machine, drives, probed.found, probed.failed, given_up)
+
+    async def mounts_changed(self, known: Snapshot) -> bool:
+        """Whether filesystems are not as they were at the last look: no event of the kernel tells
+        of one that turned read-only."""
+        if await asyncio.to_thread(read_own) != self._mountinfo:
+            return True
+        return await mount_health.given_up(known.mounts) != known.given_up
 
 
 def _read_machine() -> _Machine:

@@ -22,8 +22,9 @@ _MOVING = frozenset({"resync", "recovering", "check", "reshape"})
 
 
 class Ticker:
-    """Every 2 s: backends whose pools synchronise; backends that ask to be asked
-    (``refresh_s``) and the whole machine (``rescan_s``, 0: never) when their time has come."""
+    """Every 2 s: whether a filesystem gave up; backends whose pools synchronise; backends that ask
+    to be asked (``refresh_s``) and the whole machine (``rescan_s``, 0: never) when their time has
+    come."""
 
     def __init__(self, observer: Observer, host: PluginHost, rescan_s: float) -> None:
         self._observer = observer
@@ -56,6 +57,7 @@ class Ticker:
             self._rescanned = now
             await self._observer.refresh()
             return
+        await self._observer.follow_mounts()
         for backend in self._due(now):
             await self._observer.inspect(backend)
 

@@ -27,6 +27,7 @@ from backy_core.sdk.plan import (
     Target,
 )
 from backy_core.system import blocks, mounts, signatures
+from backy_core.system.mountinfo import MountTree
 from backy_core.system.mounts import MountEntry, is_of_pool
 
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.02, 0.5
@@ -143,9 +144,12 @@ class Conditions:
         return await _exclusively_openable(drive.node)
 
     async def _mounted_at(self, condition: MountedAt, pool: _Pool) -> str | None:
-        entry = mounts.mount_at(mounts.read_mounts(), condition.path)
+        seen_mounts = mounts.read_mounts()
+        entry = mounts.mount_at(seen_mounts, condition.path)
         if entry is None:
             return f"nothing is mounted at {condition.path}"
+        if (cover := MountTree(seen_mounts).covers(entry)) is not None:
+            return f"{cover.source} is mounted at {cover.path} and covers {condition.path}"
         if condition.fs_uuid is None:
             return _own_filesystem(entry, await pool.report())
         seen = await _lacks(entry.source, entry.fstype, lambda it: it.uuid == condition.fs_uuid)

@@ -18,7 +18,7 @@ from backy_core.pools.closing import PoolClosing
 from backy_core.pools.core import Core, compose, expected, spec_of
 from backy_core.pools.members import NOTHING, Consent, Scope, members_of, remembered, without
 from backy_core.pools.metadata import PoolEntry
-from backy_core.pools.pool_mounts import own_mounts
+from backy_core.pools.pool_mounts import filesystem_of, own_mounts
 from backy_core.pools.teardown_guards import Target
 from backy_core.pools.tombstones import Tombstone
 from backy_core.sdk.errors import BackyError, Conflict, DriveInUse, SystemFailure
@@ -124,8 +124,9 @@ class PoolTeardown:
         core = self._core
         report = core.find_report(entry, snapshot)
         stamps, around = (stone.stamps, stone.around) if stone else ((), ())
+        if report is None or report.presence != "active":
+            _refuse_left_mounted(entry, report, snapshot)
         if report is None:
-            self._refuse_left_mounted(entry, snapshot)
             members = members_of(entry, None, stamps, snapshot, scope)
             return Target(entry, None, members, stamps, around, snapshot), None
         spec = spec_of(entry).model_copy(update={"native_id": report.native_id})
@@ -139,14 +140,6 @@ class PoolTeardown:
         if members.copies and not members.own:  # what is left is somebody's copy
             return Target(entry, None, members, stamps, around, snapshot), None
         return Target(entry, report, members, stamps, around, snapshot), draft
-
-    def _refuse_left_mounted(self, entry: PoolEntry, snapshot: Snapshot) -> None:
-        if mounts := own_mounts(entry, None, snapshot):
-            raise Conflict(
-                f"Pool {entry.label or entry.guid} is mounted at {mounts[0].path}, and none of "
-                "its drives is connected",
-                hint=f"Unmount it first: DELETE /api/v1/pools/{entry.guid}/mount",
-            )
 
     def _plan(self, target: Target, draft: BackendPlan | None) -> Plan:
         """What is left to do; no steps when nothing of the pool is left on any drive."""
@@ -257,6 +250,23 @@ def _message(
             f"alone: {named}"
         )
     return ". ".join(sentences) or None
+
+
+def _refuse_left_mounted(entry: PoolEntry, report: PoolReport | None, snapshot: Snapshot) -> None:
+    """The kernel may have a pool that its backend does not see run."""
+    filesystem = filesystem_of(entry, report, snapshot)
+    if filesystem.mounts:
+        raise Conflict(
+            f"Pool {entry.label or entry.guid} is mounted at {filesystem.mounts[0].path}, and "
+            f"backend {entry.backend} does not see it run",
+            hint=f"Unmount it first: DELETE /api/v1/pools/{entry.guid}/mount",
+        )
+    if report is None and filesystem.devices:
+        raise Conflict(
+            f"Device /dev/{filesystem.devices[0]} of pool {entry.label or entry.guid} is running, "
+            f"and backend {entry.backend} does not see the pool",
+            hint="Nothing was changed. Look at the drives and the kernel log, and try again",
+        )
 
 
 def _wiped(journal: JournalEntry, problem: Exception) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from backy_core.pools.metadata import PoolEntry
-from backy_core.pools.pool_mounts import own_mounts, unreported_device
+from backy_core.pools.pool_mounts import filesystem_of, own_mounts, unreported_device
 from backy_core.sdk.models import PoolReport
 from backy_core.snapshot import Snapshot
 from backy_core.system.mounts import MountEntry
@@ -13,17 +13,12 @@ def trouble(entry: PoolEntry, report: PoolReport | None, snapshot: Snapshot) -> 
     """What is wrong and what to do, in one sentence; None: nothing is."""
     mounts = own_mounts(entry, report, snapshot)
     if not mounts:
-        device = unreported_device(entry, report, snapshot)
-        return (
-            f"Its device /dev/{device} is running, but backend {entry.backend} does not see the "
-            "pool"
-            if device
-            else None
-        )
+        return _unseen(entry, report, snapshot) or _elsewhere(entry, report, snapshot)
     mount = mounts[-1]
     return (
         _covered(mount, snapshot)
         or _without_device(entry, mount, report, snapshot)
+        or _failed(entry, report)
         or _gave_up(entry, mount, snapshot)
     )
 
@@ -56,6 +51,23 @@ def _write_protected(entry: PoolEntry, report: PoolReport | None, snapshot: Snap
     return f"its device /dev/{device.name}" if device and device.ro else None
 
 
+def _unseen(entry: PoolEntry, report: PoolReport | None, snapshot: Snapshot) -> str | None:
+    device = unreported_device(entry, report, snapshot)
+    if device is None:
+        return None
+    return f"Its device /dev/{device} is running, but backend {entry.backend} does not see the pool"
+
+
+def _elsewhere(entry: PoolEntry, report: PoolReport | None, snapshot: Snapshot) -> str | None:
+    filesystem = filesystem_of(entry, report, snapshot) if snapshot.elsewhere else None
+    if filesystem is None or not any(filesystem.has(mount) for mount in snapshot.elsewhere):
+        return None
+    return (
+        "It is mounted in the mount namespace of another process, as of a container; "
+        f"GET /api/v1/pools/{entry.guid}/processes lists these processes"
+    )
+
+
 def _covered(mount: MountEntry, snapshot: Snapshot) -> str | None:
     cover = snapshot.covers(mount)
     if cover is None:
@@ -81,11 +93,23 @@ def _without_device(
     )
 
 
-def _gave_up(entry: PoolEntry, mount: MountEntry, snapshot: Snapshot) -> str | None:
-    if not mount.gave_up:
+def _failed(entry: PoolEntry, report: PoolReport | None) -> str | None:
+    if report is None or report.health != "failed":
         return None
+    reason = (report.detail or "Too many of its drives failed or are gone").rstrip(".")
+    return f"{reason}. See to its drives, {_again(entry)}"
+
+
+def _gave_up(entry: PoolEntry, mount: MountEntry, snapshot: Snapshot) -> str | None:
+    said = snapshot.given_up.get(mount.majmin)
+    if said is None and not mount.gave_up:
+        return None
+    shown = f" ({said})" if said else ""
     return (
-        f"The filesystem at {mount.path} met an error and takes no more data; the kernel log says "
-        f"why. Unmount it (DELETE /api/v1/pools/{entry.guid}/mount), check the filesystem, and "
-        "mount it again"
+        f"The filesystem at {mount.path} met an error and may take no more data{shown}; the kernel "
+        f"log says why. See to that, {_again(entry)}"
     )
+
+
+def _again(entry: PoolEntry) -> str:
+    return f"unmount the pool (DELETE /api/v1/pools/{entry.guid}/mount) and mount it again"

@@ -67,7 +67,10 @@ class Holder(NamedTuple):
 
 
 async def find_holders(filesystem: Filesystem) -> tuple[Holder, ...]:
-    """All of them, processes first. This process is never among them."""
+    """All of them, processes first. This process is never among them.
+
+    Raises :class:`LookFailed` if it cannot look, as without file descriptors.
+    """
     return await asyncio.to_thread(_find, filesystem)
 
 
@@ -118,7 +121,8 @@ def _processes(filesystem: Filesystem, keeping: Mapping[str, str]) -> Iterator[H
     search = HeldBy(
         filesystem.numbers,
         nodes=nodes,
-        paths=filesystem.paths if many_trees else (),
+        paths=filesystem.paths,
+        many_trees=many_trees,
         keeping=keeping,
     )
     for process, hold in procs.holding(search):
@@ -136,7 +140,8 @@ def _mounts(filesystem: Filesystem, mounts: Sequence[MountEntry], reach: Reach) 
         if _is_child(entry.source, filesystem.dataset):
             yield Holder(f"its dataset {entry.source} is mounted at {entry.path}", release)
         elif entry.parent in own:
-            yield Holder(f"{entry.source} is mounted inside it at {entry.path}", release)
+            where = "over it" if entry.path in filesystem.paths else "inside it"
+            yield Holder(f"{entry.source} is mounted {where} at {entry.path}", release)
         elif filesystem.has(entry) and reach.stays(entry, mounts):
             yield Holder(f"it is mounted at {entry.path} as well", release)
     for entry in own.values():

@@ -13,6 +13,7 @@ from backy_core.system.absence import look_failed, suppress_gone
 
 _NO_NAMESPACE = frozenset({errno.EINVAL})
 """A zombie has given its mount namespace back."""
+_OWN = Path("/proc/self/mountinfo")
 _ESCAPED = re.compile(rb"\\([0-7]{3})")
 _LEAST_FIELDS = 6
 _GAVE_UP = frozenset({"emergency_ro", "shutdown"})
@@ -57,19 +58,20 @@ def read_mounts(pid: int | str = "self") -> tuple[MountEntry, ...]:
 
     Raises :class:`LookFailed` if they cannot be read, as for this process if /proc is missing.
     """
-    path = Path(f"/proc/{pid}/mountinfo")
     if pid == "self":
-        return parse_mountinfo(_own(path))
+        return parse_mountinfo(read_own())
+    path = Path(f"/proc/{pid}/mountinfo")
     with suppress_gone(path, _NO_NAMESPACE):
         return parse_mountinfo(path.read_bytes())
     return ()
 
 
-def _own(path: Path) -> bytes:
+def read_own() -> bytes:
+    """This process's mounts as the kernel writes them. Raises :class:`LookFailed`."""
     try:
-        return path.read_bytes()
+        return _OWN.read_bytes()
     except OSError as error:
-        raise look_failed(path, error) from error
+        raise look_failed(_OWN, error) from error
 
 
 def parse_mountinfo(text: bytes) -> tuple[MountEntry, ...]:

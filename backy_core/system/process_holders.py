@@ -29,9 +29,10 @@ class HeldBy:
 
     Compared by device number, not by path: so deleted files and files reached by a bind mount are
     found too. ``numbers``: the filesystem's. ``nodes``: of devices whose nodes nobody may have
-    open. ``paths``: where it is mounted, if its files answer stat(2) with other numbers (btrfs:
-    those of their subvolume); they are known by their path then. ``keeping``: mount namespaces
-    that keep a copy, and where.
+    open. ``paths``: where it is mounted. ``many_trees``: its files answer stat(2) with other
+    numbers (btrfs: those of their subvolume); they are known by their path then, as are files of a
+    filesystem that gave up and answers with an error. ``keeping``: mount namespaces that keep a
+    copy, and where.
     """
 
     def __init__(
@@ -40,6 +41,7 @@ class HeldBy:
         *,
         nodes: Collection[str] = (),
         paths: Collection[str] = (),
+        many_trees: bool = False,
         keeping: Mapping[str, str] | None = None,
     ) -> None:
         pairs = [_pair(number) for number in numbers]
@@ -48,8 +50,9 @@ class HeldBy:
         self._nodes = {os.makedev(*_pair(number)) for number in nodes}
         self._prefixes = tuple(path.rstrip("/") + "/" for path in paths)
         self._own_namespace = namespace_of("self")
+        self._many_trees = many_trees
         self._keeping = keeping or {}
-        for path in paths:
+        for path in paths if many_trees else ():
             with suppress_unanswered(path):
                 self._devices.add(Path(path).stat().st_dev)
 
@@ -70,18 +73,22 @@ class HeldBy:
         return None
 
     def _linked(self, link: str, pid: int) -> Hold | None:
+        by_path = True
         with suppress_unanswered(link):
             found = os.stat(link)  # noqa: PTH116
-            if found.st_dev in self._devices or self._below(link, pid):
+            by_path = self._many_trees
+            if found.st_dev in self._devices:
                 return Hold(os.readlink(link))  # noqa: PTH115
             if stat.S_ISBLK(found.st_mode) and found.st_rdev in self._nodes:
                 return Hold(os.readlink(link), of_device=True)  # noqa: PTH115
-        return None
+        return self._below(link, pid) if by_path else None
 
-    def _below(self, link: str, pid: int) -> bool:
-        if not self._prefixes or namespace_of(pid) != self._own_namespace:
-            return False
-        return f"{os.readlink(link)}/".startswith(self._prefixes)  # noqa: PTH115
+    def _below(self, link: str, pid: int) -> Hold | None:
+        with suppress_unanswered(link):
+            if self._prefixes and namespace_of(pid) == self._own_namespace:
+                path = os.readlink(link)  # noqa: PTH115
+                return Hold(path) if f"{path}/".startswith(self._prefixes) else None
+        return None
 
     def _mapped(self, directory: str) -> Hold | None:
         """``maps`` lines: range, rights, offset, device in hex, inode, path."""

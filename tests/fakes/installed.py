@@ -34,6 +34,7 @@ from backy_core.system import (
     mount_holders,
     mountinfo,
     mounts,
+    namespaces,
     procs,
     raw_writers,
     runtime_files,
@@ -326,6 +327,7 @@ class Installed:
                 options=mount.options,
                 fstype=mount.fstype,
                 source=f"/dev/{mount.device}",
+                super_options=mount.options,
             )
             for mount in self.machine.mounts
         )
@@ -390,6 +392,7 @@ def install(machine: FakeMachine, monkeypatch: pytest.MonkeyPatch) -> Installed:
         wipe.wipe_device: fakes.wipe_device,
         sysfs.read_whole: fakes.read_attribute,
         mountinfo.read_mounts: fakes.read_mounts,
+        namespaces.read_namespaces: lambda: machine.namespaces,
         libmount.mount: fakes.mount,
         libmount.unmount: fakes.unmount,
         detached_mount.names_inside: fakes.names_inside,

@@ -7,6 +7,7 @@ import uuid
 from dataclasses import replace
 
 from backy_core.sdk.models import Signature
+from backy_core.system.mountinfo import MountEntry
 from backy_core.system.raw_writers import RawWriter
 from tests.fakes.interruptions import Interruptions
 from tests.fakes.model import (
@@ -35,6 +36,8 @@ class FakeMachine:
         """Unplugged ones."""
         self.arrays: dict[str, Array] = {}
         self.mounts: list[Mounted] = []
+        self.namespaces: dict[str, tuple[MountEntry, ...]] = {}
+        """Mounts of other mount namespaces."""
         self.processes: dict[int, Process] = {}
         self.programs = set(PROGRAMS)
         self.boot = str(uuid.uuid4())

@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from backy_core.sdk.errors import SystemFailure
+from backy_core.sdk.errors import Conflict, SystemFailure
 from backy_core.sdk.models import PoolReport, Unreadable
+from backy_core.system.mountinfo import MountEntry
 from tests.fakes.agent import GUID, Bench
 from tests.fakes.interruptions import How
 
@@ -17,6 +18,7 @@ class Blinkers:
 
     def __init__(self, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
         self.stopped = self.blind = False
+        self.health: str | None = None
         inspect = bench.agent.host.inspect
 
         async def report(*given: object) -> tuple[PoolReport | Unreadable, ...]:
@@ -24,6 +26,8 @@ class Blinkers:
             if self.stopped:
                 changes = {"presence": "stopped", "health": "inactive", "device": None}
                 return tuple(each.model_copy(update=changes) for each in seen)
+            if self.health:
+                seen = tuple(each.model_copy(update={"health": self.health}) for each in seen)
             return () if self.blind else seen
 
         monkeypatch.setattr(bench.agent.host, "inspect", report)
@@ -47,6 +51,8 @@ async def test_a_pool_its_backend_does_not_see_run_is_not_taken_for_unmounted(
     assert view.state == "error" and "still mounted" in (view.error_message or "")
     with pytest.raises(SystemFailure, match="cannot be stopped"):
         await bench.unmount()
+    with pytest.raises(Conflict, match="does not see it run"):
+        await bench.delete()
     assert (list(bench.machine.mounts), list(bench.machine.arrays)) == before
     assert await bench.state() == "error" and bench.remembered[GUID].is_mounted
     setattr(blinkers, what, False)
@@ -90,3 +96,39 @@ async def test_read_only_is_told(bench: Bench, blinkers: Blinkers) -> None:
     await bench.agent.observer.refresh()
     view = await bench.agent.pools.get(GUID)
     assert view.state == "ready" and "read-only" in (view.error_message or "")
+
+
+async def test_a_filesystem_that_gave_up_is_an_error(bench: Bench, blinkers: Blinkers) -> None:
+    """Told by mountinfo alone: the mount is for writing, the filesystem is not."""
+    (mount,) = bench.machine.mounts
+    bench.machine.mounts = [replace(mount, options=mount.options | {"shutdown"})]
+    await bench.agent.observer.refresh()
+    view = await bench.agent.pools.get(GUID)
+    assert view.state == "error" and "met an error" in (view.error_message or "")
+    assert await bench.unmount() is None
+    assert await bench.mount() is None and await bench.state() == "ready"
+
+
+async def test_a_mounted_pool_whose_storage_failed_is_an_error(
+    bench: Bench, blinkers: Blinkers
+) -> None:
+    blinkers.health = "failed"
+    await bench.agent.observer.refresh()
+    view = await bench.agent.pools.get(GUID)
+    assert (view.state, view.pool_status) == ("error", "failed")
+    assert f"DELETE /api/v1/pools/{GUID}/mount" in (view.error_message or "")
+
+
+async def test_what_a_container_keeps_mounted_is_not_unmounted(
+    bench: Bench, blinkers: Blinkers
+) -> None:
+    await bench.unmount()
+    bench.machine.assemble_all()
+    await bench.agent.observer.refresh()
+    assert await bench.state() == "unmounted", "running is not mounted"
+    (name,) = bench.machine.arrays
+    kept = MountEntry(f"9:{name[2:]}", "/", "/data", frozenset(), "ext4", f"/dev/{name}", 12, 11)
+    bench.machine.namespaces = {"mnt:[4026532500]": (kept,)}
+    await bench.agent.observer.refresh()
+    view = await bench.agent.pools.get(GUID)
+    assert view.state == "error" and "mount namespace" in (view.error_message or "")

@@ -15,7 +15,9 @@ def test_a_failed_deletion_does_not_go_on_by_itself(site: Site, backend: Backend
     pool = site.made(ONE, TWO, **backend.options())
     written = pool.write()
     with backend.held(pool):
-        site.refused("DELETE", pool.url, status=400, code="SYSTEM_ERROR")
+        for path in (f"{pool.url}/mount", pool.url):
+            answer = site.refused("DELETE", path, status=409, code="POOL_BUSY")
+            assert "In use: " in answer["error"]["details"], answer
     pool.mount()
     assert pool.read() == written
     site.guest.unplug(THREE)
@@ -32,7 +34,7 @@ def test_a_pool_under_another_mount_is_not_ready(site: Site, backend: Backend) -
     site.output(f"mount -t tmpfs none {pool.path}")
     site.done("POST", "/drives/refresh")
     detail = pool.detail()
-    assert detail["state"] == "error" and "mounted over it" in detail["errorMessage"]
+    assert detail["state"] == "error" and "covers it" in detail["errorMessage"]
     answer = site.refused("DELETE", f"{pool.url}/mount", status=409, code="POOL_BUSY")
     assert "mounted over it" in answer["error"]["details"]
     site.output(f"umount {pool.path}")
