@@ -90,7 +90,7 @@ test-openzfs: install
 	@test -n "$(SUITE)" || { echo "This Debian ($(DEBIAN)) has OpenZFS" \
 		"$(or $(OPENZFS_$(DEBIAN)),in no version that the tests know), not $(OPENZFS)"; exit 1; }
 	@$(MAKE) --no-print-directory debian-packages \
-		DEBIAN_PACKAGES="qemu-system-x86 busybox-static cpio linux-headers-amd64 make gcc"
+		DEBIAN_PACKAGES="qemu-system-x86 busybox-static cpio linux-headers-amd64 make gcc xz-utils zstd"
 	test -e $(VENV)/openzfs-$(OPENZFS)/ready || \
 		tests/kernel/qemu/build.sh $(VENV)/openzfs-$(OPENZFS) $(SUITE)
 	BACKY_TEST_OPENZFS=$(OPENZFS) BACKY_REQUIRE_KERNEL=1 $(BIN)/python -m pytest -v --durations=0 \

@@ -1,6 +1,6 @@
 #!/bin/bash
-# build.sh DIR [SUITE]: what the QEMU guest needs, below DIR, with the OpenZFS of Debian's SUITE
-# (bookworm: 2.1; bookworm-backports: 2.3). Takes about four minutes on two cores.
+# build.sh DIR SUITE: what the QEMU guest needs, below DIR, with the OpenZFS of Debian's SUITE
+# (bookworm: 2.1; bookworm-backports and trixie: 2.3). Takes about four minutes on two cores.
 #   vmlinux, initrd.gz   Debian's kernel, unpacked (it boots 3 s sooner so), and an initrd for 9p
 #   modules/             OpenZFS, built for that kernel
 #   root/                its programs and the kernel's modules, laid over the guest's root
@@ -8,7 +8,7 @@
 set -eu
 export PATH=/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C.UTF-8
 here=$(dirname "$(readlink -f "$0")")
-suite=${2:-bookworm}
+suite=$2
 mkdir -p "$1"
 cd "$1"
 rm -rf packages unpacked build root modules ready
@@ -18,10 +18,17 @@ headers=$(find /usr/src -maxdepth 1 -name 'linux-headers-*-amd64' | sort -V | ta
 kernel=${headers##*/linux-headers-}
 
 # OpenZFS is in Debian's "contrib"; the machine's own sources stay as they are.
-cp /etc/apt/sources.list.d/debian.sources contrib.sources
-sed -i '/contrib/! s/^Components: main.*/Components: main contrib/' contrib.sources
-case $suite in *-backports) sed -i "/^Suites: / s/ .*-updates/& $suite/" contrib.sources ;; esac
-apt="apt-get -o Dir::Etc::sourcelist=$PWD/contrib.sources -o Dir::Etc::sourceparts=/dev/null"
+if [ -e /etc/apt/sources.list.d/debian.sources ]; then
+	sources=contrib.sources
+	sed '/contrib/! s/^Components: main.*/Components: main contrib/' \
+		/etc/apt/sources.list.d/debian.sources >$sources
+	case $suite in *-backports) sed -i "/^Suites: / s/ .*-updates/& $suite/" $sources ;; esac
+else
+	sources=contrib.list
+	sed '/contrib/! s/^\(deb .* main\).*/\1 contrib/' /etc/apt/sources.list >$sources
+	case $suite in *-backports) sed -i "/-updates /{p; s/ [^ ]*-updates / $suite /}" $sources ;; esac
+fi
+apt="apt-get -o Dir::Etc::sourcelist=$PWD/$sources -o Dir::Etc::sourceparts=/dev/null"
 apt="$apt -o Dir::State::Lists=$PWD/apt/lists -o APT::Sandbox::User=root"
 $apt update -qq
 libraries=$(${apt/apt-get/apt-cache} show "zfsutils-linux/$suite" | sed -n 's/^Depends: //p' |
@@ -29,6 +36,9 @@ libraries=$(${apt/apt-get/apt-cache} show "zfsutils-linux/$suite" | sed -n 's/^D
 (cd packages && $apt download -qq "linux-image-$kernel" &&
 	$apt download -qq -t "$suite" zfs-dkms zfsutils-linux $libraries)
 for package in packages/*.deb; do dpkg -x "$package" unpacked; done
+# Debian 13 has its modules below /usr, and compressed: busybox in the initrd reads plain ones.
+[ -e unpacked/lib ] || ln -s usr/lib unpacked/lib
+find unpacked/lib/ -name '*.ko.xz' -exec unxz {} +
 depmod --basedir "$PWD/unpacked" "$kernel"
 
 mv unpacked/usr/src/zfs-* build

@@ -16,15 +16,24 @@ modprobe --dirname "$PWD/$1" --set-version "$2" --show-depends --all \
 		number=$((number + 1))
 	done
 (cd "$tree" && find . | cpio --quiet -o -H newc | gzip -1) >initrd.gz
-# Debian 12 compresses its kernel with xz; the uncompressed one is entered directly (PVH).
+# The uncompressed kernel is entered directly (PVH). Debian 12 compresses it with xz, 13 with zstd;
+# where it lies is in the boot header, and its uncompressed size in the four bytes after it.
 python3 -I - "$1/boot/vmlinuz-$2" vmlinux <<'PYTHON'
 import lzma
+import struct
+import subprocess
 import sys
 
 with open(sys.argv[1], "rb") as file:
     image = file.read()
-kernel = lzma.LZMADecompressor().decompress(image[image.find(b"\xfd7zXZ\0") :])
-assert kernel[:4] == b"\x7fELF", "the kernel is not compressed with xz"
+setup_sectors = image[0x1F1] or 4
+offset, length = struct.unpack_from("<II", image, 0x248)
+payload = image[(setup_sectors + 1) * 512 + offset :][: length - 4]
+if payload.startswith(b"\xfd7zXZ\0"):
+    kernel = lzma.decompress(payload)
+else:
+    kernel = subprocess.run(["zstd", "-dc"], input=payload, check=True, capture_output=True).stdout
+assert kernel[:4] == b"\x7fELF", "the kernel is compressed with neither xz nor zstd"
 with open(sys.argv[2], "wb") as file:
     file.write(kernel)
 PYTHON
