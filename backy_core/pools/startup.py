@@ -62,7 +62,7 @@ class Startup:
             elif here - were_here:
                 joined.append(guid)
                 if len(here) == len(entry.drive_serials):
-                    self._core.open_errors.pop(guid, None)
+                    self._core.open_errors[guid] = ""  # what it says of missing drives is over
                     self._expect(guid)
         return joined
 

@@ -49,6 +49,17 @@ def send(site: Site, method: str, path: str, body: object = None) -> None:
         site.call(method, path, body)
 
 
+def send_again(site: Site, method: str, path: str) -> httpx.Response:
+    """The same call, as clients send it until the agent answers again."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            return site.call(method, path)
+        except httpx.TransportError:
+            assert time.monotonic() < deadline
+            time.sleep(LOOK_SECONDS)
+
+
 def await_crash(site: Site) -> None:
     """Every armed moment has come, and the agent that follows has nothing left to do."""
     deadline = time.monotonic() + PATIENCE

@@ -7,7 +7,7 @@ look at what it made of it.
 from ..lab.drives import numbered
 from . import crashes
 from .backends import Backend
-from .crashes import COMMITTED, arm, await_crash, send
+from .crashes import COMMITTED, arm, await_crash, send, send_again
 from .site import Site
 
 GUEST = crashes.GUEST
@@ -49,6 +49,8 @@ def test_unmount(site: Site, backend: Backend) -> None:
     ):
         arm(site, f"close {moment}")
         send(site, "DELETE", f"{pool.url}/mount")
+        again = send_again(site, "DELETE", f"{pool.url}/mount")
+        assert (moment, again.status_code) == (moment, 200), again.text
         await_crash(site)
         assert (moment, pool.state()) == (moment, "unmounted")
         assert not pool.mounted() and backend.leftovers(site) == "", moment
@@ -67,6 +69,8 @@ def test_delete(site: Site, backend: Backend) -> None:
         pool = site.made(ONE, TWO, **backend.options())
         arm(site, f"teardown {moment}")
         send(site, "DELETE", pool.url)
+        again = send_again(site, "DELETE", pool.url)
+        assert (moment, again.status_code) in ((moment, 200), (moment, 404)), again.text
         await_crash(site)
         state = site.call("GET", pool.url).json().get("state")
         assert (moment, state) in ((moment, None), (moment, "deleted"))
