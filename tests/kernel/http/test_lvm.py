@@ -64,6 +64,30 @@ def test_a_damaged_drive_is_in_doubt_alone(site: Site, backend: Backend) -> None
     site.check_clean([ONE, TWO, THREE])
 
 
+def test_a_pool_that_cannot_be_read_is_not_gone(site: Site, backend: Backend) -> None:
+    """It is kept, said to be old, and nothing is done to it, until it can be read again."""
+    pool = site.made(ONE, **backend.alone())
+    written = pool.write()
+    node = site.node(ONE)
+    site.output(f"dd if={node} of=/run/kept bs=1M count=1 status=none && {_spoil(node)}")
+    pool.unmount()  # what the kernel runs can be let go of
+    assert backend.leftovers(site) == ""
+    for start in ("as it was", "anew"):
+        if start == "anew":
+            site.restart()
+        site.done("POST", "/drives/refresh")
+        assert f"cannot read drive {ONE}" in pool.detail()["staleBecause"], start
+        site.refused("POST", f"{pool.url}/mount", {}, status=400, code="SYSTEM_ERROR")
+        site.refused("DELETE", pool.url, status=400, code="SYSTEM_ERROR")
+        pool.unmount()
+    site.output(f"dd if=/run/kept of={node} bs=1M conv=notrunc,fsync status=none")
+    site.output(f"{TELL_UDEV} {node}")
+    pool.mount()
+    assert pool.read() == written
+    pool.delete()
+    pool.check_gone()
+
+
 def test_a_copy_of_a_running_pool_has_no_say(site: Site, backend: Backend) -> None:
     """Also one that was changed since, and so counts further."""
     pool = site.made(ONE, **backend.alone())
