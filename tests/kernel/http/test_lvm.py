@@ -44,6 +44,22 @@ def test_a_group_made_by_hand_is_imported(site: Site, backend: Backend) -> None:
     assert site.run("dmsetup ls | grep ^data-").out == ""
 
 
+def test_a_second_volume_is_not_destroyed_in_passing(site: Site, backend: Backend) -> None:
+    """Somebody made it in the pool's group: whether the pool is mounted or not."""
+    pool = site.made(ONE, TWO, **backend.alone())
+    group = f"backy-{pool.guid}"
+    pool.unmount()
+    site.output(
+        f"lvreduce -qfy -l -4 {group}/pool && lvcreate -qy -an -Zn -l 2 -n precious {group}"
+    )
+    site.done("POST", "/drives/refresh")
+    answer = site.refused("DELETE", pool.url, status=409, code="DRIVE_NOT_EMPTY")
+    assert "precious" in answer["error"]["message"]
+    assert "precious" in site.output(f"lvs --noheadings -o lv_name {group}")
+    site.done("DELETE", f"{pool.url}?destroyOthers=precious")
+    pool.check_gone()
+
+
 def test_a_damaged_drive_is_in_doubt_alone(site: Site, backend: Backend) -> None:
     """Pools that can be read live on, also for an agent that has never seen them otherwise."""
     pool = site.made(ONE, **backend.alone())

@@ -1,6 +1,8 @@
 """What only Linux software RAID has."""
 
 import json
+import re
+from urllib.parse import unquote
 
 from ..lab.drives import numbered
 from .backends import MDADM, Backend
@@ -125,6 +127,60 @@ def test_foreign_array_made_by_hand_is_imported(site: Site, backend: Backend) ->
     site.done("POST", "/drives/refresh")
     (found,) = site.get("/pools/importable")
     site.check_adopted(found["poolGroupGuid"], ONE, TWO)
+
+
+def test_a_stopped_array_whose_content_shows_on_its_drives_is_deleted(
+    site: Site, backend: Backend
+) -> None:
+    """Superblocks of version 1.0 and 0.90 are at the end: the filesystem is seen on each drive."""
+    nodes = f"{site.node(ONE)} {site.node(TWO)}"
+    for version in ("1.0", "0.90"):
+        site.output(
+            f"mdadm --create /dev/md/old --run --metadata={version} --level=1 --raid-devices=2 "
+            f"--assume-clean {nodes} && mkfs.ext4 -q -F /dev/md/old && udevadm settle && "
+            "mdadm --stop /dev/md/old && udevadm settle"
+        )
+        site.done("POST", "/drives/refresh")
+        (found,) = site.get("/pools/importable")
+        site.done("POST", f"/pools/{found['poolGroupGuid']}/import")
+        assert "message" not in site.done("DELETE", f"/pools/{found['poolGroupGuid']}")
+        site.check_clean([ONE, TWO])
+
+
+def test_a_copy_of_a_member_is_its_owners(site: Site, backend: Backend) -> None:
+    """It is never opened beside the original, and ends with the pool only where it is named."""
+    pool = site.made(ONE, TWO, **backend.options())
+    pool.until_health("active")
+    pool.unmount()
+    copy = f"dd if={site.node(TWO)} of={site.node(THREE)} bs=1M conv=fsync status=none"
+    site.output(f"{copy} && udevadm settle")
+    site.done("POST", "/drives/refresh")
+    answer = site.refused("POST", f"{pool.url}/mount", status=409, code="CONFLICT")
+    assert TWO in str(answer) and THREE in str(answer)
+    assert not pool.mounted()
+    assert THREE in pool.delete()["message"]
+    site.check_clean([ONE, TWO])
+    (left,) = site.get("/pools/importable")
+    assert left["drives"] == [THREE]
+    site.done("POST", f"{pool.url}/import")
+    pool.delete()
+    site.check_clean([THREE])
+
+
+def test_a_partition_inside_a_pool_is_not_destroyed_in_passing(
+    site: Site, backend: Backend
+) -> None:
+    pool = site.made(ONE, TWO, **backend.options())
+    node = f"/dev/{pool.detail()['poolId']}"
+    site.output(f"umount {pool.path} && echo ,,L | sfdisk -q {node} && udevadm settle")
+    site.done("POST", "/drives/refresh")
+    answer = site.refused("DELETE", pool.url, status=409, code="DRIVE_NOT_EMPTY")
+    named = re.findall(r"destroyOthers=([^&\"]+)", answer["error"]["details"])
+    assert f"{node}p1" in map(unquote, named), answer
+    assert "dos" in site.output(f"wipefs --no-act {node}"), "nothing was erased"
+    query = "&".join(f"destroyOthers={name}" for name in named)
+    site.done("DELETE", f"{pool.url}?{query}")
+    site.check_clean([ONE, TWO])
 
 
 def test_file_of_the_earlier_agent(site: Site, backend: Backend) -> None:
