@@ -183,3 +183,25 @@ def test_a_volume_group_on_an_imported_array(site: Site, backend: Backend) -> No
     site.done("DELETE", f"/pools/metadata/{array['poolGroupGuid']}")
     site.output(APART.format(first=first, second=second))
     site.done("POST", "/drives/refresh")
+
+
+FIRMWARE_RAID = """mdadm --create /dev/md/ddf --run -e ddf -n 2 {first} {second}
+mdadm --create /dev/md/volume --run -l 1 -n 2 /dev/md/ddf; udevadm settle"""
+
+
+def test_the_way_out_of_a_firmware_raid_set(site: Site, backend: Backend) -> None:
+    """The command of the refusal, as it stands there, frees the drives."""
+    first, second = map(site.node, PLAIN)
+    site.output(FIRMWARE_RAID.format(first=first, second=second))
+    site.done("POST", "/drives/refresh")
+    assert site.get("/pools/importable") == []
+    pool = Pool.plan(site, ["plain1"], **backend.alone(), wipe=True)
+    error = site.refused("POST", "/pools", pool.request, status=409, code="DRIVE_IN_USE")
+    advice = error["error"]["details"].rpartition("needed: ")[2]
+    assert advice.startswith("mdadm --stop /dev/md")
+    site.output(f"{advice} && udevadm settle")
+    site.done("POST", "/drives/refresh")
+    for serial in PLAIN:
+        made = site.made(serial, **backend.alone(), wipe=True)
+        made.delete()
+        made.check_gone()
