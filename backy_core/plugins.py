@@ -108,13 +108,19 @@ class PluginHost:
         return await self._plan(backend, "create", call, drives)
 
     async def plan_open(
-        self, backend: str, pool: PoolSpec, report: PoolReport, degraded: bool
+        self,
+        backend: str,
+        pool: PoolSpec,
+        report: PoolReport,
+        degraded: bool,
+        force: bool = False,
     ) -> BackendPlan:
         """The plan that brings the pool's device or filesystem up. ``degraded``: as a person asked
-        for; else Conflict if its members were used apart."""
+        for; else Conflict if its members were used apart. ``force``: with members that are behind,
+        read-only."""
         if not degraded:
             _refuse_apart(report)
-        call = {"pool": pool, "report": report, "degraded": degraded}
+        call = {"pool": pool, "report": report, "degraded": degraded, "force": force}
         return await self._plan(backend, "open", call, _drives(pool, report))
 
     async def plan_close(self, backend: str, pool: PoolSpec, report: PoolReport) -> BackendPlan:

@@ -82,7 +82,7 @@ def _detail(
         case PoolState.READY:
             return ReadyPool(**_standing_detail(pool), error_message=pool.error_message)
         case PoolState.UNMOUNTED:
-            return UnmountedPool(**_standing_detail(pool))
+            return UnmountedPool(**_standing_detail(pool), error_message=pool.error_message)
         case PoolState.ERROR:
             reason = pool.error_message or _UNEXPLAINED
             return ErrorPool(**_standing_detail(pool), error_message=reason)
@@ -101,7 +101,8 @@ def _item(pool: PoolView) -> ListItem:
             note = pool.error_message
             return ListedReadyPool(**common, **_standing(pool), error_message=note)
         case PoolState.UNMOUNTED:
-            return ListedUnmountedPool(**common, **_standing(pool))
+            note = pool.error_message
+            return ListedUnmountedPool(**common, **_standing(pool), error_message=note)
         case PoolState.ERROR:
             reason = pool.error_message or _UNEXPLAINED
             return ListedErrorPool(**common, **_standing(pool), error_message=reason)

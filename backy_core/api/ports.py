@@ -10,7 +10,13 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
-from backy_core.pools.views import CreateRequest, ImportablePool, PlannedStep, PoolView
+from backy_core.pools.views import (
+    CreateRequest,
+    ImportablePool,
+    PlannedMount,
+    PlannedStep,
+    PoolView,
+)
 from backy_core.sdk.models import BackendInfo, Tool
 
 
@@ -98,7 +104,12 @@ class PoolsPort(Protocol):
         self, *, backend: str | None = None, state: str | None = None
     ) -> Sequence[PoolView]: ...
     async def outputs(self, guid: str, /, offset: int = 0) -> tuple[Sequence[str], int]: ...
-    async def mount(self, guid: str, mount_path: str | None, /) -> OperationPort: ...
+    async def mount(
+        self, guid: str, mount_path: str | None, /, *, force: bool = False, label: str | None = None
+    ) -> OperationPort: ...
+    async def plan_mount(
+        self, guid: str, mount_path: str | None, /, *, force: bool = False
+    ) -> PlannedMount: ...
     async def unmount(self, guid: str, /) -> OperationPort: ...
     async def delete(
         self,

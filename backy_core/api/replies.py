@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, cast
 
 from pydantic import BaseModel
@@ -17,6 +18,8 @@ from backy_core.api.ports import (
 from backy_core.api.routing import BASE_PATH
 from backy_core.api.wire.drives import BlockReply, DriveReply, ProcessList, ProcessReply
 from backy_core.api.wire.operations import AcceptedReply, OperationReply, ProgressReply
+from backy_core.api.wire.pool_life import PlannedStepReply, PlanReply
+from backy_core.pools.views import PlannedStep
 
 EXTENSION = "backy_agent"
 
@@ -73,6 +76,18 @@ def operation_reply(operation: OperationPort) -> OperationReply:
         finished_at=operation.finished_at,
         error_message=operation.error_message,
         agent_instance=agent().agent_instance,
+    )
+
+
+def plan_reply(steps: Iterable[PlannedStep]) -> PlanReply:
+    """The steps of a dry run."""
+    return PlanReply(
+        steps=tuple(
+            PlannedStepReply(
+                title=step.title, command=step.command, undo=step.undo, effect=step.effect
+            )
+            for step in steps
+        )
     )
 
 

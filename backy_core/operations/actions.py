@@ -110,7 +110,7 @@ class Actions:
                 return shlex.join(filesystems.make_argv(type, node=node, uuid=uuid, label=label))
             case Mount(path=path):
                 node = await self._resolver.shown(PoolDevice(), plan)
-                return shlex.join(["mount", "-o", filesystems.MOUNT_OPTIONS, node, path])
+                return shlex.join(["mount", "-o", _options(action), node, path])
             case Unmount(path=path):
                 return shlex.join(["umount", path])
             case MakeDir(path=path):
@@ -216,7 +216,7 @@ class Actions:
 
     async def _mount(self, action: Mount, context: Context) -> None:
         node = await self._resolver.target(PoolDevice(), context.plan)
-        options = filesystems.MOUNT_OPTIONS
+        options = _options(action)
         context.write("$ " + shlex.join(["mount", "-o", options, node, action.path]))
         await mounts.mount(node, action.path, action.filesystem, options, context.write)
 
@@ -255,6 +255,10 @@ class Actions:
         for path in action.paths:
             context.write(f"$ rmdir {shlex.quote(path)}")
         await asyncio.to_thread(files.remove_directories, action.paths)
+
+
+def _options(action: Mount) -> str:
+    return filesystems.mount_options(action.filesystem, read_only=action.read_only)
 
 
 def drives_of(action: Action) -> tuple[DriveId, ...]:

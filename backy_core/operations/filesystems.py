@@ -20,6 +20,8 @@ class Filesystem(NamedTuple):
     package: str
     argv: tuple[str, ...]
     label_bytes: int
+    unreplayed: str
+    """The mount option that leaves the journal as it is; only for a read-only mount."""
 
     @property
     def program(self) -> str:
@@ -37,6 +39,7 @@ _KNOWN = {
             "e2fsprogs",
             (*("mkfs.ext4", "-F", "-q", "-m", "0", "-b", "4096"), *_NAMED, "{node}"),
             16,
+            "noload",
         ),
         Filesystem(
             "xfs",
@@ -46,15 +49,24 @@ _KNOWN = {
                 *("-L", "{label}", "{node}"),
             ),
             12,
+            "norecovery",
         ),
         Filesystem(
             "btrfs",
             "btrfs-progs",
             ("mkfs.btrfs", "-f", "-q", *_NAMED, "{node}"),
             255,
+            "rescue=nologreplay",
         ),
     )
 }
+
+
+UNREPLAYED = frozenset(("noload", "norecovery", "nologreplay", "rescue=nologreplay"))
+"""How the kernel shows a mount that replayed no journal; ext4 says ``norecovery`` of ``noload``."""
+
+
+DEFAULT = "ext4"
 
 
 def known(name: str) -> Filesystem:
@@ -76,6 +88,13 @@ def make_argv(name: str, *, node: str, uuid: str, label: str) -> tuple[str, ...]
     filesystem = known(name)
     short = superblock_label(label, filesystem.label_bytes)
     return tuple(part.format(uuid=uuid, label=short, node=node) for part in filesystem.argv)
+
+
+def mount_options(name: str, *, read_only: bool) -> str:
+    """What filesystem ``name`` is mounted with. ``read_only``: not a byte is written."""
+    if not read_only:
+        return MOUNT_OPTIONS
+    return f"{MOUNT_OPTIONS},ro,{known(name).unreplayed}"
 
 
 def superblock_label(label: str, limit: int) -> str:

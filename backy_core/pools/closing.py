@@ -22,6 +22,7 @@ from backy_core.sdk.plan import NotMounted, Plan
 from backy_core.snapshot import Snapshot
 from backy_core.system import mount_holders
 from backy_core.system.mount_holders import Filesystem
+from backy_core.system.mounts import MountEntry
 
 _ROUNDS = 3
 
@@ -92,13 +93,13 @@ class PoolClosing:
             raise busy_error(entry, holders)
 
     async def as_before(
-        self, op: Operation, entry: PoolEntry, paths: tuple[str, ...], error: BackyError
+        self, op: Operation, entry: PoolEntry, mounts: tuple[MountEntry, ...], error: BackyError
     ) -> BackyError:
         """Mount again what was taken away; the error to raise."""
-        if paths and not self.mounted_at(entry):
+        if mounts and not self.mounted_at(entry):
             op.outputs.append("# mounting it again")
             try:
-                await self._opening.put_back(op, entry.guid, paths[0])
+                await self._opening.put_back(op, entry.guid, mounts[0])
             except BackyError as problem:
                 self._core.open_errors[entry.guid] = f"Unmounting it failed half-way: {error}"
                 error.details = f"{error.details or error.message}. Not mounted again: {problem}"
@@ -163,8 +164,8 @@ class PoolClosing:
         if unseen and (held or (report and report.presence in ("active", "inactive"))):
             raise SystemFailure(unseen)
 
-    def mounted_at(self, entry: PoolEntry) -> tuple[str, ...]:
-        return self._filesystem(entry).paths
+    def mounted_at(self, entry: PoolEntry) -> tuple[MountEntry, ...]:
+        return self._filesystem(entry).mounts
 
     def _note_others(self, entry: PoolEntry) -> None:
         """Of a pool that is its own filesystem, what lies in it is seen while it is open alone."""

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from backy_core.operations import filesystems
 from backy_core.operations.journal import Commit, JournalEntry, Planned
 from backy_core.operations.records import Operation
-from backy_core.pools import guards, steps
+from backy_core.pools import forcing, guards, steps
 from backy_core.pools.core import IN_PLACE, Core, compose, expected, spec_of
 from backy_core.pools.members import refuse_copied_members
 from backy_core.pools.metadata import PoolEntry
@@ -17,6 +17,7 @@ from backy_core.sdk.models import PoolReport, Signature
 from backy_core.sdk.plan import Plan, PoolIs, Step
 from backy_core.snapshot import Snapshot
 from backy_core.system import signatures
+from backy_core.system.mounts import MountEntry
 
 _ROUNDS = 3
 
@@ -24,12 +25,13 @@ _ROUNDS = 3
 class _Target(NamedTuple):
     """Where a pool is to be mounted; ``missing`` directories of the path are made for it.
 
-    ``degraded``: members may be missing.
+    ``degraded``: members may be missing. ``force``: members may be behind, and nothing is written.
     """
 
     path: str
     missing: tuple[str, ...]
     degraded: bool
+    force: bool = False
 
     def make_directory(self) -> Step:
         return steps.make_directory(self.path, self.missing)
@@ -40,28 +42,72 @@ class PoolOpening:
         self._core = core
 
     async def run(
-        self, op: Operation, guid: str, mount_path: str | None, *, degraded: bool
+        self,
+        op: Operation,
+        guid: str,
+        mount_path: str | None,
+        *,
+        degraded: bool,
+        force: bool = False,
     ) -> None:
-        """The body of a mount. ``degraded``: members may be missing."""
+        """The body of a mount. ``degraded``: members may be missing. ``force``: members may be
+        behind, and it is mounted read-only."""
+        entry = self._core.entry(guid)
+        report, target = await self._admit(entry, mount_path, degraded=degraded, force=force)
+        if target is None:
+            op.accept()
+            self._commit_now(entry, self._path(entry, mount_path))
+            return
+        await self._open(op, entry, report, target)
+
+    async def plan(
+        self, guid: str, mount_path: str | None, *, force: bool
+    ) -> tuple[Plan | None, PoolReport]:
+        """What a mount would do, with the same refusals, and the report it is planned by; no plan
+        where it is mounted there already."""
+        entry = self._core.entry(guid)
+        report, target = await self._admit(entry, mount_path, degraded=True, force=force)
+        if target is None:
+            return None, report
+        plan = await self._open_plan(entry, report, target)
+        if plan.delivers == "filesystem":
+            return plan, report
+        # Only the device will tell; until then what is remembered, or what pools mostly have.
+        content = entry.filesystem or filesystems.DEFAULT, entry.fs_uuid or ""
+        return plan.model_copy(
+            update={"steps": (*plan.steps, *_mount_steps(target, *content))}
+        ), report
+
+    async def _admit(
+        self, entry: PoolEntry, mount_path: str | None, *, degraded: bool, force: bool
+    ) -> tuple[PoolReport, _Target | None]:
+        """Everything that refuses a mount before it is planned; no target where it is mounted."""
         core = self._core
-        entry = core.entry(guid)
         self._refuse_half_deleted(entry)
         snapshot = await core.observer.refresh()
         report = self._present(entry, snapshot)
-        path = mount_path or entry.last_mount_path or str(core.settings.mount_root / guid)
-        if self._is_there(entry, report, snapshot, path):
-            op.accept()
-            self._commit_now(entry, path)
-            return
-        refuse_copied_members(entry.label or guid, report)
-        missing = await guards.missing_directories(core, path, snapshot, guid)
-        await self._open(op, entry, report, _Target(path, missing, degraded))
+        path = self._path(entry, mount_path)
+        if force:
+            forcing.check_forced(entry, report, all_mounts(entry, report, snapshot))
+        elif self._is_there(entry, report, snapshot, path):
+            return report, None
+        else:
+            forcing.check_unforced(entry, report)
+        refuse_copied_members(entry.label or entry.guid, report)
+        missing = await guards.missing_directories(core, path, snapshot, entry.guid)
+        return report, _Target(path, missing, degraded, force)
 
-    async def put_back(self, op: Operation, guid: str, path: str) -> None:
+    def _path(self, entry: PoolEntry, mount_path: str | None) -> str:
+        default = str(self._core.settings.mount_root / entry.guid)
+        return mount_path or entry.last_mount_path or default
+
+    async def put_back(self, op: Operation, guid: str, was: MountEntry) -> None:
         """Mount again what an unmount took away that could not be finished."""
         entry = self._core.entry(guid)
         report = self._present(entry, self._core.observer.snapshot)
-        await self._open(op, entry, report, _Target(path, missing=(), degraded=True))
+        forced = forcing.is_forced(was)
+        target = _Target(was.path, missing=(), degraded=True, force=forced)
+        await self._open(op, entry, report, target)
 
     def _is_there(
         self, entry: PoolEntry, report: PoolReport, snapshot: Snapshot, path: str
@@ -69,6 +115,7 @@ class PoolOpening:
         """Whether it is mounted at ``path``. Raises :class:`Conflict` if it is mounted elsewhere,
         or where nobody can reach it."""
         there = all_mounts(entry, report, snapshot)
+        forcing.refuse_forced(entry, there)
         at_path = [mount for mount in there if mount.path == path]
         covers = [snapshot.covers(mount) for mount in at_path]
         if None in covers:
@@ -146,7 +193,9 @@ class PoolOpening:
         update = {"native_id": report.native_id, "mount_path": target.path}
         spec = spec_of(entry).model_copy(update=update)
         members = tuple(m.drive for m in report.members if m.drive is not None)
-        draft = await self._core.host.plan_open(entry.backend, spec, report, target.degraded)
+        draft = await self._core.host.plan_open(
+            entry.backend, spec, report, target.degraded, target.force
+        )
         own = steps.own_mount(target.path, draft.delivers)
         directory = (target.make_directory(),) if own and target.missing else ()
         return compose(
@@ -166,7 +215,8 @@ class PoolOpening:
         """The entry once it is mounted, which a backend with its own filesystem has done."""
         made = {
             "native_id": journal.plan.pool.identity,
-            "is_mounted": True,
+            # What was opened by force is not opened for writing at the next start.
+            "is_mounted": not target.force,
             "last_mount_path": target.path,
             "made_directories": entry.made_directories + target.missing
             if target.path == entry.last_mount_path
@@ -183,9 +233,8 @@ class PoolOpening:
         device = await self._core.executor.resolver.pool_device(journal.plan)
         content = await self._content(entry, device)
         assert content.uuid is not None
-        round_steps: list[Step] = [target.make_directory()] if target.missing else []
-        round_steps.append(steps.mount(target.path, content.type, content.uuid))
-        plan = journal.plan.model_copy(update={"steps": tuple(round_steps), "goal": ()})
+        round_steps = _mount_steps(target, content.type, content.uuid)
+        plan = journal.plan.model_copy(update={"steps": round_steps, "goal": ()})
         await journal.append(Planned(plan=plan))
         await self._core.executor.run(op, journal, plan)
         return {"filesystem": content.type, "fs_uuid": content.uuid, "md_device_name": device}
@@ -223,6 +272,14 @@ class PoolOpening:
         for older in core.pending_of(mounted.guid):  # its undo would take this mount away
             if older.plan.kind in ("open", "close"):
                 await core.settle(older)
+
+
+def _mount_steps(target: _Target, filesystem: str, uuid: str) -> tuple[Step, ...]:
+    directory = (target.make_directory(),) if target.missing else ()
+    return (
+        *directory,
+        steps.mount(target.path, filesystem, uuid, read_only=target.force),
+    )
 
 
 def _refuse_former_member(entry: PoolEntry, report: PoolReport) -> None:

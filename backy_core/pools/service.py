@@ -14,13 +14,14 @@ from contextlib import suppress
 
 from backy_core.operations.claims import Claim
 from backy_core.operations.records import Operation
-from backy_core.pools import importing
+from backy_core.pools import forcing, importing
 from backy_core.pools.add_admission import AddRequest
 from backy_core.pools.add_drive import PoolGrowth
 from backy_core.pools.busy import processes_of
 from backy_core.pools.closing import PoolClosing
 from backy_core.pools.core import Core
 from backy_core.pools.create import PoolCreation
+from backy_core.pools.dry_runs import described
 from backy_core.pools.learning import learn
 from backy_core.pools.members import NOTHING, Consent
 from backy_core.pools.metadata import PoolEntry
@@ -34,6 +35,7 @@ from backy_core.pools.viewing import DELETE, PoolViewer
 from backy_core.pools.views import (
     CreateRequest,
     ImportablePool,
+    PlannedMount,
     PlannedStep,
     PoolState,
     PoolView,
@@ -115,36 +117,51 @@ class PoolService:
 
     async def dry_run(self, request: CreateRequest) -> tuple[PlannedStep, ...]:
         plan = await self.creation.plan(complete(request, self._core.host))
-        describe = self._core.executor.actions.describe
-        return tuple(
-            [
-                PlannedStep(
-                    title=step.title,
-                    command=await describe(step.run, plan),
-                    undo="; ".join([await describe(action, plan) for action in step.undo]) or None,
-                    effect=step.effect,
-                )
-                for step in plan.steps
-            ]
-        )
+        return await described(plan, self._core.executor.actions)
 
     # the rest of a pool's life
 
     async def mount(
-        self, guid: str, mount_path: str | None = None, *, degraded: bool = True
+        self,
+        guid: str,
+        mount_path: str | None = None,
+        *,
+        degraded: bool = True,
+        force: bool = False,
+        label: str | None = None,
     ) -> Operation:
+        """``force``: read-only, with members that are behind; only with the pool's ``label``."""
         path = checked_mount_path(mount_path) if mount_path is not None else None
-        self._core.entry(checked_guid(guid))
+        entry = self._core.entry(checked_guid(guid))
+        if force:
+            forcing.check_capability(self._core.host.backend(entry.backend).info)
+            forcing.check_label(entry, label)
         claims = [Claim("mount", path)] if path else []
         if degraded:
             await self._after_startup(guid)
         return await self._start(
             "mount",
             guid,
-            json.dumps([path, degraded]),
-            lambda op: self.opening.run(op, guid, path, degraded=degraded),
+            json.dumps([path, degraded, force] if force else [path, degraded]),
+            lambda op: self.opening.run(op, guid, path, degraded=degraded, force=force),
             claims,
             cancellable=True,
+        )
+
+    async def plan_mount(
+        self, guid: str, mount_path: str | None = None, *, force: bool = False
+    ) -> PlannedMount:
+        """What :meth:`mount` would do; nothing is run. A dry run needs no label."""
+        path = checked_mount_path(mount_path) if mount_path is not None else None
+        entry = self._core.entry(checked_guid(guid))
+        if force:
+            forcing.check_capability(self._core.host.backend(entry.backend).info)
+        self._refuse_while_running(guid)
+        plan, report = await self.opening.plan(guid, path, force=force)
+        return PlannedMount(
+            steps=await described(plan, self._core.executor.actions) if plan else (),
+            members=forcing.members(report),
+            may_be_lost=forcing.may_be_lost(report) if force else None,
         )
 
     async def _after_startup(self, guid: str) -> None:

@@ -103,11 +103,11 @@ def make_filesystem(filesystem: str, uuid: str, label: str) -> Step:
     )
 
 
-def mount(path: str, filesystem: str, uuid: str) -> Step:
+def mount(path: str, filesystem: str, uuid: str, *, read_only: bool = False) -> Step:
     return Step(
         id="mount",
-        title=f"Mounting at {path}",
-        run=Mount(path=path, filesystem=filesystem, fs_uuid=uuid),
+        title=f"Mounting at {path}{' read-only' if read_only else ''}",
+        run=Mount(path=path, filesystem=filesystem, fs_uuid=uuid, read_only=read_only),
         undo=(Unmount(path=path),),
         undo_expect=(NotMounted(path=path),),
         expect=(MountedAt(path=path, fs_uuid=uuid),),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from backy_core.pools.forcing import is_forced
 from backy_core.pools.metadata import PoolEntry
 from backy_core.pools.pool_mounts import filesystem_of, own_mounts, unreported_device
 from backy_core.sdk.models import PoolReport
@@ -18,16 +19,35 @@ def trouble(entry: PoolEntry, report: PoolReport | None, snapshot: Snapshot) -> 
     return (
         _covered(mount, snapshot)
         or _without_device(entry, mount, report, snapshot)
-        or _failed(entry, report)
+        or failure(entry, report, snapshot)
         or _gave_up(entry, mount, snapshot)
     )
 
 
+def failure(entry: PoolEntry, report: PoolReport | None, snapshot: Snapshot) -> str | None:
+    """Why the pool is ``failed`` and what to do; None if it is not."""
+    if report is None or report.health != "failed":
+        return None
+    if not report.usable:
+        return f"{report.detail} Nothing is done with it: look at it with the backend's own tools"
+    reason = (report.detail or "Too many of its drives failed or are gone").rstrip(".")
+    absent = [serial for serial in entry.drive_serials if serial not in snapshot.connected]
+    drives = f"Plug in {', '.join(absent)}" if absent else "See to its drives"
+    return f"{reason}. {drives}, {_again(entry)}; if that is refused, the answer says what is left"
+
+
 def caveat(entry: PoolEntry, report: PoolReport | None, snapshot: Snapshot) -> str | None:
-    """Why a mounted pool takes no data; None if it does, or is not mounted."""
+    """Why a pool takes no data, or is about to take none; None if neither."""
+    if failed := failure(entry, report, snapshot):
+        return failed
     mounts = own_mounts(entry, report, snapshot)
     if not mounts or not mounts[-1].read_only:
         return None
+    if is_forced(mounts[-1]):
+        return (
+            "It was opened read-only by force; check your files, then unmount and mount it to "
+            "write again"
+        )
     protected = _write_protected(entry, report, snapshot)
     if not protected:
         return (
@@ -91,13 +111,6 @@ def _without_device(
         f"Its filesystem is still mounted at {mount.path}, but backend {entry.backend} does not "
         f"see it run. Unmount it: DELETE /api/v1/pools/{entry.guid}/mount"
     )
-
-
-def _failed(entry: PoolEntry, report: PoolReport | None) -> str | None:
-    if report is None or report.health != "failed":
-        return None
-    reason = (report.detail or "Too many of its drives failed or are gone").rstrip(".")
-    return f"{reason}. See to its drives, {_again(entry)}"
 
 
 def _gave_up(entry: PoolEntry, mount: MountEntry, snapshot: Snapshot) -> str | None:

@@ -12,7 +12,7 @@ from backy_core.pools.metadata import PoolEntry
 from backy_core.pools.pool_mounts import all_mounts
 from backy_core.pools.requests import Creation
 from backy_core.pools.state import Evidence, derive
-from backy_core.pools.troubles import caveat, trouble
+from backy_core.pools.troubles import caveat, failure, trouble
 from backy_core.pools.views import DriveView, PoolState, PoolView
 from backy_core.sdk.errors import NotFound
 from backy_core.sdk.models import PoolReport
@@ -208,6 +208,8 @@ class PoolViewer:
             return "It is being opened"
         if report is None:
             return "None of its drives bears this pool"
+        if failed := failure(entry, report, snapshot):
+            return failed
         if report.presence == "active":
             return "It is running but not mounted; mount it to use it"
         return report.detail or "It should be mounted but its device is not running"

@@ -81,6 +81,22 @@ class PlannedStep(NamedTuple):
     effect: str
 
 
+class MountMember(NamedTuple):
+    """A connected member in the dry run of a mount. ``behind`` is a text for people."""
+
+    serial: str
+    state: str
+    behind: str | None
+
+
+class PlannedMount(NamedTuple):
+    """The dry run of a mount. ``may_be_lost``: what it may cost; None: nothing is lost."""
+
+    steps: tuple[PlannedStep, ...]
+    members: tuple[MountMember, ...]
+    may_be_lost: str | None
+
+
 class ImportablePool(NamedTuple):
     """A pool found on drives that the metadata does not know. ``drives`` are serials."""
 

@@ -63,10 +63,13 @@ class BackendSpecs:
 
     @hookspec(firstresult=True)
     def backy_plan_open(  # type: ignore[empty-body]
-        self, pool: PoolSpec, report: PoolReport, degraded: bool
+        self, pool: PoolSpec, report: PoolReport, degraded: bool, force: bool
     ) -> BackendPlan:
         """Plan assembling / activating / importing by identity. ``degraded`` allows starting
-        with members missing. Stale and diverged members are left out."""
+        with members missing. Stale and diverged members are left out.
+
+        ``force`` is true only where the report says ``needs_force``: stale members may be used,
+        and the pool comes up read-only."""
 
     @hookspec(firstresult=True)
     def backy_plan_close(self, pool: PoolSpec, report: PoolReport) -> BackendPlan:  # type: ignore[empty-body]

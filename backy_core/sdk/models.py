@@ -32,7 +32,7 @@ Health = Literal[
 ]
 """The contract's ``poolStatus`` vocabulary."""
 
-Capability = Literal["add_drive", "degraded_open", "import"]
+Capability = Literal["add_drive", "degraded_open", "force_open", "import"]
 
 Delivers = Literal["block", "filesystem", "nothing"]
 
@@ -179,6 +179,9 @@ class MemberReport(Model):
     doubt: str | None = None
     """Why ``state`` is a guess, in one sentence: it cannot be compared with a member in use. The
     core then neither takes the drive back nor wipes it."""
+    behind: str | None = None
+    """How far its content is behind that of the newest member, in a few words for people
+    ("3 events behind, last written 2026-11-29T18:20:00Z"); None: it is not, or nobody knows."""
 
 
 class PoolReport(Model):
@@ -208,6 +211,9 @@ class PoolReport(Model):
     others: tuple[str, ...] = ()
     """What else lies in the container beside the pool's own volume, as a person knows it: a second
     logical volume, a snapshot, a dataset. Deleting the pool needs consent that names each."""
+    needs_force: str | None = None
+    """Why an ordinary open cannot bring it up though its members are there, in one sentence; None:
+    it can, or force would not help either. Only with the capability ``force_open``."""
     usable: bool = True
     """False for what the backend sees but cannot handle (firmware RAID): never a pool."""
     member_size: int | None = None

@@ -160,6 +160,8 @@ class Mount(Model):
     path: str
     filesystem: str
     fs_uuid: str
+    read_only: bool = False
+    """Without writing anything, so that the filesystem's journal is not replayed either."""
 
 
 class Unmount(Model):

@@ -86,6 +86,19 @@ class Programs:
             machine.arrays[name].running = False
         return OK if running else (1, "", "mdadm: not enough devices to start the array.")
 
+    def assemble_by_force(self, uuid: str, nodes: str, *, half: bool) -> Answer:
+        """The freshest member that is behind is taken for as fresh as the newest one."""
+        machine = self.machine
+        disks = [machine.disk_at(Path(node).name) for node in nodes.split()]
+        members = [disk for disk in disks if disk is not None and disk.superblock is not None]
+        blocks = sorted((disk.superblock for disk in members if disk.superblock), key=_events)
+        newest, second = blocks[-1], blocks[-2]
+        for disk in members:
+            if disk.superblock in (newest, second):
+                disk.superblock = replace(disk.superblock, events=newest.events)
+        started = machine.start_array(machine.free_array_name(), members, degraded=True)
+        return OK if started else (1, "", "mdadm: not enough devices to start the array.")
+
     def stop(self, device: str, *, half: bool) -> Answer:
         machine = self.machine
         if device not in machine.arrays:
@@ -191,6 +204,10 @@ def _erase(disk: Disk, *, half: bool) -> None:
     disk.erase()
 
 
+def _events(block: Superblock) -> int:
+    return block.events
+
+
 def _plain(word: str) -> str:
     return shlex.split(word)[0]
 
@@ -211,9 +228,15 @@ _KNOWN = (
         Programs.create,
     ),
     (
-        r"mdadm --assemble /dev/md/\S+ --config=none --uuid=(?P<uuid>\S+)(?P<run> --run)?"
+        r"mdadm --assemble /dev/md/\S+ --config=none --uuid=(?P<uuid>\S+)"
+        r"(?P<run> --run( --force)?)?"
         rf"(?P<nodes>( {_NODE})+)",
         Programs.assemble,
+    ),
+    (
+        r"mdadm --assemble /dev/md/\S+ --config=none --uuid=(?P<uuid>\S+) --force --run --readonly"
+        rf"(?P<nodes>( {_NODE})+)",
+        Programs.assemble_by_force,
     ),
     (rf"mdadm --stop --config=none {_DEVICE}", Programs.stop),
     (rf"mdadm --manage {_DEVICE} (?P<how>--add|--re-add) (?P<node>{_NODE})", Programs.add),

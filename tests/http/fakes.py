@@ -18,6 +18,8 @@ from backy_core.pools.views import (
     CreateRequest,
     DriveView,
     ImportablePool,
+    MountMember,
+    PlannedMount,
     PlannedStep,
     PoolState,
     PoolView,
@@ -86,6 +88,7 @@ class FakePools:
         self.lines: dict[str, list[str]] = {}
         self.busy: set[str] = set()
         self.requests: list[CreateRequest] = []
+        self.forced: list[tuple[bool, str | None]] = []
         self.consents: list[tuple[tuple[str, ...], tuple[str, ...]]] = []
         self.added: list[tuple[str | None, str | None, str | None, bool]] = []
         self.killed: list[tuple[tuple[int, ...], str | None]] = []
@@ -145,8 +148,28 @@ class FakePools:
             raise NotFound(f"No outputs of pool {guid} are kept")
         return self.lines[guid][offset:], len(self.lines[guid])
 
-    async def mount(self, guid: str, mount_path: str | None) -> Operation:
+    async def plan_mount(
+        self, guid: str, mount_path: str | None, *, force: bool = False
+    ) -> PlannedMount:
         pool = await self.get(guid)
+        step = PlannedStep("Mount it", f"mount {mount_path or pool.mount_path}", None, "none")
+        behind = MountMember("drive-scsi2", "stale", "3 events behind (4 of 7)")
+        return PlannedMount(
+            steps=(step,),
+            members=(MountMember("drive-scsi1", "active", None), behind),
+            may_be_lost="Some may be lost." if force else None,
+        )
+
+    async def mount(
+        self,
+        guid: str,
+        mount_path: str | None,
+        *,
+        force: bool = False,
+        label: str | None = None,
+    ) -> Operation:
+        pool = await self.get(guid)
+        self.forced.append((force, label))
         path = mount_path or pool.mount_path
         if pool.state is PoolState.READY and path != pool.mount_path:
             raise Conflict(f"Pool backup-1 is mounted at {pool.mount_path}")

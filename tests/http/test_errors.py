@@ -210,8 +210,8 @@ async def test_unknown_fields_are_named_everywhere(
     client: Client, agent: FakeAgent, method: str, path: str
 ) -> None:
     agent.pools.add(standing_pool())
-    answer = await client(method, path, json={"force": True})
-    assert (answer.status, answer.error["message"]) == (400, "Unknown field force")
+    answer = await client(method, path, json={"lazily": True})
+    assert (answer.status, answer.error["message"]) == (400, "Unknown field lazily")
     assert agent.pools.finished == []
     assert GUID in agent.pools.known
 

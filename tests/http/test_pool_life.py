@@ -37,6 +37,34 @@ async def test_mount_elsewhere(client: Client, agent: FakeAgent) -> None:
     assert (answer.status, answer.error["code"]) == (409, "CONFLICT")
 
 
+async def test_mount_by_force(client: Client, agent: FakeAgent) -> None:
+    agent.pools.add(standing_pool())
+    assert (await client.post(f"{POOL}/mount", {"force": True, "label": "backup-1"})).status == 200
+    assert (await client.post(f"{POOL}/mount")).status == 200
+    assert agent.pools.forced == [(True, "backup-1"), (False, None)]
+
+
+async def test_dry_run_of_a_mount(client: Client, agent: FakeAgent) -> None:
+    agent.pools.add(standing_pool())
+    answer = await client.post(f"{POOL}/mount?dryRun=true", {"force": True})
+    assert answer.json == {
+        "success": True,
+        "plan": {
+            "steps": [
+                {"title": "Mount it", "command": f"mount {MOUNT}", "undo": None, "effect": "none"}
+            ]
+        },
+        "members": [
+            {"serial": "drive-scsi1", "state": "active", "behind": None},
+            {"serial": "drive-scsi2", "state": "stale", "behind": "3 events behind (4 of 7)"},
+        ],
+        "mayBeLost": "Some may be lost.",
+    }
+    answer = await client.post(f"{POOL}/mount?dryRun=true")
+    assert "mayBeLost" not in answer.json
+    assert agent.pools.finished == []
+
+
 async def test_unmount(client: Client, agent: FakeAgent) -> None:
     agent.pools.add(standing_pool())
     answer = await client.delete(f"{POOL}/mount")

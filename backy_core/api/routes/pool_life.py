@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from quart import Blueprint, Response
 
 from backy_core.api.ports import OperationPort
-from backy_core.api.replies import accepted, agent, reply
+from backy_core.api.replies import accepted, agent, plan_reply, reply
 from backy_core.api.requests import prefers_async
 from backy_core.api.routing import BASE_PATH, endpoint
 from backy_core.api.wire.operations import AcceptedReply
@@ -17,6 +17,9 @@ from backy_core.api.wire.pool_life import (
     CommandsReply,
     DeleteReply,
     ImportReply,
+    MountAnswer,
+    MountDryRunReply,
+    MountMemberReply,
     MountReply,
     RenameReply,
     UnmountReply,
@@ -26,6 +29,7 @@ from backy_core.api.wire.pool_requests import (
     DeletePoolQuery,
     ImportBody,
     MountBody,
+    MountQuery,
     RenameBody,
 )
 from backy_core.api.work import carry_out
@@ -54,17 +58,34 @@ async def _answer(starting: Starting, done: Callable[[OperationPort], BaseModel]
     "POST",
     "/pools/<guid:guid>/mount",
     body=MountBody,
-    replies={200: MountReply, 202: AcceptedReply},
+    query=MountQuery,
+    replies={200: MountAnswer, 202: AcceptedReply},
 )
-async def mount_pool(guid: str, data: MountBody) -> Response:
-    """Assemble a pool by identity and mount it."""
-    starting = agent().pools.mount(guid, data.mount_path)
+async def mount_pool(guid: str, data: MountBody, query_args: MountQuery) -> Response:
+    """Assemble a pool by identity and mount it, or with dryRun=true say how."""
+    if query_args.dry_run:
+        return await _dry_run(guid, data)
+    starting = agent().pools.mount(guid, data.mount_path, force=data.force, label=data.label)
     if prefers_async():
         return accepted(await carry_out(starting))
     operation = await carry_out(finished(starting))
     pool = await agent().pools.get(guid)
     return reply(
         MountReply(mount_path=pool.mount_path, command_outputs=tuple(operation.outputs.lines))
+    )
+
+
+async def _dry_run(guid: str, data: MountBody) -> Response:
+    planned = await agent().pools.plan_mount(guid, data.mount_path, force=data.force)
+    return reply(
+        MountDryRunReply(
+            plan=plan_reply(planned.steps),
+            members=tuple(
+                MountMemberReply(serial=member.serial, state=member.state, behind=member.behind)
+                for member in planned.members
+            ),
+            may_be_lost=planned.may_be_lost,
+        )
     )
 
 

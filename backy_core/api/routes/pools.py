@@ -5,7 +5,7 @@ from __future__ import annotations
 from quart import Blueprint, Response
 
 from backy_core.api.pool_replies import detail_json, list_json
-from backy_core.api.replies import agent, json_reply, monitor_headers, reply
+from backy_core.api.replies import agent, json_reply, monitor_headers, plan_reply, reply
 from backy_core.api.routing import BASE_PATH, endpoint
 from backy_core.api.wire.pool_life import (
     CreateReply,
@@ -13,8 +13,6 @@ from backy_core.api.wire.pool_life import (
     ImportableList,
     ImportableReply,
     OutputsReply,
-    PlannedStepReply,
-    PlanReply,
 )
 from backy_core.api.wire.pool_requests import (
     CreatePoolBody,
@@ -48,15 +46,7 @@ async def create_pool(data: CreatePoolBody, query_args: CreatePoolQuery) -> Resp
 
 async def _dry_run(request: CreateRequest) -> Response:
     steps = await agent().pools.dry_run(request)
-    plan = PlanReply(
-        steps=tuple(
-            PlannedStepReply(
-                title=step.title, command=step.command, undo=step.undo, effect=step.effect
-            )
-            for step in steps
-        )
-    )
-    return reply(DryRunReply(plan=plan))
+    return reply(DryRunReply(plan=plan_reply(steps)))
 
 
 def _request(body: CreatePoolBody) -> CreateRequest:

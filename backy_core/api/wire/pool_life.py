@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from backy_core.api.wire.base import ReplyModel, RootReply, Success, absent
+from backy_core.api.wire.base import MemberStatus, ReplyModel, RootReply, Success, absent
 
 
 class CreateReply(Success):
@@ -37,6 +37,21 @@ class DryRunReply(Success):
     plan: PlanReply
 
 
+class MountMemberReply(ReplyModel):
+    """A connected member. ``behind``: how far it is behind the newest one, if it is."""
+
+    serial: str
+    state: MemberStatus
+    behind: str | None
+
+
+class MountDryRunReply(DryRunReply):
+    """As :class:`DryRunReply`, of a mount. ``may_be_lost`` only of one by force."""
+
+    members: tuple[MountMemberReply, ...]
+    may_be_lost: str | None = Field(default=None, exclude_if=absent)
+
+
 class OutputsReply(Success):
     """Lines of command output in order; ``nextOffset`` only if an offset was asked for."""
 
@@ -50,6 +65,12 @@ class MountReply(Success):
     state: Literal["ready"] = "ready"
     mount_path: str | None
     command_outputs: tuple[str, ...]
+
+
+class MountAnswer(RootReply):
+    """What a mount answers, or its dry run."""
+
+    root: MountReply | MountDryRunReply
 
 
 class UnmountReply(Success):

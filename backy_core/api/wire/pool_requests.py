@@ -94,9 +94,18 @@ class OutputsQuery(RequestModel):
 
 
 class MountBody(RequestModel):
-    """Where to mount; null or absent: where it was mounted last."""
+    """Where to mount; null or absent: where it was mounted last. ``force``: read-only, with drives
+    that are behind the others; needs the pool's exact ``label``."""
 
     mount_path: Text | None = None
+    force: bool = False
+    label: Text | None = None
+
+
+class MountQuery(RequestModel):
+    """``dryRun=true``: say what would be done and do nothing."""
+
+    dry_run: Annotated[bool, BeforeValidator(_true_or_false)] = False
 
 
 class RenameBody(RequestModel):

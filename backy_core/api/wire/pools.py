@@ -91,9 +91,11 @@ class ReadyPool(StandingPool):
 
 
 class UnmountedPool(StandingPool):
-    """The pool exists and is not mounted; its drives may be on a shelf."""
+    """The pool exists and is not mounted; its drives may be on a shelf. ``error_message``: it
+    failed, and what to do."""
 
     state: Literal["unmounted"] = "unmounted"
+    error_message: str | None = Field(default=None, exclude_if=absent)
 
 
 class ErrorPool(StandingPool):
@@ -174,6 +176,7 @@ class ListedUnmountedPool(ListedStandingPool):
     """The pool exists and is not mounted."""
 
     state: Literal["unmounted"] = "unmounted"
+    error_message: str | None = Field(default=None, exclude_if=absent)
 
 
 class ListedErrorPool(ListedStandingPool):

@@ -67,10 +67,17 @@ def create(guid: str, level: str, drives: Sequence[DriveId]) -> tuple[Arg, ...]:
 
 
 def assemble(
-    guid: str, identity: str, members: Sequence[DriveRef], *, degraded: bool
+    guid: str,
+    identity: str,
+    members: Sequence[DriveRef],
+    *,
+    degraded: bool,
+    forced_before: bool = False,
 ) -> tuple[Arg, ...]:
     """Assemble exactly these members. ``degraded`` starts it though some are missing that
-    were active last; without it mdadm leaves such an array inactive and fails."""
+    were active last; without it mdadm leaves such an array inactive and fails.
+    ``forced_before``: the newest one calls others failed that were taken by force since, and
+    mdadm would leave it out."""
     return (
         "mdadm",
         "--assemble",
@@ -78,6 +85,23 @@ def assemble(
         _NO_CONFIG,
         f"--uuid={array_uuid(identity)}",
         *(("--run",) if degraded else ()),
+        *(("--force",) if forced_before else ()),
+        *members,
+    )
+
+
+def assemble_by_force(guid: str, identity: str, members: Sequence[DriveRef]) -> tuple[Arg, ...]:
+    """Assemble read-only, with as many of these members as are needed, the freshest first. mdadm
+    gives those the event count of the newest one and marks the array clean."""
+    return (
+        "mdadm",
+        "--assemble",
+        f"/dev/md/{array_name(guid)}",
+        _NO_CONFIG,
+        f"--uuid={array_uuid(identity)}",
+        "--force",
+        "--run",
+        "--readonly",
         *members,
     )
 

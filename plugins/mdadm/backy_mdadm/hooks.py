@@ -14,6 +14,7 @@ from backy_core.sdk.models import (
     BackendInfo,
     DriveId,
     Level,
+    MemberState,
     PoolReport,
     PoolSpec,
     Presence,
@@ -36,6 +37,7 @@ from backy_mdadm import __version__, argv
 from backy_mdadm.growth import grow
 from backy_mdadm.inspect import look
 from backy_mdadm.naming import SIGNATURE, ref, stamp
+from backy_mdadm.standing import FORCED
 
 _LEVELS = (
     Level(name="raid1", min_drives=1, aliases=("1", "mirror")),
@@ -55,7 +57,7 @@ def backy_backend() -> BackendInfo:
         version=__version__,
         levels=_LEVELS,
         filesystems=("ext4", "xfs", "btrfs"),
-        capabilities=frozenset(("add_drive", "degraded_open", "import")),
+        capabilities=frozenset(("add_drive", "degraded_open", "force_open", "import")),
         tools=(Tool(name="mdadm", package="mdadm"),),
         read_commands=(argv.EXAMINE,),
         signature_types=(SIGNATURE, "isw_raid_member", "ddf_raid_member"),
@@ -86,21 +88,12 @@ def backy_plan_create(pool: PoolSpec, drives: tuple[DriveId, ...]) -> BackendPla
 
 
 @hookimpl
-def backy_plan_open(pool: PoolSpec, report: PoolReport, degraded: bool) -> BackendPlan:
+def backy_plan_open(pool: PoolSpec, report: PoolReport, degraded: bool, force: bool) -> BackendPlan:
     if report.presence == "active":
         return BackendPlan(steps=(), goal=(_ACTIVE,), stamps=(stamp(pool),))
-    assemble = Step(
-        id="assemble-array",
-        title="Assembling the array",
-        run=Exec(argv=_assemble(pool, report, degraded)),
-        # mdadm leaves an array it will not start inactive, holding the drives: trying again
-        # would only find them busy.
-        undo=(_STOP,),
-        expect=(_ACTIVE,),
-        already="skip",
-    )
     stop = (_stop(report),) if report.presence == "inactive" else ()
-    return BackendPlan(steps=(*stop, assemble), goal=(_ACTIVE,), stamps=(stamp(pool),))
+    start = _start_by_force(pool, report) if force else _start(_assemble(pool, report, degraded))
+    return BackendPlan(steps=(*stop, start), goal=(_ACTIVE,), stamps=(stamp(pool),))
 
 
 @hookimpl
@@ -147,8 +140,32 @@ def _stop(report: PoolReport) -> Step:
 
 
 def _assemble(pool: PoolSpec, report: PoolReport, degraded: bool) -> tuple[Arg, ...]:
-    good = [each for each in report.members if each.state in ("active", "rebuilding", "spare")]
-    members = [ref(each.drive, each) for each in good if each.drive]
+    members = _refs(report, ("active", "rebuilding", "spare"))
     if not members:
         raise Conflict(f"No usable drive of the pool {pool.label} is connected.")
-    return argv.assemble(pool.guid, pool.identity, members, degraded=degraded)
+    forced = degraded and any(member.behind == FORCED for member in report.members)
+    return argv.assemble(pool.guid, pool.identity, members, degraded=degraded, forced_before=forced)
+
+
+def _start(assemble: tuple[Arg, ...], title: str = "Assembling the array") -> Step:
+    return Step(
+        id="assemble-array",
+        title=title,
+        run=Exec(argv=assemble),
+        # mdadm leaves an array it will not start inactive, holding the drives: trying again
+        # would only find them busy.
+        undo=(_STOP,),
+        expect=(_ACTIVE,),
+        already="skip",
+    )
+
+
+def _start_by_force(pool: PoolSpec, report: PoolReport) -> Step:
+    members = _refs(report, ("active", "stale"))
+    assemble = argv.assemble_by_force(pool.guid, pool.identity, members)
+    return _start(assemble, "Assembling the array by force")
+
+
+def _refs(report: PoolReport, states: Sequence[MemberState]) -> list[DriveRef]:
+    chosen = [member for member in report.members if member.state in states]
+    return [ref(member.drive, member) for member in chosen if member.drive]

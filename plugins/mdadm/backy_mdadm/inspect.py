@@ -33,10 +33,7 @@ _WAITING = {
     "DELAYED": "The resync waits for another array on the same drives.",
 }
 
-_BROKEN = (
-    "The kernel no longer writes to this array because too many of its members failed. "
-    "Unmount and mount the pool once the drives work again."
-)
+_BROKEN = "The kernel no longer writes to this array because too many of its members failed."
 
 _NOBODY = "No member of the array is in use that it could be compared with."
 _UNREADABLE = "Its superblock cannot be read."
@@ -259,7 +256,7 @@ def _strays(
             return MemberReport(device=device, state="diverged")
         state = standing.standing(block, judge, working)
         outside: MemberState = "stale" if state in _SPEAKING else state
-        return MemberReport(device=device, slot=block.role, state=outside)
+        return _by_superblock(device, block, judge, outside)
 
     return tuple(report(device) for device in found.strays())
 
@@ -290,6 +287,7 @@ def _resting(found: _Found) -> PoolReport:
         expected_members=slots,
         members=standing.with_missing(members, slots),
         detail=_apart(members, found) or _doubted(members),
+        needs_force=standing.needs_force(judge, members) if judge else None,
     )
 
 
@@ -307,8 +305,16 @@ def _judged(found: _Found, judge: Superblock | None) -> tuple[MemberReport, ...]
         if state == "active" and block.role is not None:
             taken[block.role] += 1
             state = "active" if taken[block.role] == 1 else "diverged"
-        reports.append(MemberReport(device=device, slot=block.role, state=state))
+        reports.append(_by_superblock(device, block, judge, state))
     return tuple(reports)
+
+
+def _by_superblock(
+    device: str, block: Superblock, judge: Superblock, state: MemberState
+) -> MemberReport:
+    forced = state == "active" and block.role not in standing.live_slots(judge)
+    behind = standing.FORCED if forced else standing.behind(block, judge)
+    return MemberReport(device=device, slot=block.role, state=state, behind=behind)
 
 
 def _foreign(array: KernelArray, foreign: Sequence[KernelArray]) -> PoolReport:

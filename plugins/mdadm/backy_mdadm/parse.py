@@ -13,6 +13,7 @@ _PROGRESS = re.compile(r" = +([\d.]+)% .*finish=([\d.]+)min")
 _WAITING = re.compile(r"resync=(PENDING|DELAYED|REMOTE)")
 _FIELD = re.compile(r"^\s*([A-Z][A-Za-z ]+?) : (.*)$")
 _ROLE = re.compile(r"(Active|Replacement) device (\d+)")
+_COPIES = re.compile(r"(near|far|offset)=(\d+)")
 _OLD_ROW = re.compile(r"^\s*(this|\d+)\s+\d+\s+\d+\s+\d+\s+(-?\d+)\s+([a-z ]+)")
 
 _MOST_SLOTS = 4096
@@ -130,7 +131,8 @@ class Superblock(NamedTuple):
 
     ``view`` has a letter per slot: ``A`` active, ``R`` being replaced, ``.`` missing. ``role``
     is the slot, None for a spare. ``recovering``: its rebuild never finished. ``updated`` is in
-    the host's time zone.
+    the host's time zone. ``layout`` is md's number for a raid10, 0 for other levels. Not ``clean``:
+    writes were under way when it was last written.
     """
 
     node: str
@@ -143,6 +145,8 @@ class Superblock(NamedTuple):
     view: str
     replacement: bool = False
     recovering: bool = False
+    layout: int = 0
+    clean: bool = True
 
 
 def parse_mdstat(text: str) -> tuple[Listed, ...]:
@@ -273,7 +277,16 @@ def _superblock(node: str, lines: list[str]) -> Superblock | None:
         view=fields.get("Array State", "").split(" ")[0] or old_view,
         replacement=role is not None and role[1] == "Replacement",
         recovering="Recovery Offset" in fields,
+        layout=_layout(fields.get("Layout", "")),
+        clean="active" not in fields.get("State", "").split(),
     )
+
+
+def _layout(text: str) -> int:
+    """``near=2`` or ``far=2`` of a raid10, as the kernel counts them."""
+    copies = {how: int(count) for how, count in _COPIES.findall(text)}
+    far = copies.get("far") or copies.get("offset") or 1
+    return copies.get("near", 1) | far << 8 if copies else 0
 
 
 def _old_table(lines: list[str]) -> tuple[int | None, str]:

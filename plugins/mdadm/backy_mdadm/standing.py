@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 
 from backy_core.sdk.models import Health, MemberReport, MemberState
 from backy_mdadm.parse import KernelArray, KernelMember, Superblock
@@ -11,10 +11,15 @@ from backy_mdadm.parse import KernelArray, KernelMember, Superblock
 _TOLERATED_LOSSES = {"raid4": 1, "raid5": 1, "raid6": 2}
 
 
+FORCED = "taken by force, which raised its event count"
+"""How far behind an active member is that the newest one still calls failed."""
+
+
 def newest(blocks: Iterable[Superblock]) -> Superblock | None:
     """The member that speaks for the array, as mdadm chooses it: most events, not a spare.
 
-    Halves that ran apart can have counted alike; then the one written last speaks.
+    Halves that ran apart can have counted alike; then the one written last speaks, or, within the
+    same second, the one that saw more members go.
     """
     return max(blocks, key=_weight, default=None)
 
@@ -37,10 +42,24 @@ def standing(block: Superblock, judge: Superblock, live: frozenset[int]) -> Memb
     others = live - {block.role}
     if others <= missing and missing - {block.role}:
         return "diverged"
+    # mdadm gave it the newest one's count by force, and the array was not written to since.
+    if block.events == judge.events:
+        return _good(block)
     # mdadm takes a member one event behind as current: a power cut between two writes.
     if block.role not in live or block.events + 1 < judge.events:
         return "stale"
     return _good(block)
+
+
+def behind(block: Superblock, judge: Superblock) -> str | None:
+    """How far a member is behind the one that speaks for the array, for people."""
+    count = judge.events - block.events
+    if count <= 0:
+        return None
+    events = f"{count} event{'s' * (count > 1)} behind ({block.events} of {judge.events})"
+    if block.updated == datetime.min:
+        return events
+    return f"{events}, last written {block.updated.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def live_slots(block: Superblock) -> frozenset[int]:
@@ -88,6 +107,27 @@ def survives(level: str, layout: int, slots: int, working: frozenset[int]) -> bo
     return len(working) >= slots - _TOLERATED_LOSSES.get(level, 0)
 
 
+def needs_force(judge: Superblock, members: Iterable[MemberReport]) -> str | None:
+    """Why a stopped array does not start without force, where force would start it."""
+    slots = {state: frozenset[int]() for state in ("active", "stale")}
+    for member in members:
+        if member.slot is not None and member.state in slots:
+            slots[member.state] |= {member.slot}
+
+    def suffices(working: frozenset[int]) -> bool:
+        return survives(judge.level, judge.layout, judge.slots, working)
+
+    good = slots["active"]
+    if not suffices(good):
+        if not suffices(good | slots["stale"]):
+            return None
+        verb = "is" if len(good) == 1 else "are"
+        return f"Only {len(good)} of its {judge.slots} members {verb} up to date"
+    if judge.level in _TOLERATED_LOSSES and not judge.clean and len(good) < judge.slots:
+        return "It was being written to when it stopped, and not all of its members are up to date"
+    return None
+
+
 def health(array: KernelArray, *, failed: bool, degraded: bool, rebuilding: bool) -> Health:
     """One word for a running array, the gravest first. An unfinished rebuild or resync counts
     though it waits (auto-read-only, frozen, delayed). raid5 is built by a recovery."""
@@ -104,8 +144,8 @@ def health(array: KernelArray, *, failed: bool, degraded: bool, rebuilding: bool
     return "check" if array.action in ("check", "repair") else "active"
 
 
-def _weight(block: Superblock) -> tuple[bool, int, datetime]:
-    return block.role is not None, block.events, block.updated
+def _weight(block: Superblock) -> tuple[bool, int, datetime, int]:
+    return block.role is not None, block.events, block.updated, block.view.count(".")
 
 
 def _order(member: MemberReport) -> tuple[bool, int, str]:

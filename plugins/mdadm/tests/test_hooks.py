@@ -6,6 +6,7 @@ import re
 
 import pytest
 from backy_mdadm import hooks
+from backy_mdadm.standing import FORCED
 
 from backy_core.sdk.errors import Conflict, InvalidRequest
 from backy_core.sdk.models import DriveId, PoolReport
@@ -21,7 +22,7 @@ from backy_core.sdk.plan import (
     WipeMember,
 )
 
-from .pools import DRIVES, GUID, A, B, C, member, pool, report
+from .pools import DRIVES, GUID, A, B, C, D, E, member, pool, report
 
 KERNEL_NAME = re.compile(r"\b(sd[a-z]+|md\d+|nvme\d+|ubd[a-z]|loop\d+)\b")
 ARRAY = "/dev/md/backy-0a1b2c3d4e5f6071"
@@ -77,19 +78,19 @@ def test_open_takes_members_in_good_standing_alone() -> None:
     found = report(
         member(A, "active", 0), member(B, "stale", 1), member(C, "spare"), presence="stopped"
     )
-    plan = hooks.backy_plan_open(pool=pool(), report=found, degraded=False)
+    plan = hooks.backy_plan_open(pool=pool(), report=found, degraded=False, force=False)
     assert commands(plan) == [f"mdadm --assemble {ARRAY} --config=none {UUID} <1> <3>"]
 
 
 def test_open_degraded_insists() -> None:
     found = report(member(A, "active", 0), member(B, "diverged", 1), presence="stopped")
-    plan = hooks.backy_plan_open(pool=pool(), report=found, degraded=True)
+    plan = hooks.backy_plan_open(pool=pool(), report=found, degraded=True, force=False)
     assert commands(plan) == [f"mdadm --assemble {ARRAY} --config=none {UUID} --run <1>"]
 
 
 def test_open_stops_what_udev_left_half_assembled() -> None:
     found = report(member(A, "active", 0), member(B, "active", 1), presence="inactive")
-    plan = hooks.backy_plan_open(pool=pool(), report=found, degraded=False)
+    plan = hooks.backy_plan_open(pool=pool(), report=found, degraded=False, force=False)
     assert commands(plan) == [
         "mdadm --stop --config=none <pool>",
         f"mdadm --assemble {ARRAY} --config=none {UUID} <1> <2>",
@@ -98,7 +99,10 @@ def test_open_stops_what_udev_left_half_assembled() -> None:
 
 def test_open_of_a_running_pool_has_nothing_to_do() -> None:
     found = report(member(A, "active", 0), member(B, "active", 1))
-    assert commands(hooks.backy_plan_open(pool=pool(), report=found, degraded=False)) == []
+    assert (
+        commands(hooks.backy_plan_open(pool=pool(), report=found, degraded=False, force=False))
+        == []
+    )
 
 
 def test_open_names_partitions_and_the_arrays_own_uuid() -> None:
@@ -108,7 +112,9 @@ def test_open_names_partitions_and_the_arrays_own_uuid() -> None:
     ]
     native = "99999999-2222-4333-8444-555555555555"
     found = report(*members, presence="stopped").model_copy(update={"native_id": native})
-    plan = hooks.backy_plan_open(pool=pool(native_id=native), report=found, degraded=False)
+    plan = hooks.backy_plan_open(
+        pool=pool(native_id=native), report=found, degraded=False, force=False
+    )
     assert command(plan.steps[0]).endswith(
         "--uuid=99999999:22224333:84445555:55555555 <1-part1> <2-part2>"
     )
@@ -117,7 +123,32 @@ def test_open_names_partitions_and_the_arrays_own_uuid() -> None:
 def test_open_without_any_drive_says_so() -> None:
     found = report(member(None, "missing", 0), member(None, "missing", 1), presence="stopped")
     with pytest.raises(Conflict, match="No usable drive"):
-        hooks.backy_plan_open(pool=pool(), report=found, degraded=True)
+        hooks.backy_plan_open(pool=pool(), report=found, degraded=True, force=False)
+
+
+def test_open_by_force_takes_what_is_behind_and_nothing_that_ran_apart() -> None:
+    found = report(
+        *(member(A, "stale", 0), member(B, "stale", 1), member(C, "active", 2)),
+        *(member(D, "diverged"), member(E, "spare")),
+        presence="inactive",
+        level="raid5",
+    )
+    plan = hooks.backy_plan_open(pool=pool("raid5", 3), report=found, degraded=True, force=True)
+    assert commands(plan) == [
+        "mdadm --stop --config=none <pool>",
+        f"mdadm --assemble {ARRAY} --config=none {UUID} --force --run --readonly <1> <2> <3>",
+    ]
+
+
+def test_open_after_a_mount_by_force_overrules_what_the_newest_member_says() -> None:
+    forced = member(B, "active", 1).model_copy(update={"behind": FORCED})
+    found = report(member(A, "stale", 0), forced, member(C, "active", 2), presence="stopped")
+    plan = hooks.backy_plan_open(pool=pool(), report=found, degraded=True, force=False)
+    assert commands(plan) == [
+        f"mdadm --assemble {ARRAY} --config=none {UUID} --run --force <2> <3>"
+    ]
+    plan = hooks.backy_plan_open(pool=pool(), report=found, degraded=False, force=False)
+    assert "--force" not in commands(plan)[0]
 
 
 @pytest.mark.parametrize("presence", ["active", "inactive", "stopped"])

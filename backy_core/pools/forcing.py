@@ -1,0 +1,106 @@
+"""Mounting a pool by force: what is refused, what it may cost, and how it is told afterwards.
+
+Drives that dropped out one after the other hold different states of the pool, and an ordinary mount
+takes only the newest. By force the backend takes older ones as well. What comes of that is opened
+read-only, without replaying the filesystem's journal, and is never opened again by itself.
+"""
+
+from __future__ import annotations
+
+from backy_core.operations import filesystems
+from backy_core.pools.metadata import PoolEntry
+from backy_core.pools.views import MountMember
+from backy_core.sdk.errors import Conflict, InvalidRequest
+from backy_core.sdk.models import BackendInfo, PoolReport
+from backy_core.system.mounts import MountEntry
+
+
+def check_capability(info: BackendInfo) -> None:
+    """Raise :class:`InvalidRequest` for a backend that opens no pool by force."""
+    if "force_open" not in info.capabilities:
+        raise InvalidRequest(
+            f"Backend {info.name} cannot mount a pool by force: it has no capability force_open",
+            hint="Plug in the drives that are missing, and mount it without force",
+        )
+
+
+def check_label(entry: PoolEntry, label: str | None) -> None:
+    """A mount by force names the pool twice, by GUID and by label."""
+    hint = f"Repeat the label of the pool: {entry.label!r}"
+    if label is None:
+        raise InvalidRequest("A mount by force needs the label of the pool", hint=hint)
+    if label != entry.label:
+        raise Conflict(f"Pool {entry.guid} does not have the label {label!r}", hint=hint)
+
+
+def check_unforced(entry: PoolEntry, report: PoolReport) -> None:
+    """Raise :class:`Conflict` for an ordinary mount of a pool that takes force."""
+    if report.needs_force:
+        raise Conflict(
+            f"Pool {entry.label or entry.guid} cannot be opened as it is. "
+            f"{report.needs_force}{_told(report)}",
+            hint=f'POST {_url(entry)} with "force": true opens it read-only with them; '
+            "?dryRun=true says before what may be lost",
+        )
+
+
+def check_forced(entry: PoolEntry, report: PoolReport, mounts: tuple[MountEntry, ...]) -> None:
+    """Raise :class:`Conflict` for force where an ordinary mount will do, or where the pool has to
+    let go of its drives first."""
+    name = entry.label or entry.guid
+    if mounts or (report.presence == "active" and report.health == "failed"):
+        raise Conflict(
+            f"Pool {name} is mounted at {mounts[-1].path}"
+            if mounts
+            else f"Pool {name} runs on the drives that are left",
+            hint=f"Unmount it first: DELETE {_url(entry)}",
+        )
+    if not report.needs_force:
+        raise Conflict(
+            f"Pool {name} needs no force, or too few of its drives are connected for it",
+            hint="Plug in all its drives and mount it without force",
+        )
+
+
+def _url(entry: PoolEntry) -> str:
+    return f"/api/v1/pools/{entry.guid}/mount"
+
+
+def is_forced(mount: MountEntry) -> bool:
+    """Whether it was mounted read-only without replaying its journal, by the kernel's word."""
+    return mount.read_only and not mount.super_options.isdisjoint(filesystems.UNREPLAYED)
+
+
+def refuse_forced(entry: PoolEntry, mounts: tuple[MountEntry, ...]) -> None:
+    """An ordinary mount must not take a pool for mounted that was opened by force."""
+    if any(map(is_forced, mounts)):
+        raise Conflict(
+            f"Pool {entry.label or entry.guid} was opened read-only by force",
+            hint="Check your files, then unmount it and mount it again to write to it: "
+            f"DELETE {_url(entry)}",
+        )
+
+
+def members(report: PoolReport) -> tuple[MountMember, ...]:
+    """The members that are connected, as a dry run shows them."""
+    return tuple(
+        MountMember(member.drive.serial, member.state, member.behind)
+        for member in report.members
+        if member.drive is not None
+    )
+
+
+def may_be_lost(report: PoolReport) -> str:
+    """What a mount by force may cost, as a sentence."""
+    return (
+        f"{report.needs_force}{_told(report)}. What was written last may be missing or damaged, "
+        "also in files that are older. The filesystem's journal is not replayed, so the newest "
+        "files may not show"
+    )
+
+
+def _told(report: PoolReport) -> str:
+    """Which drives are how far behind."""
+    stale = [m for m in report.members if m.drive is not None and m.state == "stale"]
+    told = "; ".join(f"{member.drive} is {member.behind or 'behind'}" for member in stale)
+    return f": {told}" if told else ""
