@@ -39,9 +39,21 @@ def check_unforced(entry: PoolEntry, report: PoolReport) -> None:
         raise Conflict(
             f"Pool {entry.label or entry.guid} cannot be opened as it is. "
             f"{report.needs_force}{_told(report)}",
-            hint=f'POST {_url(entry)} with "force": true opens it read-only with them; '
-            "?dryRun=true says before what may be lost",
+            hint=_how(entry),
         )
+
+
+def advice(entry: PoolEntry, report: PoolReport, absent: list[str]) -> str:
+    """What is wrong with a pool that takes force, and what to do."""
+    missing = f"; not connected: {', '.join(absent)}" if absent else ""
+    return f"{report.needs_force}{_told(report)}{missing}. {_how(entry)}"
+
+
+def _how(entry: PoolEntry) -> str:
+    return (
+        f'POST {_url(entry)} with "force": true opens it read-only with what is there; '
+        "?dryRun=true says before what may be lost"
+    )
 
 
 def check_forced(entry: PoolEntry, report: PoolReport, mounts: tuple[MountEntry, ...]) -> None:

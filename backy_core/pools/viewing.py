@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from backy_core.operations.records import Operation, OperationState
-from backy_core.pools import guards
+from backy_core.pools import forcing, guards
 from backy_core.pools.core import Core
 from backy_core.pools.create import KIND as CREATE
 from backy_core.pools.metadata import PoolEntry
@@ -200,6 +200,8 @@ class PoolViewer:
         snapshot = self._core.observer.snapshot
         remembered = self._core.open_errors.get(entry.guid)
         absent = [serial for serial in entry.drive_serials if serial not in snapshot.connected]
+        if report is not None and report.needs_force:
+            return forcing.advice(entry, report, absent)
         if absent:
             return _absent(entry, absent, remembered)
         if remembered:

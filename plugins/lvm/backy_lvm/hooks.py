@@ -214,6 +214,10 @@ def _refuse_incomplete(pool: PoolSpec, report: PoolReport, degraded: bool) -> No
     slots = {it.slot for it in report.members if it.state == "active"}
     working = frozenset(slot for slot in slots if slot is not None)
     if not survives(report.level, report.expected_members, working):
-        raise Conflict(f"Too few drives of the pool {pool.label} are connected.")
+        stale = [str(each.drive) for each in report.members if each.state == "stale"]
+        left = f": {', '.join(stale)} dropped out while it was in use" if stale else ""
+        raise Conflict(
+            f"Too few drives of the pool {pool.label} are connected and up to date{left}."
+        )
     if missing and not degraded:
         raise Conflict(f"{missing} of {report.expected_members} drives are not connected.")

@@ -261,6 +261,13 @@ def test_a_wiped_member_comes_back_under_another_uuid() -> None:
     assert f"--uuid {pv_uuid(GUID, B, 1)} " in added(found, B)[0]
 
 
+def test_open_names_the_members_that_dropped_out_where_too_few_are_left() -> None:
+    members = (member(A, "stale", 0), member(B, "stale", 1), member(C, "active", 2))
+    found = report(*members, presence="stopped", level="raid5")
+    with pytest.raises(Conflict, match="up to date: drive-scsi1, drive-scsi2 dropped out"):
+        hooks.backy_plan_open(pool=pool("raid5", 3), report=found, degraded=True)
+
+
 def test_a_stale_member_returns_by_its_bitmap() -> None:
     found = report(member(A, "active", 0), member(B, "stale", 1))
     assert added(found, B) == [

@@ -45,6 +45,16 @@ async def test_an_ordinary_mount_is_refused_and_names_force(dropped: Bench) -> N
     assert not dropped.machine.arrays and not dropped.journal
 
 
+async def test_a_pool_that_was_not_opened_at_the_start_names_force(dropped: Bench) -> None:
+    entry = dropped.remembered[GUID].model_copy(update={"is_mounted": True})
+    dropped.agent._core.metadata.put(entry)
+    await dropped.restart()
+    view = await dropped.agent.pools.get(GUID)
+    told = view.error_message or ""
+    assert view.state == "error" and "C is" not in told
+    assert "B is 3 events behind" in told and '"force": true' in told
+
+
 async def test_a_dry_run_says_what_may_be_lost_and_does_nothing(dropped: Bench) -> None:
     planned = await dropped.agent.pools.plan_mount(GUID, force=True)
     assembled, mounted = planned.steps

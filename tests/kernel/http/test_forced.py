@@ -57,3 +57,26 @@ def test_raid5_that_lost_two_drives_one_after_the_other(site: Site, backend: Bac
     assert set(pool.members().values()) == {"active"} and pool.read() == written
     pool.delete()
     pool.check_gone()
+
+
+def test_raid5_that_was_cut_off_while_degraded_and_written_to(site: Site, backend: Backend) -> None:
+    """md does not start it by itself: what its parity holds may be wrong."""
+    pool = site.made(ONE, TWO, THREE, **backend.options() | {"level": "raid5"})
+    pool.until_health("active")
+    written = pool.write()
+    site.output(f"sync -f {pool.path}")
+    site.guest.unplug(ONE)
+    pool.until_health("degraded")
+    write = f"dd if=/dev/zero of={pool.path}/more bs=4k count=200 oflag=sync"
+    site.output(f"(while {write}; do :; done) >/dev/null 2>&1 & sleep 2")
+    site.guest.cut()
+    site.boot(without=[ONE])
+    told = pool.until("error")["errorMessage"]
+    assert "written to" in told and "force" in told
+    site.refused("POST", f"{pool.url}/mount", status=409, code="CONFLICT")
+    site.done("POST", f"{pool.url}/mount", {"force": True, "label": pool.detail()["label"]})
+    assert pool.read() == written
+    pool.unmount()
+    pool.mount()
+    assert pool.read() == written
+    pool.delete()
