@@ -23,7 +23,7 @@ from backy_core.pools.teardown_guards import Target
 from backy_core.pools.tombstones import Tombstone
 from backy_core.sdk.errors import BackyError, Conflict, DriveInUse, SystemFailure
 from backy_core.sdk.models import DriveId, PoolReport, SignatureMatch
-from backy_core.sdk.plan import BackendPlan, Plan, Step
+from backy_core.sdk.plan import BackendPlan, Plan, Step, WipeMember
 from backy_core.snapshot import Snapshot
 from backy_core.system import blocks, signatures
 
@@ -105,17 +105,31 @@ class PoolTeardown:
         """Run ``plan``, look again until nothing of the pool is left, and commit."""
         core = self._core
         scope = scope.narrowed(plan)
-        for _ in range(_ROUNDS):
-            await core.executor.run(op, journal, plan)
+        for left in reversed(range(_ROUNDS)):
+            problem = await self._tried(op, journal, plan)
             snapshot = await core.observer.refresh(_nodes_of(entry, core.observer.snapshot))
             teardown_guards.refuse_blind(core, entry, snapshot)
             target, draft = await self._look(entry, snapshot, scope, stone)
+            if problem is not None and not (left and _runs_again(journal, target)):
+                raise problem
             plan = self._plan(target, draft)
             if not plan.steps:
                 await self._commit(op, journal, target)
                 return
             await journal.append(Planned(plan=plan))
         raise SystemFailure(f"Pool {entry.label or entry.guid} comes back after it was wiped")
+
+    async def _tried(
+        self, op: Operation, journal: JournalEntry, plan: Plan
+    ) -> SystemFailure | None:
+        """Run ``plan``; the failure, if a drive or device that it needs was in use."""
+        try:
+            await self._core.executor.run(op, journal, plan)
+        except SystemFailure as problem:
+            if not isinstance(problem.__cause__, DriveInUse):
+                raise
+            return problem
+        return None
 
     async def _look(
         self, entry: PoolEntry, snapshot: Snapshot, scope: Scope, stone: Tombstone | None
@@ -180,6 +194,14 @@ class PoolTeardown:
         await remove_made_directories(core, op, journal, entry)
         core.metadata.remove(entry.guid)
         await core.settle(journal)
+
+
+def _runs_again(journal: JournalEntry, target: Target) -> bool:
+    """Whether udev assembled the pool once more between its release and the wipe of a member."""
+    _, failed = journal.begun()[-1]
+    report = target.report
+    holds = report is not None and report.presence in ("active", "inactive")
+    return holds and isinstance(failed.run, WipeMember)
 
 
 def _half_done(entry: PoolEntry, error: BackyError) -> SystemFailure:

@@ -211,6 +211,19 @@ async def test_a_copy_that_udev_starts_meanwhile_is_not_torn_down(bench: Bench) 
     assert all(bench.machine.disks[serial].superblock for serial in ("C", "D"))
 
 
+async def test_a_pool_that_udev_starts_once_more_is_released_once_more(bench: Bench) -> None:
+    await _pool(bench)
+    times = itertools.count()
+
+    def assemble_once() -> None:
+        if next(times) == 0:
+            bench.machine.assemble_all()
+
+    bench.machine.interruptions.when("recorded begun wipe-A", assemble_once)
+    assert await bench.delete() is None
+    assert bench.machine.clean("A", "B") and not bench.machine.arrays
+
+
 async def test_a_member_put_in_by_hand_is_wiped_with_the_running_pool(bench: Bench) -> None:
     await _pool(bench)
     bench.machine.unplug("B")
