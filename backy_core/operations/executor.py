@@ -184,7 +184,7 @@ class Executor:
             except (SystemFailure, DriveInUse) as error:
                 if await self._reached(step, context.plan):
                     return
-                if time.monotonic() >= deadline or _is_final(error):
+                if time.monotonic() >= deadline or is_final(error):
                     raise _failed(step, error) from error
             await asyncio.sleep(pause)
             pause = min(pause * 2, _LONGEST_PAUSE_S)
@@ -220,9 +220,13 @@ class Executor:
                 await stack.enter_async_context(blocks.exclusively(drive.node))
 
 
-def _is_final(error: BackyError) -> bool:
-    """Whether the step fails in the same way however often it is tried."""
-    return isinstance(error, CommandFailed) and error.final
+def is_final(error: BackyError) -> bool:
+    """Whether a step fails in the same way however often it is tried.
+
+    ``error`` is what its program raised, or what :meth:`Executor.run` made of that.
+    """
+    cause = error if isinstance(error, CommandFailed) else error.__cause__
+    return isinstance(cause, CommandFailed) and cause.final
 
 
 def _failed(step: Step, error: BackyError) -> SystemFailure:

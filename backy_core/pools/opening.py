@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from backy_core.operations import filesystems
+from backy_core.operations.executor import is_final
 from backy_core.operations.journal import Commit, JournalEntry, Planned
 from backy_core.operations.records import Operation
 from backy_core.pools import forcing, guards, steps
@@ -165,7 +166,7 @@ class PoolOpening:
             try:
                 await core.executor.run(op, journal, plan)
             except SystemFailure as error:
-                if isinstance(error, Cancelled):
+                if isinstance(error, Cancelled) or is_final(error):
                     raise
                 op.outputs.append(f"# {error}; looking again")
             else:

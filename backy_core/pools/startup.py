@@ -101,12 +101,9 @@ class Startup:
         return True
 
     async def _try(self, entry: PoolEntry) -> BackyError | None:
-        """Opening with those that were active last time takes a while to fail: that drives are
-        missing is told before."""
         here = self._here(entry)
         if len(here) < len(entry.drive_serials):
             self._late[entry.guid] = here
-            self._core.open_errors[entry.guid] = ""  # who reads it sees which drives are missing
         try:
             operation = await self._service.mount(entry.guid, degraded=False)
             await operation.wait()

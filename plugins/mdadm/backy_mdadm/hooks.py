@@ -48,6 +48,8 @@ _LEVELS = (
 )
 _ACTIVE = PoolIs(presence="active")
 _STOP = Exec(argv=argv.stop())
+_TOO_FEW = ("use --run to insist",)
+"""What mdadm says of an array whose last active members are not all here."""
 
 
 @hookimpl
@@ -92,7 +94,7 @@ def backy_plan_open(pool: PoolSpec, report: PoolReport, degraded: bool, force: b
     if report.presence == "active":
         return BackendPlan(steps=(), goal=(_ACTIVE,), stamps=(stamp(pool),))
     stop = (_stop(report),) if report.presence == "inactive" else ()
-    start = _start_by_force(pool, report) if force else _start(_assemble(pool, report, degraded))
+    start = _start_by_force(pool, report) if force else _start_again(pool, report, degraded)
     return BackendPlan(steps=(*stop, start), goal=(_ACTIVE,), stamps=(stamp(pool),))
 
 
@@ -139,19 +141,27 @@ def _stop(report: PoolReport) -> Step:
     )
 
 
-def _assemble(pool: PoolSpec, report: PoolReport, degraded: bool) -> tuple[Arg, ...]:
+def _start_again(pool: PoolSpec, report: PoolReport, degraded: bool) -> Step:
     members = _refs(report, ("active", "rebuilding", "spare"))
     if not members:
         raise Conflict(f"No usable drive of the pool {pool.label} is connected.")
     forced = degraded and any(member.behind == FORCED for member in report.members)
-    return argv.assemble(pool.guid, pool.identity, members, degraded=degraded, forced_before=forced)
+    assemble = argv.assemble(
+        pool.guid, pool.identity, members, degraded=degraded, forced_before=forced
+    )
+    # With every member here, one may only be busy: udev assembles them as they come.
+    return _start(assemble, final_words=_TOO_FEW if report.degraded else ())
 
 
-def _start(assemble: tuple[Arg, ...], title: str = "Assembling the array") -> Step:
+def _start(
+    assemble: tuple[Arg, ...],
+    title: str = "Assembling the array",
+    final_words: tuple[str, ...] = (),
+) -> Step:
     return Step(
         id="assemble-array",
         title=title,
-        run=Exec(argv=assemble),
+        run=Exec(argv=assemble, final_words=final_words),
         # mdadm leaves an array it will not start inactive, holding the drives: trying again
         # would only find them busy.
         undo=(_STOP,),
