@@ -137,6 +137,11 @@ class Site:
         """Today's device node of a drive."""
         return self.output(f"readlink -e /dev/disk/by-id/*-*{serial}")
 
+    def wipe_leftover(self, serial: str, **alone: Any) -> None:
+        """What a replaced drive still bears goes with a pool that is made on it with consent."""
+        self.made(serial, **alone, wipe=True).delete()
+        self.check_clean([serial])
+
     def check_clean(self, serials: Iterable[str]) -> Look:
         """Each drive is blank on the disk, held by nothing, and offered for new pools."""
         named, listed, seen = list(serials), self.drives(), self.look()

@@ -103,4 +103,5 @@ def test_add_drive(site: Site, backend: Backend) -> None:
         assert pool.read() == written
         lost, spare = spare, lost
     pool.delete()
+    site.wipe_leftover(spare, **backend.alone())
     site.check_clean([ONE, TWO, THREE])

@@ -58,7 +58,7 @@ def test_failed_and_replaced(site: Site, backend: Backend) -> None:
     if backend.member in site.look().drives[TWO]:
         other = Pool.plan(site, [TWO], **backend.alone())
         site.refused("POST", "/pools", other.request, status=409, code="DRIVE_NOT_EMPTY")
-    _wipe(site, backend, TWO)
+    site.wipe_leftover(TWO, **backend.alone())
     pool.delete()
     pool.check_gone()
 
@@ -79,9 +79,8 @@ def test_healthy_member_replaced(site: Site, backend: Backend) -> None:
     assert pool.read() == written
     other = site.made(TWO, FOUR, **backend.options(), wipe=True)
     other.check_ready()
-    other.delete()
-    # What was replaced bears the pool's identity, but is none of its members any more.
-    site.done("DELETE", f"{pool.url}?wipeCopies={TWO}")
+    for each in (pool, other):
+        each.delete()
     site.check_clean([ONE, TWO, THREE, FOUR])
 
 
@@ -98,13 +97,6 @@ def test_failed_member_taken_back(site: Site, backend: Backend) -> None:
     assert set(pool.members()) == {ONE, TWO} and pool.read() == written
     pool.delete()
     pool.check_gone()
-
-
-def _wipe(site: Site, backend: Backend, serial: str) -> None:
-    """What a replaced drive still bears goes by a pool made with consent."""
-    used = site.made(serial, **backend.alone(), wipe=True)
-    used.delete()
-    site.check_clean([serial])
 
 
 def test_pulled_and_returned(site: Site, backend: Backend) -> None:
@@ -183,7 +175,7 @@ def test_refused_additions(site: Site, backend: Backend) -> None:
     add(pool, serial=FOUR, replaces=TWO, wipe=True)
     pool.until_health("active")
     other.check_ready()
-    other.delete()
-    # What was replaced bears the pool's identity, but is none of its members any more.
-    site.done("DELETE", f"{pool.url}?wipeCopies={TWO}")
+    for each in (pool, other):
+        each.delete()
+    site.wipe_leftover(TWO, **backend.alone())
     site.check_clean([ONE, TWO, THREE, FOUR])
