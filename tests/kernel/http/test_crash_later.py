@@ -102,6 +102,6 @@ def test_add_drive(site: Site, backend: Backend) -> None:
         assert members == {ONE, spare} == set(site.metadata()[pool.guid]["driveSerials"]), moment
         assert pool.read() == written
         lost, spare = spare, lost
-    pool.delete()
     site.wipe_leftover(spare, **backend.alone())
+    pool.delete()
     site.check_clean([ONE, TWO, THREE])

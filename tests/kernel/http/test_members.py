@@ -175,7 +175,7 @@ def test_refused_additions(site: Site, backend: Backend) -> None:
     add(pool, serial=FOUR, replaces=TWO, wipe=True)
     pool.until_health("active")
     other.check_ready()
+    site.wipe_leftover(TWO, **backend.alone())
     for each in (pool, other):
         each.delete()
-    site.wipe_leftover(TWO, **backend.alone())
     site.check_clean([ONE, TWO, THREE, FOUR])

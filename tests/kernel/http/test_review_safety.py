@@ -74,5 +74,5 @@ def test_replaced_member_used_apart(site: Site, backend: Backend) -> None:
     members = pool.members()
     assert "active" in (members[ONE], members[THREE]) and members.get(TWO) != "active"
     pool.delete()
-    pool.check_gone()
+    site.check_clean([ONE, THREE])
     site.check_clean([THREE])
