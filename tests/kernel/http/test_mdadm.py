@@ -58,6 +58,7 @@ def test_a_rebuild_goes_on_after_the_pool_was_shelved(site: Site, backend: Backe
     pool.write()
     pool.until_health("active")
     assert pool.members()[THREE] == "active" and written != pool.read()
+    pool.unmount()  # md holds a replaced member until then
     site.wipe_leftover(TWO, **backend.alone())
     pool.delete()
     site.check_clean([ONE, TWO, THREE])
