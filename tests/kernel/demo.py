@@ -111,7 +111,8 @@ class Demo:
     def delete(self) -> None:
         """Torn down; nothing of it is left on any drive."""
         title("Delete it")
-        gone = self.say("DELETE", self.pool)
+        # What was replaced bears the pool's identity and is no member: it is wiped only if named.
+        gone = self.say("DELETE", f"{self.pool}?wipeCopies=drive-scsi2")
         check(gone.status == 200 and gone.body.get("state") == "deleted", "deleted", gone)
         self.check_clean("drive-scsi1", "drive-scsi2", "drive-scsi5")
         path = self.shell(f"test -e {self.mount_path} && echo there || echo gone")
