@@ -22,7 +22,10 @@ def test_a_drive_with_damaged_labels_is_in_doubt_alone(site: Site, backend: Back
     site.output(f"{TELL_UDEV} {node}")
     site.done("POST", "/drives/refresh")
     why = site.drives()[THREE]["unavailableBecause"]
-    assert "which backend zfs cannot read: its ZFS label" in why, why
+    if backend.member in site.look().drives[THREE]:
+        assert "which backend zfs cannot read: its ZFS label" in why, why
+    else:  # libblkid from 2.40 on reads the label itself and takes a damaged one for none
+        assert why is None
     pool.unmount()
     site.restart()
     pool.mount()
