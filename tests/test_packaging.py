@@ -21,7 +21,7 @@ from backy_core.config import Settings
 ROOT = Path(__file__).parents[1]
 PLUGINS = sorted(path.parent for path in (ROOT / "plugins").glob("*/pyproject.toml"))
 PROJECTS = [ROOT, *PLUGINS]
-TOP_LEVEL_FOLDERS = {"backy_core", "plugins", "tests", "docs", ".ci"}
+TOP_LEVEL_FOLDERS = {"findings", "backy_core", "plugins", "tests", "docs", ".ci"}
 
 
 def project(folder: Path) -> dict[str, object]:
