@@ -10,6 +10,19 @@ from .site import PATIENCE, TELL_UDEV, Site
 BACKENDS = [LVM]
 DRIVES = numbered(3, 64 << 20)
 ONE, TWO, THREE = (drive.serial for drive in DRIVES)
+_HOSTILE = """
+config { abort_on_errors = 1 }
+devices { filter = [ "r|.*|" ] global_filter = [ "r|.*|" ] scan = [ "/nowhere" ] }
+log { silent = 1 verbose = 2 command_names = 1 prefix = "odd " report_command_log = 1 }
+report { output_format = "json_std" compact_output = 1 prefixes = 1 headings = 0 quoted = 0
+         columns_as_rows = 1 binary_values_as_numeric = 1 mark_hidden_devices = 0
+         list_item_separator = ";" two_word_unknown_device = 1 buffered = 0 }
+global { units = "h" test = 1 activation = 0 metadata_read_only = 1 use_lvmlockd = 1
+         system_id_source = "lvmlocal" }
+activation { volume_list = [ "nobody" ] read_only_volume_list = [ "@*" ] }
+metadata { vgmetadatacopies = 1 }
+"""
+"""Rejects every drive, spoils every report, and lets no command do anything."""
 
 
 def test_a_pool_that_lost_every_drive_is_let_go(site: Site, backend: Backend) -> None:
@@ -126,6 +139,30 @@ def test_a_copy_of_a_running_pool_has_no_say(site: Site, backend: Backend) -> No
     assert pool.read() == written
     pool.delete()
     site.check_clean([ONE, TWO])
+
+
+def test_the_host_s_configuration_has_no_say(site: Site, backend: Backend) -> None:
+    site.output(
+        "mkdir -p /etc/lvm/devices && cp -a /etc/lvm /run/lvm-kept"
+        f" && cat > /etc/lvm/lvm.conf <<'END'\n{_HOSTILE}\nEND\n"
+        "echo 'local { system_id = \"elsewhere\" }' > /etc/lvm/lvmlocal.conf\n"
+        "echo 'VERSION=1.1.1' > /etc/lvm/devices/system.devices"
+    )
+    try:
+        pool = site.made(ONE, TWO, **backend.options())
+        written = pool.write()
+        pool.until_health("active")
+        pool.unmount()
+        pool.mount()
+        assert pool.read() == written
+        assert set(pool.members().values()) == {"active"}
+        site.done("POST", f"{pool.url}/drives/add", {"serial": THREE, "replaces": TWO})
+        pool.until_health("active")
+        site.wipe_leftover(TWO, **backend.alone())
+        pool.delete()
+    finally:
+        site.output("rm -r /etc/lvm && mv /run/lvm-kept /etc/lvm; rm -rf /etc/lvm/devices")
+    site.check_clean([ONE, TWO, THREE])
 
 
 def _spoil(node: str) -> str:
