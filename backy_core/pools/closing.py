@@ -87,7 +87,7 @@ class PoolClosing:
                 hint=f"GET /api/v1/pools/{entry.guid}/outputs shows what was tried",
             )
         # The number of a device that is gone may be another's by now.
-        numbers = was.numbers - {number for number in was.numbers if not _anonymous(number)}
+        numbers = frozenset(number for number in was.numbers if _anonymous(number))
         rest = Filesystem((), numbers, sources=was.sources)
         if holders := await mount_holders.find_holders(rest):
             raise busy_error(entry, holders)
