@@ -7,7 +7,7 @@ from backy_zfs.datasets import beside_root, with_others
 
 from backy_core.sdk.models import Health, PoolReport, Presence
 
-from .test_zfs_inspect import Outcome, SampleProbe
+from .zfs_sample_probe import Outcome, SampleProbe
 
 LISTED = ["m", "m@before", "m/photos", "m/photos@a", "m/photos/2024", "m/disk", "mm/other"]
 
