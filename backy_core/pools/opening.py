@@ -13,6 +13,7 @@ from backy_core.pools.core import IN_PLACE, Core, compose, expected, spec_of
 from backy_core.pools.members import refuse_copied_members
 from backy_core.pools.metadata import PoolEntry
 from backy_core.pools.pool_mounts import all_mounts
+from backy_core.pools.troubles import failure
 from backy_core.sdk.errors import Cancelled, Conflict, SystemFailure
 from backy_core.sdk.models import PoolReport, Signature
 from backy_core.sdk.plan import Plan, PoolIs, Step
@@ -94,6 +95,7 @@ class PoolOpening:
             return report, None
         else:
             forcing.check_unforced(entry, report)
+            _refuse_failed(entry, report, snapshot)
         refuse_copied_members(entry.label or entry.guid, report)
         missing = await guards.missing_directories(core, path, snapshot, entry.guid)
         return report, _Target(path, missing, degraded, force)
@@ -281,6 +283,12 @@ def _mount_steps(target: _Target, filesystem: str, uuid: str) -> tuple[Step, ...
         *directory,
         steps.mount(target.path, filesystem, uuid, read_only=target.force),
     )
+
+
+def _refuse_failed(entry: PoolEntry, report: PoolReport, snapshot: Snapshot) -> None:
+    """What runs on too few drives holds on to them: it has to let go before it is assembled."""
+    if report.presence == "active" and (why := failure(entry, report, snapshot)):
+        raise Conflict(f"Pool {entry.label or entry.guid} runs, but is failed", hint=why)
 
 
 def _refuse_former_member(entry: PoolEntry, report: PoolReport) -> None:

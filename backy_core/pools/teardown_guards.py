@@ -81,9 +81,14 @@ def refuse_blind(core: Core, entry: PoolEntry, snapshot: Snapshot) -> None:
 
 def refuse_unknown_copies(target: Target, consent: Consent) -> None:
     """Consent that names no drive of the pool is a slip of the pen."""
-    bearing = {drive.id.serial for drive in (*target.members.own, *target.members.copies)}
+    copies = {drive.id.serial for drive in target.members.copies}
+    bearing = {drive.id.serial for drive in target.members.own} | copies
     for serial in sorted(consent.copies - bearing):
-        raise InvalidRequest(f"Drive {serial} does not bear the identity of pool {target.label}")
+        found = f"drive {', '.join(sorted(copies))} does" if copies else "no drive beside its own does"
+        raise InvalidRequest(
+            f"Drive {serial} does not bear the identity of pool {target.label}",
+            hint=f"Leave it out of wipeCopies: of the connected drives, {found}",
+        )
 
 
 def refuse_mixed(entry: PoolEntry, report: PoolReport, members: Members) -> None:

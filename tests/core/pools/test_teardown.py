@@ -178,8 +178,9 @@ async def test_a_copy_is_wiped_where_it_was_named(bench: Bench) -> None:
     await _pool(bench, mounted=False)
     bench.machine.copy("B", onto="C")
     await bench.agent.observer.refresh([""])
-    with pytest.raises(InvalidRequest, match="Z does not bear"):
+    with pytest.raises(InvalidRequest, match="Z does not bear") as refused:
         await bench.agent.pools.delete(GUID, wipe_copies=["Z"])
+    assert "drive C does" in (refused.value.hint or "")
     assert await bench.delete(wipe_copies=["C"]) is None
     assert bench.machine.clean("A", "B", "C") and not _message(bench)
 

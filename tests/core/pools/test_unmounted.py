@@ -132,3 +132,21 @@ async def test_what_a_container_keeps_mounted_is_not_unmounted(
     await bench.agent.observer.refresh()
     view = await bench.agent.pools.get(GUID)
     assert view.state == "error" and "mount namespace" in (view.error_message or "")
+
+
+async def test_a_failed_array_that_still_runs_is_not_mounted(bench: Bench) -> None:
+    """It holds on to drives that are gone; the advice is followed, and the pool is there again."""
+    await bench.start()
+    await bench.create()
+    bench.machine.mounts = []
+    for serial in ("A", "B"):
+        bench.machine.unplug(serial)
+    for serial in ("A", "B"):
+        bench.machine.plug(serial)
+    await bench.agent.observer.refresh()
+    with pytest.raises(Conflict, match="is failed") as refused:
+        await bench.mount()
+    assert f"DELETE /api/v1/pools/{GUID}/mount" in (refused.value.hint or "")
+    assert await bench.unmount() is None
+    assert await bench.mount() is None
+    assert await bench.state() == "ready"
