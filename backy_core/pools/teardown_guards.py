@@ -84,7 +84,7 @@ def refuse_unknown_copies(target: Target, consent: Consent) -> None:
     copies = {drive.id.serial for drive in target.members.copies}
     bearing = {drive.id.serial for drive in target.members.own} | copies
     for serial in sorted(consent.copies - bearing):
-        found = f"drive {', '.join(sorted(copies))} does" if copies else "no drive beside its own does"
+        found = f"drive {', '.join(sorted(copies))} does" if copies else "only its own drives do"
         raise InvalidRequest(
             f"Drive {serial} does not bear the identity of pool {target.label}",
             hint=f"Leave it out of wipeCopies: of the connected drives, {found}",
