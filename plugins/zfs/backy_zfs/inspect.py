@@ -26,7 +26,7 @@ from backy_core.sdk.models import (
     Signature,
     Unreadable,
 )
-from backy_zfs import argv, status
+from backy_zfs import argv, geometry, status
 from backy_zfs.labels import Child, Label, parse_label, row_names
 from backy_zfs.status import Imported, Row
 
@@ -41,6 +41,8 @@ _WELL = frozenset(("ONLINE", "DEGRADED", "AVAIL", "INUSE"))
 _USED = ("active", "rebuilding")
 _LOST = frozenset(("FAULTED", "UNAVAIL", "CANT_OPEN", "SUSPENDED"))
 """JSON says ``CANT_OPEN`` where the text says ``UNAVAIL``."""
+_SUSPENDED = "faulted in response to IO failures"
+"""zfs-fuse says it in this sentence alone."""
 
 
 _Key = tuple[str, str]
@@ -185,20 +187,23 @@ async def _report(
 async def _stamped(
     probe: Probe, pool: Imported | None, stamps: Sequence[Signature]
 ) -> list[_Stamped]:
-    """Devices with their labels, which tell nothing new of a whole pool whose members all go by
-    a name that is known."""
+    """Devices with their labels. Where a pool is whole and all of its members go by a name that is
+    known, one label of each top-level vdev tells enough."""
     names = [_names(probe, stamp) for stamp in stamps]
     known = frozenset().union(*names)
     rows = pool.rows if pool and pool.state == "ONLINE" else ()
-    if len(rows) == len(stamps) and all(row.known_as & known for row in rows):
-        asked = False
-        labels: list[Label | None] = [None] * len(stamps)
-    else:
-        asked = True
-        labels = await asyncio.gather(*(_label(probe, stamp) for stamp in stamps))
+    whole = len(rows) == len(stamps) and all(row.known_as & known for row in rows)
+    firsts = {row.within[0] if row.within else row.known_as: row.known_as for row in reversed(rows)}
+    asked = [not whole or any(each & first for first in firsts.values()) for each in names]
+    labels = iter(
+        await asyncio.gather(
+            *(_label(probe, stamp) for stamp, ask in zip(stamps, asked, strict=True) if ask)
+        )
+    )
     return [
-        _Stamped(stamp.device, stamp.member, its_names, label, asked and label is None)
-        for stamp, its_names, label in zip(stamps, names, labels, strict=True)
+        _Stamped(stamp.device, stamp.member, its_names, label, ask and label is None)
+        for stamp, its_names, ask in zip(stamps, names, asked, strict=True)
+        for label in (next(labels) if ask else None,)
     ]
 
 
@@ -214,9 +219,8 @@ async def _label(probe: Probe, stamp: Signature) -> Label | None:
 
 
 def _running(pool: Imported, stamped: Sequence[_Stamped], uuid: str) -> PoolReport:
-    children = {
-        child.guid: child for each in stamped if each.label for child in each.label.children
-    }
+    labels = [each.label for each in stamped if each.label]
+    children = {child.guid: child for label in labels for child in label.children}
     rows = [_member(slot, row, stamped, children.values()) for slot, row in enumerate(pool.rows)]
     placed = {member.device for member in rows}
     strays = [
@@ -238,6 +242,8 @@ def _running(pool: Imported, stamped: Sequence[_Stamped], uuid: str) -> PoolRepo
         source=pool.name,
         expected_members=sum("spares" not in row.within for row in pool.rows),
         members=tuple(members),
+        member_size=geometry.member_size(labels),
+        sector_size=geometry.sector_size(labels),
         sync_percent=pool.scan.percent,
         sync_minutes=pool.scan.minutes,
         detail=pool.status or None,
@@ -304,7 +310,7 @@ def _marked_diverged(
 
 
 def _health(pool: Imported, lacking: bool) -> Health:
-    if pool.state in _LOST:
+    if pool.state in _LOST or _SUSPENDED in pool.status:
         return "failed"
     if pool.scan.kind == "resilver":
         return "recovering"

@@ -19,6 +19,17 @@ class Child(NamedTuple):
     out: bool = False
 
 
+class Size(NamedTuple):
+    """What a label says of its top-level vdev's size. ``allocatable``: in bytes, over all of its
+    ``width`` children; ``partitioned``: OpenZFS made a partition table on a member."""
+
+    allocatable: int
+    metaslab_shift: int
+    ashift: int
+    width: int
+    partitioned: bool
+
+
 class Label(NamedTuple):
     """What a member says of its own top-level vdev.
 
@@ -32,6 +43,7 @@ class Label(NamedTuple):
     top_id: int
     top_type: str
     children: tuple[Child, ...]
+    size: Size | None = None
 
 
 def short(name: str) -> str:
@@ -65,6 +77,26 @@ def _label(text: str) -> Label | None:
             top_id=int(values.get("vdev_tree.id", "0")),
             top_type=values["vdev_tree.type"] + values.get("vdev_tree.nparity", ""),
             children=tuple(_children(values)),
+            size=_size(values),
+        )
+    except (KeyError, ValueError):
+        return None
+
+
+def _size(values: dict[str, str]) -> Size | None:
+    """None for a label without these fields: damaged, or of what is no member (a spare)."""
+    width = sum(
+        re.fullmatch(r"vdev_tree\.children\[\d+\]\.guid", path) is not None for path in values
+    )
+    try:
+        return Size(
+            allocatable=int(values["vdev_tree.asize"]),
+            metaslab_shift=int(values["vdev_tree.metaslab_shift"]),
+            ashift=int(values["vdev_tree.ashift"]),
+            width=max(width, 1),
+            partitioned=any(
+                path.endswith("whole_disk") and value == "1" for path, value in values.items()
+            ),
         )
     except (KeyError, ValueError):
         return None

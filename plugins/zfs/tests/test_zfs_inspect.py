@@ -27,9 +27,9 @@ async def test_nothing_of_zfs_starts_no_process() -> None:
     assert not probe.commands
 
 
-@pytest.mark.parametrize(("state", "read"), [("online", 0), ("offline", 2)])
+@pytest.mark.parametrize(("state", "read"), [("online", 1), ("offline", 2)])
 async def test_no_more_labels_are_read_than_tell_something(state: str, read: int) -> None:
-    """None of a whole pool; each, however many signatures there are, where a member is out."""
+    """One of a whole vdev; each, however many signatures there are, where a member is out."""
     probe = SampleProbe(sample(f"openzfs-mirror-{state}.status"), LABELS)
     await reports(probe)
     labels = [("zdb", "-l", "/dev/vda1"), ("zdb", "-l", "/dev/vdb1")][:read]

@@ -52,7 +52,8 @@ async def test_json_tells_members_and_the_pool_by_their_guids() -> None:
     assert line(report) == "mirror active/active whole [vda1:active vdb1:active]"
     assert report.native_id == probe.signatures[0].uuid
     assert [member.handle for member in report.members] == [it.member for it in probe.signatures]
-    assert probe.commands == [("zpool", "status", "-j", "-p")], "and nothing else is asked"
+    label = ("zdb", "-l", "/dev/vda1")
+    assert probe.commands == [("zpool", "status", "-j", "-p"), label], "and nothing else is asked"
 
 
 async def test_json_and_a_pulled_drive() -> None:
