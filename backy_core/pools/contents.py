@@ -52,7 +52,7 @@ class PoolContents:
             return None
         if not any(isinstance(step.run, Exec) for step in entry.ever_begun()):
             return "exists on its drives, which the journal says were not written to yet"
-        async with self._opened(op, plan, report) as opened:
+        async with self.opened(op, plan, report) as opened:
             if opened.others:  # some backends see them only now
                 return _beside(opened)
             if plan.delivers == "filesystem":
@@ -60,7 +60,7 @@ class PoolContents:
             return await self._on_device(entry, opened)
 
     @asynccontextmanager
-    async def _opened(
+    async def opened(
         self, op: Operation, plan: Plan, report: PoolReport
     ) -> AsyncIterator[PoolReport]:
         """The pool running, for as long as it is looked into; stopped again if it was not."""

@@ -15,13 +15,14 @@ from backy_core.operations.records import Operation
 from backy_core.pools import steps, teardown_guards
 from backy_core.pools.busy import refuse_busy
 from backy_core.pools.closing import PoolClosing
+from backy_core.pools.contents import PoolContents
 from backy_core.pools.core import Core, compose, expected, spec_of
 from backy_core.pools.members import NOTHING, Consent, Scope, members_of, remembered, without
 from backy_core.pools.metadata import PoolEntry
 from backy_core.pools.pool_mounts import filesystem_of, own_mounts
 from backy_core.pools.teardown_guards import Target
 from backy_core.pools.tombstones import Tombstone
-from backy_core.sdk.errors import BackyError, Conflict, DriveInUse, SystemFailure
+from backy_core.sdk.errors import BackyError, Conflict, DriveInUse, DriveNotEmpty, SystemFailure
 from backy_core.sdk.models import DriveId, PoolReport, SignatureMatch
 from backy_core.sdk.plan import BackendPlan, Plan, Step, WipeMember
 from backy_core.snapshot import Snapshot
@@ -34,6 +35,7 @@ class PoolTeardown:
     def __init__(self, core: Core, closing: PoolClosing) -> None:
         self._core = core
         self._closing = closing
+        self._contents = PoolContents(core)
 
     async def run(self, op: Operation, guid: str, consent: Consent = NOTHING) -> None:
         """The body of a delete of a remembered pool."""
@@ -42,8 +44,9 @@ class PoolTeardown:
         older = core.pending_of(guid)
         begun = any(each.began("destroys") for each in older)
         scope = Scope(consent, _drives_of(older) if begun else None)
-        plan = await self._admitted(entry, scope)
+        target, plan = await self._admitted(entry, scope)
         await refuse_busy(core, entry)
+        await self._refuse_hidden(op, target, plan, scope)
         mounted_at = self._closing.mounted_at(entry)
         journal = await core.open_journal(op, plan, {"label": entry.label, **consent.subject()})
         for interrupted in older:  # is finished by this one
@@ -66,7 +69,7 @@ class PoolTeardown:
         core = self._core
         entry = entry_of(stone)
         scope = Scope(consent, frozenset())
-        plan = await self._admitted(entry, scope, stone)
+        _, plan = await self._admitted(entry, scope, stone)
         await refuse_busy(core, entry)
         journal = await core.open_journal(op, plan, {"label": stone.label})
         try:
@@ -82,8 +85,8 @@ class PoolTeardown:
 
     async def _admitted(
         self, entry: PoolEntry, scope: Scope, stone: Tombstone | None = None
-    ) -> Plan:
-        """The plan, after everything that can refuse was asked."""
+    ) -> tuple[Target, Plan]:
+        """What there is and the plan, after everything that can refuse was asked."""
         core = self._core
         snapshot = await core.observer.refresh(_nodes_of(entry, core.observer.snapshot))
         teardown_guards.refuse_blind(core, entry, snapshot)
@@ -91,7 +94,23 @@ class PoolTeardown:
         if scope.begun is None:
             teardown_guards.refuse_unknown_copies(target, scope.consent)
         await teardown_guards.refuse(core, target, scope.consent)
-        return self._plan(target, draft)
+        return target, self._plan(target, draft)
+
+    async def _refuse_hidden(self, op: Operation, target: Target, plan: Plan, scope: Scope) -> None:
+        """What lies on the device of a stopped pool shows only while it runs. One that cannot be
+        started, as without its drives, hides it for good and can be deleted all the same."""
+        core, entry = self._core, target.entry
+        delivers = core.host.backends[entry.backend].info.delivers
+        if target.report is None or target.report.presence != "stopped" or delivers != "block":
+            return
+        try:
+            async with self._contents.opened(op, plan, target.report):
+                running, _ = await self._look(entry, await core.observer.refresh(), scope, None)
+                await teardown_guards.refuse_others(core, running, scope.consent)
+        except DriveNotEmpty:
+            raise
+        except BackyError as error:
+            op.outputs.append(f"# not looked into before it is deleted: {error}")
 
     async def _finish(
         self,

@@ -64,7 +64,7 @@ async def refuse(core: Core, target: Target, consent: Consent) -> None:
     for drive in target.members.own:
         _refuse_drive(core, target, drive)
     _refuse_unreported(target)
-    await _refuse_others(core, target, consent)
+    await refuse_others(core, target, consent)
     for drive in target.members.own:
         await _refuse_held(target, drive)
 
@@ -187,7 +187,7 @@ def _unread(snapshot: Snapshot, drive: Drive) -> bool:
     return not snapshot.unprobed.keys().isdisjoint(names_of(drive.device))
 
 
-async def _refuse_others(core: Core, target: Target, consent: Consent) -> None:
+async def refuse_others(core: Core, target: Target, consent: Consent) -> None:
     """What somebody else made in the container ends with it only if it was named."""
     found = dict.fromkeys((*_reported_others(core, target), *await _inside(target)))
     unnamed = [name for name in found if name not in consent.others]
@@ -216,7 +216,12 @@ async def _inside(target: Target) -> tuple[str, ...]:
         shown = [target.shown_on(drive.id) for drive in target.members.own]
         return tuple(str(it) for its in shown for it in _strange(target.entry, its))
     device = next((it for it in target.snapshot.devices if it.name == report.device), None)
-    parts = [it.path for it in device.children if it.type == "part"] if device else []
+    # By number: the device itself may have another name when it runs again.
+    parts = [
+        f"partition {it.name.removeprefix(device.name).removeprefix('p')}"
+        for it in (device.children if device else ())
+        if device and it.type == "part"
+    ]
     probed = await signatures.probe_each([f"/dev/{report.device}"])
     found = probed.found.get(report.device, ())
     return (*parts, *map(str, _strange(target.entry, found)))

@@ -8,6 +8,7 @@ import json
 import pytest
 from backy_mdadm import hooks, inspect
 
+from backy_core.operations.records import Operation
 from backy_core.sdk.errors import BackyError, Conflict, DriveInUse, DriveNotEmpty, InvalidRequest
 from backy_core.sdk.models import PoolReport, Presence, Probe
 from backy_core.snapshot import Snapshot
@@ -39,8 +40,11 @@ async def _pool(bench: Bench, *, mounted: bool = True) -> None:
 
 
 def _message(bench: Bench) -> str:
-    deletes = [op for op in bench.agent.operations.of_pool(GUID) if op.kind == "delete"]
-    return deletes[-1].message or ""
+    return _deletion(bench).message or ""
+
+
+def _deletion(bench: Bench) -> Operation:
+    return [op for op in bench.agent.operations.of_pool(GUID) if op.kind == "delete"][-1]
 
 
 # refusals
@@ -97,13 +101,27 @@ async def test_what_somebody_made_in_the_container(
     assert bench.machine.clean("A", "B")
 
 
+@pytest.mark.parametrize("mounted", [True, False], ids=["mounted", "stopped"])
 @pytest.mark.parametrize("content", [Content("LVM2_member", "x-y"), Content("gpt", "7-7")])
-async def test_other_content_on_the_pools_device(bench: Bench, content: Content) -> None:
+async def test_other_content_on_the_pools_device(
+    bench: Bench, content: Content, mounted: bool
+) -> None:
     await _pool(bench)
     (array,) = bench.machine.arrays.values()
     array.volume.content.append(content)
+    if not mounted:
+        assert await bench.unmount() is None
     await _refused(bench, DriveNotEmpty, content.type)
+    assert bool(bench.machine.arrays) is mounted, "it is stopped again"
     assert await bench.delete(destroy_others=[f"{content.type} ({content.uuid})"]) is None
+
+
+async def test_a_stopped_pool_that_cannot_run_any_more_is_deleted_unseen(bench: Bench) -> None:
+    await _pool(bench, mounted=False)
+    bench.machine.unplug("B")
+    assert await bench.delete() is None
+    assert any("not looked into" in line for line in _deletion(bench).outputs.lines)
+    assert bench.machine.clean("A")
 
 
 async def test_a_pool_that_holds_another_filesystem_than_the_one_that_is_remembered(

@@ -4,6 +4,8 @@ import json
 import re
 from urllib.parse import unquote
 
+import pytest
+
 from ..lab.drives import numbered
 from .backends import MDADM, Backend
 from .machine import METADATA_FILE
@@ -169,17 +171,23 @@ def test_a_copy_of_a_member_is_its_owners(site: Site, backend: Backend) -> None:
     site.check_clean([THREE])
 
 
+@pytest.mark.parametrize("stopped", [False, True], ids=["running", "stopped"])
 def test_a_partition_inside_a_pool_is_not_destroyed_in_passing(
-    site: Site, backend: Backend
+    site: Site, backend: Backend, stopped: bool
 ) -> None:
     pool = site.made(ONE, TWO, **backend.options())
     node = f"/dev/{pool.detail()['poolId']}"
     site.output(f"umount {pool.path} && echo ,,L | sfdisk -q {node} && udevadm settle")
+    if stopped:
+        pool.unmount()
     site.done("POST", "/drives/refresh")
+    seen = site.look()
     answer = site.refused("DELETE", pool.url, status=409, code="DRIVE_NOT_EMPTY")
+    assert site.look() == seen
     named = re.findall(r"destroyOthers=([^&\"]+)", answer["error"]["details"])
-    assert f"{node}p1" in map(unquote, named), answer
-    assert "dos" in site.output(f"wipefs --no-act {node}"), "nothing was erased"
+    assert "partition 1" in map(unquote, named), answer
+    if not stopped:
+        assert "dos" in site.output(f"wipefs --no-act {node}"), "nothing was erased"
     query = "&".join(f"destroyOthers={name}" for name in named)
     site.done("DELETE", f"{pool.url}?{query}")
     site.check_clean([ONE, TWO])
