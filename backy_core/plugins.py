@@ -117,10 +117,11 @@ class PluginHost:
     ) -> BackendPlan:
         """The plan that brings the pool's device or filesystem up. ``degraded``: as a person asked
         for; else Conflict if its members were used apart. ``force``: with members that are behind,
-        read-only."""
+        read-only, where the report says that it takes that."""
         if not degraded:
             _refuse_apart(report)
-        call = {"pool": pool, "report": report, "degraded": degraded, "force": force}
+        forced = force and report.needs_force is not None
+        call = {"pool": pool, "report": report, "degraded": degraded, "force": forced}
         return await self._plan(backend, "open", call, _drives(pool, report))
 
     async def plan_close(self, backend: str, pool: PoolSpec, report: PoolReport) -> BackendPlan:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from backy_core.operations import filesystems
 from backy_core.pools.metadata import PoolEntry
 from backy_core.pools.views import MountMember
-from backy_core.sdk.errors import Conflict, InvalidRequest
+from backy_core.sdk.errors import BackyError, Conflict, InvalidRequest
 from backy_core.sdk.models import BackendInfo, PoolReport
 from backy_core.system.mounts import MountEntry
 
@@ -69,8 +69,9 @@ def check_forced(entry: PoolEntry, report: PoolReport, mounts: tuple[MountEntry,
         )
     if not report.needs_force:
         raise Conflict(
-            f"Pool {name} needs no force, or too few of its drives are connected for it",
-            hint="Plug in all its drives and mount it without force",
+            f"Pool {name} needs no force, or force does not help",
+            details=report.detail,
+            hint=None if report.detail else "Plug in all its drives and mount it without force",
         )
 
 
@@ -100,6 +101,15 @@ def members(report: PoolReport) -> tuple[MountMember, ...]:
         for member in report.members
         if member.drive is not None
     )
+
+
+def tell_taken(error: BackyError, entry: PoolEntry, report: PoolReport | None) -> None:
+    """Add to the failure of a mount by force that the drives count as up to date all the same."""
+    if report is not None and not report.needs_force:
+        error.hint = (
+            "By now all the drives that it took count as up to date, which cannot be taken back: "
+            f"POST {_url(entry)} without force opens it for writing"
+        )
 
 
 def may_be_lost(report: PoolReport) -> str:

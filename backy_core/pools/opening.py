@@ -142,13 +142,20 @@ class PoolOpening:
     ) -> None:
         core = self._core
         plan = await self._open_plan(entry, report, target)
+        if target.force:
+            # After the steps by force only this keeps the next start from opening it for writing.
+            core.metadata.put(entry.model_copy(update={"is_mounted": False}))
         journal = await core.open_journal(op, plan)
         try:
             await self._rounds(op, journal, entry, plan, target)
             mounted = await self._mounted(op, journal, entry, target)
             await journal.append(Commit(entry=mounted.model_dump(mode="json", by_alias=True)))
         except Exception as error:
-            raise await core.fail(op, journal, expected(error)) from error
+            failed = await core.fail(op, journal, expected(error))
+            if any(step.effect == "destroys" for step in journal.ever_begun()):
+                seen = core.find_report(entry, await core.observer.refresh())
+                forcing.tell_taken(failed, entry, seen)
+            raise failed from error
         await self._remember(journal, mounted)
 
     def _refuse_half_deleted(self, entry: PoolEntry) -> None:

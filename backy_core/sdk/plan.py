@@ -192,7 +192,8 @@ Action = Annotated[
 
 Effect = Literal["none", "reversible", "destroys", "pivot"]
 """none: changes nothing lasting; reversible: ``undo`` takes it back; destroys: cannot be taken
-back and is consented to; pivot: from here an interrupted operation goes forward."""
+back, or by ``undo`` only in part, and is consented to; pivot: from here an interrupted operation
+goes forward."""
 
 
 class Step(Model):

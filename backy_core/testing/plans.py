@@ -22,10 +22,10 @@ from backy_core.sdk.models import (
     ProbedDrive,
     Unreadable,
 )
-from backy_core.sdk.plan import BackendPlan, Exec, Join, Plan, Step, references
+from backy_core.sdk.plan import BackendPlan, Plan
 from backy_core.stamp_rules import HINT
 from backy_core.system import blkid
-from backy_core.testing import hostile, specs
+from backy_core.testing import arguments, hostile, specs
 from backy_core.testing.purity import pure
 from backy_core.testing.subject import Subject
 
@@ -34,6 +34,7 @@ _HOOKS = {
     "_create": "backy_plan_create",
     "_open": "backy_plan_open",
     "_degraded": "backy_plan_open",
+    "_forced": "backy_plan_open",
     "_close": "backy_plan_close",
     "_teardown": "backy_plan_teardown",
     "_add": "backy_plan_add_drive",
@@ -118,7 +119,12 @@ class PlanContract(Subject):
         for label in specs.LABELS:
             pool = self._pool(level, label=label)
             plan = self._twice(self._create, pool)
-            options = [arg for step in plan.steps for arg in _words(step) if _is_option(arg, label)]
+            options = [
+                arg
+                for step in plan.steps
+                for arg in arguments.words(step)
+                if _is_option(arg, label)
+            ]
             assert not options, (
                 f"{self._told(self._create)}: the label {label!r} is read as an option in "
                 f"{options}: put it into one argument with its option, or behind `--`"
@@ -160,6 +166,16 @@ class PlanContract(Subject):
             pool = self._pool(level, max(2, level.min_drives))
             report = specs.report(self.info(), pool, specs.NUMBERINGS[0], "stopped", ("missing",))
             self._answer_or_refusal(self._degraded if degraded else self._open, pool, report)
+
+    def test_force_is_taken_where_it_is_asked_for(self) -> None:
+        """It cannot be taken back, so an ordinary open never does it."""
+        if "force_open" not in self.info().capabilities:
+            pytest.skip("it does not advertise force_open")
+        taken = [level for level in self.info().levels if self._takes_force(level)]
+        assert taken, (
+            f"{self._told(self._forced)} refuses `force` at every level, or names no effect of it: "
+            "plan a step with the effect `destroys`, or do not advertise force_open"
+        )
 
     def test_adding_a_drive(self) -> None:
         if "add_drive" not in self.info().capabilities:
@@ -223,12 +239,17 @@ class PlanContract(Subject):
         self, recorded: hostile.Recorded, otherwise: str
     ) -> tuple[PoolReport | Unreadable, ...]:
         """Whatever it may not look at is told, also where the backend swallows the refusal."""
-        probe = hostile.ReplayProbe(self.info(), recorded, otherwise)
+        probe = hostile.ReplayProbe(info := self.info(), recorded, otherwise)
         try:
-            return await self.hosting().inspect(self._name(), probe)
+            seen = await self.hosting().inspect(self._name(), probe)
         finally:
             if probe.refused:
                 raise hostile.UndeclaredLook(f"{self._name()}: {probe.refused[0]}")
+        needs = any(isinstance(it, PoolReport) and it.needs_force for it in seen)
+        assert not needs or "force_open" in info.capabilities, (
+            f"{info.name}: backy_inspect sets needs_force, and force_open is not advertised"
+        )
+        return seen
 
     def _pool(self, level: Level, count: int | None = None, label: str = "backup") -> PoolSpec:
         return specs.spec(self.info(), level, specs.drives(count or level.min_drives), label)
@@ -272,6 +293,24 @@ class PlanContract(Subject):
             assert error.message, "a refusal says nothing"
             _refuse_crash(error, pool, report)
 
+    def _takes_force(self, level: Level) -> bool:
+        """Half of its members are behind. Fails where an open without force goes as far."""
+        pool = self._pool(level, count := max(2, level.min_drives))
+        stale = ("stale",) * (count // 2)
+        seen = specs.report(self.info(), pool, specs.NUMBERINGS[0], "stopped", stale)  # type: ignore[arg-type]
+        seen = seen.model_copy(update={"needs_force": "Half of its members are up to date"})
+
+        def destroys(ask: Ask) -> bool:
+            try:
+                plan = self._twice(ask, pool, seen)
+            except BackyError as error:
+                _refuse_crash(error, pool, seen)
+                return False
+            return any(step.effect == "destroys" for step in plan.steps)
+
+        assert not destroys(self._degraded), f"{self._told(self._degraded)} acts without `force`"
+        return destroys(self._forced)
+
     def _ask_to_add(self, pool: PoolSpec) -> BackendPlan:
         report = specs.report(self.info(), pool, specs.NUMBERINGS[0], "active", ("missing",))
         plan: BackendPlan = self._twice(self._add, pool, report)
@@ -289,6 +328,9 @@ class PlanContract(Subject):
     async def _degraded(self, host: PluginHost, pool: PoolSpec, report: PoolReport) -> BackendPlan:
         return await host.plan_open(self._name(), pool, report, True)
 
+    async def _forced(self, host: PluginHost, pool: PoolSpec, report: PoolReport) -> BackendPlan:
+        return await host.plan_open(self._name(), pool, report, True, True)
+
     async def _close(self, host: PluginHost, pool: PoolSpec, report: PoolReport) -> BackendPlan:
         return await host.plan_close(self._name(), pool, report)
 
@@ -303,7 +345,12 @@ class PlanContract(Subject):
     def _check_creation(self, plan: BackendPlan, pool: PoolSpec) -> None:
         assert plan.steps, f"{self._told(self._create)} creates a pool without any step"
         self._check_outcome(plan, self._create)
-        named = {ref.drive for step in plan.steps for ref in _refs(step) if hasattr(ref, "drive")}
+        named = {
+            ref.drive
+            for step in plan.steps
+            for ref in arguments.references_of(step)
+            if hasattr(ref, "drive")
+        }
         assert named == set(pool.drives), (
             f"{self._told(self._create)} uses {len(named)} of {len(pool.drives)} drives: name each "
             "of them by DriveRef"
@@ -346,24 +393,6 @@ def _refuse_crash(error: BackyError, *shown: object) -> None:
     assert cause is None or isinstance(cause, BackyError | TimeoutError), (
         f"{type(cause).__name__}: {cause}, shown {shown!r:.2000}"
     )
-
-
-def _commands(step: Step) -> list[Exec]:
-    return [action for action in (step.run, *step.undo) if isinstance(action, Exec)]
-
-
-def _refs(step: Step) -> list[Any]:
-    return [ref for command in _commands(step) for arg in command.argv for ref in references(arg)]
-
-
-def _words(step: Step) -> list[str]:
-    return [_text(arg) for command in _commands(step) for arg in command.argv]
-
-
-def _text(arg: object) -> str:
-    if isinstance(arg, Join):
-        return arg.sep.join(map(_text, arg.parts))
-    return arg if isinstance(arg, str) else ""
 
 
 def _is_option(arg: str, label: str) -> bool:

@@ -217,3 +217,37 @@ def test_a_process_that_fails_hangs_or_is_killed_is_told_apart() -> None:
         in_a_process(lambda: subprocess.run(["sleep", "9"]), limit_s=0.5)
     with pytest.raises(FailedInside, match="status 3"):
         in_a_process(lambda: os._exit(3))
+
+
+def _opening(*, forced: bool) -> PlanContract:
+    def backy_plan_open(
+        pool: PoolSpec, report: PoolReport, degraded: bool, force: bool
+    ) -> BackendPlan:
+        return hooks.backy_plan_open(pool=pool, report=report, degraded=degraded, force=forced)
+
+    return wrong(backy_plan_open=backy_plan_open)
+
+
+def test_force_that_is_not_asked_for_is_caught() -> None:
+    with pytest.raises(AssertionError, match="without `force`"):
+        _opening(forced=True).test_force_is_taken_where_it_is_asked_for()
+
+
+def test_force_that_is_never_taken_is_caught() -> None:
+    with pytest.raises(AssertionError, match="refuses `force` at every level"):
+        _opening(forced=False).test_force_is_taken_where_it_is_asked_for()
+
+
+def test_a_need_of_force_without_the_capability_is_caught() -> None:
+    async def look(probe: Probe) -> tuple[PoolReport, ...]:
+        info = hooks.backy_backend()
+        pool = specs.spec(info, info.levels[0], specs.drives(1))
+        seen = specs.report(info, pool, specs.NUMBERINGS[0], "stopped")
+        return (seen.model_copy(update={"needs_force": "Only 1 is up to date"}),)
+
+    def info() -> BackendInfo:
+        own = hooks.backy_backend()
+        return own.model_copy(update={"capabilities": own.capabilities - {"force_open"}})
+
+    with pytest.raises(AssertionError, match="force_open is not advertised"):
+        wrong(backy_inspect=look, backy_backend=info).test_inspect_survives_nonsense()

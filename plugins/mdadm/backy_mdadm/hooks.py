@@ -28,6 +28,7 @@ from backy_core.sdk.plan import (
     BackendPlan,
     Blank,
     DriveRef,
+    Effect,
     Exec,
     PoolIs,
     Step,
@@ -157,6 +158,7 @@ def _start(
     assemble: tuple[Arg, ...],
     title: str = "Assembling the array",
     final_words: tuple[str, ...] = (),
+    effect: Effect = "reversible",
 ) -> Step:
     return Step(
         id="assemble-array",
@@ -167,13 +169,15 @@ def _start(
         undo=(_STOP,),
         expect=(_ACTIVE,),
         already="skip",
+        effect=effect,
     )
 
 
 def _start_by_force(pool: PoolSpec, report: PoolReport) -> Step:
+    """It can be stopped again, but event counts that were raised stay so."""
     members = _refs(report, ("active", "stale"))
     assemble = argv.assemble_by_force(pool.guid, pool.identity, members)
-    return _start(assemble, "Assembling the array by force")
+    return _start(assemble, "Assembling the array by force", effect="destroys")
 
 
 def _refs(report: PoolReport, states: Sequence[MemberState]) -> list[DriveRef]:

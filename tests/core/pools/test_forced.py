@@ -59,6 +59,7 @@ async def test_a_dry_run_says_what_may_be_lost_and_does_nothing(dropped: Bench) 
     planned = await dropped.agent.pools.plan_mount(GUID, force=True)
     assembled, mounted = planned.steps
     assert "--force --run --readonly" in assembled.command
+    assert assembled.effect == "destroys", "event counts are not lowered again"
     assert ",ro,noload" in mounted.command
     told = {member.serial: member.behind for member in planned.members}
     assert told["C"] is None and (told["B"] or "").startswith("3 events behind (26 of 29)")
@@ -172,3 +173,14 @@ async def test_a_backend_without_the_capability_says_so(bench: Bench) -> None:
     with pytest.raises(InvalidRequest, match="force_open"):
         await bench.agent.pools.plan_mount(GUID, force=True)
     assert await bench.mount() is None
+
+
+async def test_a_failure_says_that_event_counts_stay_raised(dropped: Bench) -> None:
+    """Nothing opens it for writing by itself after that, as at the next start."""
+    core = dropped.agent._core
+    core.metadata.put(dropped.remembered[GUID].model_copy(update={"is_mounted": True}))
+    dropped.machine.interruptions.fail("mount ")
+    error = await force(dropped)
+    assert error is not None and "opens it for writing" in (error.hint or "")
+    assert not dropped.remembered[GUID].is_mounted
+    assert not dropped.machine.mounts and not dropped.machine.arrays
