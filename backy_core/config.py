@@ -13,14 +13,34 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 
-from backy_core.sdk.errors import BackyError
+from backy_core.sdk.errors import BackyError, SystemFailure
+from backy_core.system import ownership
+from backy_core.system.directories import DirectoryMissing
 
 ENV_PREFIX = "BACKY_"
 CONFIG_FILE_VARIABLE = "BACKY_CONFIG"
 CONFIG_FILE_NAME = "backy.toml"
 _OTHER_VARIABLES = frozenset({CONFIG_FILE_VARIABLE, "BACKY_REQUIRE_KERNEL"})
+
+_SYSTEM_TREES = tuple(
+    Path("/", name)
+    for name in (
+        *("bin", "boot", "dev", "etc", "lib", "lib32", "lib64", "libx32", "proc", "sbin", "sys"),
+        "usr",
+    )
+)
+"""No pool is mounted in them, nor over them."""
 
 
 class ConfigurationError(BackyError):
@@ -35,6 +55,12 @@ def _absolute(path: Path) -> Path:
     return path
 
 
+def _not_the_systems(path: Path) -> Path:
+    if path == Path("/") or any(tree in (path, *path.parents) for tree in _SYSTEM_TREES):
+        raise ValueError("pools are not mounted over the system")
+    return path
+
+
 def _split(value: object) -> object:
     """Environment and flags give lists as comma-separated text, or as the file writes them."""
     if not isinstance(value, str):
@@ -45,6 +71,9 @@ def _split(value: object) -> object:
 
 
 Directory = Annotated[Path, AfterValidator(_absolute)]
+Directories = Annotated[
+    tuple[Annotated[Directory, AfterValidator(_not_the_systems)], ...], BeforeValidator(_split)
+]
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Patterns = Annotated[tuple[str, ...], BeforeValidator(_split)]
 
@@ -85,8 +114,17 @@ class Settings(BaseModel):
         description="Drives never to be touched nor shown: shell patterns on the serial, kernel "
         "name or `/dev/disk/by-id` name.",
     )
+    mount_roots: Directories = Field(
+        (Path("/mnt"), Path("/media"), Path("/srv")),
+        min_length=1,
+        description="Directories below which pools may be mounted. Every directory of a mount "
+        "path must be root's, and writable by root alone.",
+    )
     mount_root: Directory = Field(
-        Path("/mnt/backy"), description="Below it imported pools are mounted by default."
+        Path("/mnt/backy"),
+        validate_default=True,
+        description="Below it pools are mounted for which no path is given. Lies below one of "
+        "`mount_roots`, or is one.",
     )
     open_wait_s: Seconds = Field(
         30, description="How long to wait at start for the late drives of a pool."
@@ -128,6 +166,14 @@ class Settings(BaseModel):
     log_format: Literal["text", "json"] = Field(
         "text", description="Log lines for people or, one object a line, for programs."
     )
+
+    @field_validator("mount_root")
+    @classmethod
+    def _below_a_root(cls, path: Path, info: ValidationInfo) -> Path:
+        roots = info.data.get("mount_roots", (path,))  # absent if it is wrong itself
+        if not any(root in (path, *path.parents) for root in roots):
+            raise ValueError("must lie below one of mount_roots")
+        return path
 
     @property
     def own_directories(self) -> tuple[Path, ...]:
@@ -195,11 +241,14 @@ def _read_file(
     directory = given.get("config_dir", Settings.model_fields["config_dir"].default)
     path = Path(str(asked)) if asked else Path(str(directory)) / CONFIG_FILE_NAME
     try:
-        return path, tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
+        return path, tomllib.loads(ownership.read_file(path).decode())
+    except (FileNotFoundError, DirectoryMissing) as error:
         if asked:
             raise ConfigurationError(f"The configuration file {path} does not exist") from error
         return path, {}
+    except SystemFailure as error:
+        message = f"The configuration file cannot be used: {error.message}"
+        raise ConfigurationError(message, hint=error.hint) from error
     except OSError as error:
         raise ConfigurationError(f"Cannot read {path}: {error.strerror}") from error
     except ValueError as error:  # bad TOML and bad UTF-8 alike

@@ -23,8 +23,8 @@ MAX_LINES = 400
 
 LAYERS = (
     {"sdk"},
-    {"config", "logs"},
     {"system"},
+    {"config", "logs"},
     {
         "plugins",
         "plugin_registry",
@@ -177,8 +177,8 @@ def test_the_repository_stands_alone() -> None:
 
 
 def test_an_upward_import_would_be_seen() -> None:
-    below = "from backy_core.sdk import errors\nimport backy_core.config"
-    assert upward_imports(synthetic("backy_core.system.exec", below)) == []
+    below = "from backy_core.sdk import errors\nimport backy_core.system"
+    assert upward_imports(synthetic("backy_core.config", below)) == []
     above = synthetic(
         "backy_core.system.exec",
         "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from backy_core.pools import x",

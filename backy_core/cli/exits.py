@@ -25,7 +25,11 @@ class Exit(IntEnum):
     UNAVAILABLE = 69, "the address cannot be listened on: the port is in use, say"
     BUSY = 75, "another agent uses the state directory"
     PERMISSION = 77, "not root"
-    CONFIG = 78, "a setting is unknown or wrong; the message names it"
+    CONFIG = (
+        78,
+        "a setting or the API key cannot be used, or others may change a file or directory of the "
+        "agent; the message names it",
+    )
 
 
 class StartRefused(BackyError):

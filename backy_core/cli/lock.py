@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from backy_core.cli.exits import Exit, StartRefused
+from backy_core.system.ownership import open_regular
 
 
 @contextmanager
@@ -20,7 +21,7 @@ def sole_agent(state_dir: Path) -> Iterator[None]:
     path = state_dir / "agent.lock"
     try:
         state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        descriptor = open_regular(str(path), os.O_RDWR | os.O_CREAT)
     except OSError as error:
         message = f"The state directory {state_dir} cannot be used: {error.strerror}"
         raise StartRefused(message, Exit.PERMISSION) from error

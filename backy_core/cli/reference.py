@@ -72,6 +72,8 @@ def _default(value: object) -> str:
         return "none"
     if isinstance(value, bool):
         return f"`{str(value).lower()}`"
+    if isinstance(value, tuple):
+        return ", ".join(map(_default, value))
     return f"`{value}`" if isinstance(value, str | Path) else f"{value}"
 
 

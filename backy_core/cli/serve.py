@@ -25,6 +25,7 @@ from backy_core import __version__
 from backy_core.api.app import create_app
 from backy_core.cli.exits import Exit, StartRefused
 from backy_core.cli.lock import sole_agent
+from backy_core.cli.ownership import refuse_others_files
 from backy_core.config import Settings, unknown_variables
 from backy_core.logs import configure_logging
 from backy_core.runtime import Runtime
@@ -42,6 +43,7 @@ def serve(settings: Settings, env: Mapping[str, str]) -> None:
         _log.warning("Environment variable %s sets nothing; is it mistyped?", variable)
     if os.geteuid() != 0:
         raise StartRefused("The agent must run as root: it manages drives", Exit.PERMISSION)
+    refuse_others_files(settings)
     with sole_agent(settings.state_dir), closing(bind(settings.host, settings.port)) as listener:
         asyncio.run(_run(settings, listener))
 

@@ -16,7 +16,7 @@ from typing import Literal, NamedTuple
 from backy_core.observer import Observer
 from backy_core.operations import filesystems
 from backy_core.operations.journal import Child, JournalEntry
-from backy_core.operations.resolve import NoPoolDevice, Resolver
+from backy_core.operations.resolve import NoPoolDevice, PoolUnseen, Resolver
 from backy_core.sdk.errors import DriveInUse, DriveNotEmpty, PoolBusy, SystemFailure
 from backy_core.sdk.models import DriveId
 from backy_core.sdk.plan import (
@@ -36,8 +36,9 @@ from backy_core.sdk.plan import (
     WipeSignatures,
     references,
 )
-from backy_core.system import blocks, exec, files, mounts, signatures
+from backy_core.system import blocks, directories, exec, mounts, signatures
 from backy_core.system.exec import CommandFailed
+from backy_core.system.mountinfo import MountTree
 from backy_core.system.mounts import MountEntry
 
 _LOCK_S = 30.0
@@ -91,7 +92,7 @@ class Actions:
                 await self._unmount(action, context)
             case MakeDir():
                 context.write(f"$ mkdir -p {shlex.quote(action.path)}")
-                await asyncio.to_thread(files.make_directories, Path(action.path))
+                await asyncio.to_thread(directories.make_directories, action.path)
             case RemoveDir():
                 await self._remove_directories(action, context)
         return ()
@@ -119,6 +120,9 @@ class Actions:
                 return shlex.join(["rmdir", *paths])
 
     async def _exec(self, action: Exec, context: Context) -> None:
+        plan = context.plan
+        if plan.delivers == "filesystem" and plan.kind in ("create", "open"):
+            await self._refuse_place(plan.pool.mount_path, context)
         try:
             argv = await self._resolver.argv(action.argv, context.plan)
         except NoPoolDevice:
@@ -132,6 +136,12 @@ class Actions:
             raise
         finally:  # a program that failed may have written all the same
             self._touched(action, context.plan)
+
+    async def _refuse_place(self, path: str | None, context: Context) -> None:
+        """Where a program mounts by path, at least nobody but root may redirect it."""
+        if path is None or context.undoing or mounts.mount_at(mounts.read_mounts(), path):
+            return
+        await asyncio.to_thread(directories.check, path)
 
     async def _run(
         self, argv: tuple[str, ...], context: Context, ok_codes: tuple[int, ...] = (0,)
@@ -230,8 +240,25 @@ class Actions:
                     f"{action.path}: target is busy",
                     details=f"{entry.source} is mounted over it",
                 )
-            context.write(f"$ umount {shlex.quote(action.path)}")
-            await mounts.unmount(action.path, context.write)
+            await self._unmount_at(action.path, context)
+        if context.undoing:
+            await self._unmount_elsewhere(context)
+
+    async def _unmount_elsewhere(self, context: Context) -> None:
+        """A directory may have been moved under the mount: what is undone is undone where it is."""
+        try:
+            report = await self._resolver.report(context.plan)
+        except PoolUnseen:  # a mount that is left keeps the device, which is asked next
+            return
+        seen = mounts.read_mounts()
+        tree = MountTree(seen)
+        for entry in reversed(seen):
+            if mounts.is_of_pool(entry, report) and tree.covers(entry) is None:
+                await self._unmount_at(entry.path, context)
+
+    async def _unmount_at(self, path: str, context: Context) -> None:
+        context.write(f"$ umount {shlex.quote(path)}")
+        await mounts.unmount(path, context.write)
 
     async def _is_ours(self, entry: MountEntry, plan: Plan) -> bool:
         """Whether what is mounted is the pool's, as far as it is running."""
@@ -254,7 +281,7 @@ class Actions:
     async def _remove_directories(self, action: RemoveDir, context: Context) -> None:
         for path in action.paths:
             context.write(f"$ rmdir {shlex.quote(path)}")
-        await asyncio.to_thread(files.remove_directories, action.paths)
+        await asyncio.to_thread(directories.remove_directories, action.paths)
 
 
 def _options(action: Mount) -> str:

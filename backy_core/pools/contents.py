@@ -22,7 +22,7 @@ from backy_core.pools.core import Core, compose, mounts_of, reachable
 from backy_core.sdk.errors import BackyError, SystemFailure
 from backy_core.sdk.models import PoolReport, PoolSpec, Signature
 from backy_core.sdk.plan import BackendPlan, Exec, MakeFilesystem, Plan, PlanKind, Step
-from backy_core.system import detached_mount, files, signatures
+from backy_core.system import detached_mount, directories, signatures
 from backy_core.system.threads import in_thread
 
 _LOOK_S = 60.0
@@ -75,7 +75,7 @@ class PoolContents:
         update = {"native_id": report.native_id, "mount_path": str(place)}
         spec = plan.pool.model_copy(update=update)
         if plan.delivers == "filesystem":
-            files.make_directories(place, 0o700)
+            directories.make_directories(place, 0o700)
         try:
             draft = await self._core.host.plan_open(plan.backend, spec, report, False)
             opening = self._compose("open", plan, spec, draft)
@@ -83,7 +83,7 @@ class PoolContents:
             yield await self._running(plan)
         finally:
             await self._close(op, plan, spec)
-            files.remove_directories((place,))
+            directories.remove_directories((place,))
 
     async def _close(self, op: Operation, plan: Plan, spec: PoolSpec) -> None:
         try:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import shutil
-import stat
 from collections.abc import Collection, Iterable
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from backy_core import drives
 from backy_core.config import Settings
@@ -23,6 +21,7 @@ from backy_core.sdk.errors import (
 )
 from backy_core.sdk.models import MemberReport, PoolReport
 from backy_core.snapshot import Snapshot
+from backy_core.system import directories
 from backy_core.system.child import SEARCH_PATH
 from backy_core.system.raw_writers import raw_writers
 
@@ -149,26 +148,34 @@ async def missing_directories(
 
 def check_mount_path(core: Core, path: str, snapshot: Snapshot, guid: str) -> tuple[str, ...]:
     """The missing directories of a mount path that may be used, deepest first."""
+    refuse_outside(core.settings, path)
     refuse_own_directories(core.settings, path)
     _refuse_if_taken(core, path, snapshot, guid)
-    missing = []
-    for directory in (PurePosixPath(path), *PurePosixPath(path).parents):
-        try:
-            info = os.lstat(directory)
-        except FileNotFoundError:
-            missing.append(str(directory))
-            continue
-        except OSError as error:
-            raise InvalidRequest(f"Mount path {path} cannot be used", details=str(error)) from error
-        if stat.S_ISLNK(info.st_mode):
-            raise InvalidRequest(f"Mount path {path} goes through the symbolic link {directory}")
-        if not stat.S_ISDIR(info.st_mode):
-            raise InvalidRequest(f"Mount path {path} cannot be used: {directory} is no directory")
-    if not missing and any(Path(path).iterdir()):
+    try:
+        missing = directories.missing_directories(path)
+        empty = bool(missing) or directories.is_empty(path)
+    except SystemFailure as error:
+        raise InvalidRequest(
+            f"Mount path {path} cannot be used: {error.message}",
+            details=error.details,
+            hint=error.hint,
+        ) from error
+    if not empty:
         raise InvalidRequest(
             f"Mount path {path} is not empty", hint="Choose an empty or a new directory"
         )
-    return tuple(missing)
+    return missing
+
+
+def refuse_outside(settings: Settings, path: str) -> None:
+    """Pools are mounted below the directories that are set aside for it, and nowhere else."""
+    if not any(root in Path(path).parents for root in settings.mount_roots):
+        allowed = ", ".join(map(str, settings.mount_roots))
+        raise InvalidRequest(
+            f"Mount path {path} is not below {allowed}",
+            hint=f"Choose one below {settings.mount_root}, or add a directory to the setting "
+            "mount_roots",
+        )
 
 
 def refuse_own_directories(settings: Settings, path: str) -> None:

@@ -14,14 +14,6 @@ from backy_core.pools.views import CreateRequest
 from backy_core.sdk.errors import InvalidRequest
 from backy_core.sdk.models import Level
 
-_SYSTEM_DIRECTORIES = frozenset(
-    {"/", "/home", "/lost+found", "/media", "/mnt", "/opt", "/root", "/run", "/srv", "/tmp", "/var"}  # noqa: S108
-)
-_SYSTEM_TREES = (
-    *("/bin", "/boot", "/dev", "/etc", "/lib", "/lib32", "/lib64", "/libx32", "/proc"),
-    *("/sbin", "/sys", "/usr"),
-)
-"""They and everything below them."""
 _LABEL_LIMIT = 255
 _GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
@@ -101,7 +93,7 @@ def checked_guid(guid: str) -> str:
 
 
 def checked_mount_path(path: str) -> str:
-    """An absolute, plain path that is not the system's. Normalised, no trailing slash."""
+    """An absolute, plain path. Normalised, no trailing slash."""
     pure = PurePosixPath(path)
     if not pure.is_absolute() or path.startswith("//"):
         raise InvalidRequest(f"Mount path {path!r} is not absolute")
@@ -109,16 +101,7 @@ def checked_mount_path(path: str) -> str:
         raise InvalidRequest(f"Mount path {path!r} contains '..'")
     if not path.isprintable():
         raise InvalidRequest("The mount path contains control characters")
-    plain = str(pure)
-    if plain in _SYSTEM_DIRECTORIES or _within(plain, _SYSTEM_TREES):
-        raise InvalidRequest(
-            f"Mount path {plain} is a system directory", hint="Use one below /mnt/backy"
-        )
-    return plain
-
-
-def _within(path: str, trees: tuple[str, ...]) -> bool:
-    return any(path == tree or path.startswith(tree + "/") for tree in trees)
+    return str(pure)
 
 
 def _backend(name: str, host: PluginHost) -> LoadedBackend:

@@ -28,31 +28,43 @@ class MountFailed(SystemFailure):
         self.errno = errno
 
 
-def mount(source: str, path: str, fstype: str, options: str) -> str | None:
+def mount(source: str, path: str, fstype: str, options: str, *, place: int) -> str | None:
     """Mount ``source`` at ``path``; what libmount has to say of it, if anything.
 
-    Nothing is canonicalised: what is mounted, and where, is what was asked for, not what a link
-    that appeared since leads to. Blocks for as long as the filesystem takes, a replay of its
+    ``place`` is a descriptor of that directory: the mount is made there, whatever the path leads
+    to by now. Nothing else is canonicalised either: what is mounted is what was asked for, not what
+    a link that appeared since leads to. Blocks for as long as the filesystem takes, a replay of its
     journal included. Raises :class:`MountFailed`.
     """
-    with _context(path) as context:
+    # The dot has it followed also by move_mount(2), which leaves a link at the end as it is.
+    target = f"/proc/self/fd/{place}/."
+    with _context(path, target) as context:
         library = _library()
         library.mnt_context_disable_canonicalize(context, 1)
         library.mnt_context_set_source(context, source.encode())
         library.mnt_context_set_fstype(context, fstype.encode())
         library.mnt_context_set_options(context, options.encode())
-        return _judged(context, library.mnt_context_mount(context), f"{path} could not be mounted")
+        answer = library.mnt_context_mount(context)
+        try:
+            return _named(_judged(context, answer, f"{path} could not be mounted"), target, path)
+        except MountFailed as failure:
+            failure.details = _named(failure.details, target, path)
+            raise
 
 
 def unmount(path: str) -> str | None:
     """Unmount what is on top at ``path``, never lazily; as :func:`mount` otherwise."""
-    with _context(path) as context:
+    with _context(path, path) as context:
         answer = _library().mnt_context_umount(context)
         return _judged(context, answer, f"{path} could not be unmounted")
 
 
+def _named(words: str | None, target: str, path: str) -> str | None:
+    return words.replace(target, path) if words else words
+
+
 @contextmanager
-def _context(path: str) -> Iterator[int]:
+def _context(path: str, target: str) -> Iterator[int]:
     """Helpers (``/sbin/mount.TYPE``) would be programs of which nobody knows."""
     library = _library()
     context = library.mnt_new_context()
@@ -60,7 +72,7 @@ def _context(path: str) -> Iterator[int]:
         raise MountFailed(f"{path} is left as it is", "libmount has no memory", 0)
     try:
         library.mnt_context_disable_helpers(context, 1)
-        library.mnt_context_set_target(context, path.encode())
+        library.mnt_context_set_target(context, target.encode())
         yield context
     finally:
         library.mnt_free_context(context)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from backy_core.sdk.errors import PoolBusy
 from backy_core.sdk.models import PoolReport
-from backy_core.system import libmount
+from backy_core.system import directories, libmount
 from backy_core.system.mountinfo import (
     MountEntry,
     mount_at,
@@ -39,8 +39,12 @@ __all__ = [
 async def mount(
     source: str, path: str, fstype: str, options: str, on_line: Callable[[str], None] | None = None
 ) -> None:
-    """Mount ``source`` at ``path``. Raises :class:`SystemFailure`."""
-    call = partial(libmount.mount, source, path, fstype, options)
+    """Mount ``source`` at ``path``, which only root can redirect. Raises :class:`SystemFailure`."""
+
+    def call() -> str | None:
+        with directories.opened(path) as place:
+            return libmount.mount(source, path, fstype, options, place=place)
+
     await _told(call, f"mount: {path}", on_line)
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from backy_core.sdk.errors import SystemFailure
 from backy_core.system.files import append_durably
+from backy_core.system.ownership import open_regular
 
 PREVIOUS_SUFFIX = ".previous"
 _CHUNK = 1 << 20
@@ -33,6 +34,8 @@ class OwnDirectory:
         """Raises :class:`OSError` if it cannot be opened."""
         if self._descriptor is None:
             flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+            if self._above is not None:  # above everything, a link is root's own
+                flags |= os.O_NOFOLLOW
             descriptor = os.open(self._name, flags, dir_fd=self._place)
             weakref.finalize(self, os.close, descriptor)
             self._descriptor = descriptor
@@ -99,6 +102,13 @@ class OwnFile:
             return False
         return True
 
+    def mode(self) -> int | None:
+        """Its permissions; None if there is no such file."""
+        try:
+            return os.stat(self.name, dir_fd=self.directory.descriptor).st_mode
+        except OSError:
+            return None
+
     def read(self) -> bytes | None:
         """None if there is no such file. Raises :class:`OSError` if it cannot be read."""
         try:
@@ -109,9 +119,9 @@ class OwnFile:
 
     @contextmanager
     def opened(self, flags: int, mode: int = 0o600) -> Iterator[int]:
-        """A descriptor of the file. Raises :class:`OSError`."""
+        """A descriptor; never of a link, FIFO or device. Raises :class:`OSError`."""
         place = self.directory.descriptor
-        descriptor = os.open(self.name, flags | os.O_CLOEXEC, mode, dir_fd=place)
+        descriptor = open_regular(self.name, flags, mode, dir_fd=place)
         try:
             yield descriptor
         finally:

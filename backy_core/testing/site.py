@@ -34,6 +34,8 @@ class Site:
         """``tell`` takes what each agent's operations ran and printed."""
         self._tell = tell
         self.directory = directory
+        # Where pools may be mounted, which the directory of a test never is.
+        self.mounts = Path("/mnt") / f"backy-{directory.name}"
         self.subject = subject
         self.serials = allowed.serials
         self._untouchable = allowed.untouchable
@@ -45,7 +47,7 @@ class Site:
             state_dir=self.directory / "state",
             config_dir=self.directory / "etc",
             runtime_dir=self.directory / "run",
-            mount_root=self.directory / "mnt",
+            mount_root=self.mounts,
             exclude_drives=self._untouchable,
             open_wait_s=2,
             shutdown_grace_s=10,
@@ -97,15 +99,15 @@ class Site:
         )
 
     def path(self, guid: str) -> str:
-        return str(self.directory / "mnt" / f"it's {guid[:4]}")
+        return str(self.mounts / f"it's {guid[:4]}")
 
     def check_nothing_left(self, serials: Sequence[str] | None = None) -> None:
         """Drives clean and free, no journal entry, no mount, no mount directory."""
         machine.check_clean(serials or self.serials)
         journal = sorted(path.name for path in (self.directory / "state/journal").glob("*"))
         assert not journal, f"the journal holds {journal}"
-        assert str(self.directory) not in Path("/proc/self/mounts").read_text()
-        left = sorted(str(path) for path in (self.directory / "mnt").glob("*"))
+        assert str(self.mounts) not in Path("/proc/self/mounts").read_text()
+        left = sorted(str(path) for path in self.mounts.glob("*"))
         assert not left, f"mount directories are left: {left}"
 
     def restore(self) -> None:

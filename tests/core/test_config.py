@@ -103,8 +103,33 @@ def test_a_file_that_is_not_text_is_refused(toml: Path) -> None:
 
 
 def test_a_directory_as_file_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match="Cannot read"):
+    with pytest.raises(ConfigurationError, match="not a regular file"):
         load_settings({"config": str(tmp_path)}, {})
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"mount_roots": ()}, "mount_roots"),
+        ({"mount_roots": ("/",)}, "over the system"),
+        ({"mount_roots": ("/etc/backy",)}, "over the system"),
+        ({"mount_roots": ("data",)}, "absolute"),
+        ({"mount_roots": ("/data",)}, "mount_root.*must lie below one of mount_roots"),
+        ({"mount_root": "/var/backy"}, "must lie below one of mount_roots"),
+    ],
+)
+def test_pools_are_not_mounted_over_the_system(given: dict[str, object], words: str) -> None:
+    with pytest.raises(ConfigurationError, match=words):
+        load_settings(given, {})
+
+
+def test_mount_roots_can_be_anywhere_else() -> None:
+    given = {"BACKY_MOUNT_ROOTS": "/data,/mnt", "BACKY_MOUNT_ROOT": "/data"}
+    settings = load_settings({}, given)
+    assert (settings.mount_roots, settings.mount_root) == (
+        (Path("/data"), Path("/mnt")),
+        Path("/data"),
+    )
 
 
 def test_what_is_wrong_elsewhere_is_named() -> None:

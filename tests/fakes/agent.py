@@ -52,8 +52,11 @@ class Bench:
             state_dir=self.directory / "state",
             config_dir=self.directory / "etc",
             runtime_dir=self.directory / "run",
-            mount_root=self.mounts,
-            **{"open_wait_s": 0, "shutdown_grace_s": 1, "drives_rescan_s": 0} | self.options,
+            **{
+                **{"mount_roots": (self.directory.parents[1],), "mount_root": self.mounts},
+                **{"open_wait_s": 0, "shutdown_grace_s": 1, "drives_rescan_s": 0},
+                **self.options,
+            },
         )
         self.settings = settings
         (self.directory / "etc").mkdir(exist_ok=True)

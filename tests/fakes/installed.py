@@ -11,6 +11,7 @@ import errno
 import os
 import shlex
 import shutil
+import stat
 import sys
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
@@ -26,8 +27,8 @@ from backy_core.system import (
     blkid,
     blocks,
     detached_mount,
+    directories,
     exec,
-    files,
     identity,
     kernel_log,
     libmount,
@@ -44,6 +45,7 @@ from backy_core.system import (
 )
 from backy_core.system.absence import look_failed
 from backy_core.system.block_devices import BlockDevice
+from backy_core.system.directories import Judge
 from backy_core.system.exec import CommandFailed, Outcome
 from backy_core.system.kernel_log import KernelLog
 from backy_core.system.mount_holders import Filesystem, Holder
@@ -282,7 +284,7 @@ class Installed:
 
     # mounts, processes, directories
 
-    def mount(self, source: str, path: str, fstype: str, options: str) -> None:
+    def mount(self, source: str, path: str, fstype: str, options: str, *, place: int) -> None:
         self._call("mount", "-t", fstype, "-o", options, "--", source, path)
 
     def unmount(self, path: str) -> None:
@@ -393,6 +395,7 @@ def install(machine: FakeMachine, monkeypatch: pytest.MonkeyPatch) -> Installed:
         sysfs.read_whole: fakes.read_attribute,
         mountinfo.read_mounts: fakes.read_mounts,
         namespaces.read_namespaces: lambda: machine.namespaces,
+        directories.others_may_change: beside_sticky(directories.others_may_change),
         libmount.mount: fakes.mount,
         libmount.unmount: fakes.unmount,
         detached_mount.names_inside: fakes.names_inside,
@@ -467,7 +470,7 @@ def _interrupt_own_files(machine: FakeMachine, monkeypatch: pytest.MonkeyPatch) 
 def _interrupted(machine: FakeMachine) -> dict[Callable[..., Any], Callable[..., Any]]:
     """The real ones, on real files, with points around them."""
     interruptions = machine.interruptions
-    make, drop = files.make_directories, files.remove_directories
+    make, drop = directories.make_directories, directories.remove_directories
 
     def make_directories(path: Path | str, *rest: Any) -> tuple[str, ...]:
         interruptions.point("before mkdir")
@@ -483,6 +486,15 @@ def _interrupted(machine: FakeMachine) -> dict[Callable[..., Any], Callable[...,
         interruptions.point("after rmdir")
 
     return {make: make_directories, drop: remove_directories}
+
+
+def beside_sticky(judge: Judge) -> Judge:
+    """Tests lie below /tmp, in which nobody removes what is root's."""
+
+    def others_may_change(info: os.stat_result, descriptor: int) -> str | None:
+        return None if info.st_mode & stat.S_ISVTX else judge(info, descriptor)
+
+    return others_may_change
 
 
 def _tear(entry: JournalEntry) -> None:

@@ -25,6 +25,7 @@ async def client(tmp_path: Path) -> Client:
         state_dir=tmp_path / "state",
         runtime_dir=tmp_path / "run",
         config_dir=tmp_path / "etc",
+        mount_roots=(tmp_path / "mnt",),
         mount_root=tmp_path / "mnt",
     )
     runtime = Runtime(settings, host=PluginHost({}, (), ()), events=lambda: None)

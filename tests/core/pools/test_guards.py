@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from backy_core.pools import guards
 from backy_core.sdk.errors import (
     BackyError,
     Conflict,
@@ -231,20 +228,6 @@ async def test_what_cannot_be_is_refused_before_anything_is_touched(
     assert not bench.machine.commands and not bench.journal and not bench.directories
 
 
-async def test_mount_paths_that_are_taken_or_lead_elsewhere_are_refused(bench: Bench) -> None:
-    await bench.start()
-    full, link, inside = bench.mounts / "full", bench.mounts / "link", bench.mounts / "link" / "x"
-    (full / "something").mkdir(parents=True)
-    os.symlink("/etc", link)
-    for path in (full, link, inside, bench.mounts / "full" / "something" / ".." / "x"):
-        with pytest.raises(InvalidRequest):
-            await bench.agent.pools.create(bench.request(mount_path=str(path)))
-    await bench.create("A")
-    for taken in (bench.path(), bench.path() + "/below", str(bench.mounts)):
-        with pytest.raises((Conflict, InvalidRequest)):
-            await bench.agent.pools.create(bench.request("B", guid=OTHER, mount_path=taken))
-
-
 async def test_a_missing_program_is_named_before_anything_is_touched(bench: Bench) -> None:
     bench.machine.programs.discard("mkfs.ext4")
     await bench.start()
@@ -364,41 +347,3 @@ async def test_a_pool_that_is_not_mounted_takes_no_drive(bench: Bench) -> None:
     await bench.unmount()
     with pytest.raises(Conflict, match="is not running"):
         await bench.add_drive("C")
-
-
-async def test_no_pool_is_mounted_over_or_in_the_agents_own_directories(
-    bench: Bench, tmp_path: Path
-) -> None:
-    await bench.start()
-    ours = bench.settings
-    (tmp_path / "alias").symlink_to(ours.state_dir)
-    aliased = ours.model_copy(update={"runtime_dir": tmp_path / "alias"})
-    refused = [
-        *(str(each) for each in ours.own_directories),
-        *(str(each / "deep" / "er") for each in ours.own_directories),
-        str(tmp_path),
-        str(tmp_path.parent),
-    ]
-    for path in refused:
-        with pytest.raises(InvalidRequest, match="own directory"):
-            await bench.agent.pools.create(bench.request(mount_path=path))
-    with pytest.raises(InvalidRequest, match="own directory"):
-        guards.refuse_own_directories(
-            aliased.model_copy(update={"state_dir": tmp_path / "elsewhere"}),
-            str(ours.state_dir / "x"),
-        )
-    guards.refuse_own_directories(ours, str(tmp_path / "mnt" / "pool"))
-    assert (await bench.create()).state == "ready"
-
-
-async def test_a_remembered_mount_path_is_checked_again(bench: Bench) -> None:
-    """The metadata file may be another machine's, or edited."""
-    await bench.start()
-    await bench.create()
-    await bench.unmount()
-    entry = bench.remembered[GUID]
-    path = str(bench.settings.state_dir / "journal")
-    bench.agent._core.metadata.put(entry.model_copy(update={"last_mount_path": path}))
-    with pytest.raises(InvalidRequest, match="own directory"):
-        await bench.mount()
-    assert not bench.machine.mounts and not bench.journal

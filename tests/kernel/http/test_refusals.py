@@ -45,9 +45,9 @@ def refused(site: Site, pool: Pool, status: int, code: str) -> str:
         ([ONE, TWO], {"wype": True}, 400, "VALIDATION_ERROR", "wype"),
         ([ONE, TWO], {"mountPath": "mnt/here"}, 400, "VALIDATION_ERROR", "absolute"),
         ([ONE, TWO], {"mountPath": "/mnt/a/../b"}, 400, "VALIDATION_ERROR", ".."),
-        ([ONE, TWO], {"mountPath": "/etc"}, 400, "VALIDATION_ERROR", "system directory"),
-        ([ONE, TWO], {"mountPath": "/usr/share/backy"}, 400, "VALIDATION_ERROR", "system"),
-        ([ONE, TWO], {"mountPath": "/"}, 400, "VALIDATION_ERROR", "system directory"),
+        ([ONE, TWO], {"mountPath": "/etc"}, 400, "VALIDATION_ERROR", "not below /mnt"),
+        ([ONE, TWO], {"mountPath": "/usr/share/backy"}, 400, "VALIDATION_ERROR", "not below"),
+        ([ONE, TWO], {"mountPath": "/"}, 400, "VALIDATION_ERROR", "not below"),
         ([ONE, TWO], {"poolGroupGuid": "12"}, 400, "VALIDATION_ERROR", "poolGroupGuid"),
     ],
 )

@@ -24,7 +24,7 @@ from backy_core.drives import unavailable_because
 from backy_core.observer import Observer
 from backy_core.plugins import load_backends
 from backy_core.sdk.errors import DriveInUse, DriveNotEmpty, PoolBusy, SystemFailure
-from backy_core.system import blocks, mount_holders, mounts, procs, signatures
+from backy_core.system import blocks, libmount, mount_holders, mounts, procs, signatures
 from backy_core.system.blocks import BlockDevice
 from backy_core.system.udev import KernelEvents
 
@@ -397,6 +397,21 @@ async def test_mount_and_usage() -> None:
     with pytest.raises(SystemFailure) as error:
         await mounts.mount(drives()[1].path, "/mnt/none", "ext4", "nodev")
     assert "/mnt/none" in str(error.value)
+
+
+async def test_a_mount_goes_where_the_descriptor_leads() -> None:
+    drive = drives()[0]
+    sh(f"mkfs.ext4 -qF {drive.path}; mkdir -p /mnt/swapped /mnt/away")
+    place = os.open("/mnt/swapped", os.O_RDONLY)
+    sh("mv /mnt/swapped /mnt/aside; ln -s /mnt/away /mnt/swapped")
+    try:
+        libmount.mount(drive.path, "/mnt/swapped", "ext4", "nosuid,nodev", place=place)
+        assert [m.path for m in mounts.read_mounts() if m.source == drive.path] == ["/mnt/aside"]
+        with pytest.raises(SystemFailure, match="symbolic link"):
+            await mounts.mount(drive.path, "/mnt/swapped", "ext4", "nosuid,nodev")
+    finally:
+        os.close(place)
+        sh("umount /mnt/aside; rm -r /mnt/swapped /mnt/away /mnt/aside")
 
 
 async def test_what_libmount_says_of_a_mount_is_told() -> None:

@@ -1,0 +1,212 @@
+"""Directories that only root can change, walked without following links.
+
+Whoever owns a directory of a path, or may write to it, decides what lies below: between a look and
+a mount it can become a link to anywhere. So a path is walked descriptor by descriptor, and what is
+done is done to the descriptor.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from backy_core.sdk.errors import SystemFailure
+
+_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_LEFT_ALONE = frozenset(
+    {errno.ENOENT, errno.ENOTEMPTY, errno.EEXIST, errno.EBUSY, errno.ENOTDIR, errno.ELOOP}
+)
+_ACL = "system.posix_acl_access"
+_ROOT = 0
+"""The agent is root's, or it does not start."""
+
+Judge = Callable[[os.stat_result, int], str | None]
+
+
+class DirectoryRefused(SystemFailure):
+    """``path`` is the part of a path that cannot be trusted, or that is no directory."""
+
+    def __init__(self, path: Path, reason: str, hint: str | None = None) -> None:
+        super().__init__(f"{path} {reason}", hint=hint)
+
+
+class DirectoryMissing(SystemFailure):
+    def __init__(self, path: Path) -> None:
+        super().__init__(f"Directory {path} does not exist")
+        self.path = path
+
+
+def others_may_change(info: os.stat_result, descriptor: int) -> str | None:
+    """Who but root may change what is in an open file or directory; None: nobody.
+
+    The sticky bit is no help: under it everyone may still make a name before root does.
+    """
+    if info.st_uid not in (_ROOT, os.geteuid()):
+        return f"belongs to user {info.st_uid}, not to root"
+    if info.st_mode & stat.S_IWOTH:
+        return "is writable by everyone"
+    if info.st_mode & stat.S_IWGRP and (info.st_gid != _ROOT or _has_acl(descriptor)):
+        return f"is writable by group {info.st_gid} or by users that its ACL names"
+    return None
+
+
+def _has_acl(descriptor: int) -> bool:
+    """With one, the group's bits are the most that anybody named in it may do."""
+    try:
+        return bool(os.getxattr(descriptor, _ACL))
+    except OSError as error:
+        return error.errno not in (errno.ENODATA, errno.EOPNOTSUPP)
+
+
+def others_may_replace(info: os.stat_result, descriptor: int) -> str | None:
+    """As :func:`others_may_change`, of a directory, for what is there and root's already."""
+    if info.st_uid in (_ROOT, os.geteuid()) and info.st_mode & stat.S_ISVTX:
+        return None
+    return others_may_change(info, descriptor)
+
+
+@contextmanager
+def opened(path: Path | str, judge: Judge | None = None) -> Iterator[int]:
+    """A descriptor of a directory that only root can change or redirect.
+
+    ``judge`` looks at each part of the path; :func:`others_may_change` if not given. Raises
+    :class:`DirectoryRefused`, :class:`DirectoryMissing`, or :class:`SystemFailure`.
+    """
+    descriptor = _descend(Path(path), _refuse_missing, judge or others_may_change)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def check(path: Path | str) -> None:
+    """Raise as :func:`opened` if it is not there, or not root's alone."""
+    with opened(path):
+        pass
+
+
+def missing_directories(path: Path | str) -> tuple[str, ...]:
+    """What of a path is to be made, deepest first. Raises as :func:`opened`."""
+    target = Path(path)
+    try:
+        with opened(target):
+            return ()
+    except DirectoryMissing as missing:
+        below = (target, *target.parents)
+        return tuple(str(each) for each in below[: below.index(missing.path) + 1])
+
+
+def is_empty(path: Path | str) -> bool:
+    """Whether an existing directory holds nothing. Raises as :func:`opened`."""
+    with opened(path) as descriptor:
+        return not os.listdir(descriptor)  # noqa: PTH208 Path knows no descriptors
+
+
+def make_directories(path: Path | str, mode: int = 0o755) -> tuple[str, ...]:
+    """Make ``path`` and what is missing above it; the ones made, outermost first.
+
+    Raises as :func:`opened`; what was made until then is removed.
+    """
+    made: list[str] = []
+
+    def make(here: Path, above: int) -> None:
+        os.mkdir(here.name, mode, dir_fd=above)
+        made.append(str(here))
+        # Whatever the umask is.
+        os.chmod(here.name, mode, dir_fd=above)
+
+    try:
+        os.close(_descend(Path(path), make, others_may_change))
+    except SystemFailure:
+        remove_directories(made)
+        raise
+    return tuple(made)
+
+
+def remove_directories(paths: Iterable[Path | str]) -> None:
+    """Remove the directories that are empty, innermost first, by rmdir alone.
+
+    Absent, not empty, busy, reached through a link: left as it is. Raises :class:`SystemFailure`
+    for anything else.
+    """
+    for path in sorted(map(Path, paths), key=lambda path: len(path.parts), reverse=True):
+        try:
+            above = _open(path.parent, _refuse_missing, _anyone)
+            try:
+                os.rmdir(path.name, dir_fd=above)
+            finally:
+                os.close(above)
+        except (DirectoryMissing, DirectoryRefused):
+            continue
+        except OSError as error:
+            if error.errno not in _LEFT_ALONE:
+                message = f"Directory {path} could not be removed"
+                raise SystemFailure(message, details=str(error)) from error
+
+
+def _descend(target: Path, absent: Callable[[Path, int], None], judge: Judge) -> int:
+    try:
+        return _open(target, absent, judge)
+    except OSError as error:
+        raise SystemFailure(f"Directory {target} cannot be used", details=str(error)) from error
+
+
+def _open(target: Path, absent: Callable[[Path, int], None], judge: Judge) -> int:
+    """A descriptor of ``target``; ``absent`` makes or refuses what is not there."""
+    if not target.is_absolute() or ".." in target.parts:
+        raise SystemFailure(f"{target} is not an absolute path without '..'")
+    here, descriptor = Path("/"), os.open("/", _FLAGS)
+    try:
+        _refuse(here, descriptor, judge)
+        for part in target.parts[1:]:
+            here /= part
+            try:
+                below = _step(here, descriptor)
+            except FileNotFoundError:
+                absent(here, descriptor)
+                below = _step(here, descriptor)
+            os.close(descriptor)
+            descriptor = below
+            _refuse(here, descriptor, judge)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def _step(here: Path, above: int) -> int:
+    try:
+        return os.open(here.name, _FLAGS, dir_fd=above)
+    except OSError as error:
+        if error.errno not in (errno.ENOTDIR, errno.ELOOP):
+            raise
+        info = os.lstat(here.name, dir_fd=above)
+        what = "is a symbolic link" if stat.S_ISLNK(info.st_mode) else "is no directory"
+        raise DirectoryRefused(here, what, "Use a path without it") from error
+
+
+def _refuse(here: Path, descriptor: int, judge: Judge) -> None:
+    if (reason := judge(os.fstat(descriptor), descriptor)) is not None:
+        raise refused(here, reason)
+
+
+def refused(path: Path, reason: str) -> DirectoryRefused:
+    """The error that names a directory, why it cannot be trusted, and what to do."""
+    return DirectoryRefused(
+        path,
+        reason,
+        f"Give it to root alone (chown root:root {path}; chmod go-w {path}), or use a path that "
+        "it is not part of",
+    )
+
+
+def _refuse_missing(here: Path, above: int) -> None:
+    raise DirectoryMissing(here)
+
+
+def _anyone(info: os.stat_result, descriptor: int) -> None:
+    return None
