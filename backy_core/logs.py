@@ -14,6 +14,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Literal, TextIO
 
+from backy_core.system.text import escaped
+
 LogFormat = Literal["text", "json"]
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
@@ -38,7 +40,7 @@ def configure_logging(
 
 
 class TextFormatter(logging.Formatter):
-    """``TIME LEVEL logger: message``, always one line but for tracebacks."""
+    """``TIME LEVEL logger: message``, always one line."""
 
     def format(self, record: logging.LogRecord) -> str:
         moment = datetime.fromtimestamp(record.created, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -46,11 +48,11 @@ class TextFormatter(logging.Formatter):
 
 
 class JournalFormatter(logging.Formatter):
-    """The same without the time; each line opens with its priority."""
+    """The same without the time; it opens with its priority."""
 
     def format(self, record: logging.LogRecord) -> str:
         prefix = f"<{_PRIORITIES.get(record.levelname, 6)}>"
-        return "\n".join(prefix + line for line in _line(self, record).splitlines())
+        return prefix + _line(self, record)
 
 
 class JsonFormatter(logging.Formatter):
@@ -67,16 +69,16 @@ class JsonFormatter(logging.Formatter):
         }
         if record.exc_info:
             entry["exception"] = self.formatException(record.exc_info)
-        return json.dumps(entry, default=str, ensure_ascii=False)
+        # Of ASCII, JSON itself leaves DEL alone.
+        return json.dumps(entry, default=str).replace("\x7f", "\\u007f")
 
 
 def _line(formatter: logging.Formatter, record: logging.LogRecord) -> str:
-    # A label or a tool's output with a line break must not forge a second entry.
-    message = record.getMessage().replace("\r", "\\r").replace("\n", "\\n")
-    text = f"{record.name}: {message}"
+    """A label, a tool's output or an error with a line break must not forge a second entry."""
+    text = f"{record.name}: {record.getMessage()}"
     if record.exc_info:
         text = f"{text}\n{formatter.formatException(record.exc_info)}"
-    return text
+    return escaped(text)
 
 
 def _formatter(log_format: LogFormat, stream: TextIO, env: Mapping[str, str]) -> logging.Formatter:

@@ -23,6 +23,7 @@ from backy_core.plan_rules import PlannedFor, validate_plan
 from backy_core.plugin_inspect import Looker
 from backy_core.plugin_listeners import Listener
 from backy_core.plugin_registry import Candidate, FailedPlugin
+from backy_core.plugin_reports import cleaned
 from backy_core.plugin_threads import call_async_within, call_within
 from backy_core.sdk.errors import BackendFailure, BackyError, Conflict, PlanRefused
 from backy_core.sdk.models import (
@@ -181,7 +182,7 @@ class PluginHost:
                     f"Backend {backend} answered {hook} with pool {each.native_id} as absent",
                     hint="Leave out of the answer what is not there.",
                 )
-        return tuple(seen)
+        return tuple(map(cleaned, seen))
 
     def notify_operation_finished(self, operation: object) -> None:
         """Tell the listeners; returns at once."""

@@ -30,6 +30,7 @@ LAYERS = (
         "plugin_registry",
         "plugin_inspect",
         "plugin_listeners",
+        "plugin_reports",
         "plugin_threads",
         "plan_rules",
         "stamp_rules",

@@ -11,6 +11,7 @@ from backy_core.cli.exits import Exit, status_of
 from backy_core.cli.flags import build_parser, given_flags
 from backy_core.config import load_settings
 from backy_core.sdk.errors import BackyError
+from backy_core.system.text import escaped
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -25,9 +26,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         serve(settings, os.environ)
     except BackyError as error:
-        print(f"backy: {error}", file=sys.stderr)
+        print(f"backy: {escaped(str(error))}", file=sys.stderr)
         if error.hint:
-            print(f"backy: {error.hint}", file=sys.stderr)
+            print(f"backy: {escaped(error.hint)}", file=sys.stderr)
         return status_of(error)
     finally:
         gc.enable()

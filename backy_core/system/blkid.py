@@ -17,6 +17,7 @@ from functools import lru_cache
 from backy_core.sdk.errors import SystemFailure
 from backy_core.sdk.models import Signature
 from backy_core.system.absence import STARVED, look_failed
+from backy_core.system.text import clean_name
 
 _LIBRARY = "libblkid.so.1"
 _LABEL, _UUID, _TYPE, _MAGIC, _BADCSUM = 1 << 1, 1 << 3, 1 << 5, 1 << 9, 1 << 10
@@ -134,11 +135,11 @@ def _located(blkid: ctypes.CDLL, probe: int) -> tuple[str, int, int] | None:
 
 
 def _value(blkid: ctypes.CDLL, probe: int, name: str) -> str | None:
-    """A text; None if there is none or it is empty."""
+    """A name; None if there is none or nothing of it is left. What wrote it may be a stranger."""
     data = c_char_p()
     if blkid.blkid_probe_lookup_value(probe, name.encode(), byref(data), None) != 0:
         return None
-    return (data.value or b"").decode("utf-8", "replace") or None
+    return clean_name((data.value or b"").decode("utf-8", "replace"))
 
 
 def _number(text: str | None) -> int | None:

@@ -5,12 +5,16 @@ from __future__ import annotations
 import codecs
 import re
 from collections.abc import Callable
+from unicodedata import category
 
+MAX_NAME = 255
 MAX_LINE = 4096
 """Longer lines are cut into pieces: a program may write without ever ending a line."""
 
+_UNFIT = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+"""Categories of Unicode: control, format (which turns the direction of writing), surrogates, and
+separators of lines and paragraphs."""
 _ESCAPE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])")
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _SECRET = re.compile(
     r"(?i)((?:--?)?\b(?:pass(?:word|phrase|wd)?|secret|token|api[-_]?key|x-api-key)\b"
     r"(?:\s*[=:]\s*|\s+(?=\S)))(\"[^\"]*\"|'[^']*'|\S+)"
@@ -18,21 +22,37 @@ _SECRET = re.compile(
 
 
 def sanitise(text: str) -> str:
-    """``text`` without terminal codes, control characters (tab and newline stay) and secrets.
+    """``text`` without terminal codes, control and format characters (tab and newline stay)
+    and secrets.
 
     Back-spaces are carried out, not shown: mke2fs draws its progress with them.
     """
     text = _carry_out_backspaces(_ESCAPE.sub("", text))
-    return _SECRET.sub(r"\1[removed]", _CONTROL.sub("", text))
+    if not text.isprintable():
+        text = "".join(filter(_is_fit, text))
+    return _SECRET.sub(r"\1[removed]", text)
 
 
-def clean_name(text: str | None) -> str | None:
-    """What a device calls itself, fit for URLs, JSON and people; None if nothing is left.
+def _is_fit(character: str) -> bool:
+    return character.isprintable() or character in "\t\n" or category(character) not in _UNFIT
 
-    Without NUL (firmware pads with it, and Linux 7 shows it), other control and format
-    characters, and blanks at either end.
+
+def clean_name(text: str | None, limit: int = MAX_NAME) -> str | None:
+    """What a device, or what lies on it, calls itself, fit for URLs, JSON and people; None if
+    nothing is left.
+
+    A drive may come from a stranger. Without NUL (firmware pads with it, and Linux 7 shows it),
+    other control characters, such as turn the direction of writing or end a line, and blanks at
+    either end; at most ``limit`` characters.
     """
-    return "".join(it for it in text or "" if it.isprintable()).strip() or None
+    return "".join(filter(str.isprintable, text or "")).strip()[:limit].rstrip() or None
+
+
+def escaped(text: str) -> str:
+    """``text`` on one line, with nothing in it that a terminal or a reader takes for more."""
+    if text.isprintable():
+        return text
+    return "".join(it if it.isprintable() else ascii(it)[1:-1] for it in text)
 
 
 def _carry_out_backspaces(text: str) -> str:

@@ -8,14 +8,15 @@ from pathlib import Path
 from types import MappingProxyType
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from backy_core.system.block_devices import BlockDevice, assemble
 from backy_core.system.blocks import links_by_device
 from backy_core.system.loops import Backing
 from backy_core.system.mountinfo import MountEntry
-from backy_core.system.sysfs import Roots, natural, read_raw_devices, unescape_hex
+from backy_core.system.sysfs import RawDevice, Roots, natural, read_raw_devices, unescape_hex
+from backy_core.system.text import MAX_NAME
 
 
 class Tree:
@@ -277,3 +278,20 @@ def test_natural_order_is_total(names: list[str]) -> None:
 
 def test_it_reads_this_hosts_names() -> None:
     assert {d.name for d in read_raw_devices()} <= set(os.listdir("/sys/class/block"))
+
+
+_WORDS = (
+    *("ID_SERIAL", "ID_SERIAL_SHORT", "ID_SCSI_SERIAL", "ID_WWN", "ID_MODEL", "ID_MODEL_ENC"),
+    *("ID_VENDOR", "ID_VENDOR_ENC", "ID_FS_TYPE", "ID_FS_UUID"),
+)
+
+
+@given(st.text())
+@example("\x00\u202edrive\u2028\ud800")
+@example("WD\\x0a\\xe2\\x80\\xae1")
+def test_what_a_drive_says_of_itself_is_data(text: str) -> None:
+    raw = RawDevice("sda", Path("/nosuch/sda"), {}, dict.fromkeys(_WORDS, text))
+    (device,) = assemble([raw], {}, (), frozenset(), {})
+    said = (device.serial, device.wwn, device.model, device.vendor, device.fstype, device.uuid)
+    for word in said:
+        assert word is None or (word.isprintable() and 0 < len(word) <= MAX_NAME)

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import re
+from unicodedata import category
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from backy_core.system.text import MAX_LINE, BoundedBytes, LineSplitter, sanitise
+from backy_core.system.text import (
+    MAX_LINE,
+    MAX_NAME,
+    BoundedBytes,
+    LineSplitter,
+    clean_name,
+    escaped,
+    sanitise,
+)
 
 
 @pytest.mark.parametrize(
@@ -32,6 +41,31 @@ def test_sanitise(raw: str, clean: str) -> None:
 @given(st.text())
 def test_nothing_dangerous_survives(text: str) -> None:
     assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", sanitise(text))
+
+
+@given(st.text())
+@example("\u202e\u2066\u200b\ufeff\u2028\u2029\x85\ud800")
+def test_nothing_that_misleads_survives(text: str) -> None:
+    kept = {category(it) for it in sanitise(text) if it not in "\t\n"}
+    assert not kept & {"Cc", "Cf", "Cs", "Zl", "Zp"}
+
+
+@given(st.text(max_size=600))
+@example("a\x00\u202eb\u2028c\ud800\ue000\u200d")
+@example(" " * 300 + "x" * 300)
+def test_a_name_is_data(text: str) -> None:
+    name = clean_name(text)
+    if name is None:
+        assert not any(it.isprintable() and it != " " for it in text)
+        return
+    assert 0 < len(name) <= MAX_NAME and name == name.strip()
+    assert not {category(it) for it in name} & {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}
+    assert clean_name(name) == name
+
+
+@given(st.text())
+def test_escaped_text_is_one_printable_line(text: str) -> None:
+    assert escaped(text).isprintable()
 
 
 def split(pieces: list[bytes]) -> list[str]:
