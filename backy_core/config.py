@@ -90,6 +90,18 @@ class Settings(BaseModel):
         "reach the agent, unencrypted: put a TLS proxy in front.",
     )
     port: int = Field(5151, ge=0, le=65535, description="TCP port to listen on; 0: any free one.")
+    allowed_hosts: Patterns = Field(
+        (),
+        description="Names under which clients may reach the agent, beside loopback names, the "
+        "address it listens on and this machine's own name: the one that a proxy passes on, say.",
+    )
+    max_connections: int = Field(
+        256,
+        ge=8,
+        le=4096,
+        description="Connections served at a time. A further one displaces one that has not "
+        "asked for anything yet, or not for the longest.",
+    )
     state_dir: Directory = Field(
         Path("/var/lib/backy"),
         description="What must survive a restart: pool metadata, journal, tombstones, protection.",

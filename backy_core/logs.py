@@ -10,6 +10,7 @@ import json
 import logging
 import os
 import sys
+import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Literal, TextIO
@@ -37,6 +38,27 @@ def configure_logging(
     root.setLevel(level.upper())
     # asyncio names each selector at debug level; nobody asks for that.
     logging.getLogger("asyncio").setLevel(max(logging.INFO, root.level))
+
+
+class Repeated:
+    """Logs what anyone can cause over and over: at once, then at most once in ``every_s``."""
+
+    def __init__(self, logger: logging.Logger, level: int, every_s: float = 60) -> None:
+        self._logger = logger
+        self._level = level
+        self._every_s = every_s
+        self._next = 0.0
+        self._unsaid = 0
+
+    def __call__(self, message: str, *values: object) -> None:
+        now = time.monotonic()
+        if now < self._next:
+            self._unsaid += 1
+            return
+        if self._unsaid:
+            message, values = f"{message} (and %d times more before)", (*values, self._unsaid)
+        self._next, self._unsaid = now + self._every_s, 0
+        self._logger.log(self._level, message, *values)
 
 
 class TextFormatter(logging.Formatter):

@@ -26,7 +26,10 @@ from backy_core.api.routes import (
 )
 from backy_core.api.routing import FoldedPaths, configure_routing
 
-MAX_BODY_BYTES = 1 << 20
+MAX_BODY_BYTES = 32 * 1024
+"""Far more than any request needs, and little enough to be read between two turns of the loop."""
+BODY_TIMEOUT_S = 20
+"""Less than the server gives a body: here, the reply says what was missing."""
 _BLUEPRINTS = (
     pools.blueprint,
     pool_life.blueprint,
@@ -64,8 +67,9 @@ class AgentApp(Quart):
 
 def create_app(agent: Agent) -> Quart:
     """The application that serves ``agent``. Starting and stopping the agent is the caller's."""
-    app = AgentApp("backy_core.api", static_folder="static", static_url_path="/docs/static")
+    app = AgentApp("backy_core.api", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
+    app.config["BODY_TIMEOUT"] = BODY_TIMEOUT_S
     app.config["BACKY_VERSION"] = __version__
     app.extensions[replies.EXTENSION] = agent
     app.extensions[work.EXTENSION] = set()

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 from quart import Request, current_app
 
 from backy_core.api.errors import Unauthorized
 from backy_core.api.replies import agent, current_request
+from backy_core.logs import Repeated
 
 HEADER = "X-Api-Key"
 _OPEN = "_backy_open"
+_wrong_key = Repeated(logging.getLogger(__name__), logging.WARNING)
 View = TypeVar("View", bound=Callable[..., Any])
 
 
@@ -30,9 +33,20 @@ async def require_key() -> None:
     given = current.headers.get(HEADER)
     if not given:
         raise Unauthorized("API key is required")
-    expected = agent().api_key
-    if not expected or not hmac.compare_digest(given.encode(), expected.encode()):
+    if not matches(given.encode(), agent().api_key):
+        _wrong_key("A request with a wrong API key was refused")
         raise Unauthorized("Invalid API key")
+
+
+def matches(given: bytes, key: str) -> bool:
+    """Whether ``given`` is the key, in a time that does not tell how much of it is right."""
+    return bool(key) and hmac.compare_digest(given, key.encode())
+
+
+def bears_key(fields: Iterable[tuple[bytes, bytes]], key: str) -> bool:
+    """Whether a request with these header fields, names in lower case, bears the key."""
+    name = HEADER.lower().encode()
+    return any(field == name and matches(value, key) for field, value in fields)
 
 
 def _is_open(current: Request) -> bool:

@@ -11,12 +11,14 @@ from quart import Quart, Response, request
 from quart_schema import RequestSchemaValidationError
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
-from backy_core.api.messages import explain
+from backy_core.api.messages import clipped, explain
 from backy_core.api.wire.errors import ErrorBody, ErrorReply
 from backy_core.sdk.errors import BackyError, InvalidRequest, NotFound, PoolBusy
 
 log = logging.getLogger(__name__)
 
+MOST_CHARACTERS = 2000
+"""Of a message and of its details: they can hold what a client sent."""
 STATUS_OF_CODE = {
     "VALIDATION_ERROR": 400,
     "SYSTEM_ERROR": 400,
@@ -30,8 +32,12 @@ STATUS_OF_CODE = {
     "DRIVE_PROTECTED": 409,
     "POOL_BUSY": 409,
     "PAYLOAD_TOO_LARGE": 413,
+    "URI_TOO_LONG": 414,
     "UNSUPPORTED_MEDIA_TYPE": 415,
+    "MISDIRECTED_REQUEST": 421,
+    "HEADERS_TOO_LARGE": 431,
     "INTERNAL_ERROR": 500,
+    "OVERLOADED": 503,
     "SHUTTING_DOWN": 503,
 }
 """Every code of the contract with its status."""
@@ -67,25 +73,60 @@ class UnsupportedMediaType(BackyError):
     code = "UNSUPPORTED_MEDIA_TYPE"
 
 
+class UriTooLong(BackyError):
+    """Path and query are longer than any of this API."""
+
+    code = "URI_TOO_LONG"
+
+
+class MisdirectedRequest(BackyError):
+    """The request names a host that is not this agent."""
+
+    code = "MISDIRECTED_REQUEST"
+
+
+class HeadersTooLarge(BackyError):
+    """The request's head is larger than any request of this API needs."""
+
+    code = "HEADERS_TOO_LARGE"
+
+
+class Overloaded(BackyError):
+    """As many requests are under way as the agent takes."""
+
+    code = "OVERLOADED"
+
+
 class Unexpected(BackyError):
     """A defect of the agent. What happened is in its log, never in the reply."""
 
     code = "INTERNAL_ERROR"
 
 
+def internal_error() -> Unexpected:
+    """The only sentence that a client gets of a defect."""
+    return Unexpected("Internal error; see the agent's log")
+
+
+def error_body(error: BackyError) -> tuple[int, bytes]:
+    """The status of ``error`` and its envelope."""
+    busy = True if isinstance(error, PoolBusy) else None
+    message = clipped(error.message, MOST_CHARACTERS)
+    body = ErrorBody(code=error.code, message=message, details=_details(error))
+    text = ErrorReply(error=body, busy=busy).model_dump_json()
+    return STATUS_OF_CODE.get(error.code, 500), text.encode()
+
+
 def error_response(error: BackyError) -> Response:
     """The envelope of ``error`` with the status of its code."""
-    busy = True if isinstance(error, PoolBusy) else None
-    body = ErrorBody(code=error.code, message=error.message, details=_details(error))
-    text = ErrorReply(error=body, busy=busy).model_dump_json()
-    status = STATUS_OF_CODE.get(error.code, 500)
-    return Response(text, status, content_type="application/json")
+    status, body = error_body(error)
+    return Response(body, status, content_type="application/json")
 
 
 def _details(error: BackyError) -> str | None:
     """What was seen and what to do about it: people are shown ``message: details``."""
     parts = [part.strip().rstrip(".") for part in (error.details, error.hint) if part]
-    return ". ".join(parts) or None
+    return clipped(". ".join(parts), MOST_CHARACTERS) or None
 
 
 def register_error_handlers(app: Quart) -> None:
@@ -115,9 +156,10 @@ def _translate(error: HTTPException) -> BackyError:
         return explain(error)
     match error.code:
         case 404:
-            return NotFound(f"There is nothing at {request.path}")
+            return NotFound(f"There is nothing at {clipped(request.path)}")
         case 405:
-            return WrongMethod(f"{request.method} is not possible on {request.path}")
+            path = clipped(request.path)
+            return WrongMethod(f"{clipped(request.method)} is not possible on {path}")
         case 408:
             return InvalidRequest("The request's body did not arrive in time")
         case 413:
@@ -127,9 +169,9 @@ def _translate(error: HTTPException) -> BackyError:
         case code if code is not None and code < 500:
             return InvalidRequest("The request is malformed")
     log.error("the framework answered %s", error, exc_info=error)
-    return Unexpected("The agent made a mistake; its log says more")
+    return internal_error()
 
 
 async def _on_defect(error: Exception) -> Response:
-    log.error("%s %s broke", request.method, request.path, exc_info=error)
-    return error_response(Unexpected("The agent made a mistake; its log says more"))
+    log.error("%s %s broke", clipped(request.method), clipped(request.path), exc_info=error)
+    return error_response(internal_error())

@@ -16,6 +16,7 @@ from quart_schema.validation import QuerystringValidationError
 from backy_core.api.wire.base import OWN_TYPE
 from backy_core.sdk.errors import InvalidRequest
 
+_MOST_FAILURES = 5
 _SENTENCES = {
     "missing": "{where} is required",
     "string_type": "{where} must be text",
@@ -38,8 +39,16 @@ def explain(error: RequestSchemaValidationError) -> InvalidRequest:
     if not isinstance(cause, ValidationError):
         return InvalidRequest("The request is malformed")
     in_query = isinstance(error, QuerystringValidationError)
-    first, *others = [_sentence(failure, in_query) for failure in cause.errors()]
+    failures = cause.errors(include_url=False)
+    first, *others = [_sentence(failure, in_query) for failure in failures[:_MOST_FAILURES]]
+    if (unsaid := len(failures) - _MOST_FAILURES) > 0:
+        others.append(f"and {unsaid} more")
     return InvalidRequest(first, details="; ".join(others) or None)
+
+
+def clipped(text: str, most: int = 100) -> str:
+    """A client's own words, as much of them as a message can hold."""
+    return text if len(text) <= most else text[:most] + "…"
 
 
 def _sentence(failure: Mapping[str, Any], in_query: bool) -> str:
@@ -60,4 +69,4 @@ def _where(location: Sequence[str | int]) -> str:
     text = ""
     for part in location:
         text += f"[{part}]" if isinstance(part, int) else f".{part}"
-    return text.removeprefix(".") or "The body"
+    return clipped(text.removeprefix(".")) or "The body"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from typing import Any
 
 from quart import Request, current_app, request
@@ -12,6 +13,7 @@ from quart_schema.validation import (
 )
 
 from backy_core.api.errors import UnsupportedMediaType
+from backy_core.api.messages import clipped
 from backy_core.api.replies import current_request
 from backy_core.sdk.errors import InvalidRequest
 
@@ -59,9 +61,9 @@ def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     fields = dict(pairs)
     if len(fields) == len(pairs):
         return fields
-    names = [name for name, _ in pairs]
-    twice = next(name for name in names if names.count(name) > 1)
-    raise InvalidRequest(f"Field {twice} is given more than once")
+    counts = Counter(name for name, _ in pairs)
+    twice = next(name for name, count in counts.items() if count > 1)
+    raise InvalidRequest(f"Field {clipped(twice)} is given more than once")
 
 
 def _refuse_constant(name: str) -> None:
@@ -84,4 +86,4 @@ def _refuse_fields(what: str, fields: Any) -> None:
     if not hasattr(fields, "keys"):
         raise InvalidRequest("The body must be a JSON object")
     for name in fields:
-        raise InvalidRequest(f"Unknown {what} {name}")
+        raise InvalidRequest(f"Unknown {what} {clipped(name)}")

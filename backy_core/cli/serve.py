@@ -8,30 +8,35 @@ can still be sent.
 from __future__ import annotations
 
 import asyncio
-import errno
 import gc
 import ipaddress
 import logging
 import os
 import signal
 import socket
-from collections.abc import Mapping
-from contextlib import closing
-
-from hypercorn.asyncio import serve as hypercorn_serve
-from hypercorn.config import Config
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
 
 from backy_core import __version__
 from backy_core.api.app import create_app
+from backy_core.api.auth import bears_key
+from backy_core.api.server.limits import Limits
+from backy_core.api.server.server import Server
+from backy_core.api.server.targets import Hosts
 from backy_core.cli.exits import Exit, StartRefused
 from backy_core.cli.lock import sole_agent
+from backy_core.cli.notify import Notifier
 from backy_core.cli.ownership import refuse_others_files
+from backy_core.cli.sockets import bind, handed_over, raise_descriptor_limit
 from backy_core.config import Settings, unknown_variables
 from backy_core.logs import configure_logging
 from backy_core.runtime import Runtime
 
-CONNECTIONS_GRACE_S = 5.0
+CONNECTIONS_GRACE_S = 3.0
 """How long open connections may take to end once the operations have."""
+END_S = 5.0
+"""How long everything may take beside the running operations."""
 
 _log = logging.getLogger("backy_core")
 
@@ -44,46 +49,55 @@ def serve(settings: Settings, env: Mapping[str, str]) -> None:
     if os.geteuid() != 0:
         raise StartRefused("The agent must run as root: it manages drives", Exit.PERMISSION)
     refuse_others_files(settings)
-    with sole_agent(settings.state_dir), closing(bind(settings.host, settings.port)) as listener:
-        asyncio.run(_run(settings, listener))
+    raise_descriptor_limit()
+    with sole_agent(settings.state_dir), ExitStack() as stack:
+        listeners = handed_over(env) or [bind(settings.host, settings.port)]
+        for listener in listeners:
+            stack.callback(listener.close)
+        asyncio.run(_run(settings, listeners, Notifier(env)))
 
 
-def bind(host: str, port: int) -> socket.socket:
-    """A socket on the address, not listening yet; StartRefused if it cannot be had."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    # After a kill, connections in TIME_WAIT would hold the port for a minute.
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    try:
-        listener.bind((host, port))
-        # With SO_REUSEADDR, Linux lets two sockets bind until one listens.
-        listener.listen()
-    except OSError as error:
-        listener.close()
-        raise _refused(host, port, error) from error
-    return listener
-
-
-async def _run(settings: Settings, listener: socket.socket) -> None:
+async def _run(settings: Settings, listeners: Sequence[socket.socket], notifier: Notifier) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+    keeping_alive = loop.create_task(notifier.keep_alive())
     runtime = Runtime(settings)
     await runtime.start()
-    _announce(settings, listener)
-
-    async def stopped() -> None:
-        await stop.wait()
-        _log.info("Stopping: no new operations; running ones may end")
-        await _stop(runtime)
-
-    app = create_app(runtime)
+    _announce(settings, listeners)
+    server = Server(
+        create_app(runtime),
+        Limits(connections=settings.max_connections),
+        Hosts(settings.allowed_hosts),
+        trusts=lambda fields: bears_key(fields, runtime.api_key),
+    )
     gc.freeze()  # what was made so far stays
     gc.enable()
-    await hypercorn_serve(app, _server(listener), shutdown_trigger=stopped)
+    server.listen(*listeners)
+    notifier.tell("READY=1")
+    await stop.wait()
+    notifier.tell("STOPPING=1")
+    _log.info("Stopping: no new operations; running ones may end")
+    _end_at_last(settings.shutdown_grace_s + END_S)
+    await _stop(runtime)
+    await server.close(CONNECTIONS_GRACE_S)
+    keeping_alive.cancel()
     _log.info("Stopped")
+
+
+def _end_at_last(seconds: float) -> None:
+    """End the process whatever still runs then, in threads say: what matters is durable by then,
+    or is for the next start.
+    """
+
+    def end() -> None:
+        _log.error("The stop took longer than %s s; the next start recovers", seconds)
+        os._exit(Exit.OK)
+
+    timer = threading.Timer(seconds, end)
+    timer.daemon = True
+    timer.start()
 
 
 async def _stop(runtime: Runtime) -> None:
@@ -94,34 +108,18 @@ async def _stop(runtime: Runtime) -> None:
         _log.exception("The orderly stop failed; the next start recovers")
 
 
-def _server(listener: socket.socket) -> Config:
-    config = Config()
-    # hypercorn makes a socket of its own from the descriptor, and closes it.
-    config.bind = [f"fd://{listener.detach()}"]
-    config.graceful_timeout = CONNECTIONS_GRACE_S
-    config.include_server_header = False
-    config.accesslog = None
-    config.errorlog = logging.getLogger("hypercorn.error")
-    config.errorlog.setLevel(logging.WARNING)  # it announces itself; so do we
-    return config
-
-
-def _announce(settings: Settings, listener: socket.socket) -> None:
-    host, port = listener.getsockname()[:2]
-    shown = f"[{host}]" if ":" in host else host
-    _log.info("Backy %s on http://%s:%s", __version__, shown, port)
+def _announce(settings: Settings, listeners: Iterable[socket.socket]) -> None:
+    for listener in listeners:
+        if listener.family == socket.AF_UNIX:
+            _log.info("Backy %s on %s", __version__, listener.getsockname())
+            continue
+        host, port = listener.getsockname()[:2]
+        shown = f"[{host}]" if ":" in host else host
+        _log.info("Backy %s on http://%s:%s", __version__, shown, port)
+        if not _is_loopback(host):
+            _log.warning("%s is reachable from other machines, unencrypted", shown)
     _log.info("The API key is in %s", settings.api_key_path)
-    if not _is_loopback(host):
-        _log.warning("%s is reachable from other machines, unencrypted", shown)
 
 
 def _is_loopback(host: str) -> bool:
     return ipaddress.ip_address(host).is_loopback
-
-
-def _refused(host: str, port: int, error: OSError) -> StartRefused:
-    if error.errno == errno.EADDRINUSE:
-        message = f"Port {port} on {host} is in use"
-        return StartRefused(message, Exit.UNAVAILABLE, hint="Set another one with --port.")
-    reason = error.strerror or str(error)
-    return StartRefused(f"Cannot listen on {host} port {port}: {reason}", Exit.UNAVAILABLE)

@@ -47,7 +47,7 @@ def _length(head: bytes) -> int:
 
 def requests_per_second(port: int, path: str, key: str, seconds: float) -> float:
     """GET ``path`` over kept-alive connections, each sending as soon as it has its reply."""
-    request = f"GET {path} HTTP/1.1\r\nHost: bench\r\nX-Api-Key: {key}\r\n\r\n".encode()
+    request = f"GET {path} HTTP/1.1\r\nHost: localhost\r\nX-Api-Key: {key}\r\n\r\n".encode()
     with selectors.DefaultSelector() as selector:
         connections = [_connect(port) for _ in range(_CONNECTIONS)]
         try:
@@ -82,7 +82,9 @@ def _pump(selector: selectors.BaseSelector, request: bytes, seconds: float) -> f
 
 def get(port: int, path: str, key: str) -> bytes:
     """One reply's body."""
-    request = f"GET {path} HTTP/1.1\r\nHost: bench\r\nX-Api-Key: {key}\r\nConnection: close\r\n\r\n"
+    request = (
+        f"GET {path} HTTP/1.1\r\nHost: localhost\r\nX-Api-Key: {key}\r\nConnection: close\r\n\r\n"
+    )
     with socket.create_connection(("127.0.0.1", port)) as sock:
         sock.sendall(request.encode())
         reply = b"".join(iter(lambda: sock.recv(_CHUNK), b""))

@@ -12,12 +12,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-from hypercorn.asyncio import serve
-from hypercorn.config import Config
 from quart import Quart, Response
 
 from backy_core.api.app import create_app
-from backy_core.cli.serve import bind
+from backy_core.api.server.server import Server
+from backy_core.cli.sockets import bind
 from tests.bench.many_pools import agent_with
 
 COUNT_PATH = "/bench/processes"
@@ -70,23 +69,19 @@ class _Counting:
         await send({"type": "http.response.body", "body": body})
 
 
-def run(app: Quart) -> None:
-    """Serve as the agent's own command does, on any free port."""
+async def serve(app: Quart) -> None:
+    """Serve as the agent's own command does, on any free port, until the process is ended."""
     listener = bind("127.0.0.1", 0)
     print(listener.getsockname()[1], flush=True)
-    config = Config()
-    config.bind = [f"fd://{listener.detach()}"]
-    config.include_server_header = False
-    config.accesslog = None
-    config.errorlog = None
-    asyncio.run(serve(app, config))
+    Server(app).listen(listener)
+    await asyncio.Event().wait()
 
 
 def main(kind: str, *rest: str) -> None:
     if kind == "agent":
-        run(agent(int(rest[0]), Path(rest[1])))
+        asyncio.run(serve(agent(int(rest[0]), Path(rest[1]))))
     else:
-        run(bare([Path(name).read_bytes() for name in rest]))
+        asyncio.run(serve(bare([Path(name).read_bytes() for name in rest])))
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ import pytest
 
 from backy_core import __version__
 from backy_core.cli import serve as serve_module
+from backy_core.cli import sockets
 from backy_core.cli.exits import Exit, StartRefused
 from backy_core.cli.lock import sole_agent
 from backy_core.cli.main import main
@@ -33,6 +34,7 @@ STAND_IN = textwrap.dedent(
     class Runtime:
         def __init__(self, settings):
             self.settings = settings
+            self.api_key = "key"
             self.state = "new"
             self.stopping = asyncio.Event()
         async def start(self):
@@ -221,7 +223,7 @@ def test_a_state_directory_that_cannot_be_made_is_refused(tmp_path: Path) -> Non
 
 def test_an_address_that_is_not_ours_is_refused() -> None:
     with pytest.raises(StartRefused, match=r"Cannot listen on 192\.0\.2\.1") as caught:
-        serve_module.bind("192.0.2.1", 0)
+        sockets.bind("192.0.2.1", 0)
     assert caught.value.status == Exit.UNAVAILABLE
 
 

@@ -66,7 +66,7 @@ async def test_wrong_methods(client: Client, method: str, path: str, allow: set[
         b'{"a": 1',
         b'{"label": "\\ud800"}',
         b'{"\\udfff": 1}',
-        b"[" * 100_000,
+        b"[" * 30_000,
         b'{"pids": [' + b"9" * 5000 + b"]}",
     ],
 )
@@ -242,7 +242,7 @@ async def test_a_defect_is_logged_and_not_shown(
     assert answer.status == 500
     assert answer.error == {
         "code": "INTERNAL_ERROR",
-        "message": "The agent made a mistake; its log says more",
+        "message": "Internal error; see the agent's log",
     }
     assert "secret /srv/place" in caplog.text
     assert f"GET {POOLS}/{GUID} broke" in caplog.text

@@ -9,10 +9,10 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
-from hypercorn.asyncio import serve
-from hypercorn.config import Config
 from quart import Quart
 
+from backy_core.api.server.limits import Limits
+from backy_core.api.server.server import Server as AgentServer
 from tests.http.fakes import GUID, KEY, FakeAgent, standing_pool
 from tests.http.test_pools import create_body
 
@@ -48,6 +48,14 @@ class Server:
         self._writer.close()
         return int(head.split()[1]), json.loads(text) if text else None
 
+    async def sends(self, text: str) -> bytes:
+        """All that is answered until the connection ends."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        writer.write(text.encode("latin-1"))
+        answer = await asyncio.wait_for(reader.read(), 10)
+        writer.close()
+        return answer
+
     async def send_and_leave(
         self, method: str, path: str, reached: Callable[[], bool], body: Any = None
     ) -> None:
@@ -68,16 +76,10 @@ async def _until(condition: Callable[[], bool]) -> None:
 @pytest.fixture
 async def server(app: Quart) -> AsyncIterator[Server]:
     listener = socket.create_server(("127.0.0.1", 0))
-    config = Config()
-    config.bind = [f"fd://{listener.fileno()}"]
-    config.errorlog = None
-    config.graceful_timeout = 1
-    stop = asyncio.Event()
-    serving = asyncio.create_task(serve(app, config, shutdown_trigger=stop.wait))
+    serving = AgentServer(app, Limits(head_s=0.5, idle_s=0.5))
+    serving.listen(listener)
     yield Server(listener.getsockname()[1])
-    stop.set()
-    await serving
-    listener.detach()  # the server closed the descriptor
+    await serving.close(1)
 
 
 @pytest.mark.parametrize(
@@ -130,14 +132,109 @@ async def test_a_client_that_leaves_in_mid_create(server: Server, agent: FakeAge
     assert (await server.ask("GET", f"/api/v1/pools/{GUID}"))[1]["state"] == "ready"
 
 
-@pytest.mark.parametrize("host", ["..", "a b", "a:b:c", "x" * 300, "[::1", "xn--", ""])
-async def test_the_host_header_does_not_matter(server: Server, host: str) -> None:
+@pytest.mark.parametrize("host", ["localhost", "a.localhost:1", "127.0.0.1:5151", "[::1]"])
+async def test_loopback_names_are_answered(server: Server, host: str) -> None:
     assert await server.ask("GET", "/api/v1/pools", host=host) == (200, [])
 
 
-async def test_broken_http_is_refused(server: Server) -> None:
-    """By the server, before it reaches the application."""
-    assert (await server.ask("GET", "/api/v1/pools?state=\xff"))[0] == 400
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [("a b", 400), ("a:b:c", 400), ("[::1", 400), ("", 400), ("x" * 300, 421), ("evil.com", 421)],
+)
+async def test_other_hosts_are_refused(server: Server, host: str, status: int) -> None:
+    """A page whose name resolves to this address must not get at the agent."""
+    answer, body = await server.ask("GET", "/api/v1/status", host=host)
+    assert (answer, set(body)) == (status, {"error"})
+
+
+@pytest.mark.parametrize(
+    ("target", "status"),
+    [
+        ("/api/v1/pools?state=\xff", 400),
+        ("/%zz%ff", 404),
+        ("/api/v1/mounts/%00", 404),
+        ("/api/v1/drives/%00/status", 404),
+        ("*", 400),
+        ("example.org:80", 400),
+        ("http://localhost/api/v1/pools", 200),
+        ("http://evil.com/api/v1/pools", 421),
+        ("http://[/api/v1/pools", 400),
+        ("/" + "a" * 9000, 414),
+        ("/" + "a" * 20000, 414),
+    ],
+)
+async def test_odd_targets(server: Server, target: str, status: int) -> None:
+    answer, body = await server.ask("GET", target)
+    assert answer == status, body
+    if status >= 400:
+        assert {"code", "message"} <= set(body["error"])
+
+
+@pytest.mark.parametrize("method", ["CONNECT", "TRACE", "BREW", "A" * 500])
+async def test_odd_methods(server: Server, method: str) -> None:
+    assert (await server.ask(method, "/api/v1/pools"))[0] == 405
+
+
+UPGRADES = {
+    "websocket": "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n",
+    "h2c": "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n",
+}
+
+
+@pytest.mark.parametrize("fields", UPGRADES.values(), ids=UPGRADES)
+async def test_upgrades_are_answered_as_plain_requests(server: Server, fields: str) -> None:
+    head = f"GET /api/v1/pools HTTP/1.1\r\nHost: localhost\r\nX-Api-Key: {KEY}\r\n{fields}"
+    assert (await server.sends(f"{head}Connection: close\r\n\r\n")).startswith(b"HTTP/1.1 200")
+
+
+@pytest.mark.parametrize(
+    ("text", "status"),
+    [
+        ("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400),
+        ("GET / HTTP/3.0\r\nHost: localhost\r\n\r\n", 400),
+        ("\0\0\0\r\n\r\n", 400),
+        ("GET / HTTP/1.1\r\n\r\n", 400),
+        ("GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400),
+        ("GET / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: gzip\r\n\r\n", 400),
+        ("GET / HTTP/1.1\r\nHost: localhost\r\n" + "a: b\r\n" * 200 + "\r\n", 431),
+        ("GET / HTTP/1.1\r\nHost: localhost\r\n", 400),  # and no more for the head's time
+    ],
+)
+async def test_what_is_not_http(server: Server, text: str, status: int) -> None:
+    answer = await server.sends(text)
+    assert int(answer.split()[1]) == status
+    assert b'{"error":{"code":' in answer
+
+
+async def test_a_bad_chunk(server: Server) -> None:
+    head = f"POST /api/v1/pools HTTP/1.1\r\nHost: localhost\r\nX-Api-Key: {KEY}\r\n"
+    answer = await server.sends(f"{head}Transfer-Encoding: chunked\r\n\r\nzz\r\n")
+    assert answer.startswith(b"HTTP/1.1 400") and b"VALIDATION_ERROR" in answer
+
+
+@pytest.mark.parametrize("framing", ["Content-Length: 99999", "Transfer-Encoding: chunked"])
+async def test_a_body_that_is_too_large(server: Server, framing: str) -> None:
+    """The reply arrives although the client still sends."""
+    head = f"POST /api/v1/pools HTTP/1.1\r\nHost: localhost\r\nX-Api-Key: {KEY}\r\n"
+    kind = "Content-Type: application/json\r\n"
+    chunk = "1000\r\n" if "chunked" in framing else ""
+    body = (chunk + " " * 4096 + ("\r\n" if chunk else "")) * 24
+    answer = await server.sends(f"{head}{kind}{framing}\r\n\r\n{body}")
+    assert answer.startswith(b"HTTP/1.1 413") and b"PAYLOAD_TOO_LARGE" in answer
+
+
+async def test_many_requests_on_one_connection(server: Server) -> None:
+    request = f"GET /api/v1/pools HTTP/1.1\r\nHost: localhost\r\nX-Api-Key: {KEY}\r\n"
+    text = f"{request}\r\n" * 20 + f"{request}Connection: close\r\n\r\n"
+    assert (await server.sends(text)).count(b"HTTP/1.1 200") == 21
+
+
+async def test_head_has_no_body(server: Server) -> None:
+    head = "HEAD /api/v1/status HTTP/1.1\r\nConnection: close\r\n"
+    for host, status in ("localhost", b"200"), ("evil.com", b"421"):
+        answer = await server.sends(f"{head}Host: {host}\r\n\r\n")
+        assert answer.split()[1] == status and answer.endswith(b"\r\n\r\n")
 
 
 async def test_a_body_that_never_comes(server: Server, app: Quart) -> None:
@@ -145,7 +242,7 @@ async def test_a_body_that_never_comes(server: Server, app: Quart) -> None:
     app.config["BODY_TIMEOUT"] = 0.2
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
     head = f"X-Api-Key: {KEY}\r\nContent-Type: application/json\r\nContent-Length: 50\r\n"
-    writer.write(f"POST /api/v1/pools HTTP/1.1\r\nHost: x\r\n{head}\r\n{{".encode())
+    writer.write(f"POST /api/v1/pools HTTP/1.1\r\nHost: localhost\r\n{head}\r\n{{".encode())
     status = await asyncio.wait_for(reader.readline(), 10)
     assert status.split()[1] == b"400"
     writer.close()

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from pathlib import Path
 
 from quart import Blueprint, Response, current_app
 from quart_schema import hide, security_scheme
 
 from backy_core.api.auth import open_to_all
+from backy_core.api.fixed import FixedFiles
 from backy_core.api.replies import reply
 from backy_core.api.routing import BASE_PATH, endpoint
 from backy_core.api.wire.operations import HealthReply, StatusReply
 
 blueprint = Blueprint("service", __name__)
+_files = FixedFiles(Path(__file__).parents[1] / "static")
 
 
 @endpoint(blueprint, "GET", f"{BASE_PATH}/status", replies={200: StatusReply})
@@ -37,4 +40,12 @@ async def get_health() -> Response:
 @open_to_all
 async def show_viewer() -> Response:
     """The interactive view of the OpenAPI document, with no file from elsewhere."""
-    return await current_app.send_static_file("viewer.html")
+    return await _files("viewer.html")
+
+
+@blueprint.get("/docs/static/<path:filename>")
+@hide
+@open_to_all
+async def get_file(filename: str) -> Response:
+    """What the view consists of."""
+    return await _files(filename)

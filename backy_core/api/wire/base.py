@@ -89,7 +89,7 @@ def absent(value: object) -> bool:
 def parse_guid(text: str) -> str:
     """A dashed GUID of 36 characters in lower case; raises :class:`InvalidRequest`."""
     if not _GUID.fullmatch(text):
-        raise InvalidRequest(f"{text!r} is not a GUID", hint="GUIDs are dashed, 36 characters")
+        raise InvalidRequest(f"{text[:50]!r} is not a GUID", hint="GUIDs are dashed, 36 characters")
     return text.lower()
 
 

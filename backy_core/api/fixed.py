@@ -1,0 +1,74 @@
+"""Replies that are the same for everybody: made once, then sent as the bytes that they are.
+
+They need no key, so what they cost must not grow with how often they are asked for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import mimetypes
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from quart import Response
+from werkzeug.exceptions import NotFound
+
+from backy_core.api.replies import current_request
+
+
+class Content(NamedTuple):
+    """Bytes with their type and a tag that changes when they do."""
+
+    body: bytes
+    media_type: str
+    tag: str
+
+    @classmethod
+    def of(cls, body: bytes, media_type: str) -> Content:
+        return cls(body, media_type, hashlib.blake2b(body, digest_size=12).hexdigest())
+
+
+class FixedReply:
+    """One such reply. Its content is made in a thread, when first asked for."""
+
+    def __init__(self, make: Callable[[], Content]) -> None:
+        self._make = make
+        self._content: Content | None = None
+
+    async def __call__(self) -> Response:
+        """The reply, or 304 if the client has it."""
+        if self._content is None:
+            self._content = await asyncio.to_thread(self._make)
+        content = self._content
+        if current_request().if_none_match.contains(content.tag):
+            response = Response(status=304)
+        else:
+            response = Response(content.body, content_type=content.media_type)
+        response.set_etag(content.tag)
+        return response
+
+
+class FixedFiles:
+    """The files below a folder, by their paths in it."""
+
+    def __init__(self, folder: Path) -> None:
+        self._replies = {
+            str(path.relative_to(folder)): FixedReply(lambda path=path: _read(path))  # type: ignore[misc]
+            for path in sorted(folder.rglob("*"))
+            if path.is_file()
+        }
+
+    async def __call__(self, filename: str) -> Response:
+        """Raises :class:`NotFound` for any other name."""
+        if filename not in self._replies:
+            raise NotFound
+        return await self._replies[filename]()
+
+
+def _read(path: Path) -> Content:
+    media_type = mimetypes.guess_type(path.name)[0] or "text/plain"
+    if media_type.startswith("text/"):
+        media_type += "; charset=utf-8"
+    return Content.of(path.read_bytes(), media_type)

@@ -1,0 +1,146 @@
+"""One request and its reply, as an ASGI application sees them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
+
+import h11
+
+from backy_core.api.errors import internal_error
+from backy_core.sdk.errors import InvalidRequest
+
+if TYPE_CHECKING:
+    from backy_core.api.server.connection import Connection
+
+Message = dict[str, Any]
+App = Callable[[Any, Any, Any], Awaitable[None]]
+_BODILESS = frozenset({204, 304})
+
+log = logging.getLogger(__name__)
+
+
+class Exchange:
+    """Lives from the end of a request's head to the end of its reply."""
+
+    def __init__(self, connection: Connection, request: h11.Request, target: bytes) -> None:
+        self._connection = connection
+        self._request = request
+        self._target = target
+        self._wake = asyncio.Event()
+        self._left = False
+        self._received = False
+        self._head: Message | None = None
+        self._begun = False
+        self._done = False
+        self._turn: asyncio.Semaphore | None = None
+
+    @property
+    def scope(self) -> Message:
+        path, _, query = self._target.partition(b"?")
+        return {
+            "type": "http",
+            "asgi": {"version": "3.0", "spec_version": "2.4"},
+            "http_version": self._request.http_version.decode(),
+            "method": self._request.method.decode("ascii"),
+            "scheme": "http",
+            "path": unquote(path.decode("ascii")),
+            "raw_path": path,
+            "query_string": query,
+            "root_path": "",
+            "headers": list(self._request.headers),
+            "client": self._connection.peer,
+            "server": self._connection.local,
+            "extensions": {},
+        }
+
+    async def run(self, app: App, turn: asyncio.Semaphore | None) -> None:
+        """Have it answered; the client gets a reply or the end of its connection.
+
+        With a ``turn``, the application starts once it is free, which it is again at the reply.
+        """
+        try:
+            if turn is not None:
+                await turn.acquire()
+                self._turn = turn
+            await app(self.scope, self._receive, self._send)
+        except Exception:
+            log.exception("the application broke")
+        finally:
+            self._end_turn()
+        if self._done:
+            self._connection.finished()
+        elif self._begun:
+            self._connection.transport.abort()
+        elif not self._left:
+            self._connection.refuse(internal_error())
+
+    def _end_turn(self) -> None:
+        if self._turn is not None:
+            self._turn.release()
+            self._turn = None
+
+    def wake(self) -> None:
+        """Something came in."""
+        self._wake.set()
+
+    def leave(self) -> None:
+        """The client went away."""
+        self._left = True
+        self._wake.set()
+
+    async def _receive(self) -> Message:
+        connection = self._connection
+        if connection.http.they_are_waiting_for_100_continue and not self._left:
+            connection.send(h11.InformationalResponse(status_code=100, headers=[]))
+        while not self._left:
+            self._wake.clear()
+            if not self._received and (message := self._next_part()) is not None:
+                await asyncio.sleep(0)  # a body of many small parts is not read in one go
+                return message
+            await self._wake.wait()
+        return {"type": "http.disconnect"}
+
+    def _next_part(self) -> Message | None:
+        try:
+            part = self._connection.body()
+        except h11.RemoteProtocolError:
+            self._connection.refuse(InvalidRequest("The request's body is not valid HTTP"))
+            return None
+        if part is None:
+            return None
+        data, more = part
+        self._received = not more
+        return {"type": "http.request", "body": data, "more_body": more}
+
+    async def _send(self, message: Message) -> None:
+        self._end_turn()
+        if self._left or self._done:
+            return
+        if message["type"] == "http.response.start":
+            self._head = message
+        elif message["type"] == "http.response.body" and self._head is not None:
+            await self._send_body(message.get("body", b""), last=not message.get("more_body"))
+
+    async def _send_body(self, body: bytes, last: bool) -> None:
+        assert self._head is not None
+        status: int = self._head["status"]
+        events: list[h11.Event] = []
+        if not self._begun:
+            if not self._received and self._next_part() is None and self._left:
+                return
+            headers = list(self._head.get("headers", ()))
+            if self._connection.last_reply:
+                headers.append((b"connection", b"close"))
+            events.append(h11.Response(status_code=status, headers=headers))
+        if body and self._request.method != b"HEAD" and status not in _BODILESS:
+            events.append(h11.Data(data=body))
+        if last:
+            events.append(h11.EndOfMessage())
+        parts = self._connection.encoded(events)
+        self._begun = True
+        await self._connection.write(parts)
+        self._done = last
