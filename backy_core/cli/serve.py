@@ -35,8 +35,8 @@ from backy_core.runtime import Runtime
 
 CONNECTIONS_GRACE_S = 3.0
 """How long open connections may take to end once the operations have."""
-END_S = 5.0
-"""How long everything may take beside the running operations."""
+END_S = 4.5
+"""How long everything may take that is left to do then."""
 
 _log = logging.getLogger("backy_core")
 
@@ -79,23 +79,23 @@ async def _run(settings: Settings, listeners: Sequence[socket.socket], notifier:
     await stop.wait()
     notifier.tell("STOPPING=1")
     _log.info("Stopping: no new operations; running ones may end")
-    _end_at_last(settings.shutdown_grace_s + END_S)
     await _stop(runtime)
+    _end_at_last()
     await server.close(CONNECTIONS_GRACE_S)
     keeping_alive.cancel()
     _log.info("Stopped")
 
 
-def _end_at_last(seconds: float) -> None:
-    """End the process whatever still runs then, in threads say: what matters is durable by then,
-    or is for the next start.
+def _end_at_last() -> None:
+    """End the process although a client or a thread does not: no operation runs any more, and
+    what was done is durable.
     """
 
     def end() -> None:
-        _log.error("The stop took longer than %s s; the next start recovers", seconds)
+        _log.warning("Something did not end within %s s; ended without it", END_S)
         os._exit(Exit.OK)
 
-    timer = threading.Timer(seconds, end)
+    timer = threading.Timer(END_S, end)
     timer.daemon = True
     timer.start()
 

@@ -11,9 +11,10 @@ import socket
 import subprocess
 import sys
 import textwrap
+import time
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -28,7 +29,7 @@ from backy_core.config import Settings
 
 STAND_IN = textwrap.dedent(
     """
-    import asyncio, sys, types
+    import asyncio, sys, time, types
     from quart import Quart
 
     class Runtime:
@@ -50,6 +51,12 @@ STAND_IN = textwrap.dedent(
         @app.get("/ping")
         async def ping():
             return {{"ok": True}}
+        @app.get("/for-ever")
+        async def for_ever():
+            await asyncio.Event().wait()
+        @app.get("/in-a-thread")
+        async def in_a_thread():
+            await asyncio.to_thread(time.sleep, 60)
         @app.get("/wait")
         async def wait():
             await runtime.stopping.wait()
@@ -77,9 +84,16 @@ def free_port() -> int:
 
 @contextmanager
 def agent(
-    folder: Path, port: int, *words: str, in_stop: str = "pass"
+    folder: Path,
+    port: int,
+    *words: str,
+    in_stop: str = "pass",
+    handed_over: Sequence[socket.socket] = (),
 ) -> Iterator[subprocess.Popen[str]]:
-    """``backy serve`` in a process of its own, ended whatever happens."""
+    """``backy serve`` in a process of its own, ended whatever happens.
+
+    ``handed_over`` are passed to it as systemd passes the sockets of a unit.
+    """
     code = STAND_IN.format(in_stop=in_stop)
     env = {
         **os.environ,
@@ -88,9 +102,16 @@ def agent(
         "BACKY_RUNTIME_DIR": str(folder / "run"),
         "BACKY_PORT": str(port),
     }
+    command = [sys.executable, "-c", code, "serve", *words]
+    descriptors = [each.fileno() for each in handed_over]
+    if handed_over:
+        env["LISTEN_FDS"] = str(len(descriptors))
+        places = " ".join(f"{3 + place}<&{it}" for place, it in enumerate(descriptors))
+        command = ["bash", "-c", f'LISTEN_PID=$$ exec "$@" {places}', "bash", *command]
     with subprocess.Popen(
-        [sys.executable, "-c", code, "serve", *words],
+        command,
         env=env,
+        pass_fds=descriptors,
         text=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -152,6 +173,72 @@ def test_a_stop_that_fails_still_ends_the_server(tmp_path: Path) -> None:
         _, err = process.communicate(timeout=30)
     assert process.returncode == Exit.OK
     assert "orderly stop failed" in err
+
+
+@as_root
+def test_no_client_keeps_it_from_ending(tmp_path: Path) -> None:
+    port = free_port()
+    with agent(tmp_path, port) as process, ExitStack() as clients:
+        wait_started(process)
+        get(port, "/ping")
+        for text in ("", "GET / HT", "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n"):
+            for path in ("", "/for-ever", "/in-a-thread"):
+                head = f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n" if path else text
+                client = clients.enter_context(socket.create_connection(("127.0.0.1", port)))
+                client.sendall(head.encode())
+        began = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=30)
+        assert time.monotonic() - began < 5 + 0.3  # the stand-in takes as long to stop
+    assert process.returncode == Exit.OK
+
+
+@as_root
+def test_systemd_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    told.bind(str(tmp_path / "notify"))
+    told.settimeout(20)
+    monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+    monkeypatch.setenv("WATCHDOG_USEC", "200000")
+    with told, agent(tmp_path, free_port()) as process:
+        words = [told.recv(100) for _ in range(4)]
+        assert b"READY=1" in words and words.count(b"WATCHDOG=1") == 3
+        process.send_signal(signal.SIGTERM)
+        while told.recv(100) != b"STOPPING=1":
+            pass
+        process.communicate(timeout=30)
+
+
+@as_root
+def test_sockets_of_systemd_stay_while_the_agent_restarts(tmp_path: Path) -> None:
+    path = str(tmp_path / "agent.sock")
+    with socket.create_server(("127.0.0.1", 0)) as tcp, socket.socket(socket.AF_UNIX) as local:
+        local.bind(path)
+        local.listen()
+        port = tcp.getsockname()[1]
+        for _ in range(2):
+            with socket.create_connection(("127.0.0.1", port)) as early:
+                early.sendall(b"GET /ping HTTP/1.1\r\nHost: localhost\r\n\r\n")
+                with agent(tmp_path, 1, handed_over=(tcp, local)) as process:
+                    wait_started(process)
+                    early.settimeout(10)
+                    assert b" 200 " in early.recv(1000)
+                    with socket.socket(socket.AF_UNIX) as client:
+                        client.connect(path)
+                        client.sendall(b"GET /ping HTTP/1.1\r\nHost: localhost\r\n\r\n")
+                        assert b" 200 " in client.recv(1000)
+                    process.send_signal(signal.SIGTERM)
+                    _, err = process.communicate(timeout=30)
+            assert process.returncode == Exit.OK
+            assert f"http://127.0.0.1:{port}" in err and path in err
+
+
+@as_root
+def test_a_socket_of_systemd_must_listen(tmp_path: Path) -> None:
+    with socket.socket() as idle, agent(tmp_path, 1, handed_over=(idle,)) as process:
+        _, err = process.communicate(timeout=30)
+    assert process.returncode == Exit.CONFIG
+    assert "not a listening stream socket" in err
 
 
 @as_root
