@@ -150,6 +150,8 @@ class Conditions:
             return f"nothing is mounted at {condition.path}"
         if (cover := MountTree(seen_mounts).covers(entry)) is not None:
             return f"{cover.source} is mounted at {cover.path} and covers {condition.path}"
+        if condition.read_only and not entry.read_only:
+            return f"{entry.source} is mounted at {condition.path} for writing"
         if condition.fs_uuid is None:
             return _own_filesystem(entry, await pool.report())
         seen = await _lacks(entry.source, entry.fstype, lambda it: it.uuid == condition.fs_uuid)

@@ -2,7 +2,8 @@
 
 Drives that dropped out one after the other hold different states of the pool, and an ordinary mount
 takes only the newest. By force the backend takes older ones as well. What comes of that is opened
-read-only, without replaying the filesystem's journal, and is never opened again by itself.
+read-only, without replaying the filesystem's journal, and is never opened again by itself. Whoever
+has seen it so mounts it for writing with the next ordinary mount.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from backy_core.operations import filesystems
 from backy_core.pools.metadata import PoolEntry
 from backy_core.pools.views import MountMember
 from backy_core.sdk.errors import BackyError, Conflict, InvalidRequest
-from backy_core.sdk.models import BackendInfo, PoolReport
+from backy_core.sdk.models import BackendInfo, Delivers, PoolReport
 from backy_core.system.mounts import MountEntry
 
 
@@ -33,9 +34,11 @@ def check_label(entry: PoolEntry, label: str | None) -> None:
         raise Conflict(f"Pool {entry.guid} does not have the label {label!r}", hint=hint)
 
 
-def check_unforced(entry: PoolEntry, report: PoolReport) -> None:
-    """Raise :class:`Conflict` for an ordinary mount of a pool that takes force."""
-    if report.needs_force:
+def check_unforced(entry: PoolEntry, report: PoolReport, *, asked_for: bool) -> None:
+    """Raise :class:`Conflict` for an ordinary mount of a pool that takes force, unless a person
+    asked for it who has seen the pool by force, for the same reason."""
+    seen = entry.seen_by_force if asked_for else None
+    if report.needs_force and report.needs_force != seen:
         raise Conflict(
             f"Pool {entry.label or entry.guid} cannot be opened as it is. "
             f"{report.needs_force}{_told(report)}",
@@ -79,14 +82,16 @@ def _url(entry: PoolEntry) -> str:
     return f"/api/v1/pools/{entry.guid}/mount"
 
 
-def is_forced(mount: MountEntry) -> bool:
-    """Whether it was mounted read-only without replaying its journal, by the kernel's word."""
-    return mount.read_only and not mount.super_options.isdisjoint(filesystems.UNREPLAYED)
+def is_forced(entry: PoolEntry, mount: MountEntry) -> bool:
+    """Whether it was mounted by force: read-only by the kernel's word, and without replaying its
+    journal, or, of a filesystem that the kernel does not say that of, as is remembered."""
+    unreplayed = not mount.super_options.isdisjoint(filesystems.UNREPLAYED)
+    return mount.read_only and (unreplayed or entry.seen_by_force is not None)
 
 
 def refuse_forced(entry: PoolEntry, mounts: tuple[MountEntry, ...]) -> None:
     """An ordinary mount must not take a pool for mounted that was opened by force."""
-    if any(map(is_forced, mounts)):
+    if any(is_forced(entry, mount) for mount in mounts):
         raise Conflict(
             f"Pool {entry.label or entry.guid} was opened read-only by force",
             hint="Check your files, then unmount it and mount it again to write to it: "
@@ -112,12 +117,14 @@ def tell_taken(error: BackyError, entry: PoolEntry, report: PoolReport | None) -
         )
 
 
-def may_be_lost(report: PoolReport) -> str:
+def may_be_lost(report: PoolReport, delivers: Delivers) -> str:
     """What a mount by force may cost, as a sentence."""
+    why = f"{report.needs_force}{_told(report)}"
+    if delivers == "filesystem":  # it knows what its own state is
+        return why
     return (
-        f"{report.needs_force}{_told(report)}. What was written last may be missing or damaged, "
-        "also in files that are older. The filesystem's journal is not replayed, so the newest "
-        "files may not show"
+        f"{why}. What was written last may be missing or damaged, also in files that are older. "
+        "The filesystem's journal is not replayed, so the newest files may not show"
     )
 
 

@@ -90,6 +90,9 @@ class PoolEntry(BaseModel):
     """What else lay in the pool's container when it was closed (``PoolReport.others``)."""
     leaving: tuple[str, ...] = ()
     """Members among ``drive_serials`` that another drive replaces, until the pool lets them go."""
+    seen_by_force: str | None = None
+    """Why the last mount was one by force (``PoolReport.needs_force``). The next ordinary mount may
+    make that last, unless by then the pool needs force for something else."""
     made_directories: tuple[str, ...] = ()
     """Directories made for the mount path, deepest first; removed when the pool is deleted."""
 

@@ -34,6 +34,8 @@ class _Target(NamedTuple):
     missing: tuple[str, ...]
     degraded: bool
     force: bool = False
+    because: str | None = None
+    """Why it takes force."""
 
     def make_directory(self) -> Step:
         return steps.make_directory(self.path, self.missing)
@@ -94,11 +96,12 @@ class PoolOpening:
         elif self._is_there(entry, report, snapshot, path):
             return report, None
         else:
-            forcing.check_unforced(entry, report)
+            forcing.check_unforced(entry, report, asked_for=degraded)
             _refuse_failed(entry, report, snapshot)
         refuse_copied_members(entry.label or entry.guid, report)
         missing = await guards.missing_directories(core, path, snapshot, entry.guid)
-        return report, _Target(path, missing, degraded, force)
+        because = report.needs_force if force else None
+        return report, _Target(path, missing, degraded, force, because)
 
     def _path(self, entry: PoolEntry, mount_path: str | None) -> str:
         default = str(self._core.settings.mount_root / entry.guid)
@@ -108,8 +111,9 @@ class PoolOpening:
         """Mount again what an unmount took away that could not be finished."""
         entry = self._core.entry(guid)
         report = self._present(entry, self._core.observer.snapshot)
-        forced = forcing.is_forced(was)
-        target = _Target(was.path, missing=(), degraded=True, force=forced)
+        forced = forcing.is_forced(entry, was)
+        because = entry.seen_by_force if forced else None
+        target = _Target(was.path, missing=(), degraded=True, force=forced, because=because)
         await self._open(op, entry, report, target)
 
     def _is_there(
@@ -206,7 +210,7 @@ class PoolOpening:
         draft = await self._core.host.plan_open(
             entry.backend, spec, report, target.degraded, target.force
         )
-        own = steps.own_mount(target.path, draft.delivers)
+        own = steps.own_mount(target.path, draft.delivers, read_only=target.force)
         directory = (target.make_directory(),) if own and target.missing else ()
         return compose(
             "open",
@@ -227,6 +231,7 @@ class PoolOpening:
             "native_id": journal.plan.pool.identity,
             # What was opened by force is not opened for writing at the next start.
             "is_mounted": not target.force,
+            "seen_by_force": target.because,
             "last_mount_path": target.path,
             "made_directories": entry.made_directories + target.missing
             if target.path == entry.last_mount_path

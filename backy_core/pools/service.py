@@ -154,14 +154,15 @@ class PoolService:
         """What :meth:`mount` would do; nothing is run. A dry run needs no label."""
         path = checked_mount_path(mount_path) if mount_path is not None else None
         entry = self._core.entry(checked_guid(guid))
+        info = self._core.host.backend(entry.backend).info
         if force:
-            forcing.check_capability(self._core.host.backend(entry.backend).info)
+            forcing.check_capability(info)
         self._refuse_while_running(guid)
         plan, report = await self.opening.plan(guid, path, force=force)
         return PlannedMount(
             steps=await described(plan, self._core.executor.actions) if plan else (),
             members=forcing.members(report),
-            may_be_lost=forcing.may_be_lost(report) if force else None,
+            may_be_lost=forcing.may_be_lost(report, info.delivers) if force else None,
         )
 
     async def _after_startup(self, guid: str) -> None:

@@ -110,7 +110,7 @@ def mount(path: str, filesystem: str, uuid: str, *, read_only: bool = False) -> 
         run=Mount(path=path, filesystem=filesystem, fs_uuid=uuid, read_only=read_only),
         undo=(Unmount(path=path),),
         undo_expect=(NotMounted(path=path),),
-        expect=(MountedAt(path=path, fs_uuid=uuid),),
+        expect=(MountedAt(path=path, fs_uuid=uuid, read_only=read_only),),
         already="skip",
     )
 
@@ -122,9 +122,9 @@ def made(path: str, draft: BackendPlan) -> tuple[Condition, ...]:
     return tuple(dict.fromkeys((*draft.goal, *ours)))
 
 
-def own_mount(path: str, delivers: Delivers) -> tuple[Condition, ...]:
+def own_mount(path: str, delivers: Delivers, *, read_only: bool = False) -> tuple[Condition, ...]:
     """What the core demands of a backend that brings and mounts its own filesystem."""
-    return (MountedAt(path=path),) if delivers == "filesystem" else ()
+    return (MountedAt(path=path, read_only=read_only),) if delivers == "filesystem" else ()
 
 
 def unmount(path: str) -> Step:

@@ -43,7 +43,7 @@ def caveat(entry: PoolEntry, report: PoolReport | None, snapshot: Snapshot) -> s
     mounts = own_mounts(entry, report, snapshot)
     if not mounts or not mounts[-1].read_only:
         return None
-    if is_forced(mounts[-1]):
+    if is_forced(entry, mounts[-1]):
         return (
             "It was opened read-only by force; check your files, then unmount and mount it to "
             "write again"

@@ -100,6 +100,8 @@ class MountedAt(Model):
     cond: Literal["mounted-at"] = "mounted-at"
     path: str
     fs_uuid: str | None = None
+    read_only: bool = False
+    """It is mounted read-only as well."""
 
 
 class NotMounted(Model):

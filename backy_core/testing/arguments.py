@@ -17,6 +17,11 @@ def words(step: Step) -> list[str]:
     return [_text(arg) for command in _commands(step) for arg in command.argv]
 
 
+def options(step: Step, label: str) -> list[str]:
+    """The arguments that a program would take for options, for the sake of the pool's label."""
+    return [arg for arg in words(step) if label.startswith("-") and arg.startswith(label)]
+
+
 def _commands(step: Step) -> list[Exec]:
     return [action for action in (step.run, *step.undo) if isinstance(action, Exec)]
 

@@ -18,9 +18,16 @@ AS_JSON = ("-j", "-p")
 IDS = ("zpool", "list", "-H", "-o", "name,guid")
 DATASETS = ("zfs", "list", "-H", "-o", "name", "-t", "filesystem,volume,snapshot", "-r")
 LABEL = ("zdb", "-l")
+STATES = (*LABEL, "-u")
+"""With the label each state of the pool that it names."""
 
-_BY_ID = ("-d", "/dev/disk/by-id")
+_LINKS = "/dev/disk/by-id"
 """Where to look for members: names that stay, and never the kernel's."""
+_BY_ID = ("-d", _LINKS)
+NEWEST = ("zdb", "-e", "-p", _LINKS, "-u")
+"""Open a zpool that is not imported, in a process of its own, and show which state that is."""
+EARLIER = ("zdb", "-F", *NEWEST[1:])
+"""The same with the newest state that can be read."""
 _NO_CACHE = ("-o", "cachefile=none")
 """Nothing but this agent imports the pool again after a boot."""
 _VDEV_WORDS = {"single": (), "stripe": ()}
@@ -58,16 +65,31 @@ def create(guid: str, level: str, drives: Sequence[DriveId]) -> tuple[Arg, ...]:
     )
 
 
-def import_unmounted(name: str) -> tuple[Arg, ...]:
+def import_unmounted(name: str, *, earlier: bool = False) -> tuple[Arg, ...]:
     """Import by name or by the zpool's own guid, mounting nothing. zfs-fuse has no ``-N`` and
-    answers 2, which OpenZFS does for wrong usage alone."""
-    return ("zpool", "import", "-N", *_BY_ID, *_NO_CACHE, name)
+    answers 2, which OpenZFS does for wrong usage alone. ``earlier``: go back for good to the newest
+    state that can be read, if that is not the last."""
+    return ("zpool", "import", "-N", *_earlier(earlier), *_BY_ID, *_NO_CACHE, name)
 
 
-def import_fuse(name: str) -> tuple[Arg, ...]:
+def import_fuse(name: str, *, earlier: bool = False) -> tuple[Arg, ...]:
     """The same for zfs-fuse, which mounts what has a mount point, and which takes a pool of this
     very host for another's after each crash."""
-    return ("zpool", "import", "-f", "-o", "nosuid,nodev", *_BY_ID, *_NO_CACHE, name)
+    options = ("-f", *_earlier(earlier), "-o", "nosuid,nodev")
+    return ("zpool", "import", *options, *_BY_ID, *_NO_CACHE, name)
+
+
+def import_read_only(name: str) -> tuple[Arg, ...]:
+    """Import the newest state that can be read, mounting nothing and writing nothing: after an
+    export all is as it was. zfs-fuse cannot."""
+    return (
+        *("zpool", "import", "-N", *_earlier(True), "-o", "readonly=on"),
+        *(*_BY_ID, *_NO_CACHE, name),
+    )
+
+
+def _earlier(earlier: bool) -> tuple[str, ...]:
+    return ("-F",) if earlier else ()
 
 
 def export(name: str) -> tuple[Arg, ...]:
@@ -87,6 +109,11 @@ def mount(name: str) -> tuple[Arg, ...]:
     """Mount the pool's root filesystem at its mount point. zfs-fuse forgets what ``setuid=off``
     and ``devices=off`` mean, so it is said again."""
     return ("zfs", "mount", "-o", "nosuid,nodev", name)
+
+
+def mount_read_only(name: str, path: str) -> tuple[Arg, ...]:
+    """Mount the root filesystem of a zpool whose mount point cannot be set."""
+    return ("mount", "-t", "zfs", "-o", "zfsutil,ro,nosuid,nodev", name, path)
 
 
 def unmount(name: str) -> tuple[Arg, ...]:

@@ -8,6 +8,7 @@ unmounts.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from backy_core.sdk import hookimpl
 from backy_core.sdk.errors import Conflict, DriveNotEmpty, InvalidRequest
@@ -56,6 +57,7 @@ _TABLE = (SignatureMatch(type="gpt"), SignatureMatch(type="PMBR"))
 _FINAL = ("usage:", "less than the minimum size")
 """What the tools print where trying again is in vain."""
 _FINAL_JOIN = ("usage:", "device is too small")
+_FINAL_IMPORT = ("Recovery is possible",)
 _IN_PLACE = ("active", "rebuilding", "spare")
 
 
@@ -67,9 +69,15 @@ def backy_backend() -> BackendInfo:
         levels=_LEVELS,
         filesystems=("zfs",),
         delivers="filesystem",
-        capabilities=frozenset(("add_drive", "degraded_open", "import")),
-        tools=tuple(Tool(name=name, package="zfsutils-linux") for name in ("zpool", "zfs", "zdb")),
-        read_commands=(argv.STATUS, argv.IDS, argv.DATASETS, argv.LABEL),
+        capabilities=frozenset(("add_drive", "degraded_open", "force_open", "import")),
+        tools=(
+            *(Tool(name=name, package="zfsutils-linux") for name in ("zpool", "zfs", "zdb")),
+            Tool(name="mount", package="mount"),
+        ),
+        read_commands=(
+            *(argv.STATUS, argv.IDS, argv.DATASETS, argv.LABEL),
+            *(argv.NEWEST, argv.EARLIER),
+        ),
         signature_types=(SIGNATURE,),
         sectors="hidden",
         refresh_s=15,  # a member that fails gives no event of the kernel's
@@ -105,27 +113,37 @@ def backy_plan_create(pool: PoolSpec, drives: tuple[DriveId, ...]) -> BackendPla
 
 
 @hookimpl
-def backy_plan_open(pool: PoolSpec, report: PoolReport, degraded: bool) -> BackendPlan:
+def backy_plan_open(pool: PoolSpec, report: PoolReport, degraded: bool, force: bool) -> BackendPlan:
+    """A zpool whose newest state cannot be read goes back to an earlier one: by force only to be
+    seen. The ordinary open after that makes it last."""
     name = _name(pool)
     if report.presence == "active":
         return _plan(pool, *_mount(pool, report.name or name, report), goal=_ACTIVE)
     _refuse_incomplete(report, degraded)
-    undo = (Exec(argv=argv.export(report.name or name), ok_codes=(0, 1)),)
-    unmounted = Step(
-        id="import-pool",
-        title="Importing the zpool",
-        run=Exec(argv=argv.import_unmounted(name), ok_codes=(0, 2)),
-        undo=undo,
-        undo_expect=(_STOPPED,),
+    if force:
+        steps = (_import_read_only(pool, report), _mount_read_only(pool, report))
+        return _plan(pool, *steps, goal=_ACTIVE)
+    earlier = report.needs_force is not None
+    title = "Taking the zpool back for good" if earlier else "Importing the zpool"
+    unmounted = _import(
+        report,
+        "import-pool",
+        title,
+        Exec(
+            argv=argv.import_unmounted(name, earlier=earlier),
+            ok_codes=(0, 2),
+            final_words=_FINAL_IMPORT,
+        ),
+        effect="destroys" if earlier else "reversible",
     )
-    otherwise = Step(
-        id="import-pool-fuse",
-        title="Importing the zpool with zfs-fuse",
-        run=Exec(argv=argv.import_fuse(name)),
-        undo=undo,
-        undo_expect=(_STOPPED,),
+    otherwise = _import(
+        report,
+        "import-pool-fuse",
+        f"{title} with zfs-fuse",
+        Exec(argv=argv.import_fuse(name, earlier=earlier), final_words=_FINAL_IMPORT),
         expect=(_ACTIVE,),
         already="skip",
+        effect="destroys" if earlier else "reversible",
     )
     # zfs-fuse mounts what was mounted when the power went, without the options.
     bare = Step(
@@ -243,6 +261,33 @@ def _mount(pool: PoolSpec, name: str, report: PoolReport | None = None) -> tuple
         already="skip",
     )
     return (*prepare, mount)
+
+
+def _import(report: PoolReport, step: str, title: str, run: Exec, **more: Any) -> Step:
+    """A step that is undone by exporting the zpool."""
+    export = Exec(argv=argv.export(report.name or report.native_id), ok_codes=(0, 1))
+    return Step(id=step, title=title, run=run, undo=(export,), undo_expect=(_STOPPED,), **more)
+
+
+def _import_read_only(pool: PoolSpec, report: PoolReport) -> Step:
+    run = Exec(argv=argv.import_read_only(_name(pool)), final_words=("usage:",))
+    title = "Importing an earlier state of the zpool read-only"
+    return _import(report, "import-pool", title, run, expect=(_ACTIVE,))
+
+
+def _mount_read_only(pool: PoolSpec, report: PoolReport) -> Step:
+    """Of a zpool that is imported read-only the mount point cannot be set."""
+    assert pool.mount_path
+    name = report.name or _name(pool)
+    return Step(
+        id="mount",
+        title=f"Mounting at {pool.mount_path} read-only",
+        run=Exec(argv=argv.mount_read_only(name, pool.mount_path)),
+        undo=(Exec(argv=argv.unmount(name), ok_codes=(0, 1)),),
+        undo_expect=(NotMounted(path=pool.mount_path),),
+        expect=(MountedAt(path=pool.mount_path, read_only=True), _ACTIVE),
+        already="skip",
+    )
 
 
 def _release(title: str, command: tuple[Arg, ...]) -> Step:

@@ -26,8 +26,8 @@ from backy_core.sdk.models import (
     Signature,
     Unreadable,
 )
-from backy_zfs import argv, geometry, status
-from backy_zfs.labels import Child, Label, parse_label, row_names
+from backy_zfs import argv, geometry, rewind, status
+from backy_zfs.labels import Child, Label, behind, parse_label, row_names
 from backy_zfs.status import Imported, Row
 
 SIGNATURE = "zfs_member"
@@ -181,7 +181,10 @@ async def _report(
     stamped = await _stamped(probe, pool, stamps)
     name, uuid = key
     unread = [Unreadable(device=it.device, reason=_UNREAD) for it in stamped if it.unread]
-    return _running(pool, stamped, uuid) if pool else _resting(name, stamped, uuid), unread
+    if pool:
+        return _running(pool, stamped, uuid), unread
+    labels = [each.label for each in stamped if each.label]
+    return await rewind.with_reason(probe, _resting(name, stamped, uuid), labels), unread
 
 
 async def _stamped(
@@ -358,6 +361,7 @@ def _resting_members(stamped: Sequence[_Stamped]) -> Iterable[MemberReport]:
                 device=found.device if found else None,
                 state=_standing(child, found, judge),
                 handle=child.guid,
+                behind=found and found.label and behind(found.label, judge),
             )
     tops = max((label.tops for label in newest.values()), default=0)
     for _ in range(tops - len(newest)):

@@ -59,6 +59,15 @@ def row_names(path: str) -> frozenset[str]:
     return frozenset((name, short(name), whole))
 
 
+def behind(label: Label, newest: Label) -> str | None:
+    """How much older a member's label is, for people; None: it is not."""
+    count = newest.txg - label.txg
+    if count <= 0:
+        return None
+    groups = f"transaction group{'s' * (count > 1)}"
+    return f"{count} {groups} behind by its label ({label.txg} of {newest.txg})"
+
+
 def parse_label(text: str) -> Label | None:
     """The first copy of the label that can be read; a member carries four alike."""
     for copy in re.split(r"^-+\nLABEL \d.*\n-+\n", text, flags=re.MULTILINE)[1:] or [text]:

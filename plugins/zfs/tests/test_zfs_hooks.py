@@ -86,6 +86,12 @@ def commands(kind: PlannedFor, plan: BackendPlan) -> list[str]:
     return [command(step) for step in plan.steps]
 
 
+def opened(
+    pool: PoolSpec, report: PoolReport, degraded: bool = True, force: bool = False
+) -> BackendPlan:
+    return hooks.backy_plan_open(pool=pool, report=report, degraded=degraded, force=force)
+
+
 def test_create_ends_mounted_and_is_undone_by_destroying_and_wiping() -> None:
     plan = hooks.backy_plan_create(pool=pool(), drives=(A, B))
     assert commands("create", plan) == [
@@ -123,7 +129,7 @@ def test_single_is_one_drive() -> None:
 
 def test_open_imports_by_name_without_mounting() -> None:
     found = report(member(A, "active", "1"), member(B, "active", "2"), presence="stopped")
-    plan = hooks.backy_plan_open(pool=pool(native_id=GUID), report=found, degraded=False)
+    plan = opened(pool=pool(native_id=GUID), report=found, degraded=False)
     first, second, third, *rest = commands("open", plan)
     assert first == f"zpool import -N -d /dev/disk/by-id -o cachefile=none {NAME}"
     assert second.startswith("zpool import -f -o nosuid,nodev")
@@ -135,7 +141,7 @@ def test_open_imports_by_name_without_mounting() -> None:
 def test_a_foreign_pool_is_imported_by_its_guid_and_kept_from_mounting_itself() -> None:
     foreign = {"native_id": "4711", "guid": None, "name": "tank"}
     found = report(member(A, "active", "1"), presence="stopped", **foreign)
-    plan = hooks.backy_plan_open(pool=pool(native_id="4711"), report=found, degraded=False)
+    plan = opened(pool=pool(native_id="4711"), report=found, degraded=False)
     lines = commands("open", plan)
     assert lines[0].endswith("cachefile=none 4711")
     assert lines[3:6] == [
@@ -150,26 +156,59 @@ def test_a_foreign_pool_is_imported_by_its_guid_and_kept_from_mounting_itself() 
 
 def test_a_foreign_pool_that_is_imported_is_mounted_by_its_name() -> None:
     found = report(member(A, "active", "1"), native_id="4711", guid=None, name="tank")
-    plan = hooks.backy_plan_open(pool=pool(native_id="4711"), report=found, degraded=True)
+    plan = opened(pool=pool(native_id="4711"), report=found, degraded=True)
     assert all(line.endswith("tank") for line in commands("open", plan))
 
 
 def test_an_incomplete_pool_is_opened_on_request_alone() -> None:
     found = report(member(A, "active", "1"), member(None, "missing", "2"), presence="stopped")
     with pytest.raises(Conflict, match="1 of 2 members"):
-        hooks.backy_plan_open(pool=pool(), report=found, degraded=False)
-    assert hooks.backy_plan_open(pool=pool(), report=found, degraded=True).steps
+        opened(pool=pool(), report=found, degraded=False)
+    assert opened(pool=pool(), report=found, degraded=True).steps
 
 
 def test_a_member_that_was_out_before_is_not_waited_for() -> None:
     found = report(member(A, "active", "1"), member(None, "failed", "2"), presence="stopped")
-    assert hooks.backy_plan_open(pool=pool(), report=found, degraded=False).steps
+    assert opened(pool=pool(), report=found, degraded=False).steps
 
 
 def test_halves_used_apart_are_never_opened_together() -> None:
     found = report(member(A, "active", None), member(B, "diverged", None), presence="stopped")
     with pytest.raises(Conflict, match="apart"):
-        hooks.backy_plan_open(pool=pool(), report=found, degraded=True)
+        opened(pool=pool(), report=found, degraded=True)
+
+
+DAMAGED = "ZFS cannot read the newest state of the pool"
+
+
+def damaged(*more: MemberReport) -> PoolReport:
+    """A zpool at rest whose newest state cannot be read."""
+    members = (member(A, "active", "1"), member(B, "active", "2"), *more)
+    return report(*members, presence="stopped", needs_force=DAMAGED)
+
+
+def test_by_force_an_earlier_state_is_imported_without_writing() -> None:
+    plan = opened(pool(), damaged(), force=True)
+    assert commands("open", plan) == [
+        f"zpool import -N -F -o readonly=on -d /dev/disk/by-id -o cachefile=none {NAME}",
+        f"mount -t zfs -o zfsutil,ro,nosuid,nodev {NAME} /mnt/a b",
+    ]
+    imported, mounted = plan.steps
+    (export,) = imported.undo
+    assert isinstance(export, Exec) and export.argv == ("zpool", "export", NAME)
+    assert {step.effect for step in plan.steps} == {"reversible"}
+    assert MountedAt(path="/mnt/a b", read_only=True) in mounted.expect
+    with pytest.raises(Conflict, match="apart"):
+        opened(pool(), damaged(member(C, "diverged", None)), force=True)
+
+
+def test_the_ordinary_open_after_that_makes_it_last() -> None:
+    plan = opened(pool(), damaged())
+    first, second, *_ = commands("open", plan)
+    assert first == f"zpool import -N -F -d /dev/disk/by-id -o cachefile=none {NAME}"
+    assert second.startswith("zpool import -f -F -o nosuid,nodev")
+    assert [step.effect for step in plan.steps[:2]] == ["destroys"] * 2
+    assert "for good" in plan.steps[0].title
 
 
 def test_close_exports_and_teardown_destroys() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +25,10 @@ class Outcome:
 class SampleProbe:
     """One state. ``labels``: text by device; all devices bear the pool's name."""
 
+    newest, earlier = Outcome(0, ""), Outcome(1, "")
+    """What opening a pool at rest comes to, in its newest state and in one that can be read."""
+    states: Mapping[str, str] = {}
+    """Uberblocks by device."""
     drives = tuple(
         ProbedDrive(
             name=f"vd{letter}",
@@ -58,6 +63,12 @@ class SampleProbe:
             return Outcome(0, self._status)
         if argv[:2] == ("zpool", "list"):
             return Outcome(0, f"tank\t{ZPOOL}\nm\t{ZPOOL}\n")
+        if argv[:2] == ("zdb", "-e"):
+            return self.newest
+        if argv[:2] == ("zdb", "-F"):
+            return self.earlier
+        if argv[:3] == ("zdb", "-l", "-u"):
+            return Outcome(0, self.states.get(argv[3].removeprefix("/dev/"), ""))
         assert argv[:2] == ("zdb", "-l"), argv
         return Outcome(0, self._labels[argv[2].removeprefix("/dev/")])
 

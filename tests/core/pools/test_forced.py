@@ -9,10 +9,13 @@ from typing import Any
 import pytest
 from backy_mdadm import hooks
 
+from backy_core.pools import forcing
+from backy_core.pools.metadata import PoolEntry
 from backy_core.sdk import hookimpl
 from backy_core.sdk.errors import BackyError, Conflict, InvalidRequest
 from backy_core.sdk.models import BackendInfo, PoolReport, PoolSpec
 from backy_core.sdk.plan import BackendPlan
+from backy_core.system.mounts import MountEntry
 from tests.fakes.agent import GUID, Bench
 
 LABEL = "backup-1"
@@ -86,6 +89,7 @@ async def test_opened_read_only_first_and_for_writing_by_the_next_mount(dropped:
     view = await dropped.agent.pools.get(GUID)
     assert view.state == "ready" and "by force" in (view.error_message or "")
     assert not dropped.remembered[GUID].is_mounted, "a reboot must not open it for writing"
+    assert "Only 1 of its 3" in (dropped.remembered[GUID].seen_by_force or "")
     with pytest.raises(Conflict, match="read-only by force"):
         await dropped.mount()
     assert await dropped.unmount() is None
@@ -95,6 +99,7 @@ async def test_opened_read_only_first_and_for_writing_by_the_next_mount(dropped:
     view = await dropped.agent.pools.get(GUID)
     assert (view.state, view.pool_status, view.error_message) == ("ready", "degraded", None)
     assert dropped.remembered[GUID].is_mounted
+    assert dropped.remembered[GUID].seen_by_force is None
 
 
 async def test_an_unmount_that_cannot_be_finished_leaves_it_read_only(dropped: Bench) -> None:
@@ -143,6 +148,48 @@ async def test_a_failed_pool_says_what_to_do(bench: Bench, monkeypatch: pytest.M
     bench.agent._core.metadata.put(bench.remembered[GUID].model_copy(update={"is_mounted": False}))
     view = await bench.agent.pools.get(GUID)
     assert view.state == "unmounted" and "Plug in" in (view.error_message or "")
+
+
+RESTING = PoolReport(
+    native_id=GUID,
+    guid=GUID,
+    level="mirror",
+    presence="stopped",
+    health="inactive",
+    expected_members=2,
+    members=(),
+    needs_force="Its newest state cannot be read",
+)
+
+
+def test_what_was_seen_by_force_may_be_mounted_and_nothing_else() -> None:
+    """As a backend leaves it that wrote nothing by force."""
+    entry = PoolEntry(guid=GUID, label=LABEL, backend="zfs")
+    with pytest.raises(Conflict, match="newest state"):
+        forcing.check_unforced(entry, RESTING, asked_for=True)
+    seen = entry.model_copy(update={"seen_by_force": RESTING.needs_force})
+    forcing.check_unforced(seen, RESTING, asked_for=True)
+    with pytest.raises(Conflict, match="newest state"):
+        forcing.check_unforced(seen, RESTING, asked_for=False)
+    later = RESTING.model_copy(update={"needs_force": "It lost another drive"})
+    with pytest.raises(Conflict, match="another drive"):
+        forcing.check_unforced(seen, later, asked_for=True)
+
+
+@pytest.mark.parametrize(("options", "forced"), [({"ro"}, True), ({"rw"}, False)])
+def test_a_filesystem_of_the_backends_own_is_remembered_as_forced(
+    options: set[str], forced: bool
+) -> None:
+    mount = MountEntry("0:40", "/", "/mnt/a", frozenset(options), "zfs", "backy-1")
+    entry = PoolEntry(guid=GUID, label=LABEL, backend="zfs")
+    assert not forcing.is_forced(entry, mount), "somebody mounted it read-only by hand"
+    seen = entry.model_copy(update={"seen_by_force": "why"})
+    assert forcing.is_forced(seen, mount) is forced
+
+
+def test_nothing_is_said_of_a_journal_that_the_core_does_not_know() -> None:
+    assert forcing.may_be_lost(RESTING, "filesystem") == RESTING.needs_force
+    assert "journal" in forcing.may_be_lost(RESTING, "block")
 
 
 def without_force() -> ModuleType:
