@@ -25,9 +25,8 @@ from backy_core.api.routes import (
     service,
 )
 from backy_core.api.routing import FoldedPaths, configure_routing
+from backy_core.api.server.limits import MAX_BODY_BYTES
 
-MAX_BODY_BYTES = 32 * 1024
-"""Far more than any request needs, and little enough to be read between two turns of the loop."""
 BODY_TIMEOUT_S = 20
 """Less than the server gives a body: here, the reply says what was missing."""
 _BLUEPRINTS = (

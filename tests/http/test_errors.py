@@ -10,8 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from backy_core.api.app import MAX_BODY_BYTES
 from backy_core.api.errors import STATUS_OF_CODE
+from backy_core.api.server.limits import MAX_BODY_BYTES
 from backy_core.sdk.errors import BackyError, DriveNotEmpty
 from tests.http.conftest import Client
 from tests.http.fakes import GUID, FakeAgent, standing_pool

@@ -10,7 +10,8 @@ from urllib.parse import unquote
 
 import h11
 
-from backy_core.api.errors import internal_error
+from backy_core.api.errors import PayloadTooLarge, internal_error
+from backy_core.api.server.limits import MAX_BODY_BYTES
 from backy_core.sdk.errors import InvalidRequest
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ class Exchange:
         self._wake = asyncio.Event()
         self._left = False
         self._received = False
+        self._size = 0
         self._head: Message | None = None
         self._begun = False
         self._done = False
@@ -72,8 +74,8 @@ class Exchange:
         finally:
             self._end_turn()
         if self._done:
-            self._connection.finished()
-        elif self._begun:
+            return
+        if self._begun:
             self._connection.transport.abort()
         elif not self._left:
             self._connection.refuse(internal_error())
@@ -96,7 +98,7 @@ class Exchange:
         connection = self._connection
         if connection.http.they_are_waiting_for_100_continue and not self._left:
             connection.send(h11.InformationalResponse(status_code=100, headers=[]))
-        while not self._left:
+        while not (self._left or self._done):
             self._wake.clear()
             if not self._received and (message := self._next_part()) is not None:
                 await asyncio.sleep(0)  # a body of many small parts is not read in one go
@@ -114,6 +116,10 @@ class Exchange:
             return None
         data, more = part
         self._received = not more
+        self._size += len(data)
+        if self._size > MAX_BODY_BYTES:  # Quart from 0.23 on looks only when all of it is there
+            self._connection.refuse(PayloadTooLarge("The request's body is too large"))
+            return None
         return {"type": "http.request", "body": data, "more_body": more}
 
     async def _send(self, message: Message) -> None:
@@ -143,4 +149,7 @@ class Exchange:
         parts = self._connection.encoded(events)
         self._begun = True
         await self._connection.write(parts)
-        self._done = last
+        if last:
+            self._done = True
+            self._wake.set()  # applications wait for the end of the request before they return
+            self._connection.finished()

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 MAX_HEAD_BYTES = 16 * 1024
 MAX_TARGET_BYTES = 8 * 1024
+MAX_BODY_BYTES = 32 * 1024
+"""Far more than any request needs, and little enough to be read between two turns of the loop."""
 MAX_FIELDS = 100
 """Header fields of a request."""
 CHUNK_BYTES = 16 * 1024
