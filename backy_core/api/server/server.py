@@ -134,7 +134,7 @@ class Server:
         self._nobody.clear()
         if len(self._unfinished) > self.limits.unfinished:
             self._drop(next(iter(self._unfinished)))
-        elif len(self._connections) > self.limits.connections and not self._displace():
+        elif len(self._connections) > self.limits.connections and not self._displace(connection):
             self._crowded("A client was refused: %s requests are under way", len(self._connections))
             connection.refuse(Overloaded("Too many requests are under way", hint="Try again"))
         if self._sweeping is None:
@@ -151,9 +151,9 @@ class Server:
         """It has sent a whole request."""
         self._unfinished.pop(connection, None)
 
-    def _displace(self) -> bool:
-        """Drop whoever is missed the least."""
-        chosen = next(self._by_worth(), None)
+    def _displace(self, newest: Connection | None = None) -> bool:
+        """Drop whoever is missed the least, if it is not ``newest``."""
+        chosen = next((each for each in self._by_worth() if each is not newest), None)
         if chosen is not None:
             self._drop(chosen)
         return chosen is not None
@@ -164,7 +164,7 @@ class Server:
 
     def _by_worth(self) -> Iterator[Connection]:
         """Those who only have to leave, who asked without the key, who have not asked yet, and
-        who had their answer. The last one connected is never among them.
+        who had their answer.
         """
         kinds: tuple[Callable[[Connection], bool], ...] = (
             lambda each: each.stage is Stage.LEAVING,
@@ -172,9 +172,8 @@ class Server:
             lambda each: each in self._unfinished,
             lambda each: not each.waited_for,
         )
-        others = list(self._connections)[:-1]
         for kind in kinds:
-            chosen = [each for each in others if kind(each)]
+            chosen = [each for each in self._connections if kind(each)]
             yield from sorted(chosen, key=lambda each: each.deadline)
 
     def _sweep(self) -> None:
