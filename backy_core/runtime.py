@@ -109,7 +109,7 @@ class Runtime:
             log.warning("exclude_drives: no connected drive matches %r; is it mistyped?", pattern)
         learn(core)
         self._startup.mark()
-        self.operations.on_finished(self.host.notify_operation_finished)
+        self.operations.on_finished(self._finished)
         recoveries = self._recovery.begin()
         self.observer.subscribe(self._changed)
         self._spawn(self._open_after(recoveries))
@@ -130,6 +130,12 @@ class Runtime:
         if self._core.pending:
             self._recovery.retry()
         self._spawn(self._startup.open_late())
+
+    def _finished(self, operation: Operation) -> None:
+        """What was seen while it worked on its pool is learnt now."""
+        self.host.notify_operation_finished(operation)
+        if awaits_leavers(self._core):
+            learn(self._core)
 
     def _notify_listeners(self, before: Snapshot, after: Snapshot) -> None:
         for backend in {*before.reports, *after.reports}:

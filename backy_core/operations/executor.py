@@ -184,6 +184,8 @@ class Executor:
             except (SystemFailure, DriveInUse) as error:
                 if await self._reached(step, context.plan):
                     return
+                if await self.conditions.unmet(step.when, context.plan) is not None:
+                    return  # what it was meant for is over
                 if time.monotonic() >= deadline or is_final(error):
                     raise _failed(step, error) from error
             await asyncio.sleep(pause)

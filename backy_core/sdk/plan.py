@@ -208,8 +208,8 @@ class Step(Model):
     undo: tuple[Action, ...] = ()
     undo_expect: tuple[Condition, ...] = ()
     when: tuple[Condition, ...] = ()
-    """Skip the step unless this holds when its turn comes: for what an earlier step may have made
-    needless."""
+    """Skip the step unless this holds when its turn comes, and before each further attempt: for
+    what an earlier step, or udev after it, may have made needless."""
     needs: tuple[Condition, ...] = ()
     """The operation fails unless this holds when its turn comes: for what would do harm if the
     machine is no longer as it was at admission."""

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from backy_core.testing import machine
 from backy_core.testing.agent import Agent, fine, new_guid, read_data, write_data
 from backy_core.testing.onsite import OnSite
-from backy_core.testing.site import Site
+from backy_core.testing.site import Site, take_for_another_pool
 
 _MOST_MOMENTS = 60
 
@@ -108,11 +106,10 @@ class CrashContract(OnSite):
 
         async def use_the_one_that_left(agent: Agent) -> None:
             """It may bear what it was, and is free."""
+            await agent.until(lambda: at_rest(agent), "the pool is at rest")
+            in_use = {drive.serial for drive in (await agent.view(guid)).drives}
+            await take_for_another_pool(agent, site, ({member, spare} - in_use).pop(), drives + 1)
             fine(agent, await agent.delete(guid))
-            other = new_guid()
-            request = site.request(other, level, drives, first=1)
-            fine(agent, await agent.create(replace(request, wipe=True)))
-            fine(agent, await agent.delete(other))
 
         digest = site.agent(make)
         self._at_every_moment(site, attempt)

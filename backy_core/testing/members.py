@@ -7,7 +7,7 @@ import pytest
 from backy_core.testing import machine, plugs
 from backy_core.testing.agent import Agent, fine, new_guid, read_data, refused, write_data
 from backy_core.testing.onsite import OnSite
-from backy_core.testing.site import Site
+from backy_core.testing.site import Site, take_for_another_pool
 
 
 class MemberContract(OnSite):
@@ -125,11 +125,12 @@ class MemberContract(OnSite):
             return read_data(site.path(guid))
 
         async def delete(agent: Agent) -> None:
+            await take_for_another_pool(agent, site, lost, drives + 1)
             fine(agent, await agent.delete(guid))
 
         digest = site.agent(make)
         plugs.unplug(lost)
         assert site.agent(replace) == digest, "the data changed"
-        plugs.plug([lost])  # it still says it is a member, so it goes with the pool
+        plugs.plug([lost])  # it still says it is a member, and is not wiped with the pool
         site.agent(delete)
         site.check_nothing_left()

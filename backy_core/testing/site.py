@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
 from backy_core.config import Settings
 from backy_core.pools.views import CreateRequest
 from backy_core.testing import machine, plugs
-from backy_core.testing.agent import OUTPUTS, Agent, Work, run_agent
+from backy_core.testing.agent import OUTPUTS, Agent, Work, fine, new_guid, run_agent
 from backy_core.testing.fork import FailedInside, Killed
 from backy_core.testing.permission import Permission
 from backy_core.testing.subject import Subject
@@ -131,3 +132,16 @@ async def _delete_all(agent: Agent) -> None:
         await agent.runtime.pools.import_pool(found.guid, None, None)
     for view in await agent.runtime.pools.list():
         await agent.delete(view.guid)
+
+
+async def take_for_another_pool(agent: Agent, site: Site, serial: str, unused: int) -> None:
+    """Make a pool of a drive that was replaced, with consent, and delete it: what the drive bore
+    is gone. Drives from the number ``unused`` on fill it up where a pool needs more than one."""
+    level = min(site.subject.info().levels, key=lambda it: it.min_drives)
+    serials = (serial, *site.serials[unused:])[: level.min_drives]
+    assert len(serials) == level.min_drives, f"more drives are needed: {site.serials}"
+    request = replace(
+        site.request(new_guid(), level.name, 1), drive_serials=serials, wipe=True, label="other"
+    )
+    fine(agent, await agent.create(request))
+    fine(agent, await agent.delete(request.guid))

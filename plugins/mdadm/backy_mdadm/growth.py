@@ -78,6 +78,8 @@ def _wipe(pool: PoolSpec, drive: DriveId) -> Step:
         run=WipeMember(drive=drive, bears=(stamp(pool),)),
         when=(MemberIs(drive=drive, states=("stale",)),),
         effect="destroys",
+        # udev offers to the array what mdadm has just closed: then it is a spare, and in.
+        retry_s=5,
     )
 
 

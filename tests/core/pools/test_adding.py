@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
@@ -105,6 +106,15 @@ async def test_a_member_is_wiped_only_after_the_pool_did_not_take_it_back(bench:
     assert "--re-add" in bench.machine.commands[0] and "--add" in bench.machine.commands[2]
 
 
+def _adding_by(bench: Bench, plan: Callable[..., BackendPlan]) -> None:
+    """From the next start on mdadm plans an addition like this."""
+    names = (name for name in dir(hooks) if name.startswith("backy_"))
+    own = {name: getattr(hooks, name) for name in names}
+    backend = ModuleType("mdadm")
+    vars(backend).update(own | {"backy_plan_add_drive": hookimpl(plan)})
+    bench.backends = (("mdadm", backend),)
+
+
 async def test_a_backend_that_wipes_a_member_unasked_is_refused(bench: Bench) -> None:
     def wipes(pool: Any, report: Any, drive: Any, replaces: Any) -> BackendPlan:
         plan = hooks.backy_plan_add_drive(pool, report, drive, replaces)
@@ -117,11 +127,7 @@ async def test_a_backend_that_wipes_a_member_unasked_is_refused(bench: Bench) ->
         )
         return plan.model_copy(update={"steps": (wipe, *plan.steps)})
 
-    names = (name for name in dir(hooks) if name.startswith("backy_"))
-    own = {name: getattr(hooks, name) for name in names}
-    backend = ModuleType("eager")
-    vars(backend).update(own | {"backy_plan_add_drive": hookimpl(wipes)})
-    bench.backends = (("mdadm", backend),)
+    _adding_by(bench, wipes)
     await _degraded(bench)
     bench.machine.plug("B")
     await bench.agent.observer.refresh()
@@ -139,6 +145,30 @@ async def test_a_former_member_is_wiped_with_consent_alone(bench: Bench) -> None
     await bench.agent.observer.refresh()
     await _refused(bench, "B", DriveNotEmpty, replaces="A")
     assert await bench.add_drive("B", replaces="A", wipe=True) is None
+
+
+async def test_a_member_that_udev_gives_to_the_array_meanwhile_is_not_wiped(
+    bench: Bench,
+) -> None:
+    """mdadm --incremental takes a turn between the refusal and the wiping, and makes it a spare."""
+
+    def until_the_wiping(pool: Any, report: Any, drive: Any, replaces: Any) -> BackendPlan:
+        plan = hooks.backy_plan_add_drive(pool, report, drive, replaces)
+        return plan.model_copy(update={"steps": plan.steps[:2]})
+
+    _adding_by(bench, until_the_wiping)
+    await _degraded(bench)
+    bench.machine.plug("B")
+    await bench.agent.observer.refresh()
+    disk, (array,) = bench.machine.disks["B"], bench.machine.arrays.values()
+    assert disk.superblock is not None
+    disk.superblock = dataclasses.replace(disk.superblock, bitmap=False)
+    array.frozen = True
+    bench.machine.interruptions.when(
+        "recorded begun wipe-member", lambda: bench.machine.join(array, disk)
+    )
+    error = await bench.add_drive("B")
+    assert error is not None and error.details == "drive B is spare", "no step failed"
 
 
 async def test_a_member_that_cannot_be_compared_is_neither_taken_nor_wiped(bench: Bench) -> None:
@@ -261,3 +291,15 @@ async def test_a_new_pool_mixes_sectors_only_where_its_backend_can(bench: Bench)
     core: Any = SimpleNamespace(host=SimpleNamespace(backends={"other": backend}))
     with pytest.raises(InvalidRequest, match="B has 4096 bytes"):
         refuse_mixed_sectors(core, "other", found)
+
+
+async def test_a_member_that_left_during_an_operation_is_forgotten_after_it(bench: Bench) -> None:
+    """The look that shows it gone came before the operation ended, and no other one follows."""
+    await bench.start()
+    await bench.create()
+    entry = bench.remembered[GUID]
+    update = {"drive_serials": (*entry.drive_serials, "C"), "leaving": ("C",)}
+    bench.agent._core.metadata.put(entry.model_copy(update=update))
+    assert await bench.mount() is None
+    assert bench.remembered[GUID].drive_serials == entry.drive_serials
+    assert not bench.remembered[GUID].leaving
