@@ -11,8 +11,10 @@ from typing import Any
 import pytest
 from quart import Quart
 
+from backy_core.api.errors import MisdirectedRequest
 from backy_core.api.server.limits import Limits
 from backy_core.api.server.server import Server as AgentServer
+from backy_core.api.server.targets import Hosts
 from tests.http.fakes import GUID, KEY, FakeAgent, standing_pool
 from tests.http.test_pools import create_body
 
@@ -135,6 +137,20 @@ async def test_a_client_that_leaves_in_mid_create(server: Server, agent: FakeAge
 @pytest.mark.parametrize("host", ["localhost", "a.localhost:1", "127.0.0.1:5151", "[::1]"])
 async def test_loopback_names_are_answered(server: Server, host: str) -> None:
     assert await server.ask("GET", "/api/v1/pools", host=host) == (200, [])
+
+
+def test_the_address_that_was_connected_to_is_answered() -> None:
+    hosts = Hosts(["nas.example"])
+    for authority, local in (
+        ("192.0.2.1:5151", "192.0.2.1"),
+        ("192.0.2.1", "::ffff:192.0.2.1"),
+        ("[2001:db8::1]:5151", "2001:db8:0:0::1"),
+        ("[fe80::1]", "fe80::1%eth0"),
+        ("NAS.example.:443", None),
+    ):
+        hosts.check(authority, local)
+    with pytest.raises(MisdirectedRequest):
+        hosts.check("192.0.2.2", "192.0.2.1")
 
 
 @pytest.mark.parametrize(

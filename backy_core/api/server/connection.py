@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
+from contextlib import suppress
 from enum import Enum, auto
 from typing import TYPE_CHECKING, cast
 
@@ -258,7 +259,8 @@ class Connection(asyncio.BufferedProtocol):
         still_sends = self.http.their_state in (h11.SEND_BODY, h11.ERROR)
         self._enter(Stage.LEAVING, self._server.limits.linger_s)
         if still_sends or self.http.trailing_data[0]:
-            self.transport.write_eof()
+            with suppress(OSError):  # the client may be gone already
+                self.transport.write_eof()
             self.transport.resume_reading()
         else:
             self.transport.close()

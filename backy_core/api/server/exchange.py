@@ -11,7 +11,7 @@ from urllib.parse import unquote
 import h11
 
 from backy_core.api.errors import PayloadTooLarge, internal_error
-from backy_core.api.server.limits import MAX_BODY_BYTES
+from backy_core.api.server.limits import MAX_BODY_BYTES, UNTRUSTED_PAUSE_S
 from backy_core.sdk.errors import InvalidRequest
 
 if TYPE_CHECKING:
@@ -62,7 +62,8 @@ class Exchange:
     async def run(self, app: App, turn: asyncio.Semaphore | None) -> None:
         """Have it answered; the client gets a reply or the end of its connection.
 
-        With a ``turn``, the application starts once it is free, which it is again at the reply.
+        With a ``turn``, the application starts once it is free, which it is again a moment after
+        the reply has begun.
         """
         try:
             if turn is not None:
@@ -82,7 +83,7 @@ class Exchange:
 
     def _end_turn(self) -> None:
         if self._turn is not None:
-            self._turn.release()
+            asyncio.get_running_loop().call_later(UNTRUSTED_PAUSE_S, self._turn.release)
             self._turn = None
 
     def wake(self) -> None:

@@ -18,6 +18,8 @@ MAX_PARTS = 200
 """Pieces of a body taken before others have their turn: each can be one byte."""
 UNTRUSTED_AT_WORK = 2
 """Requests without the key that are answered at a time: others never queue behind them."""
+UNTRUSTED_PAUSE_S = 0.005
+"""After each of them: all together they cannot keep a processor busy."""
 ACCEPTS_PER_TURN = 4
 """So few that an accepted client is read before enough others come in to displace it."""
 BACKLOG = 1024

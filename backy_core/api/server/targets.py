@@ -61,8 +61,14 @@ def _plain(name: str) -> str:
 
 
 def _is_own_address(name: str, local: str | None) -> bool:
+    address = _address(name)
+    return address is not None and (address.is_loopback or address == _address(local or ""))
+
+
+def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """Without its interface, and IPv4 as such where a socket for both has it inside IPv6."""
     try:
-        address = ipaddress.ip_address(name)
+        address = ipaddress.ip_address(text.partition("%")[0])
     except ValueError:
-        return False
-    return address.is_loopback or name == local
+        return None
+    return getattr(address, "ipv4_mapped", None) or address
