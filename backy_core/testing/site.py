@@ -140,8 +140,7 @@ async def take_for_another_pool(agent: Agent, site: Site, serial: str, unused: i
     level = min(site.subject.info().levels, key=lambda it: it.min_drives)
     serials = (serial, *site.serials[unused:])[: level.min_drives]
     assert len(serials) == level.min_drives, f"more drives are needed: {site.serials}"
-    request = replace(
-        site.request(new_guid(), level.name, 1), drive_serials=serials, wipe=True, label="other"
-    )
-    fine(agent, await agent.create(request))
-    fine(agent, await agent.delete(request.guid))
+    guid = new_guid()
+    request = site.request(guid, level.name, 1, label="other")
+    fine(agent, await agent.create(replace(request, drive_serials=serials, wipe=True)))
+    fine(agent, await agent.delete(guid))
