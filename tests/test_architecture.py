@@ -127,6 +127,17 @@ def test_programs_are_run_in_one_package_only(module: Module) -> None:
         assert machine_uses(module) == []
 
 
+def test_no_pool_of_threads_is_shared_with_what_may_hang() -> None:
+    uses = {
+        f"{module.name}: {use}"
+        for module in modules(ROOT / "backy_core", "backy_core")
+        if part_of(module.name) != "testing"
+        for use in attribute_uses(module)
+        if use.endswith((".to_thread", ".run_in_executor")) or "ThreadPoolExecutor" in use
+    }
+    assert not uses
+
+
 def test_hooks_are_called_in_one_file_only() -> None:
     callers = {
         module.name

@@ -5,7 +5,6 @@ They need no key, so what they cost must not grow with how often they are asked 
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import mimetypes
 from collections.abc import Callable
@@ -16,6 +15,7 @@ from quart import Response
 from werkzeug.exceptions import NotFound
 
 from backy_core.api.replies import current_request
+from backy_core.system.threads import apart
 
 
 class Content(NamedTuple):
@@ -40,7 +40,7 @@ class FixedReply:
     async def __call__(self) -> Response:
         """The reply, or 304 if the client has it."""
         if self._content is None:
-            self._content = await asyncio.to_thread(self._make)
+            self._content = await apart(self._make, "fixed content")
         content = self._content
         if current_request().if_none_match.contains(content.tag):
             response = Response(status=304)

@@ -181,7 +181,10 @@ def find(drives: Iterable[Drive], serial: str) -> Drive:
 
 def find_by_path(drives: Iterable[Drive], dev_path: str) -> Drive:
     """The drive a ``/dev`` path leads to now. Raises :class:`NotFound`."""
-    node = str(Path(dev_path).resolve())
+    # Links are followed below /dev/disk alone: a path elsewhere may lie on a disk that hangs.
+    path = Path(dev_path)
+    links = ".." not in path.parts and Path("/dev/disk") in path.parents
+    node = str(path.resolve() if links else path)
     for drive in drives:
         if dev_path in drive.by_id or node in (drive.node, f"/dev/{drive.name}"):
             return drive

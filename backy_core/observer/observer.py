@@ -25,6 +25,7 @@ from backy_core.snapshot import Snapshot
 from backy_core.system import namespaces
 from backy_core.system.absence import LookFailed
 from backy_core.system.mounts import MountEntry
+from backy_core.system.threads import apart
 from backy_core.system.udev import KernelEvents
 
 _log = logging.getLogger(__name__)
@@ -187,7 +188,7 @@ class Observer:
         if all(here.mounts_of(it) for it in reports if it.presence == "active" and it.usable):
             return ()
         try:
-            others = await asyncio.to_thread(namespaces.read_namespaces)
+            others = await apart(namespaces.read_namespaces, "mount namespaces")
         except LookFailed as error:
             _log.debug("Mounts of other processes are unknown: %s", error)
             return None

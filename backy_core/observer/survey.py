@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
@@ -16,6 +15,7 @@ from backy_core.system import blocks, mount_health, mounts
 from backy_core.system.blocks import BlockDevice
 from backy_core.system.mountinfo import read_own
 from backy_core.system.mounts import MountEntry
+from backy_core.system.threads import apart
 
 
 class Answer(NamedTuple):
@@ -92,8 +92,8 @@ class Surveyor:
     async def look(self) -> Survey:
         """Starts no process but the probe of devices that may have changed."""
         ticket = next(self._tickets)
-        self._mountinfo = await asyncio.to_thread(read_own)
-        machine = await asyncio.to_thread(_read_machine)
+        self._mountinfo = await apart(read_own, "mounts")
+        machine = await apart(_read_machine, "devices")
         given_up = await mount_health.given_up(machine.mounts)
         drives = build_inventory(*machine, self._settings)
         shown = {n for drive in drives if not drive.excluded for n in names_of(drive.device)}
@@ -103,7 +103,7 @@ class Surveyor:
     async def mounts_changed(self, known: Snapshot) -> bool:
         """Whether filesystems are not as they were at the last look: no event of the kernel tells
         of one that turned read-only."""
-        if await asyncio.to_thread(read_own) != self._mountinfo:
+        if await apart(read_own, "mounts") != self._mountinfo:
             return True
         return await mount_health.given_up(known.mounts) != known.given_up
 

@@ -6,10 +6,10 @@ target once more, right before they touch it.
 
 from __future__ import annotations
 
-import asyncio
 import shlex
 from collections.abc import Callable
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -40,8 +40,10 @@ from backy_core.system import blocks, directories, exec, mounts, signatures
 from backy_core.system.exec import CommandFailed
 from backy_core.system.mountinfo import MountTree
 from backy_core.system.mounts import MountEntry
+from backy_core.system.threads import in_thread, to_the_end
 
 _LOCK_S = 30.0
+_LOOK_S = 10.0
 _IN_USE = ("active", "rebuilding", "spare")
 
 
@@ -92,7 +94,8 @@ class Actions:
                 await self._unmount(action, context)
             case MakeDir():
                 context.write(f"$ mkdir -p {shlex.quote(action.path)}")
-                await asyncio.to_thread(directories.make_directories, action.path)
+                make = partial(directories.make_directories, action.path)
+                await to_the_end(make, f"mkdir {action.path}")
             case RemoveDir():
                 await self._remove_directories(action, context)
         return ()
@@ -141,7 +144,10 @@ class Actions:
         """Where a program mounts by path, at least nobody but root may redirect it."""
         if path is None or context.undoing or mounts.mount_at(mounts.read_mounts(), path):
             return
-        await asyncio.to_thread(directories.check, path)
+        try:
+            await in_thread(partial(directories.check, path), f"look at {path}", _LOOK_S)
+        except TimeoutError as error:
+            raise SystemFailure(f"Mount path {path} does not answer") from error
 
     async def _run(
         self, argv: tuple[str, ...], context: Context, ok_codes: tuple[int, ...] = (0,)
@@ -281,7 +287,8 @@ class Actions:
     async def _remove_directories(self, action: RemoveDir, context: Context) -> None:
         for path in action.paths:
             context.write(f"$ rmdir {shlex.quote(path)}")
-        await asyncio.to_thread(directories.remove_directories, action.paths)
+        remove = partial(directories.remove_directories, action.paths)
+        await to_the_end(remove, f"rmdir {action.paths}")
 
 
 def _options(action: Mount) -> str:

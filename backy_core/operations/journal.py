@@ -8,11 +8,11 @@ look back (a child was started, a step is done, the entry is closed) reach the d
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
@@ -21,9 +21,11 @@ from backy_core.sdk.models import Model
 from backy_core.sdk.plan import Effect, Plan, Step
 from backy_core.system.files import append_durably, write_all
 from backy_core.system.own_files import OwnDirectory, OwnFile
+from backy_core.system.threads import to_the_end
 
 log = logging.getLogger(__name__)
 _SUFFIX = ".jsonl"
+_THREAD = "journal"
 
 
 class Opened(Model):
@@ -201,7 +203,7 @@ class JournalEntry:
 
     async def append(self, record: Record) -> None:
         """Durable when this returns."""
-        await asyncio.to_thread(self.write, record)
+        await to_the_end(partial(self.write, record), _THREAD)
 
     def write(self, record: Record, *, durable: bool = True) -> None:
         """Not ``durable``: a power cut may take it, unless a later record is durable."""
@@ -214,7 +216,7 @@ class JournalEntry:
         """Settled: nothing to recover. Removing the file needs no room on a full disk."""
         with suppress(OSError):
             self.write(Closed(), durable=False)
-        await asyncio.to_thread(self.remove)
+        await to_the_end(self.remove, _THREAD)
 
     def remove(self) -> None:
         self.file.remove()
@@ -248,7 +250,7 @@ class Journal:
         opened = opened.model_copy(update={"number": self._last})
         entry = JournalEntry(self._directory.file(opened.operation + _SUFFIX), [])
         await entry.append(opened)
-        await asyncio.to_thread(self._directory.sync)
+        await to_the_end(self._directory.sync, _THREAD)
         return entry
 
     def load(self) -> tuple[JournalEntry, ...]:

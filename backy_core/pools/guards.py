@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from backy_core import drives
 from backy_core.config import Settings
@@ -24,6 +26,9 @@ from backy_core.snapshot import Snapshot
 from backy_core.system import directories
 from backy_core.system.child import SEARCH_PATH
 from backy_core.system.raw_writers import raw_writers
+from backy_core.system.threads import in_thread
+
+T = TypeVar("T")
 
 _LEFT_BEHIND = ("stale", "diverged", "failed")
 
@@ -138,10 +143,24 @@ async def refuse_writers(found: Iterable[Drive]) -> None:
 async def missing_directories(
     core: Core, path: str, snapshot: Snapshot, guid: str
 ) -> tuple[str, ...]:
-    """:func:`check_mount_path` off the event loop: the path may lie on a disk that hangs."""
+    """:func:`check_mount_path` off the event loop."""
+    return await _asked(partial(check_mount_path, core, path, snapshot, guid), path)
+
+
+async def refuse_place(settings: Settings, path: str) -> None:
+    """Of where a pool is mounted already: as for one to be mounted there."""
+
+    def check() -> None:
+        refuse_outside(settings, path)
+        refuse_own_directories(settings, path)
+
+    await _asked(check, path)
+
+
+async def _asked(check: Callable[[], T], path: str) -> T:
+    """The path may lie on a disk that hangs."""
     try:
-        async with asyncio.timeout(_LOOK_S):
-            return await asyncio.to_thread(check_mount_path, core, path, snapshot, guid)
+        return await in_thread(check, f"look at {path}", _LOOK_S, in_turn=True)
     except TimeoutError as error:
         raise SystemFailure(f"Mount path {path} does not answer") from error
 

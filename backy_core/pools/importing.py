@@ -176,8 +176,7 @@ async def _path(
     """Where it is mounted, or else will be."""
     mounted = snapshot.mounts_of(report)
     if mounted:
-        guards.refuse_outside(core.settings, mounted[-1].path)
-        guards.refuse_own_directories(core.settings, mounted[-1].path)
+        await guards.refuse_place(core.settings, mounted[-1].path)
         return mounted[-1].path
     path = checked_mount_path(mount_path or str(core.settings.mount_root / guid))
     await guards.missing_directories(core, path, snapshot, guid)

@@ -8,7 +8,7 @@ import fcntl
 import os
 import time
 from collections.abc import AsyncIterator, Collection, Iterator, Sequence
-from contextlib import ExitStack, asynccontextmanager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 
 from backy_core.sdk.errors import DriveInUse, SystemFailure
@@ -25,6 +25,7 @@ from backy_core.system.sysfs import (
     read_attribute,
     read_raw_devices,
 )
+from backy_core.system.threads import apart, to_the_end
 
 __all__ = [
     "BlockDevice",
@@ -50,7 +51,7 @@ _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.02, 0.5
 
 async def list_block_devices() -> tuple[BlockDevice, ...]:
     """Every block device once, in natural order, children nested in their parents."""
-    return await asyncio.to_thread(read_block_devices)
+    return await apart(read_block_devices, "devices")
 
 
 def read_block_devices(roots: Roots = HOST) -> tuple[BlockDevice, ...]:
@@ -154,10 +155,16 @@ def open_exclusive(node: str, *, write: bool = False) -> Iterator[int]:
 @asynccontextmanager
 async def exclusively(node: str, *, write: bool = False) -> AsyncIterator[int]:
     """:func:`open_exclusive` off the event loop: open(2) waits for a disk that hangs."""
-    opened = open_exclusive(node, write=write)
-    descriptor = await asyncio.to_thread(opened.__enter__)
+    async with _off_the_loop(open_exclusive(node, write=write), node) as descriptor:
+        yield descriptor
+
+
+@asynccontextmanager
+async def _off_the_loop(opening: AbstractContextManager[int], node: str) -> AsyncIterator[int]:
+    """Closed by whoever drops it last, also if it opens after its caller was cancelled."""
+    descriptor = await to_the_end(opening.__enter__, f"open {node}")
     with ExitStack() as stack:
-        stack.push(opened.__exit__)
+        stack.push(opening.__exit__)
         yield descriptor
 
 
@@ -169,13 +176,19 @@ async def disk_lock(node: str, timeout_s: float) -> AsyncIterator[None]:
     descriptor is read-only and of its own, so that closing it announces no change. Raises
     :class:`DriveInUse` if another holds it for ``timeout_s``.
     """
+    async with _off_the_loop(_open_for_lock(node), node) as descriptor:
+        await _lock(descriptor, node, timeout_s)
+        yield
+
+
+@contextmanager
+def _open_for_lock(node: str) -> Iterator[int]:
     try:
-        descriptor = await asyncio.to_thread(os.open, node, _LOCK_FLAGS)
+        descriptor = os.open(node, _LOCK_FLAGS)
     except OSError as error:
         raise SystemFailure(f"{node} cannot be opened", details=str(error)) from error
     try:
-        await _lock(descriptor, node, timeout_s)
-        yield
+        yield descriptor
     finally:
         os.close(descriptor)
 

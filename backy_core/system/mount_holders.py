@@ -6,16 +6,16 @@ a file of: loop devices, swap, NFS exports. Reading needs root and starts no pro
 
 from __future__ import annotations
 
-import asyncio
 import os
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
 
 from backy_core.system import blocks, procs
-from backy_core.system.absence import suppress_gone
+from backy_core.system.absence import LookFailed, suppress_gone
 from backy_core.system.loops import numbers_of
 from backy_core.system.mountinfo import MountEntry, MountTree, mount_at, read_mounts, unescape
 from backy_core.system.namespaces import Reach, read_namespaces
@@ -23,8 +23,10 @@ from backy_core.system.process_holders import HeldBy
 from backy_core.system.procs import ProcessInfo
 from backy_core.system.swap import read_swaps
 from backy_core.system.sysfs import names_in, read_attribute
+from backy_core.system.threads import apart, in_thread
 
 _EXPORTS = (Path("/proc/fs/nfsd/exports"), Path("/proc/fs/nfs/exports"))
+_DEADLINE_S = 20.0
 _MANY_TREES = ("btrfs",)
 """Their files answer stat(2) with other device numbers than the one in mountinfo."""
 
@@ -71,13 +73,20 @@ async def find_holders(filesystem: Filesystem) -> tuple[Holder, ...]:
 
     Raises :class:`LookFailed` if it cannot look, as without file descriptors.
     """
-    return await asyncio.to_thread(_find, filesystem)
+    name = f"holders of {sorted(filesystem.numbers)} {sorted(filesystem.sources)}"
+    try:
+        return await in_thread(partial(_find, filesystem), name, _DEADLINE_S, in_turn=True)
+    except TimeoutError as error:
+        raise LookFailed(
+            "What holds the filesystem cannot be read",
+            details=f"The processes do not answer within {_DEADLINE_S:g} s",
+        ) from error
 
 
 async def processes_on(path: str) -> tuple[ProcessInfo, ...]:
     """The processes that hold the filesystem mounted at ``path``, each once; none if there is
     none."""
-    mounts = await asyncio.to_thread(read_mounts)
+    mounts = await apart(read_mounts, "mounts")
     at = mount_at(mounts, path)
     if at is None:
         return ()

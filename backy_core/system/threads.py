@@ -1,7 +1,9 @@
 """Calls that a dead disk may keep from ever returning.
 
 Each gets a daemon thread of its own, which is left behind if it hangs: a pool of workers would
-fill up and hold back the agent's exit.
+fill up, and hold back the journal and the agent's exit. asyncio.to_thread has such a pool, so it is
+not used. Questions are bounded for each thing that is asked; what changes something is bounded by
+the operations that run.
 """
 
 from __future__ import annotations
@@ -15,18 +17,33 @@ from typing import Any, TypeVar
 _AT_ONCE = 4
 """Several callers may ask at the same moment; more than a few only ever wait for a dead disk."""
 
+_TURN_S = 0.02
+
 T = TypeVar("T")
 
 
-async def in_thread(call: Callable[[], T], name: str, deadline_s: float) -> T:
+async def in_thread(
+    call: Callable[[], T], name: str, deadline_s: float, *, in_turn: bool = False
+) -> T:
     """What ``call`` returns or raises; TimeoutError after ``deadline_s`` seconds.
 
-    TimeoutError at once while several calls of this ``name`` hang already.
+    While several calls of this ``name``, which names what may hang, are under way: TimeoutError at
+    once, or a wait for one of them to end if it goes ``in_turn``.
     """
-    if sum(thread.name == name for thread in threading.enumerate()) >= _AT_ONCE:
-        raise TimeoutError
     async with asyncio.timeout(deadline_s):
+        while sum(thread.name == name for thread in threading.enumerate()) >= _AT_ONCE:
+            if not in_turn:
+                raise TimeoutError
+            await asyncio.sleep(_TURN_S)
         return await _begin(call, name)
+
+
+async def apart(call: Callable[[], T], name: str) -> T:
+    """What ``call`` returns or raises, however long it takes; left behind on a cancellation.
+
+    For what does not hang for a disk's sake, and is asked by one at a time.
+    """
+    return await _begin(call, name)
 
 
 async def to_the_end(call: Callable[[], T], name: str) -> T:

@@ -124,7 +124,7 @@ async def _reread_partitions(descriptor: int, name: str) -> None:
     deadline = time.monotonic() + _REREAD_DEADLINE_S
     while partitions(name):
         try:
-            await asyncio.to_thread(fcntl.ioctl, descriptor, _BLKRRPART)
+            await to_the_end(partial(fcntl.ioctl, descriptor, _BLKRRPART), f"read {name} again")
         except OSError as error:
             if error.errno != errno.EBUSY or time.monotonic() >= deadline:
                 raise SystemFailure(

@@ -12,7 +12,9 @@ import pytest
 from backy_core.operations import conditions, executor, undo
 
 
-async def called_at_once(call: Callable[[], Any], name: str, deadline_s: float = 0) -> Any:
+async def called_at_once(
+    call: Callable[[], Any], name: str, deadline_s: float = 0, *, in_turn: bool = False
+) -> Any:
     return await at_once(call)
 
 

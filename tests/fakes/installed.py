@@ -54,7 +54,7 @@ from backy_core.system.mounts import Usage
 from backy_core.system.own_files import OwnFile
 from backy_core.system.procs import ProcessInfo
 from backy_core.system.raw_writers import RawWriter
-from tests.fakes.hurry import at_once, called_at_once, hurry
+from tests.fakes.hurry import called_at_once, hurry
 from tests.fakes.interruptions import Crash, How
 from tests.fakes.kernel_files import text_of
 from tests.fakes.machine import FakeMachine
@@ -381,6 +381,7 @@ def install(machine: FakeMachine, monkeypatch: pytest.MonkeyPatch) -> Installed:
         kernel_log.open_kernel_log: fakes.open_kernel_log,
         threads.in_thread: called_at_once,
         threads.to_the_end: called_at_once,
+        threads.apart: called_at_once,
         blocks.list_block_devices: fakes.list_block_devices,
         blocks.read_block_devices: fakes.read_block_devices,
         blocks.holders: fakes.holders,
@@ -412,7 +413,6 @@ def install(machine: FakeMachine, monkeypatch: pytest.MonkeyPatch) -> Installed:
     _replace_everywhere(monkeypatch, originals | _interrupted(machine))
     monkeypatch.setattr(shutil, "which", fakes.which)
     monkeypatch.setattr(os, "fsync", lambda descriptor: None)
-    monkeypatch.setattr(asyncio, "to_thread", at_once)
     _interrupt_journal(machine, monkeypatch)
     _interrupt_own_files(machine, monkeypatch)
     hurry(monkeypatch)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from pathlib import Path
 
 import pytest
 
+from backy_core.operations.journal import Closed, JournalEntry
+from backy_core.system.own_files import OwnFile
 from backy_core.system.threads import in_thread, to_the_end
 
 
@@ -41,3 +44,47 @@ async def test_one_that_hangs_is_given_up() -> None:
     with pytest.raises(TimeoutError):
         await in_thread(lambda: release.wait(10), "hangs", 0.02)
     release.set()
+
+
+async def test_of_one_thing_only_so_many_questions_are_under_way() -> None:
+    release, begun = threading.Event(), list[int]()
+
+    def call() -> int:
+        begun.append(1)
+        release.wait(10)
+        return 7
+
+    asked = [asyncio.create_task(in_thread(call, "hung", 5)) for _ in range(50)]
+    turns = [asyncio.create_task(in_thread(call, "busy", 5, in_turn=True)) for _ in range(12)]
+    await asyncio.sleep(0.05)
+    assert len(begun) == 8
+    assert sum(task.done() for task in asked) == 46, "refused at once"
+    assert not any(task.done() for task in turns), "they wait"
+    assert await in_thread(lambda: 1, "another", 1) == 1
+    release.set()
+    assert await asyncio.gather(*turns) == [7] * 12
+    done = await asyncio.gather(*asked, return_exceptions=True)
+    assert done.count(7) == 4
+
+
+async def test_in_turn_no_longer_than_the_deadline() -> None:
+    release = threading.Event()
+    asked = [in_thread(lambda: release.wait(10), "stuck", 0.1, in_turn=True) for _ in range(20)]
+    done = await asyncio.wait_for(asyncio.gather(*asked, return_exceptions=True), 2)
+    assert all(isinstance(each, TimeoutError) for each in done)
+    release.set()
+
+
+async def test_the_journal_is_written_while_every_question_hangs(tmp_path: Path) -> None:
+    release = threading.Event()
+    asked = [
+        asyncio.create_task(in_thread(lambda: release.wait(10), f"statvfs /mnt/{number}", 10))
+        for number in range(100)
+    ]
+    await asyncio.sleep(0.01)
+    entry = JournalEntry(OwnFile.at(tmp_path / "entry.jsonl"), [])
+    async with asyncio.timeout(2):
+        await entry.append(Closed())
+    assert entry.closed and (tmp_path / "entry.jsonl").read_text()
+    release.set()
+    await asyncio.gather(*asked)
