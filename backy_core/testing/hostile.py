@@ -27,6 +27,22 @@ CANNED = (
 )
 
 
+ODD_VALUES = (
+    "",
+    "-1",
+    "0",
+    "18446744073709551616",
+    "9" * 400,
+    "nan",
+    "\0\u202e\u2028\ud800",
+    "/dev/sda:",
+    "x\n/dev/sda:\n",
+    "../../etc",
+    "'; reboot; '",
+    "x" * 10_000,
+)
+
+
 @dataclass(frozen=True)
 class Given:
     """What a command of a fake machine gives."""
@@ -151,6 +167,26 @@ def mangled(real: Recorded, rounds: int, seed: int = 0) -> Iterator[Recorded]:
             commands=_spoil_commands(real.commands, chance),
             signatures=tuple(s for s in real.signatures if chance.random() > 0.2),
         )
+
+
+def crafted(text: str, count: int, seed: int = 0) -> Iterator[str]:
+    """``text`` as a stranger might have had it printed: cut, shuffled, spoilt, and with values no
+    tool should print. The same ones for the same seed."""
+    chance = random.Random(seed)  # noqa: S311  (repeatable on purpose)
+    for _ in range(count):
+        spoilt = _spoil(text, chance) if chance.random() < 0.5 else _with_odd_values(text, chance)
+        yield spoilt or ""
+
+
+def _with_odd_values(text: str, chance: random.Random) -> str:
+    """What comes after a colon is the value in every tool's report."""
+    lines = text.split("\n")
+    for _ in range(chance.randint(1, 4)):
+        at = chance.randrange(len(lines))
+        key, colon, value = lines[at].partition(":")
+        odd = chance.choice((*ODD_VALUES, value.upper(), value * 3, value[:-1]))
+        lines[at] = f"{key}{colon} {odd}"
+    return "\n".join(lines)
 
 
 def silenced(real: Recorded) -> Recorded:

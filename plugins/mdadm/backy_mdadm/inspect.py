@@ -156,7 +156,10 @@ async def _superblocks(
     # One node without a superblock makes mdadm fail; the others are printed all the same.
     outcome = await probe.run(*argv.examine(tuple(nodes)))
     parsed = parse.parse_examine(outcome.stdout)
-    blocks = {nodes[block.node]: block for block in parsed if block.node in nodes}
+    # A drive may bear two superblocks, and a name may hold line breaks that look like another's.
+    uuids = {device: each.uuid for each in found for device in each.devices}
+    told = ((nodes.get(block.node, ""), block) for block in parsed)
+    blocks = {device: block for device, block in told if uuids.get(device) == block.uuid}
     lost = ((node, device) for node, device in nodes.items() if device not in blocks)
     reasons = ((device, parse.complaint(outcome.stderr, node)) for node, device in lost)
     silent = "mdadm shows no valid superblock on it"
