@@ -1,7 +1,7 @@
 """Look at every array and every stamped drive; change nothing.
 
 Running arrays are read from ``/proc/mdstat`` and sysfs, without a process. ``mdadm --examine``
-is run once, and only if a stamped drive belongs to no running array: its superblock then says
+is run only if a stamped drive belongs to no running array: its superblock then says
 whether it was merely left behind or ran apart.
 """
 
@@ -22,6 +22,7 @@ from backy_core.sdk.models import (
     Unreadable,
 )
 from backy_mdadm import argv, parse, standing
+from backy_mdadm.examine import superblocks
 from backy_mdadm.naming import SIGNATURE
 from backy_mdadm.parse import KernelArray, KernelMember, Superblock
 
@@ -149,21 +150,8 @@ async def _superblocks(
     probe: Probe, found: Iterable[_Found]
 ) -> tuple[Mapping[str, Superblock], list[Unreadable]]:
     """Superblocks by device, of arrays with strays alone: the running half speaks too."""
-    devices = [device for each in found if each.strays() for device in each.devices]
-    if not devices:
-        return {}, []
-    nodes = {f"/dev/{device.replace('!', '/')}": device for device in devices}
-    # One node without a superblock makes mdadm fail; the others are printed all the same.
-    outcome = await probe.run(*argv.examine(tuple(nodes)))
-    parsed = parse.parse_examine(outcome.stdout)
-    # A drive may bear two superblocks, and a name may hold line breaks that look like another's.
-    uuids = {device: each.uuid for each in found for device in each.devices}
-    told = ((nodes.get(block.node, ""), block) for block in parsed)
-    blocks = {device: block for device, block in told if uuids.get(device) == block.uuid}
-    lost = ((node, device) for node, device in nodes.items() if device not in blocks)
-    reasons = ((device, parse.complaint(outcome.stderr, node)) for node, device in lost)
-    silent = "mdadm shows no valid superblock on it"
-    return blocks, [Unreadable(device=each, reason=why or silent) for each, why in reasons]
+    uuids = {device: each.uuid for each in found if each.strays() for device in each.devices}
+    return await superblocks(probe, uuids) if uuids else ({}, [])
 
 
 def _nameless(device: str) -> Unreadable:

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 
 import pytest
+from backy_mdadm import examine
 
 from backy_core.sdk.errors import SystemFailure
 from backy_core.sdk.models import PoolReport, Signature
 from backy_core.testing.hostile import crafted
 
-from .sample_probe import Outcome, SampleProbe, line, reports
+from .sample_probe import Outcome, SampleProbe, line, reports, unreadable
 
 HEALTHY = SampleProbe("raid1x2-stopped")
 MODEL = HEALTHY.blocks["ubda"]
 (UUID,) = {stamp.uuid for stamp in HEALTHY.signatures}
-THEIRS = "99999999-9999-9999-9999-999999999999"
+THEIRS = "11111111-1111-1111-1111-111111111111"
+"""Asked for before ours."""
 
 
 class Beside(SampleProbe):
@@ -30,7 +33,7 @@ class Beside(SampleProbe):
 
 def _theirs(text: str = MODEL) -> str:
     return re.sub(
-        r"Array UUID : \S+", "Array UUID : " + "99999999:" * 3 + "99999999", text
+        r"Array UUID : \S+", "Array UUID : " + "11111111:" * 3 + "11111111", text
     ).replace("/dev/ubda:", "/dev/ubde:")
 
 
@@ -106,3 +109,31 @@ async def test_crafted_mdstat_raises_nothing() -> None:
             await reports(probe)
         except SystemFailure:
             continue
+
+
+class Broken(Beside):
+    """mdadm crashes, or does not end, when it comes to the stranger's drive."""
+
+    def __init__(self, how: str) -> None:
+        super().__init__("raid1x2-stopped", _theirs())
+        self.how = how
+
+    async def run(self, *argv: str) -> Outcome:
+        if "/dev/ubde" not in argv:
+            return await super().run(*argv)
+        if self.how == "hangs":
+            await asyncio.sleep(60)
+        before = argv[: argv.index("/dev/ubde")]
+        return Outcome(-11, (await super().run(*before)).stdout if before[3:] else "")
+
+
+@pytest.mark.parametrize("how", ["crashes", "hangs"])
+async def test_a_superblock_that_ends_mdadm_ends_it_for_nobody_else(
+    how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(examine, "_TOGETHER_S", 0.05)
+    monkeypatch.setattr(examine, "_ALONE_S", 0.05)
+    assert await _ours(Broken(how)) == await _ours(SampleProbe("raid1x2-stopped"))
+    reasons = await unreadable(Broken(how))
+    words = "does not get to the end" if how == "hangs" else "no valid superblock"
+    assert list(reasons) == ["ubde"] and words in reasons["ubde"]

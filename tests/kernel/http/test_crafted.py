@@ -28,7 +28,7 @@ def blank(site: Site, *nodes: str) -> None:
 
 def test_damage_by_chance_touches_nobody_else(site: Site, backend: Backend) -> None:
     healthy = site.made(ONE, TWO, **backend.options())
-    written = healthy.write()
+    kept = healthy.write()
     theirs = site.made(THREE, FOUR, **backend.options())
     theirs.unmount()
     site.done("DELETE", f"/pools/metadata/{theirs.guid}")
@@ -42,11 +42,11 @@ def test_damage_by_chance_touches_nobody_else(site: Site, backend: Backend) -> N
         healthy.check_ready()
         assert isinstance(site.get("/pools/importable"), list)
         assert not site.drives()[ONE]["available"]
-    assert healthy.read() == written
+    assert healthy.read() == kept
     blank(site, *nodes)
     healthy.unmount()
     healthy.mount()
-    assert healthy.read() == written
+    assert healthy.read() == kept
     healthy.delete()
     healthy.check_gone()
 
@@ -67,14 +67,18 @@ def superblock(name: bytes) -> bytes:
     return bytes(block)
 
 
+def written(site: Site, node: str, block: bytes) -> None:
+    text = "".join(f"\\{byte:03o}" for byte in block)
+    site.output(f"printf '{text}' | dd of={node} bs=4096 seek=1 conv=notrunc,fsync status=none")
+    site.output(TELL_UDEV)
+    site.done("POST", "/drives/refresh")
+
+
 def test_a_name_with_line_breaks_is_data(site: Site, backend: Backend) -> None:
     """Of an array, beside pools of any backend."""
     healthy = site.made(ONE, TWO, **backend.options())
     node, other = (site.drives()[serial]["path"] for serial in (THREE, ONE))
-    text = "".join(f"\\{byte:03o}" for byte in superblock(f"x\n{other}:\n\x1b[2J\u202e".encode()))
-    site.output(f"printf '{text}' | dd of={node} bs=4096 seek=1 conv=notrunc,fsync status=none")
-    site.output(TELL_UDEV)
-    site.done("POST", "/drives/refresh")
+    written(site, node, superblock(f"x\n{other}:\n\x1b[2J\u202e".encode()))
     assert "\n" + other in site.run(f"mdadm --examine {node}").out, "mdadm prints it as it is"
     for path in ("/pools", "/pools/importable", "/drives"):
         reply = site.call("GET", path)
