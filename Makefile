@@ -67,6 +67,8 @@ test: install
 # What `test` runs for one backend where its subject is the core, for each of them, and a crash at
 # every moment: an hour.
 test-all: install
+	BACKY_TEST_THOROUGH=1 $(BIN)/python -m pytest tests/http/test_hostile_clients.py \
+		tests/http/test_schema.py
 	BACKY_TEST_THOROUGH=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup tests/kernel/http
 
 # The conformance kit's rings on a real kernel, with a crash at every moment of every operation:

@@ -21,7 +21,7 @@ CLIENTS = 1000
 SECONDS = 60.0 if thorough() else 8.0
 PATIENCE_S = 30.0
 GROWTH = 20 << 20
-SLOWEST_S, MEDIAN_S = (1, 0.02) if thorough() else (4, 0.5)
+SLOWEST_S, MEDIAN_S, KEPT = (1, 0.02, 1.05) if thorough() else (4, 0.5, 1.15)
 """`make test` shares its processors with other tests."""
 
 
@@ -86,7 +86,7 @@ def settled(agent: Agent, before: dict[str, float]) -> dict[str, float]:
 def test_a_thousand_hostile_clients(agent: Agent) -> None:
     agent.ask("GET", "/api/v1/pools")
     cold = agent.cost()
-    attack(agent, 4).wait()  # what is read once and kept is no growth
+    attack(agent, SECONDS / 2).wait()  # what is read once and kept is no growth
     before = settled(agent, cold)
 
     clients = attack(agent, SECONDS)
@@ -106,8 +106,8 @@ def test_a_thousand_hostile_clients(agent: Agent) -> None:
     after = settled(agent, before)
 
     assert len(taken) > 20
-    assert max(taken) < SLOWEST_S
-    assert statistics.median(taken) < MEDIAN_S
     assert most - cold["resident"] < GROWTH
+    assert max(taken) < SLOWEST_S
     assert after["descriptors"] <= before["descriptors"]
-    assert after["resident"] < 1.05 * before["resident"]
+    assert after["resident"] < KEPT * before["resident"]
+    assert statistics.median(taken) < MEDIAN_S
