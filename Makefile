@@ -13,7 +13,8 @@ ONCE ?=
 
 # What the agent itself calls, then what tests and demo boot their kernel with.
 DEBIAN_PACKAGES := python3-venv mdadm e2fsprogs xfsprogs btrfs-progs udev util-linux kmod mount \
-	user-mode-linux iproute2 dmsetup lvm2 fdisk procps gcc libc6-dev
+	user-mode-linux iproute2 dmsetup lvm2 fdisk procps gcc libc6-dev \
+	systemd
 
 .PHONY: install demo test test-all test-contracts test-openzfs check lint types docs docs-write bench bench-udisks2 compile clean debian-packages zfs-fuse-libraries
 

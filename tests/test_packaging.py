@@ -209,6 +209,26 @@ def test_the_unit_keeps_mounts_visible_to_the_host() -> None:
     assert [key for key in unit() if hiding.match(key)] == []
 
 
+def test_the_unit_forbids_what_the_agent_does_not_need() -> None:
+    """As systemd itself counts: 10 is an ordinary service, 0 one that can do nothing."""
+    path = ROOT / "docs" / "systemd" / "backy.service"
+    rated = subprocess.run(
+        ["systemd-analyze", "security", "--offline=true", "--no-pager", path],
+        capture_output=True,
+        text=True,
+        check=False,
+    ).stdout
+    level = re.search(r"Overall exposure level for backy\.service: ([\d.]+)", rated)
+    assert level is not None, "systemd-analyze is in Debian's package systemd (make install)"
+    assert float(level[1]) <= 6.0
+    assert "✗ MemoryDenyWriteExecute" not in rated and "✗ NoNewPrivileges" not in rated
+
+
+def test_the_unit_hides_no_device_from_the_agent() -> None:
+    """A device list takes away what appears later; ProtectClock= brings one (systemd.exec(5))."""
+    assert not {"DeviceAllow", "DevicePolicy", "ProtectClock"} & set(unit())
+
+
 def test_the_unit_lets_operations_end() -> None:
     service = unit()
     assert service["KillMode"] == "mixed", "children must not get the agent's SIGTERM"
