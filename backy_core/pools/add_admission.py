@@ -164,8 +164,10 @@ def _refuse_to_let_go(case: AddCase, replaces: str) -> None:
 
 
 def _is_former(case: AddCase) -> bool:
-    """It bears the pool's stamp, but its place went to another drive."""
-    return case.drive.id.serial not in case.entry.drive_serials and case.state != "failed"
+    """It bears the pool's stamp, but its place went to another drive, and the pool holds it no
+    more."""
+    held = case.state in ("failed", "spare")
+    return case.drive.id.serial not in case.entry.drive_serials and not held
 
 
 def _unavailable(case: AddCase) -> BackyError | None:

@@ -147,6 +147,21 @@ async def test_a_former_member_is_wiped_with_consent_alone(bench: Bench) -> None
     assert await bench.add_drive("B", replaces="A", wipe=True) is None
 
 
+async def test_a_former_member_that_udev_has_given_to_the_array_is_taken_out_first(
+    bench: Bench,
+) -> None:
+    await _degraded(bench)
+    assert await bench.add_drive("C") is None
+    array = bench.machine.array_of(GUID)
+    assert array is not None
+    array.members[-1].state = "in_sync"
+    bench.machine.plug("B")
+    bench.machine.join(array, bench.machine.disks["B"])
+    await bench.agent.observer.refresh()
+    assert await bench.add_drive("B", replaces="A", wipe=True) is None
+    assert bench.remembered[GUID].drive_serials == ("C", "B")
+
+
 async def test_a_member_that_udev_gives_to_the_array_meanwhile_is_not_wiped(
     bench: Bench,
 ) -> None:
