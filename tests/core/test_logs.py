@@ -7,13 +7,14 @@ import json
 import logging
 import os
 import tempfile
+import time
 from collections.abc import Iterator
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from backy_core.logs import LogFormat, configure_logging
+from backy_core.logs import LogFormat, Repeated, configure_logging
 
 
 @pytest.fixture(autouse=True)
@@ -114,3 +115,16 @@ def test_configuring_twice_logs_once() -> None:
     stream = logged("text")
     logging.getLogger("x").info("once")
     assert stream.getvalue().count("once") == 1
+
+
+def test_what_is_repeated_is_logged_once_with_its_number(caplog: pytest.LogCaptureFixture) -> None:
+    log = logging.getLogger("backy_core.test")
+    warn = Repeated(log, logging.WARNING, every_s=0.2)
+    for number in range(1000):
+        warn("Client %s was refused", number)
+    time.sleep(0.25)
+    warn("Client %s was refused", "last")
+    assert [record.getMessage() for record in caplog.records] == [
+        "Client 0 was refused",
+        "Client last was refused (and 999 times more before)",
+    ]
