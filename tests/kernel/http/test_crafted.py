@@ -20,7 +20,8 @@ def blank(site: Site, *nodes: str) -> None:
     for node in nodes:
         site.output(
             f"dd if=/dev/zero of={node} bs=1M count=4 conv=notrunc,fsync status=none;"
-            f"dd if=/dev/zero of={node} bs=1M seek=60 count=4 conv=notrunc,fsync status=none"
+            f"end=$(($(blockdev --getsize64 {node}) / 1048576 - 4));"
+            f"dd if=/dev/zero of={node} bs=1M seek=$end count=4 conv=notrunc,fsync status=none"
         )
     site.output(TELL_UDEV)
     site.done("POST", "/drives/refresh")
