@@ -97,6 +97,16 @@ async def test_those_without_the_key_make_room(site: Site) -> None:
     assert await known.ask(WITH_KEY) == b"200"
 
 
+async def test_those_who_left_wait_for_nothing(site: Site) -> None:
+    """Or they would pile up: they come faster than those without the key are answered."""
+    for _ in range(100):
+        client = await site.connect()
+        client._writer.write(WITHOUT)
+        await client._writer.drain()
+    await asyncio.sleep(0.1)
+    assert len(site.server._tasks) <= PATIENT.connections
+
+
 @pytest.mark.parametrize("site", [QUICK], indirect=True)
 async def test_time_is_limited(site: Site) -> None:
     silent, idle, stalled = [await site.connect() for _ in range(3)]

@@ -39,6 +39,8 @@ class Exchange:
         self._begun = False
         self._done = False
         self._turn: asyncio.Semaphore | None = None
+        self._queued: asyncio.Task[None] | None = None
+        """While it waits for its turn."""
 
     @property
     def scope(self) -> Message:
@@ -67,8 +69,9 @@ class Exchange:
         """
         try:
             if turn is not None:
+                self._queued = asyncio.current_task()
                 await turn.acquire()
-                self._turn = turn
+                self._queued, self._turn = None, turn
             await app(self.scope, self._receive, self._send)
         except Exception:
             log.exception("the application broke")
@@ -93,6 +96,8 @@ class Exchange:
     def leave(self) -> None:
         """The client went away."""
         self._left = True
+        if self._queued is not None:
+            self._queued.cancel()  # those who come and go must not pile up there
         self._wake.set()
 
     async def _receive(self) -> Message:
