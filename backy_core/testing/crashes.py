@@ -105,9 +105,10 @@ class CrashContract(OnSite):
             return True
 
         async def use_the_one_that_left(agent: Agent) -> None:
-            """It may bear what it was, and is free."""
+            """It may bear what it was, and is free once the pool was unmounted."""
             await agent.until(lambda: at_rest(agent), "the pool is at rest")
             in_use = {drive.serial for drive in (await agent.view(guid)).drives}
+            fine(agent, await agent.unmount(guid))
             await take_for_another_pool(agent, site, ({member, spare} - in_use).pop(), drives + 1)
             fine(agent, await agent.delete(guid))
 

@@ -115,6 +115,7 @@ def test_the_file_is_what_the_contract_says(path: Path) -> None:
                 ],
                 "others": [],
                 "leaving": [],
+                "seenByForce": None,
                 "madeDirectories": ["/mnt/backy/x"],
             }
         ],
