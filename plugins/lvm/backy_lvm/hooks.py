@@ -36,7 +36,7 @@ from backy_lvm import __version__, argv
 from backy_lvm.growth import grow
 from backy_lvm.inspect import look
 from backy_lvm.naming import SIGNATURE, Named, stamp, stamps
-from backy_lvm.standing import survives
+from backy_lvm.standing import REDUNDANT, survives
 
 _LEVELS = (
     Level(name="linear", min_drives=1, aliases=("single",)),
@@ -167,7 +167,8 @@ def _mark_apart(
     behind = (it.handle for it in report.members if it.state in _LEFT_BEHIND)
     # A copy of a member bears the handle of the one in use.
     missing = [handle for handle in behind if handle and handle not in in_use]
-    if not missing or not named.good:
+    # Without copies no member can be used apart from another.
+    if not missing or not named.good or report.level not in REDUNDANT:
         return ()
     step = Step(
         id="mark-missing",
@@ -217,7 +218,8 @@ def _refuse_incomplete(pool: PoolSpec, report: PoolReport, degraded: bool) -> No
         stale = [str(each.drive) for each in report.members if each.state == "stale"]
         left = f": {', '.join(stale)} dropped out while it was in use" if stale else ""
         raise Conflict(
-            f"Too few drives of the pool {pool.label} are connected and up to date{left}."
+            f"Too few drives of the pool {pool.label} are connected and up to date{left}.",
+            details=report.detail,
         )
     if missing and not degraded:
         raise Conflict(f"{missing} of {report.expected_members} drives are not connected.")

@@ -70,7 +70,10 @@ def describe(group: Group, sight: Sight) -> PoolReport:
         expected_members=len(_in_use(members)),
         members=(*members, *copies),
         sync_percent=_progress(volume),
-        detail=unusable or _detail((*members, *copies), lost=lost) or doubt,
+        detail=unusable
+        or _apart((*members, *copies))
+        or (_loss(level, members) if lost else None)
+        or doubt,
         others=_others(group, volume),
         usable=unusable is None,
         member_size=group.member_size,
@@ -250,8 +253,18 @@ def _unusable(group: Group, volume: Volume | None, sight: Sight) -> str | None:
     return None
 
 
-def _detail(members: Sequence[MemberReport], *, lost: bool) -> str | None:
+def _apart(members: Sequence[MemberReport]) -> str | None:
     apart = [each.device or "" for each in members if each.state == "diverged"]
-    if apart:
-        return f"Used apart from the others, or a copy: {', '.join(apart)}."
-    return "Too few of its drives are there to hold all data." if lost else None
+    return f"Used apart from the others, or a copy: {', '.join(apart)}." if apart else None
+
+
+def _loss(level: str, members: Sequence[MemberReport]) -> str:
+    if level not in REDUNDANT:
+        return f"Too few of its drives are there: {level} keeps no copies and needs all of them."
+    if not any(each.state == "stale" and each.device for each in members):
+        return "Too few of its drives are there to hold all data."
+    return (
+        "Too many of its drives dropped out while it was in use, and LVM does not take them back "
+        'safely. Copy your files out by hand: see "When too many drives dropped out" in the README '
+        "of backy-lvm."
+    )

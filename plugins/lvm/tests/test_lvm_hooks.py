@@ -308,3 +308,9 @@ def test_a_drive_without_a_place_is_refused(
 ) -> None:
     with pytest.raises(error):
         added(found, drive)
+
+
+@pytest.mark.parametrize("level", ["linear", "raid0"])
+def test_without_copies_nothing_is_marked_as_left_behind(level: str) -> None:
+    found = report(member(A, "active", 0), member(B, "stale", 1), level=level)
+    assert closed(found) == ["vgchange [<1>,<2>] --activate n VG"]

@@ -21,7 +21,7 @@ _SIZE = re.compile(r"(\d+)([KMGT]?)i?B?")
 
 @dataclass(frozen=True)
 class Drive:
-    """One drive. `size` in bytes. `faults` puts device-mapper below it (scsi only).
+    """One drive. `size` and `sector` in bytes. `faults` puts device-mapper below it (scsi only).
 
     `name` tells two drives with one serial apart (in the image's file name and in `unplug`).
     """
@@ -31,6 +31,7 @@ class Drive:
     bus: Bus = "scsi"
     faults: bool = False
     name: str = ""
+    sector: int = 512
 
     def __post_init__(self) -> None:
         if self.faults and self.bus != "scsi":
@@ -54,7 +55,8 @@ class Drive:
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> "Drive":
         """The inverse of `to_json`."""
-        return cls(data["serial"], data["size"], data["bus"], data["faults"], data["name"])
+        names = ("serial", "size", "bus", "faults", "name", "sector")
+        return cls(*(data[name] for name in names))
 
 
 def parse_size(text: str) -> int:

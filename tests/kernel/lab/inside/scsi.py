@@ -38,6 +38,8 @@ class Shelf:
         backend = self._faulty(number, drive) if drive["faults"] else _plain(number, drive)
         _identify(backend, drive)
         write(f"{backend}/enable", "1")
+        if drive["sector"] != _SECTOR:
+            write(f"{backend}/attrib/block_size", str(drive["sector"]))
         lun = f"{_PORT}/lun/lun_{number}"
         os.makedirs(lun)
         self._links[name] = (backend, f"{lun}/drive")
