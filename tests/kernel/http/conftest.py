@@ -2,12 +2,13 @@
 
 A module says which drives it wants in `DRIVES`, and in `BACKENDS` which backends it is for, when
 that is not all. `OF_THE_CORE` says that its subject is more the core than a backend: `make test`
-runs it for one, `make test-all` for each. Every test must leave nothing behind: `site` checks that.
+runs it for one, `make test-all` for each. `OF_THE_FILESYSTEM`: for one shape with each filesystem.
+Every test must leave nothing behind: `site` checks that.
 """
 
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ import pytest
 from ..availability import required, thorough
 from ..lab.drives import numbered
 from . import backends
-from .backends import Backend
+from .backends import Backend, Shape
 from .site import Site
 
 _TAIL = 8000
@@ -68,7 +69,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if getattr(metafunc.module, "OF_THE_CORE", False) and not thorough():
         chosen = chosen[:1]
     if "shape" in metafunc.fixturenames:
-        pairs = [(b, shape) for b in chosen for shape in b.shapes if thorough() or not shape.more]
+        pairs = [(backend, shape) for backend in chosen for shape in _shapes(backend, metafunc)]
         names = [f"{backend.name}-{shape}" for backend, shape in pairs]
         metafunc.parametrize(
             ("backend", "shape"), pairs, ids=names, indirect=["backend"], scope="module"
@@ -76,6 +77,16 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         return
     names = [backend.name for backend in chosen]
     metafunc.parametrize("backend", chosen, ids=names, indirect=True, scope="module")
+
+
+def _shapes(backend: Backend, metafunc: pytest.Metafunc) -> Iterable[Shape]:
+    """Those that `make test` runs; of a test whose subject is the filesystem, one for each."""
+    if thorough():
+        return backend.shapes
+    few = [shape for shape in backend.shapes if not shape.more]
+    if getattr(metafunc.module, "OF_THE_FILESYSTEM", False):
+        return {shape.filesystem: shape for shape in few}.values()
+    return few
 
 
 @pytest.hookimpl(wrapper=True)

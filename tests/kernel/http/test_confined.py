@@ -9,6 +9,7 @@ from ..lab.state import REPOSITORY
 from .backends import Backend, Shape
 from .site import Site
 
+OF_THE_FILESYSTEM = True  # whose programs make the system calls
 UNIT = REPOSITORY / "docs/systemd/backy.service"
 LARGE = ["large1", "large2"]
 DRIVES = [*numbered(5, 96 << 20), *(Drive(each, 400 << 20) for each in LARGE)]
