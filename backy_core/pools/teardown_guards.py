@@ -215,12 +215,13 @@ async def _inside(target: Target) -> tuple[str, ...]:
     if report is None or report.presence != "active" or report.device is None:
         shown = [target.shown_on(drive.id) for drive in target.members.own]
         return tuple(str(it) for its in shown for it in _strange(target.entry, its))
-    device = next((it for it in target.snapshot.devices if it.name == report.device), None)
+    device = target.snapshot.device_named(report.device)
+    children = device.children if device else ()
     # By number: the device itself may have another name when it runs again.
     parts = [
-        f"partition {it.name.removeprefix(device.name).removeprefix('p')}"
-        for it in (device.children if device else ())
-        if device and it.type == "part"
+        f"partition {it.name.removeprefix(report.device).removeprefix('p')}"
+        for it in children
+        if it.type == "part"
     ]
     probed = await signatures.probe_each([f"/dev/{report.device}"])
     found = probed.found.get(report.device, ())

@@ -18,7 +18,7 @@ from backy_core.sdk.plan import BackendPlan, MemberIs, Step, WipeMember
 from tests.fakes.agent import GUID, Bench
 from tests.fakes.interruptions import How
 from tests.fakes.kernel_files import COMPONENT
-from tests.fakes.model import Content
+from tests.fakes.model import Array, Content
 
 LEAST = COMPONENT + (1 << 20)
 
@@ -134,14 +134,20 @@ async def test_a_backend_that_wipes_a_member_unasked_is_refused(bench: Bench) ->
     assert "without trying to take it back" in await _refused(bench, "B", PlanRefused)
 
 
-async def test_a_former_member_is_wiped_with_consent_alone(bench: Bench) -> None:
-    """Its place went to C: what it bears is nothing the pool needs, nor anything it may erase."""
+async def _replaced(bench: Bench) -> Array:
+    """The pool's array; the place of B went to C, and B is plugged in again."""
     await _degraded(bench)
     assert await bench.add_drive("C") is None
     array = bench.machine.array_of(GUID)
     assert array is not None
     array.members[-1].state = "in_sync"
     bench.machine.plug("B")
+    return array
+
+
+async def test_a_former_member_is_wiped_with_consent_alone(bench: Bench) -> None:
+    """What it bears is nothing the pool needs, nor anything it may erase."""
+    await _replaced(bench)
     await bench.agent.observer.refresh()
     await _refused(bench, "B", DriveNotEmpty, replaces="A")
     assert await bench.add_drive("B", replaces="A", wipe=True) is None
@@ -150,12 +156,7 @@ async def test_a_former_member_is_wiped_with_consent_alone(bench: Bench) -> None
 async def test_a_former_member_that_udev_has_given_to_the_array_is_taken_out_first(
     bench: Bench,
 ) -> None:
-    await _degraded(bench)
-    assert await bench.add_drive("C") is None
-    array = bench.machine.array_of(GUID)
-    assert array is not None
-    array.members[-1].state = "in_sync"
-    bench.machine.plug("B")
+    array = await _replaced(bench)
     bench.machine.join(array, bench.machine.disks["B"])
     await bench.agent.observer.refresh()
     assert await bench.add_drive("B", replaces="A", wipe=True) is None
