@@ -16,7 +16,13 @@ DEBIAN_PACKAGES := python3-venv mdadm e2fsprogs xfsprogs btrfs-progs udev util-l
 	user-mode-linux iproute2 dmsetup lvm2 fdisk procps gcc libc6-dev \
 	systemd
 
-.PHONY: install demo test test-all test-contracts test-openzfs check lint types docs docs-write bench bench-udisks2 compile clean debian-packages zfs-fuse-libraries
+# The Debian releases that guests can be made of, and what they need there: all but the compiler.
+DEBIAN := $(shell . /etc/os-release 2>/dev/null && echo $$VERSION_CODENAME)
+SUITES ?= bookworm trixie forky
+SUITE_PACKAGES = $(filter-out gcc python3-venv,$(DEBIAN_PACKAGES)) python3 python3-pip zfs-fuse
+SHORT := $(foreach it,life members faulty_drives refusals,tests/kernel/http/test_$(it).py)
+
+.PHONY: install suites demo test test-suites test-suites-short test-all test-contracts test-openzfs check lint types docs docs-write bench bench-udisks2 compile clean debian-packages zfs-fuse-libraries
 
 install: debian-packages $(STAMP) compile zfs-fuse-libraries
 
@@ -65,6 +71,27 @@ demo: install
 test: install
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
 
+# Made once; their Python packages anew when the project's requirements change.
+suites: $(foreach suite,$(SUITES),$(VENV)/suites/$(suite)/.complete)
+
+$(VENV)/suites/%/.complete: pyproject.toml constraints.txt $(wildcard plugins/*/pyproject.toml) \
+		tests/kernel/lab/suites.py | $(STAMP)
+	@$(MAKE) --no-print-directory debian-packages DEBIAN_PACKAGES=mmdebstrap
+	$(BIN)/python -m tests.kernel.lab.suites $* $(SUITE_PACKAGES)
+
+# The kernel tests over HTTP on each Debian release instead of on this machine's system: an hour each.
+test-suites: install suites
+	@for suite in $(SUITES); do \
+		BACKY_TEST_SUITE=$$suite BACKY_REQUIRE_KERNEL=1 $(BIN)/python -m pytest \
+			-n $(WORKERS) --dist loadgroup tests/kernel/http || exit; done
+
+# What differs most between releases, for one backend, on those that this machine is not.
+test-suites-short: install
+	@for suite in $(filter-out $(DEBIAN),$(SUITES)); do \
+		$(MAKE) --no-print-directory suites SUITES=$$suite && \
+		BACKY_TEST_SUITE=$$suite BACKY_REQUIRE_KERNEL=1 $(BIN)/python -m pytest \
+			-n $(WORKERS) --dist loadgroup -k mdadm $(SHORT) || exit; done
+
 # What `test` runs for one backend where its subject is the core, for each of them, and a crash at
 # every moment: an hour.
 test-all: install
@@ -81,7 +108,6 @@ test-contracts: install
 
 # OpenZFS on Debian's kernel, built once; not part of `test`: an emulated CPU takes its time.
 # Without OPENZFS it is the version of this machine's Debian; 12 has a newer one in its backports.
-DEBIAN := $(shell . /etc/os-release 2>/dev/null && echo $$VERSION_CODENAME)
 OPENZFS_bookworm := 2.1 2.3
 OPENZFS_trixie := 2.3
 SUITE_bookworm_2.1 := bookworm

@@ -13,6 +13,7 @@ from tests.bench import creation, machine, reads, startup, udisks
 from tests.bench.figures import Comparison, table
 from tests.kernel.lab import requirements
 from tests.kernel.lab.errors import LabUnavailable
+from tests.kernel.lab.systems import chosen
 
 _PAGE = Path(__file__).parents[2] / "docs/benchmarks.md"
 _PARTS = ("creation", "reads", "start")
@@ -66,7 +67,7 @@ def _measures(options: argparse.Namespace) -> dict[str, Callable[[], list[Compar
 
 def _creation(repetitions: int, *, with_udisks: bool) -> list[Comparison]:
     try:
-        requirements.check()
+        requirements.check(chosen())
     except LabUnavailable as error:
         _say(f"creation is left out: {error}")
         return []

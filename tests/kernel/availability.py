@@ -11,13 +11,14 @@ import pytest
 
 from .lab import requirements
 from .lab.errors import LabUnavailable
+from .lab.systems import chosen
 
 
 @functools.cache
 def why_unavailable() -> str:
     """One sentence, empty where guests can run."""
     try:
-        requirements.check()
+        requirements.check(chosen())
     except LabUnavailable as error:
         return str(error)
     return ""

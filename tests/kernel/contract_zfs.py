@@ -13,7 +13,7 @@ CONTRACT = contracts.Contract("tests/contracts/zfs.py")
 
 
 def test_the_contract(agent_guest_factory: AgentGuestFactory, subtests: pytest.Subtests) -> None:
-    if not PROGRAMS.is_dir():
+    if not PROGRAMS:
         why = "make install brings zfs-fuse"
         pytest.fail(why) if required() else pytest.skip(why)
     guest = agent_guest_factory(contracts.drives(), prepare=FUSE, start_agent=False, lifetime=3600)

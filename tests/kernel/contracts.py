@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import re
-import sys
 from dataclasses import dataclass
 
 import pytest
@@ -20,6 +19,7 @@ from backy_core.testing.tap import QUICK
 from .lab.drives import Drive
 from .lab.guest import Guest, Result
 from .lab.state import REPOSITORY
+from .lab.systems import chosen
 
 _LINE = re.compile(r"^(PASSED|FAILED|ERROR) (\S+)", re.MULTILINE)
 _DIRECTORY = "/var/lib/backy/contract"
@@ -48,7 +48,7 @@ class Contract:
             f"cd {REPOSITORY} && PYTHONPATH={python_path}"
             f" BACKY_REQUIRE_KERNEL=1 BACKY_CONTRACT_DRIVES='drive-*'"
             f" BACKY_CONTRACT_DIR={_DIRECTORY} {QUICK}={os.environ.get(QUICK, '1')}"
-            f" {sys.executable} -m pytest {options} {self.module} -k '{which}'"
+            f" {chosen().python} -m pytest {options} {self.module} -k '{which}'"
         )
 
 

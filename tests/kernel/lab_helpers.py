@@ -1,11 +1,11 @@
 """What the tests of the lab share."""
 
-import sys
 from pathlib import Path
 
 from .lab.state import start_time
+from .lab.systems import chosen
 
-STAND_IN = [sys.executable, "-I", str(Path(__file__).with_name("standin.py"))]
+STAND_IN = [chosen().python, "-I", str(Path(__file__).with_name("standin.py"))]
 """An agent's command; -I, or this folder's modules would shadow the standard library's."""
 
 

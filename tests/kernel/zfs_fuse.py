@@ -1,17 +1,23 @@
-"""zfs-fuse in a guest: unpacked by `make install`, copied in and started after each boot.
+"""zfs-fuse in a guest, started after each boot; a suite has it, for the host it is copied in.
 
-It is never installed on the host: its package would drive out the ZFS of a machine that has one.
+`make install` unpacks it. It is never installed on the host: its package would drive out the ZFS of
+a machine that has one.
 """
 
 from .lab.state import REPOSITORY
+from .lab.systems import chosen
 
 _UNPACKED = REPOSITORY / ".venv" / "zfs-fuse"
-PROGRAMS = _UNPACKED / "usr/sbin" if (_UNPACKED / "usr/sbin").is_dir() else _UNPACKED / "sbin"
-"""Debian 13's package has its programs in usr/sbin, Debian 12's in sbin."""
+_ROOT = chosen().root if chosen().suite else _UNPACKED
+PROGRAMS = next(
+    (path for path in (_ROOT / "usr/sbin", _ROOT / "sbin") if (path / "zfs-fuse").exists()), None
+)
+"""Debian 13's package has its programs in usr/sbin, Debian 12's in sbin. None: there are none."""
+_COPY = "" if chosen().suite else f"cp {PROGRAMS}/* /usr/sbin/"
 # --disable-block-cache: or writing to a drive that fails succeeds, into the kernel's memory.
 FUSE = f"""set -e
 pidof zfs-fuse >/dev/null && exit 0
-cp {PROGRAMS}/* /usr/sbin/
+{_COPY}
 mkdir -p /etc/zfs /var/run/zfs
 modprobe fuse
 zfs-fuse --disable-block-cache

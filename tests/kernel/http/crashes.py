@@ -1,15 +1,14 @@
 """Killing the agent at chosen moments of its journal (`crashing_agent` says what a moment is)."""
 
 import contextlib
-import sys
 import time
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 import httpx
 
 from ..availability import thorough
+from ..lab import systems
 from ..lab.state import REPOSITORY
 from . import crashing_agent
 from .site import LOOK_SECONDS, PATIENCE, Site
@@ -17,7 +16,7 @@ from .site import LOOK_SECONDS, PATIENCE, Site
 _MODULE = "tests.kernel.http.crashing_agent"
 GUEST: dict[str, Any] = {
     "argv": [
-        *(str(Path(sys.prefix).resolve() / "bin/python"), "-c"),
+        *(systems.chosen().python, "-c"),
         f"import runpy, sys; sys.path.insert(0, {str(REPOSITORY)!r});"
         f" runpy.run_module({_MODULE!r}, run_name='__main__')",
     ]

@@ -1,8 +1,7 @@
 """The agent under what its unit forbids: nothing that a pool's life takes is missing."""
 
-import sys
-
 from .. import confine
+from ..lab import systems
 from ..lab.agent import agent_command
 from ..lab.drives import Drive, numbered
 from ..lab.state import REPOSITORY
@@ -13,7 +12,8 @@ OF_THE_FILESYSTEM = True  # whose programs make the system calls
 UNIT = REPOSITORY / "docs/systemd/backy.service"
 LARGE = ["large1", "large2"]
 DRIVES = [*numbered(5, 96 << 20), *(Drive(each, 400 << 20) for each in LARGE)]
-GUEST = {"argv": [sys.executable, confine.__file__, str(UNIT), *agent_command()]}
+SYSTEM = systems.chosen()
+GUEST = {"argv": [SYSTEM.python, confine.__file__, str(UNIT), *agent_command(SYSTEM)]}
 SMALL = [drive.serial for drive in numbered(5)]
 
 

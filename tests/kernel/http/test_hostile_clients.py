@@ -1,10 +1,10 @@
 """A creation under way does not notice a thousand clients that mean no good."""
 
-import sys
 from pathlib import Path
 
 from ...http import hostile
 from ..availability import thorough
+from ..lab import systems
 from ..lab.drives import numbered
 from .backends import MDADM, Backend
 from .site import Site
@@ -14,7 +14,7 @@ DRIVES = numbered(2, 96 << 20)
 ONE, TWO = (drive.serial for drive in DRIVES)
 CLIENTS = 1000 if thorough() else 200
 GROWTH_KIB = 20 << 10
-PYTHON = Path(sys.prefix).resolve() / "bin/python"
+PYTHON = systems.chosen().python
 
 
 def resident(site: Site) -> int:

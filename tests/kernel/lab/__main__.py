@@ -17,6 +17,7 @@ from .errors import LabError, LabUnavailable
 from .guest import Guest
 from .state import State
 from .supervisor import AGENT_PORT
+from .systems import SUITES, System, chosen
 
 LIFETIME = 4 * 3600.0
 """Seconds after which a detached guest ends by itself."""
@@ -45,7 +46,13 @@ def _run(given: argparse.Namespace) -> int:
     path = keep or Path(tempfile.mkdtemp(prefix="backy-lab-"))
     try:
         drives = [replace(drive, bus="scsi" if given.scsi else drive.bus) for drive in given.drive]
-        guest = Guest(path, drives, raid6=given.raid6, lifetime=given.timeout + 60)
+        guest = Guest(
+            path,
+            drives,
+            raid6=given.raid6,
+            lifetime=given.timeout + 60,
+            system=_system(given),
+        )
         with guest:
             status = _stream(guest, given.command, given.timeout)
             guest.stop()
@@ -63,6 +70,7 @@ def _up(given: argparse.Namespace) -> int:
         raid6=given.raid6,
         lifetime=given.lifetime if given.lifetime is not None else LIFETIME,
         detached=given.detach,
+        system=_system(given),
     )
     guest.start()
     serials = [drive.serial for drive in guest.spec.drives]
@@ -71,6 +79,10 @@ def _up(given: argparse.Namespace) -> int:
     if not given.detach:
         _stay(guest)
     return 0
+
+
+def _system(given: argparse.Namespace) -> System:
+    return System(given.suite) if given.suite else chosen()
 
 
 def _drives(given: argparse.Namespace) -> list[Drive]:
@@ -190,9 +202,7 @@ def _add_run(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     )
     one.add_argument("--keep", type=Path, metavar="DIR", help="keep images and console there")
     one.add_argument("--timeout", type=float, default=120.0, help="seconds, default 120")
-    one.add_argument(
-        "--raid6", action="store_true", help="a kernel that can run RAID6 (0.9 s more)"
-    )
+    _booted(one)
     one.add_argument("command", nargs="+", metavar="COMMAND")
 
 
@@ -205,7 +215,12 @@ def _add_up(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
     one.add_argument("--state", type=Path, metavar="DIR", help="what lasts from boot to boot")
     one.add_argument("--detach", action="store_true", help="return when the agent answers")
     one.add_argument("--lifetime", type=float, metavar="SECONDS", help="of the guest, default 4 h")
-    one.add_argument(
+    _booted(one)
+
+
+def _booted(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--suite", choices=SUITES, help="of Debian, default this machine's system")
+    parser.add_argument(
         "--raid6", action="store_true", help="a kernel that can run RAID6 (0.9 s more)"
     )
 

@@ -1,11 +1,10 @@
 """A guest with the agent in it, its API on a port of the host's loopback."""
 
-import compileall
 import contextlib
 import json
 import os
 import shlex
-import sys
+import subprocess
 import time
 import urllib.error
 import urllib.request
@@ -20,6 +19,7 @@ from .errors import LabError
 from .guest import Guest
 from .state import REPOSITORY
 from .supervisor import AGENT_PORT
+from .systems import System
 
 Verb = Literal["start", "stop", "kill"]
 
@@ -52,13 +52,19 @@ class AgentGuest(Guest):
         raid6: bool = False,
         lifetime: float = 600.0,
         detached: bool = False,
+        system: System | None = None,
     ) -> None:
-        chosen = numbered(2) if drives is None else list(drives)
         super().__init__(
-            state, chosen, memory=memory, raid6=raid6, lifetime=lifetime, detached=detached
+            state,
+            numbered(2) if drives is None else list(drives),
+            memory=memory,
+            raid6=raid6,
+            lifetime=lifetime,
+            detached=detached,
+            system=system,
         )
         self.spec = replace(self.spec, persistent=True, port=port)
-        self._argv = list(argv) if argv else agent_command()
+        self._argv = list(argv) if argv else []
         self._env = dict(env or {})
         self._prepare = prepare
         self._start_agent = start_agent
@@ -66,7 +72,7 @@ class AgentGuest(Guest):
 
     def start(self, order: Sequence[str] | None = None) -> Self:
         """Boot, start the agent and return when it answers."""
-        _compile_sources()
+        _compile_sources(self.spec.system)
         super().start(order)
         try:
             if self._prepare:
@@ -94,7 +100,8 @@ class AgentGuest(Guest):
         """start: until the API answers. stop: SIGTERM, kill: SIGKILL, until the process is gone."""
         if verb == "start":
             settings = {"BACKY_HOST": "0.0.0.0", "BACKY_PORT": str(AGENT_PORT), **self._env}
-            channel.call(self.running, "agent-start", argv=self._argv, env=settings)
+            argv = self._argv or agent_command(System(self.running.suite))
+            channel.call(self.running, "agent-start", argv=argv, env=settings)
             self._await_answer()
             return
         number = {"stop": "SIGTERM", "kill": "SIGKILL"}[verb]
@@ -137,11 +144,11 @@ class AgentGuest(Guest):
             time.sleep(0.05)
 
 
-def agent_command() -> list[str]:
-    """`LAB_AGENT` (a command line) or this virtual environment's agent."""
+def agent_command(system: System) -> list[str]:
+    """`LAB_AGENT` (a command line) or the agent as that system's Python has it."""
     if given := os.environ.get("LAB_AGENT"):
         return shlex.split(given)
-    return [str(Path(sys.prefix).resolve() / "bin/python"), "-m", "backy_core", "serve"]
+    return [system.python, "-m", "backy_core", "serve"]
 
 
 def _answers(url: str) -> bool:
@@ -152,7 +159,8 @@ def _answers(url: str) -> bool:
         return False
 
 
-def _compile_sources() -> None:
+def _compile_sources(system: System) -> None:
     """Byte-code for the guest, which cannot write it and compiles some ten times slower."""
-    for folder in ("backy_core", "plugins", "tests/kernel/lab"):
-        compileall.compile_dir(REPOSITORY / folder, quiet=2)
+    folders = [str(REPOSITORY / each) for each in ("backy_core", "plugins", "tests/kernel/lab")]
+    compiler = [system.python_outside, "-m", "compileall", "-qq"]
+    subprocess.run([*compiler, *folders], check=False)

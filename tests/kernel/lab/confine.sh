@@ -1,17 +1,17 @@
 #!/bin/sh
 # First process of a guest's own pid, mount, net, ipc and uts namespaces.
-# usage: confine.sh STATE PRELOAD [NAME=DIRECTORY]... -- PROGRAM ARGUMENT...
-# Each DIRECTORY appears as /srv/host/NAME.
+# usage: confine.sh STATE ROOT PRELOAD [NAME=DIRECTORY]... -- PROGRAM ARGUMENT...
+# ROOT is shown as the guest's root, each DIRECTORY as /srv/host/NAME.
 #
 # hostfs gives the guest's root the host's files with the rights of this process, and the guest can
-# always remount it writable. So the guard stands here, on the host's side: a read-only view of the
-# root file system, without the host's /proc, /sys, /dev and /run, in which STATE alone is writable.
+# always remount it writable. So the guard stands here, on the host's side: a read-only view of
+# ROOT, without the host's /proc, /sys, /dev and /run, in which STATE alone is writable.
 set -e
-state=$1 preload=$2
-shift 2
+state=$1 shown=$2 preload=$3
+shift 3
 root=$state/.root
 mkdir -p "$root"
-mount --bind / "$root"
+mount --bind "$shown" "$root"
 mount -o remount,bind,ro "$root"
 
 mount -t tmpfs -o mode=755,size=1m tmpfs "$root/srv"

@@ -24,6 +24,7 @@ from .channel import Buffer, Sink
 from .drives import Drive, Fault
 from .errors import LabError
 from .state import REPOSITORY, Running, Spec, State, start_time
+from .systems import System, chosen
 
 Command = str | Sequence[str]
 """An argument list, or a script for /bin/sh."""
@@ -44,6 +45,7 @@ class Guest:
 
     `start`, then `exec` and the rest, then `down` (orderly), `stop` (quick) or `cut` (power cut).
     Every guest ends by itself after `lifetime` seconds, and, unless detached, with this process.
+    `system` is what it boots, by default what the environment asks for.
     """
 
     slower: ClassVar[float] = 1.0
@@ -59,9 +61,11 @@ class Guest:
         udev: bool = True,
         lifetime: float = 600.0,
         detached: bool = False,
+        system: System | None = None,
     ) -> None:
         self.state = State(state)
-        self.spec = Spec(tuple(drives), memory, raid6, udev, lifetime=lifetime)
+        suite = (system or chosen()).suite
+        self.spec = Spec(tuple(drives), memory, raid6, udev, lifetime=lifetime, suite=suite)
         self._detached = detached
         self._supervisor: subprocess.Popen[bytes] | None = None
         self._owner = -1
@@ -72,7 +76,7 @@ class Guest:
         `order` (drives' names) changes the order in which the kernel finds the drives, and so their
         device names. Raises LabUnavailable or LabError.
         """
-        requirements.check()
+        requirements.check(self.spec.system)
         spec = self.spec if order is None else _reordered(self.spec, order)
         self.state.path.mkdir(parents=True, exist_ok=True)
         inner_end, self._owner = (-1, -1) if self._detached else os.pipe()

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from .drives import Drive
-from .requirements import KERNEL, MODULES
+from .requirements import KERNEL
+from .systems import System
 
 CONSOLE, OUTPUT = "console.log", "vm.log"
 """Files of the state directory: the guest kernel's console, and what linux.uml itself says."""
@@ -17,6 +18,7 @@ POOLS = (
 """Always loaded. ext4 is built in; for xfs and btrfs the kernel asks modprobe when mounting."""
 OPTIONAL = ("linear",)
 """Loaded if the kernel has it: Linux 6.8 removed md's linear, 6.14 brought it back."""
+_MODULES = Path("/usr/lib/uml/modules")
 SCSI = ("target_core_mod", "target_core_file", "target_core_iblock", "tcm_loop", "sd_mod")
 
 RULES = """\
@@ -56,37 +58,37 @@ def command_line(console: int, drives: list[Drive], memory: str, raid6: bool) ->
     return arguments
 
 
-def modules(drives: list[Drive]) -> dict[str, Any]:
+def modules(drives: list[Drive], system: System) -> dict[str, Any]:
     """What the guest's first process loads: paths in order, the overlay module, the directory."""
-    names = [*POOLS, *(name for name in OPTIONAL if _normal(name) in _index())]
+    names = [*POOLS, *(name for name in OPTIONAL if _normal(name) in _index(system))]
     if any(drive.bus == "scsi" for drive in drives):
         names += SCSI
-    paths = (str(path) for name in names for path in _with_dependencies(name))
+    paths = (str(path) for name in names for path in _with_dependencies(name, system))
     return {
         "modules": list(dict.fromkeys(paths)),
-        "overlay_module": str(_with_dependencies("overlay")[-1]),
-        "modules_directory": str(directory()),
+        "overlay_module": str(_with_dependencies("overlay", system)[-1]),
+        "modules_directory": str(_directory(system)),
     }
 
 
-@functools.cache
-def directory() -> Path:
-    """Modules of the installed linux.uml (the package ships one version)."""
-    return max(MODULES.iterdir())
+def _directory(system: System) -> Path:
+    """Modules of the system's linux.uml (the package ships one version), as the guest sees them."""
+    return _MODULES / max((system.root / _MODULES.relative_to("/")).iterdir()).name
 
 
 @functools.cache
-def _index() -> dict[str, tuple[str, list[str]]]:
+def _index(system: System) -> dict[str, tuple[str, list[str]]]:
     index = {}
-    for line in (directory() / "modules.dep").read_text().splitlines():
+    listed = system.root / _directory(system).relative_to("/") / "modules.dep"
+    for line in listed.read_text().splitlines():
         path, _, needs = line.partition(":")
         index[_normal(Path(path).stem)] = (path, needs.split())
     return index
 
 
-def _with_dependencies(name: str) -> list[Path]:
-    path, needs = _index()[_normal(name)]
-    return [directory() / each for each in (*reversed(needs), path)]
+def _with_dependencies(name: str, system: System) -> list[Path]:
+    path, needs = _index(system)[_normal(name)]
+    return [_directory(system) / each for each in (*reversed(needs), path)]
 
 
 def _normal(name: str) -> str:

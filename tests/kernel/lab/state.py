@@ -12,6 +12,7 @@ from typing import Any
 from . import kernel, wire
 from .drives import Drive
 from .errors import LabError
+from .systems import System
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 AGENT_IMAGE_BYTES = 64 << 20
@@ -34,6 +35,12 @@ class Spec:
     persistent: bool = False
     lifetime: float = 4 * 3600.0
     port: int | None = None
+    suite: str = ""
+
+    @property
+    def system(self) -> System:
+        """What is booted."""
+        return System(self.suite)
 
     def to_json(self) -> dict[str, Any]:
         """Plain data, for the supervisor's argument."""
@@ -58,6 +65,7 @@ class Running:
     inner: int
     inner_start: int
     port: int | None
+    suite: str = ""
 
     def alive(self) -> bool:
         """Whether the supervisor still runs."""
@@ -103,9 +111,8 @@ class State:
         self.ready.unlink(missing_ok=True)
         (self.path / "boot.json").write_text(json.dumps(_boot(spec)))
         init = self.path / "init"
-        program = f"bin/python{sys.version_info[0]}.{sys.version_info[1]}"
-        python = place_at_boot(_PYTHON / program)
-        init.write_text(_INIT.format(python=python, repository=place_at_boot(REPOSITORY)))
+        repository = place_at_boot(REPOSITORY, spec.system)
+        init.write_text(_INIT.format(python=_first_python(spec.system), repository=repository))
         init.chmod(0o755)
 
     def record(self, running: Running) -> None:
@@ -148,34 +155,49 @@ main()'
 
 def _boot(spec: Spec) -> dict[str, Any]:
     return {
-        **kernel.modules(list(spec.drives)),
+        **kernel.modules(list(spec.drives), spec.system),
         "drives": [drive.to_json() for drive in spec.drives],
         "persistent": spec.persistent,
         "udev": spec.udev,
         "udev_rules": kernel.RULES,
-        "exposed": {str(path): place_at_boot(path) for path in hidden_directories().values()},
+        "exposed": {
+            str(path): place_at_boot(path, spec.system)
+            for path in hidden_directories(spec.system).values()
+        },
         "address": wire.ADDRESS,
         "trace": bool(os.environ.get("LAB_TRACE")),
     }
 
 
-def hidden_directories() -> dict[str, Path]:
+def _first_python(system: System) -> str:
+    """The interpreter of the guest's first process: no virtual environment is there yet."""
+    if system.suite:
+        return system.python
+    program = f"bin/python{sys.version_info[0]}.{sys.version_info[1]}"
+    return place_at_boot(_PYTHON / program, system)
+
+
+def hidden_directories(system: System) -> dict[str, Path]:
     """Directories the guest needs and its root does not show, by their name below /srv/host.
 
     The others must not appear there as well. From Linux 6.3 on hostfs knows a directory by its
     inode, and overlayfs fails with ESTALE when it meets the same directory under two names.
     """
-    needed = {"repository": REPOSITORY, "venv": Path(sys.prefix).resolve(), "python": _PYTHON}
+    needed = {"repository": REPOSITORY, "venv": Path(sys.prefix).resolve()}
+    tops = []
+    if not system.suite:  # its root shows none of the host's files, and it has its own Python
+        needed["python"] = _PYTHON
+        tops = [Path("/")]
     hidden: dict[str, Path] = {}
     for name, path in needed.items():
-        if not _shown(path, Path("/")) and not any(_shown(path, top) for top in hidden.values()):
+        if not any(_shown(path, top) for top in (*tops, *hidden.values())):
             hidden[name] = path
     return hidden
 
 
-def place_at_boot(path: Path) -> str:
+def place_at_boot(path: Path, system: System) -> str:
     """Where the guest's first process finds a path of the host's, before the overlay is up."""
-    for name, top in hidden_directories().items():
+    for name, top in hidden_directories(system).items():
         if path.is_relative_to(top):
             return str(Path("/srv/host", name) / path.relative_to(top))
     return str(path)

@@ -51,7 +51,7 @@ async def _supervise(state: State, spec: Spec, owner: int) -> int:
         await _await_server(guest, state)
         port = listener.getsockname()[1] if listener else None
         own = os.getpid()
-        state.record(Running(own, start_time(own), inner, start_time(inner), port))
+        state.record(Running(own, start_time(own), inner, start_time(inner), port, spec.suite))
         await _until_the_end(guest, spec, owner, listener)
         return 0
     finally:
@@ -72,7 +72,7 @@ def _listen(port: int | None) -> socket.socket | None:
 
 def _boot(state: State, spec: Spec) -> subprocess.Popen[bytes]:
     shim = xstate.library()
-    preload = "" if shim is None else place_at_boot(shim)
+    preload = "" if shim is None else place_at_boot(shim, spec.system)
     console = os.open(state.console, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
     said = os.open(state.path / kernel.OUTPUT, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC)
     try:
@@ -88,8 +88,9 @@ def _boot(state: State, spec: Spec) -> subprocess.Popen[bytes]:
                     "--ipc",
                     "--uts",
                 ),
-                *("--propagation", "private", "/bin/sh", str(_CONFINE), str(state.path), preload),
-                *(f"{name}={path}" for name, path in hidden_directories().items()),
+                *("--propagation", "private", "/bin/sh", str(_CONFINE)),
+                *(str(state.path), str(spec.system.root), preload),
+                *(f"{name}={path}" for name, path in hidden_directories(spec.system).items()),
                 "--",
                 *kernel.command_line(console, list(spec.drives), spec.memory, spec.raid6),
             ],

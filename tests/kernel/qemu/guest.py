@@ -23,6 +23,7 @@ from ..lab.agent import Verb, agent_command
 from ..lab.drives import Drive, Fault
 from ..lab.guest import Result
 from ..lab.state import Spec, State
+from ..lab.systems import System
 
 HERE = Path(__file__).parent
 REPOSITORY = HERE.parents[2]
@@ -61,7 +62,7 @@ class QemuGuest:
     ) -> None:
         self.state = State(state)
         self.spec = Spec(tuple(drives), lifetime=lifetime)
-        self._argv = list(argv) if argv else agent_command()
+        self._argv = list(argv) if argv else agent_command(System())
         self._env = dict(env or {})
         self._job = self.state.path / "job"
         self._commands = 0

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-import sys
 from pathlib import Path
 
 from tests.kernel.conftest import GuestFactory
 from tests.kernel.lab.drives import numbered
 from tests.kernel.lab.state import REPOSITORY
+from tests.kernel.lab.systems import chosen
 
 INSIDE = Path(__file__).with_name("inside.py")
 LEAST_TESTS = 25
@@ -19,7 +19,7 @@ def test_system_on_a_real_kernel(guest_factory: GuestFactory) -> None:
     options = "--noconftest -q -p no:cacheprovider -p no:xdist -o asyncio_mode=auto -rA"
 
     done = guest.exec(
-        f"cd {REPOSITORY} && {sys.executable} -m pytest {options} {INSIDE}", timeout=300
+        f"cd {REPOSITORY} && {chosen().python} -m pytest {options} {INSIDE}", timeout=300
     )
 
     assert done.rc == 0, done.out[-12000:] + done.err[-2000:]

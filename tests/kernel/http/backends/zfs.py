@@ -32,7 +32,7 @@ class Zfs(Backend):
 
     def lacks(self) -> str:
         """zfs-fuse, which no package of the host's may bring."""
-        return "" if PROGRAMS.is_dir() else "make install brings zfs-fuse"
+        return "" if PROGRAMS else "make install brings zfs-fuse"
 
     def leftovers(self, site: Site) -> str:
         """Imported zpools."""
