@@ -35,6 +35,8 @@ PERSISTENT = {"state": "/var/lib/backy", "settings": "/etc/backy", "pools": "/mn
 """Directories of `agent.img`, and where the guest shows them."""
 
 _RULES = "/etc/udev/rules.d/59-lab-drives.rules"
+_UDEVD_READY = "/run/udevd-ready"
+_UDEVD_SECONDS = 60
 _TOOLS = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -150,12 +152,30 @@ def _serve(spec: dict[str, Any]) -> None:
 def _udev(spec: dict[str, Any]) -> None:
     os.makedirs(os.path.dirname(_RULES), exist_ok=True)
     write(_RULES, spec["udev_rules"])
-    subprocess.run(["/lib/systemd/systemd-udevd", "--daemon"], check=True)
-    # udev 262 returns before it listens to the kernel, and earlier events are lost.
-    subprocess.run(["udevadm", "control", "--ping", "--timeout=60"], check=True)
+    _start_udevd()
     for name in os.listdir("/sys/class/block"):
         write(f"/sys/class/block/{name}/uevent", "add")
     subprocess.run(["udevadm", "settle"], check=False)
+
+
+def _start_udevd() -> None:
+    """Return when it listens to the kernel, for earlier events are lost.
+
+    With --daemon, udev 262 returns before that, and a ping may come too early for its socket.
+    """
+    import socket
+
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notifications:
+        notifications.bind(_UDEVD_READY)
+        notifications.settimeout(_UDEVD_SECONDS)
+        subprocess.Popen(
+            ["/lib/systemd/systemd-udevd"],
+            env={**os.environ, "NOTIFY_SOCKET": _UDEVD_READY},
+            start_new_session=True,
+        )
+        while b"READY=1" not in notifications.recv(1 << 12).splitlines():
+            pass
+    os.unlink(_UDEVD_READY)
 
 
 def _trace(spec: dict[str, Any], what: str) -> None:
