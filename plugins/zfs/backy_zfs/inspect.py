@@ -240,7 +240,7 @@ def _running(pool: Imported, stamped: Sequence[_Stamped], uuid: str) -> PoolRepo
         name=pool.name,
         level=_level(pool, stamped),
         presence="active",
-        health=_health(pool, lacking),
+        health=_health(pool, rows, lacking),
         degraded=lacking,
         source=pool.name,
         expected_members=sum("spares" not in row.within for row in pool.rows),
@@ -312,10 +312,11 @@ def _marked_diverged(
     ]
 
 
-def _health(pool: Imported, lacking: bool) -> Health:
+def _health(pool: Imported, rows: Iterable[MemberReport], lacking: bool) -> Health:
+    """A member is let go only some time after the resilver of the one that replaces it."""
     if pool.state in _LOST or _SUSPENDED in pool.status:
         return "failed"
-    if pool.scan.kind == "resilver":
+    if pool.scan.kind == "resilver" or any(row.state == "rebuilding" for row in rows):
         return "recovering"
     if lacking:
         return "degraded"

@@ -102,6 +102,23 @@ async def test_imported_pools_whose_labels_cannot_be_read(name: str, expected: s
     assert line(report) == expected
 
 
+async def test_a_pool_recovers_until_the_replaced_member_is_let_go() -> None:
+    """zfs-fuse 0.7.0: for some seconds after the resilver both are in it (seen on Linux 6.1)."""
+    last = "    disk/by-id/ubd-LABSER3  ONLINE       0     0     0  40.8M resilvered\n"
+    both = (
+        "    replacing-1             ONLINE       0     0     0\n"
+        "\t      disk/by-id/ubd-LABSER2  ONLINE       0     0     0\n"
+        "\t  " + last
+    )
+    text = sample("fuse-mirror-replaced.status")
+    for status, health in ((text, "active"), (text.replace(last, both), "recovering")):
+        probe = SampleProbe(status, {"sdz": ""})
+        probe.signatures = (Signature(device="sdz", type="zfs_member", uuid="1", label="other"),)
+        report = next(each for each in await reports(probe) if each.presence == "active")
+        assert report.health == health
+    assert [member.state for member in report.members] == ["active", "active", "rebuilding"]
+
+
 async def test_an_exported_pool_is_told_by_its_labels() -> None:
     report = await one(SampleProbe("no pools available\n", LABELS))
     assert line(report) == "mirror stopped/inactive whole [vda1:active vdb1:active]"
