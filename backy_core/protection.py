@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from functools import partial
 
 from backy_core.sdk.errors import SystemFailure
 from backy_core.system.own_files import OwnFile
+from backy_core.system.threads import to_the_end
 
 
 class ProtectionStore:
@@ -13,6 +16,7 @@ class ProtectionStore:
 
     def __init__(self, file: OwnFile) -> None:
         self._file = file
+        self._lock = asyncio.Lock()
         self._serials: frozenset[str] = frozenset()
 
     def load(self) -> None:
@@ -31,13 +35,15 @@ class ProtectionStore:
     def serials(self) -> frozenset[str]:
         return self._serials
 
-    def protect(self, serial: str) -> None:
+    async def protect(self, serial: str) -> None:
         """On disk when it returns."""
-        self._save(self._serials | {serial})
+        async with self._lock:
+            await self._save(self._serials | {serial})
 
-    def unprotect(self, serial: str) -> None:
+    async def unprotect(self, serial: str) -> None:
         """On disk when it returns."""
-        self._save(self._serials - {serial})
+        async with self._lock:
+            await self._save(self._serials - {serial})
 
     def _parse(self, text: str) -> frozenset[str]:
         try:
@@ -55,9 +61,11 @@ class ProtectionStore:
             hint=f"Repair it, or put {self._file.previous.path} in its place",
         )
 
-    def _save(self, serials: frozenset[str]) -> None:
-        if serials == self._serials:
-            return
+    async def _save(self, serials: frozenset[str]) -> None:
+        if serials != self._serials:
+            await to_the_end(partial(self._write, serials), "write the protected drives")
+
+    def _write(self, serials: frozenset[str]) -> None:
         data = json.dumps({"version": 1, "serials": sorted(serials)}, indent=2).encode()
         self._file.write(data + b"\n", keep_previous=True)
         self._serials = serials

@@ -28,6 +28,7 @@ from backy_core.pools.service import PoolService
 from backy_core.pools.startup import Startup
 from backy_core.pools.tombstones import Tombstones
 from backy_core.protection import ProtectionStore
+from backy_core.sdk.errors import SystemFailure
 from backy_core.snapshot import Snapshot
 from backy_core.system.exec import all_ended
 from backy_core.system.mounts import in_host_mount_namespace
@@ -107,7 +108,7 @@ class Runtime:
         await self.observer.start()
         for pattern in unmatched(self.settings.exclude_drives, self.observer.snapshot.drives):
             log.warning("exclude_drives: no connected drive matches %r; is it mistyped?", pattern)
-        learn(core)
+        await learn(core)
         self._startup.mark()
         self.operations.on_finished(self._finished)
         recoveries = self._recovery.begin()
@@ -124,7 +125,7 @@ class Runtime:
         self._notify_listeners(before, after)
         same = {drive.id for drive in before.drives} == {drive.id for drive in after.drives}
         if not same or awaits_leavers(self._core):
-            learn(self._core)
+            self._spawn(self._learn())
         if same:
             return
         if self._core.pending:
@@ -135,7 +136,13 @@ class Runtime:
         """What was seen while it worked on its pool is learnt now."""
         self.host.notify_operation_finished(operation)
         if awaits_leavers(self._core):
-            learn(self._core)
+            self._spawn(self._learn())
+
+    async def _learn(self) -> None:
+        try:
+            await learn(self._core)
+        except SystemFailure as error:  # a full disk: the next look learns it
+            log.warning("What was seen of the pools could not be noted: %s", error)
 
     def _notify_listeners(self, before: Snapshot, after: Snapshot) -> None:
         for backend in {*before.reports, *after.reports}:

@@ -214,9 +214,12 @@ class JournalEntry:
 
     async def close(self) -> None:
         """Settled: nothing to recover. Removing the file needs no room on a full disk."""
+        await to_the_end(self._close, _THREAD)
+
+    def _close(self) -> None:
         with suppress(OSError):
             self.write(Closed(), durable=False)
-        await to_the_end(self.remove, _THREAD)
+        self.remove()
 
     def remove(self) -> None:
         self.file.remove()

@@ -45,13 +45,13 @@ class PoolClosing:
         await refuse_busy(core, entry)
         if plan is None:
             op.accept()
-            self._wish(entry, mounted=False)
+            await self._wish(entry, mounted=False)
             return
         journal = await core.open_journal(op, plan)
         mounted_at, running = self.mounted_at(entry), self._filesystem(entry)
         try:
-            self._note_others(entry)
-            self._wish(entry, mounted=False)
+            await self._note_others(entry)
+            await self._wish(entry, mounted=False)
             await self._rounds(op, journal, entry, plan)
             await self._prove_gone(entry, running)
         except Exception as error:
@@ -103,7 +103,7 @@ class PoolClosing:
             except BackyError as problem:
                 self._core.open_errors[entry.guid] = f"Unmounting it failed half-way: {error}"
                 error.details = f"{error.details or error.message}. Not mounted again: {problem}"
-        self._wish(entry, mounted=entry.is_mounted)
+        await self._wish(entry, mounted=entry.is_mounted)
         return error
 
     async def _plan(self, entry: PoolEntry) -> Plan | None:
@@ -167,16 +167,18 @@ class PoolClosing:
     def mounted_at(self, entry: PoolEntry) -> tuple[MountEntry, ...]:
         return self._filesystem(entry).mounts
 
-    def _note_others(self, entry: PoolEntry) -> None:
+    async def _note_others(self, entry: PoolEntry) -> None:
         """Of a pool that is its own filesystem, what lies in it is seen while it is open alone."""
         report = self._core.find_report(entry)
-        if report and report.presence == "active" and report.others != entry.others:
-            self._core.metadata.put(entry.model_copy(update={"others": report.others}))
+        if report and report.presence == "active":
+            await self._core.metadata.revise(
+                entry.guid, lambda known: known.model_copy(update={"others": report.others})
+            )
 
-    def _wish(self, entry: PoolEntry, *, mounted: bool) -> None:
-        current = self._core.metadata.get(entry.guid)
-        if current is not None and current.is_mounted != mounted:
-            self._core.metadata.put(current.model_copy(update={"is_mounted": mounted}))
+    async def _wish(self, entry: PoolEntry, *, mounted: bool) -> None:
+        await self._core.metadata.revise(
+            entry.guid, lambda known: known.model_copy(update={"is_mounted": mounted})
+        )
         if not mounted:
             self._core.open_errors.pop(entry.guid, None)
 

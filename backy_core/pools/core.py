@@ -104,7 +104,7 @@ class Core:
         A metadata file that cannot be written takes nothing back: the journal keeps the promise
         until it can, or for the next start.
         """
-        if self.metadata.promise(made):
+        if await self.metadata.promise(made):
             await self.settle(entry)
         else:
             self.unwritten.append(entry)

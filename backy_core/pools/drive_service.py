@@ -101,13 +101,13 @@ class DriveService:
         drive = drives.find(self._core.observer.snapshot.drives, serial)
         if (error := drives.unidentified_because(drive)) is not None:
             raise error
-        self._core.protection.protect(serial)
+        await self._core.protection.protect(serial)
 
     async def unprotect(self, serial: str) -> None:
         """Works for an absent drive too; not protected is done."""
         if serial not in self._core.protection.serials():
             drives.find(self._core.observer.snapshot.drives, serial)
-        self._core.protection.unprotect(serial)
+        await self._core.protection.unprotect(serial)
 
 
 def _mounted_on(drive: Drive) -> str | None:

@@ -139,7 +139,7 @@ async def adopt(
     plan_import = await core.host.plan_import(backend, _spec(entry, report), report)
     if plan_import is not None and plan_import.steps:
         raise _cannot_write(backend)
-    core.metadata.put(entry)
+    await core.metadata.put(entry)
     for interrupted in core.pending_of(guid):  # a pool that is known is not rolled back
         await core.settle(interrupted)
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from backy_core.pools.core import IN_PLACE, Core
 from backy_core.pools.metadata import PoolEntry
 from backy_core.sdk.models import PoolReport
 
 
-def learn(core: Core) -> int:
+async def learn(core: Core) -> int:
     """Update entries no operation works on; returns how many changed.
 
     An entry of the earlier agent gets its identity the first time all its drives are seen
@@ -15,14 +17,15 @@ def learn(core: Core) -> int:
     """
     changed = 0
     for entry in core.metadata.entries():
-        report = core.find_report(entry)
-        if report is None or core.registry.running_on(entry.guid) is not None:
-            continue
-        seen = without_left(_learned(entry, report), report)
-        if seen != entry:
-            core.metadata.put(seen)
-            changed += 1
+        changed += await core.metadata.revise(entry.guid, partial(_as_seen, core))
     return changed
+
+
+def _as_seen(core: Core, entry: PoolEntry) -> PoolEntry:
+    report = core.find_report(entry)
+    if report is None or core.registry.running_on(entry.guid) is not None:
+        return entry
+    return without_left(_learned(entry, report), report)
 
 
 def awaits_leavers(core: Core) -> bool:

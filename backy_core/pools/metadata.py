@@ -6,11 +6,12 @@ Fields and entries this version does not know are carried along when it writes.
 
 from __future__ import annotations
 
+import asyncio
 import logging
-import threading
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from typing import Annotated, Any
 
 from pydantic import (
@@ -28,6 +29,7 @@ from backy_core.pools.documents import Document, DocumentFile
 from backy_core.sdk.errors import SystemFailure
 from backy_core.sdk.models import DriveId
 from backy_core.system.own_files import OwnFile
+from backy_core.system.threads import to_the_end
 
 log = logging.getLogger(__name__)
 
@@ -105,22 +107,26 @@ class PoolEntry(BaseModel):
         return {key: raw[key] for key in raw if raw[key] is not None or key not in known}
 
 
+_Entries = dict[str, PoolEntry]
+
+
 class MetadataStore:
     """The file and its content in memory. Every change is on disk before it is seen.
 
-    Lives as long as the agent; methods block for a few milliseconds and may be called from any
-    thread. They raise SystemFailure when the file cannot be read or written, and then nothing
-    has changed; :meth:`promise` alone is for what cannot be taken back.
+    Lives as long as the agent. A slow disk holds up whoever changes something and those who want
+    to after it, not the event loop. Methods raise SystemFailure when the file cannot be read or
+    written, and then nothing has changed; :meth:`promise` alone is for what cannot be taken back.
     """
 
     def __init__(self, file: OwnFile) -> None:
         self._file = DocumentFile(file, "pools")
-        self._lock = threading.Lock()
-        self._entries: dict[str, PoolEntry] = {}
+        self._lock = asyncio.Lock()
+        self._entries: _Entries = {}
         self._kept: list[Any] = []
         self._top: Document = {}
         self.on_written: Callable[[], None] = lambda: None
-        """Called after each time the file was written, with all that is in memory."""
+        """Called after each time the file was written, with all that is in memory, in the thread
+        that wrote it."""
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -128,15 +134,14 @@ class MetadataStore:
         return tuple(self._file.warnings)
 
     def load(self) -> None:
-        """Read the file; forget what was in memory."""
-        with self._lock:
-            self._file.warnings.clear()
-            document = self._file.read()
-            self._entries, self._kept = {}, []
-            self._top = {key: document[key] for key in document if key != "pools"}
-            self._warn_of_version()
-            for raw in document.get("pools", ()):
-                self._take(raw)
+        """Read the file; forget what was in memory. Blocks: for the start."""
+        self._file.warnings.clear()
+        document = self._file.read()
+        self._entries, self._kept = {}, []
+        self._top = {key: document[key] for key in document if key != "pools"}
+        self._warn_of_version()
+        for raw in document.get("pools", ()):
+            self._take(raw)
 
     def entries(self) -> tuple[PoolEntry, ...]:
         """Every remembered pool, oldest entry first."""
@@ -145,40 +150,58 @@ class MetadataStore:
     def get(self, guid: str) -> PoolEntry | None:
         return self._entries.get(guid)
 
-    def put(self, entry: PoolEntry) -> None:
+    async def put(self, entry: PoolEntry) -> None:
         """Add the entry or replace the one with its GUID."""
-        self._change(lambda entries: {**entries, entry.guid: entry})
+        await self._change(lambda entries: {**entries, entry.guid: entry})
 
-    def promise(self, entry: PoolEntry) -> bool:
+    async def revise(self, guid: str, revised: Callable[[PoolEntry], PoolEntry]) -> bool:
+        """Replace an entry by what ``revised`` makes of it when its turn to be written comes.
+
+        False if that changes nothing or the pool is not known (any more).
+        """
+
+        def change(entries: dict[str, PoolEntry]) -> dict[str, PoolEntry]:
+            known = entries.get(guid)
+            new = known and revised(known)
+            return entries if new is None or new == known else {**entries, guid: new}
+
+        return await self._change(change)
+
+    async def promise(self, entry: PoolEntry) -> bool:
         """As :meth:`put`, for what the journal has durably: it is known whatever becomes of the
         file. False: that could not be written; the next change that can be brings it along."""
         try:
-            self.put(entry)
+            await self.put(entry)
         except SystemFailure as error:
             log.error("pool %s is known to the journal alone for now: %s", entry.guid, error)
-            with self._lock:
-                self._entries = {**self._entries, entry.guid: entry}
+            self._entries = {**self._entries, entry.guid: entry}
             return False
         return True
 
-    def remove(self, guid: str) -> None:
+    async def remove(self, guid: str) -> None:
         """Forget the pool; not known is done."""
-        if guid in self._entries:
-            self._change(lambda entries: {key: entries[key] for key in entries if key != guid})
+        await self._change(
+            lambda entries: (
+                {key: entries[key] for key in entries if key != guid}
+                if guid in entries
+                else entries
+            )
+        )
 
-    def replace_all(self, entries: Iterable[PoolEntry]) -> None:
-        """Make these the only entries."""
-        replaced = {entry.guid: entry for entry in entries}
-        self._change(lambda _: replaced)
+    async def _change(self, change: Callable[[_Entries], _Entries]) -> bool:
+        async with self._lock:
+            before = self._entries
+            if (changed := change(before)) is before:
+                return False
+            await to_the_end(partial(self._write, changed), "write the metadata")
+        return True
 
-    def _change(self, change: Callable[[dict[str, PoolEntry]], dict[str, PoolEntry]]) -> None:
-        with self._lock:
-            changed = change(self._entries)
-            self._file.write(self._document(changed))
-            self._entries = changed
+    def _write(self, entries: _Entries) -> None:
+        self._file.write(self._document(entries))
+        self._entries = entries
         self.on_written()
 
-    def _document(self, entries: dict[str, PoolEntry]) -> Document:
+    def _document(self, entries: _Entries) -> Document:
         pools = [entry.model_dump(mode="json", by_alias=True) for entry in entries.values()]
         now = datetime.now(UTC).isoformat().replace("+00:00", "Z")
         return {

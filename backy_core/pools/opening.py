@@ -60,7 +60,7 @@ class PoolOpening:
         report, target = await self._admit(entry, mount_path, degraded=degraded, force=force)
         if target is None:
             op.accept()
-            self._commit_now(entry, self._path(entry, mount_path))
+            await self._commit_now(entry, self._path(entry, mount_path))
             return
         await self._open(op, entry, report, target)
 
@@ -148,7 +148,7 @@ class PoolOpening:
         plan = await self._open_plan(entry, report, target)
         if target.force:
             # After the steps by force only this keeps the next start from opening it for writing.
-            core.metadata.put(entry.model_copy(update={"is_mounted": False}))
+            await core.metadata.put(entry.model_copy(update={"is_mounted": False}))
         journal = await core.open_journal(op, plan)
         try:
             await self._rounds(op, journal, entry, plan, target)
@@ -272,12 +272,11 @@ class PoolOpening:
             )
         return usable[0]
 
-    def _commit_now(self, entry: PoolEntry, path: str) -> None:
+    async def _commit_now(self, entry: PoolEntry, path: str) -> None:
         """Mounted there already: only the wish may have to be recorded."""
         self._core.open_errors.pop(entry.guid, None)
-        if not entry.is_mounted or entry.last_mount_path != path:
-            update = {"is_mounted": True, "last_mount_path": path}
-            self._core.metadata.put(entry.model_copy(update=update))
+        update = {"is_mounted": True, "last_mount_path": path}
+        await self._core.metadata.revise(entry.guid, lambda known: known.model_copy(update=update))
 
     async def _remember(self, journal: JournalEntry, mounted: PoolEntry) -> None:
         core = self._core

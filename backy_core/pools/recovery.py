@@ -139,12 +139,12 @@ class Recovery:
         known = core.metadata.get(entry.opened.plan.pool.guid)
         made_known = entry.opened.plan.kind == "create" and known is not None
         if commit.entry is not None and not made_known:
-            core.metadata.put(PoolEntry.model_validate(commit.entry))
+            await core.metadata.put(PoolEntry.model_validate(commit.entry))
         if commit.tombstone is not None:
-            core.tombstones.add(Tombstone.model_validate(commit.tombstone))
+            await core.tombstones.add(Tombstone.model_validate(commit.tombstone))
         if entry.opened.plan.kind == "teardown" and known is not None:
             await remove_made_directories(core, op, entry, known)
-            core.metadata.remove(known.guid)
+            await core.metadata.remove(known.guid)
         await core.settle(entry)
 
     async def _roll_back_creation(self, op: Operation, entry: JournalEntry) -> None:
@@ -221,7 +221,7 @@ class Recovery:
             return
         if await self._mounted_since(entry, known):
             await self._settle_alike(entry)
-            self._core.metadata.put(known.model_copy(update={"is_mounted": True}))
+            await self._core.metadata.put(known.model_copy(update={"is_mounted": True}))
             raise Conflict(
                 f"Deleting pool {known.label or guid} broke off, and it has been mounted since",
                 hint=f"Delete it again: DELETE /api/v1/pools/{guid}",
@@ -270,7 +270,7 @@ class Recovery:
         if dumped is not None:
             made = PoolEntry.model_validate(dumped)
             seen = self._core.find_report(made, await self._core.observer.refresh())
-            self._core.metadata.put(without_left(made, seen))
+            await self._core.metadata.put(without_left(made, seen))
         await self._core.settle(entry)
 
 

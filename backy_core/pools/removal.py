@@ -62,7 +62,7 @@ class PoolRemoval:
         for entry in pending:
             leftovers = await self._core.undo(op, entry, "the pool is deleted")
             if leftovers.absent and not (leftovers.drives or leftovers.pool):
-                self._remember_absent(op, entry, leftovers.absent)
+                await self._remember_absent(op, entry, leftovers.absent)
             elif not leftovers.clean:
                 raise UndoFailed(
                     "The failed creation could not be undone yet",
@@ -104,7 +104,7 @@ class PoolRemoval:
         found = core.find_report(entry_of(stone))
         return stone if found and any(member.drive for member in found.members) else None
 
-    def _remember_absent(
+    async def _remember_absent(
         self, op: Operation, entry: JournalEntry, absent: tuple[DriveId, ...]
     ) -> None:
         """A drive that may never return must not keep the creation from being given up."""
@@ -121,7 +121,7 @@ class PoolRemoval:
             around=plan.around,
             deleted_at=datetime.now(UTC),
         )
-        self._core.tombstones.add(stone)
+        await self._core.tombstones.add(stone)
         names = ", ".join(drive.serial for drive in absent)
         op.message = f"Drives that are not connected were not wiped: {names}"
 

@@ -276,13 +276,16 @@ class PoolService:
         strangers = sorted(set(labels) - set(entry.drive_serials))
         if strangers:
             raise InvalidRequest(f"Drive {strangers[0]} is not a member of this pool")
-        changed = entry.model_copy(
-            update={
-                "label": checked_label(label) if label is not None else entry.label,
-                "drive_labels": {**entry.drive_labels, **labels},
-            }
+        name = checked_label(label) if label is not None else None
+        await self._core.metadata.revise(
+            entry.guid,
+            lambda known: known.model_copy(
+                update={
+                    "label": known.label if name is None else name,
+                    "drive_labels": {**known.drive_labels, **labels},
+                }
+            ),
         )
-        self._core.metadata.put(changed)
         return await self.get(guid)
 
     def _refuse_while_running(self, guid: str) -> None:
@@ -336,7 +339,7 @@ class PoolService:
         """Drop the entry; the drives are not touched and the pool becomes importable."""
         self._core.entry(checked_guid(guid))
         self._refuse_while_running(guid)
-        self._core.metadata.remove(guid)
+        await self._core.metadata.remove(guid)
 
     async def forget_all(self) -> int:
         """Drop every entry no operation works on; returns how many."""
@@ -346,13 +349,13 @@ class PoolService:
             if self._core.registry.running_on(entry.guid) is None
         ]
         for guid in idle:
-            self._core.metadata.remove(guid)
+            await self._core.metadata.remove(guid)
         return len(idle)
 
     async def validate_metadata(self) -> int:
         """Bring entries up to what is seen; returns how many were changed."""
         await self._core.observer.refresh()
-        return learn(self._core)
+        return await learn(self._core)
 
 
 async def _patiently(work: Awaitable[object]) -> None:

@@ -52,7 +52,7 @@ class PoolTeardown:
         for interrupted in older:  # is finished by this one
             await core.settle(interrupted)
         try:
-            core.metadata.put(entry.model_copy(update={"is_mounted": False}))
+            await core.metadata.put(entry.model_copy(update={"is_mounted": False}))
             await self._finish(op, journal, entry, plan, scope)
         except Exception as problem:
             await core.observer.refresh()
@@ -206,12 +206,12 @@ class PoolTeardown:
         dumped = stone.model_dump(mode="json", by_alias=True) if stone else None
         await journal.append(Commit(tombstone=dumped))
         if stone is not None:
-            core.tombstones.add(stone)
+            await core.tombstones.add(stone)
         else:
-            core.tombstones.discard(entry.guid)
+            await core.tombstones.discard(entry.guid)
         op.message = _message(entry, left, target.members.copies)
         await remove_made_directories(core, op, journal, entry)
-        core.metadata.remove(entry.guid)
+        await core.metadata.remove(entry.guid)
         await core.settle(journal)
 
 

@@ -6,9 +6,10 @@ that wiping it can be offered, and keeps the GUID from being used again.
 
 from __future__ import annotations
 
-import threading
+import asyncio
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -17,6 +18,7 @@ from pydantic.alias_generators import to_camel
 from backy_core.pools.documents import DocumentFile
 from backy_core.sdk.models import DriveId, SignatureMatch
 from backy_core.system.own_files import OwnFile
+from backy_core.system.threads import to_the_end
 
 FILE_VERSION = 1
 
@@ -50,13 +52,16 @@ class Tombstone(BaseModel):
     deleted_at: datetime
 
 
+_Stones = dict[str, Tombstone]
+
+
 class Tombstones:
     """The file and its content in memory, as :class:`MetadataStore` for pools."""
 
     def __init__(self, file: OwnFile) -> None:
         self._file = DocumentFile(file, "tombstones")
-        self._lock = threading.Lock()
-        self._stones: dict[str, Tombstone] = {}
+        self._lock = asyncio.Lock()
+        self._stones: _Stones = {}
         self._kept: list[Any] = []
 
     @property
@@ -66,11 +71,10 @@ class Tombstones:
 
     def load(self) -> None:
         """Read the file; forget what was in memory. SystemFailure if it cannot be read."""
-        with self._lock:
-            self._file.warnings.clear()
-            self._stones, self._kept = {}, []
-            for raw in self._file.read().get("tombstones", ()):
-                self._take(raw)
+        self._file.warnings.clear()
+        self._stones, self._kept = {}, []
+        for raw in self._file.read().get("tombstones", ()):
+            self._take(raw)
 
     def all(self) -> tuple[Tombstone, ...]:
         """Every tombstone, oldest first."""
@@ -79,22 +83,23 @@ class Tombstones:
     def get(self, guid: str) -> Tombstone | None:
         return self._stones.get(guid)
 
-    def add(self, stone: Tombstone) -> None:
+    async def add(self, stone: Tombstone) -> None:
         """Remember durably, replacing one with the same GUID."""
-        self._change(lambda stones: {**stones, stone.guid: stone})
+        await self._change(lambda stones: {**stones, stone.guid: stone})
 
-    def discard(self, guid: str) -> None:
+    async def discard(self, guid: str) -> None:
         """Forget; not known is done."""
         if guid in self._stones:
-            self._change(lambda stones: {key: stones[key] for key in stones if key != guid})
+            await self._change(lambda stones: {key: stones[key] for key in stones if key != guid})
 
-    def _change(self, change: Callable[[dict[str, Tombstone]], dict[str, Tombstone]]) -> None:
-        with self._lock:
-            changed = change(self._stones)
-            stones = [stone.model_dump(mode="json", by_alias=True) for stone in changed.values()]
-            document = {"version": FILE_VERSION, "tombstones": [*stones, *self._kept]}
-            self._file.write(document)
-            self._stones = changed
+    async def _change(self, change: Callable[[_Stones], _Stones]) -> None:
+        async with self._lock:
+            await to_the_end(partial(self._write, change(self._stones)), "write the tombstones")
+
+    def _write(self, stones: _Stones) -> None:
+        dumped = [stone.model_dump(mode="json", by_alias=True) for stone in stones.values()]
+        self._file.write({"version": FILE_VERSION, "tombstones": [*dumped, *self._kept]})
+        self._stones = stones
 
     def _take(self, raw: Any) -> None:
         try:

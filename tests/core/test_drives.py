@@ -537,15 +537,15 @@ def replace_device(signature: Signature, device: str) -> Signature:
 # Protection
 
 
-def test_protection_survives(tmp_path: Path) -> None:
+async def test_protection_survives(tmp_path: Path) -> None:
     path = tmp_path / "protection.json"
     store = ProtectionStore(OwnFile.at(path))
     store.load()
     assert store.serials() == frozenset()
-    store.protect("A")
-    store.protect("B")
-    store.unprotect("A")
-    store.unprotect("never")
+    await store.protect("A")
+    await store.protect("B")
+    await store.unprotect("A")
+    await store.unprotect("never")
     again = ProtectionStore(OwnFile.at(path))
     again.load()
     assert again.serials() == {"B"}
@@ -561,8 +561,8 @@ def test_a_damaged_list_never_takes_the_protection_off(tmp_path: Path, text: str
     assert path.read_text() == text
 
 
-def test_a_failed_save_changes_nothing(tmp_path: Path) -> None:
+async def test_a_failed_save_changes_nothing(tmp_path: Path) -> None:
     store = ProtectionStore(OwnFile.at(tmp_path / "missing" / "protection.json"))
     with pytest.raises(SystemFailure):
-        store.protect("A")
+        await store.protect("A")
     assert store.serials() == frozenset()

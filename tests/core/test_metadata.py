@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import stat
+import threading
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -83,13 +85,13 @@ def test_no_file_is_no_pools(path: Path) -> None:
     assert not path.exists()
 
 
-def test_an_entry_comes_back_as_it_went(path: Path) -> None:
-    loaded(path).put(entry())
+async def test_an_entry_comes_back_as_it_went(path: Path) -> None:
+    await loaded(path).put(entry())
     assert loaded(path).get(ONE) == entry()
 
 
-def test_the_file_is_what_the_contract_says(path: Path) -> None:
-    loaded(path).put(entry())
+async def test_the_file_is_what_the_contract_says(path: Path) -> None:
+    await loaded(path).put(entry())
     document = json.loads(path.read_text())
     updated = datetime.fromisoformat(document.pop("lastUpdated"))
     assert updated.tzinfo is not None
@@ -152,24 +154,60 @@ def test_times_are_utc_whatever_the_file_says(path: Path) -> None:
     assert loaded(path).entries()[0].created_at == datetime(2024, 11, 2, 8, 15, 30, tzinfo=UTC)
 
 
-def test_changes_are_on_disk_and_in_memory(path: Path) -> None:
+async def test_changes_are_on_disk_and_in_memory(path: Path) -> None:
     store = loaded(path)
-    store.put(entry(ONE))
-    store.put(entry(TWO))
-    store.put(entry(ONE, label="renamed"))
+    await store.put(entry(ONE))
+    await store.put(entry(TWO))
+    await store.put(entry(ONE, label="renamed"))
     assert [(it.guid, it.label) for it in loaded(path).entries()] == [
         (ONE, "renamed"),
         (TWO, "shelf"),
     ]
-    store.remove(ONE)
-    store.remove("unknown")
+    await store.remove(ONE)
+    await store.remove("unknown")
     assert [it.guid for it in store.entries()] == [TWO]
-    store.replace_all([entry(ONE)])
-    assert [it.guid for it in loaded(path).entries()] == [ONE]
+    assert [it.guid for it in loaded(path).entries()] == [TWO]
 
 
-def test_what_a_newer_version_added_is_kept(path: Path) -> None:
-    loaded(path).put(entry())
+async def test_a_revision_is_of_what_is_known_when_its_turn_comes(path: Path) -> None:
+    store = loaded(path)
+    await store.put(entry(ONE))
+    written = path.read_bytes()
+    assert not await store.revise(ONE, lambda known: known)
+    assert not await store.revise(TWO, lambda known: known.model_copy(update={"label": "new"}))
+    assert path.read_bytes() == written
+    revised = await asyncio.gather(
+        store.revise(ONE, lambda known: known.model_copy(update={"label": "new"})),
+        store.revise(ONE, lambda known: known.model_copy(update={"is_mounted": False})),
+    )
+    (found,) = loaded(path).entries()
+    assert all(revised) and found.label == "new" and not found.is_mounted
+
+
+async def test_a_slow_disk_does_not_hold_up_the_loop(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And what was begun is written and known, even if whoever asked for it gave up meanwhile."""
+    store, written = loaded(path), threading.Event()
+    really = OwnFile.write
+
+    def slowly(*args: Any, **options: Any) -> None:
+        assert written.wait(10)
+        really(*args, **options)
+
+    monkeypatch.setattr(OwnFile, "write", slowly)
+    changing = asyncio.create_task(store.put(entry(ONE)))
+    await asyncio.sleep(0.05)
+    assert store.get(ONE) is None
+    changing.cancel()
+    written.set()
+    with pytest.raises(asyncio.CancelledError):
+        await changing
+    assert store.get(ONE) is not None and len(loaded(path).entries()) == 1
+
+
+async def test_what_a_newer_version_added_is_kept(path: Path) -> None:
+    await loaded(path).put(entry())
     document = json.loads(path.read_text())
     document["pools"][0]["colour"] = {"of": "door"}
     document["site"] = "cellar"
@@ -177,29 +215,29 @@ def test_what_a_newer_version_added_is_kept(path: Path) -> None:
     store = loaded(path)
     stored = store.get(ONE)
     assert stored is not None
-    store.put(stored.model_copy(update={"label": "renamed"}))
+    await store.put(stored.model_copy(update={"label": "renamed"}))
     document = json.loads(path.read_text())
     assert document["site"] == "cellar"
     assert document["pools"][0]["colour"] == {"of": "door"}
     assert document["pools"][0]["label"] == "renamed"
 
 
-def test_a_newer_file_version_is_said_and_kept(path: Path) -> None:
+async def test_a_newer_file_version_is_said_and_kept(path: Path) -> None:
     path.write_text(json.dumps({"version": 2, "pools": []}))
     store = loaded(path)
     assert "version 2" in store.warnings[0]
-    store.put(entry())
+    await store.put(entry())
     assert json.loads(path.read_text())["version"] == 2
 
 
-def test_an_entry_that_cannot_be_used_is_said_and_kept(path: Path) -> None:
+async def test_an_entry_that_cannot_be_used_is_said_and_kept(path: Path) -> None:
     strange = {"poolGroupGuid": TWO, "driveSerials": 7}
     path.write_text(json.dumps({"version": 1, "pools": [strange, "text", {"label": "x"}]}))
     store = loaded(path)
     assert store.entries() == ()
     assert len(store.warnings) == 3
     assert TWO in store.warnings[0] and "driveSerials" in store.warnings[0]
-    store.put(entry())
+    await store.put(entry())
     assert json.loads(path.read_text())["pools"][1:] == [strange, "text", {"label": "x"}]
     assert [it.guid for it in loaded(path).entries()] == [ONE]
 
@@ -216,10 +254,10 @@ def test_of_two_entries_with_one_guid_the_first_is_used(path: Path) -> None:
     "broken",
     [b"", b"{", b"\xff\xfe", b"[]", b"null", b'{"pools": 5}', b"{}", b"[" * 100_000],
 )
-def test_a_broken_file_is_set_aside_and_the_previous_used(path: Path, broken: bytes) -> None:
+async def test_a_broken_file_is_set_aside_and_the_previous_used(path: Path, broken: bytes) -> None:
     store = loaded(path)
-    store.put(entry(ONE))
-    store.put(entry(TWO))
+    await store.put(entry(ONE))
+    await store.put(entry(TWO))
     path.write_bytes(broken)
     again = loaded(path)
     assert [it.guid for it in again.entries()] == [ONE], "the previous generation"
@@ -229,10 +267,10 @@ def test_a_broken_file_is_set_aside_and_the_previous_used(path: Path, broken: by
     assert aside.name in warning and "previous generation was used" in warning
 
 
-def test_a_broken_file_is_set_aside_once(path: Path) -> None:
+async def test_a_broken_file_is_set_aside_once(path: Path) -> None:
     store = loaded(path)
-    store.put(entry(ONE))
-    store.put(entry(TWO))
+    await store.put(entry(ONE))
+    await store.put(entry(TWO))
     path.write_bytes(b"{")
     loaded(path)
     third = loaded(path)
@@ -241,21 +279,21 @@ def test_a_broken_file_is_set_aside_once(path: Path) -> None:
     assert len(asides(path)) == 1
 
 
-def test_both_generations_broken_is_said_and_kept(path: Path) -> None:
+async def test_both_generations_broken_is_said_and_kept(path: Path) -> None:
     path.write_bytes(b"{")
     path.with_name(path.name + ".previous").write_bytes(b"}")
     store = loaded(path)
     assert store.entries() == ()
     assert "nothing is remembered" in store.warnings[0]
     assert {aside.read_bytes() for aside in path.parent.glob("*.unreadable-*")} == {b"{", b"}"}
-    store.put(entry())
+    await store.put(entry())
     assert loaded(path).get(ONE) == entry()
 
 
-def test_a_missing_file_does_not_bring_old_pools_back(path: Path) -> None:
+async def test_a_missing_file_does_not_bring_old_pools_back(path: Path) -> None:
     store = loaded(path)
-    store.put(entry(ONE))
-    store.put(entry(TWO))
+    await store.put(entry(ONE))
+    await store.put(entry(TWO))
     path.unlink()
     again = loaded(path)
     assert again.entries() == ()
@@ -268,9 +306,9 @@ def test_a_file_that_cannot_be_read_is_not_taken_for_empty(path: Path) -> None:
         loaded(path)
 
 
-def test_a_failed_write_changes_nothing(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_failed_write_changes_nothing(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = loaded(path)
-    store.put(entry(ONE))
+    await store.put(entry(ONE))
 
     def full(*args: object, **options: object) -> None:
         raise SystemFailure("No space left on device")
@@ -278,19 +316,19 @@ def test_a_failed_write_changes_nothing(path: Path, monkeypatch: pytest.MonkeyPa
     with monkeypatch.context() as patch:
         patch.setattr(OwnFile, "write", full)
         with pytest.raises(SystemFailure):
-            store.put(entry(TWO))
+            await store.put(entry(TWO))
         with pytest.raises(SystemFailure):
-            store.remove(ONE)
+            await store.remove(ONE)
     assert [it.guid for it in store.entries()] == [ONE]
     assert [it.guid for it in loaded(path).entries()] == [ONE]
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
 @given(data=st.binary(max_size=200) | st.text(max_size=200).map(str.encode))
-def test_any_bytes_give_a_store_that_works(path: Path, data: bytes) -> None:
+async def test_any_bytes_give_a_store_that_works(path: Path, data: bytes) -> None:
     path.write_bytes(data)
     store = loaded(path)
-    store.put(entry())
+    await store.put(entry())
     assert loaded(path).get(ONE) == entry()
 
 
@@ -306,10 +344,10 @@ JSON_VALUES = st.recursive(
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
 @given(pools=st.lists(JSON_VALUES, max_size=3))
-def test_any_entries_are_used_or_kept(path: Path, pools: list[Any]) -> None:
+async def test_any_entries_are_used_or_kept(path: Path, pools: list[Any]) -> None:
     path.write_text(json.dumps({"version": 1, "pools": pools}))
     store = loaded(path)
-    store.put(entry(TWO))
+    await store.put(entry(TWO))
     assert len(json.loads(path.read_text())["pools"]) == len(pools) + 1
 
 
@@ -329,33 +367,33 @@ def stones(path: Path) -> Tombstones:
     return loaded
 
 
-def test_tombstones_survive(path: Path) -> None:
+async def test_tombstones_survive(path: Path) -> None:
     assert stones(path).all() == ()
-    stones(path).add(STONE)
+    await stones(path).add(STONE)
     assert stones(path).get(ONE) == STONE
     assert stones(path).all() == (STONE,)
     again = stones(path)
-    again.discard(TWO)
-    again.discard(ONE)
+    await again.discard(TWO)
+    await again.discard(ONE)
     assert stones(path).all() == ()
 
 
-def test_a_tombstone_that_cannot_be_used_is_said_and_kept(path: Path) -> None:
-    stones(path).add(STONE)
+async def test_a_tombstone_that_cannot_be_used_is_said_and_kept(path: Path) -> None:
+    await stones(path).add(STONE)
     document = json.loads(path.read_text())
     document["tombstones"].append({"guid": TWO})
     path.write_text(json.dumps(document))
     again = stones(path)
     assert again.all() == (STONE,)
     assert len(again.warnings) == 1
-    again.discard(ONE)
+    await again.discard(ONE)
     assert json.loads(path.read_text())["tombstones"] == [{"guid": TWO}]
 
 
-def test_broken_tombstones_are_set_aside_and_the_previous_used(path: Path) -> None:
+async def test_broken_tombstones_are_set_aside_and_the_previous_used(path: Path) -> None:
     store = stones(path)
-    store.add(STONE)
-    store.add(STONE.model_copy(update={"guid": TWO}))
+    await store.add(STONE)
+    await store.add(STONE.model_copy(update={"guid": TWO}))
     path.write_text("{")
     again = stones(path)
     assert again.all() == (STONE,)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 from collections.abc import Callable
 from types import ModuleType, SimpleNamespace
@@ -315,7 +316,9 @@ async def test_a_member_that_left_during_an_operation_is_forgotten_after_it(benc
     await bench.create()
     entry = bench.remembered[GUID]
     update = {"drive_serials": (*entry.drive_serials, "C"), "leaving": ("C",)}
-    bench.agent._core.metadata.put(entry.model_copy(update=update))
+    await bench.agent._core.metadata.put(entry.model_copy(update=update))
     assert await bench.mount() is None
+    async with asyncio.timeout(5):
+        while bench.remembered[GUID].leaving:
+            await asyncio.sleep(0.002)
     assert bench.remembered[GUID].drive_serials == entry.drive_serials
-    assert not bench.remembered[GUID].leaving

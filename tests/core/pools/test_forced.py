@@ -50,7 +50,7 @@ async def test_an_ordinary_mount_is_refused_and_names_force(dropped: Bench) -> N
 
 async def test_a_pool_that_was_not_opened_at_the_start_names_force(dropped: Bench) -> None:
     entry = dropped.remembered[GUID].model_copy(update={"is_mounted": True})
-    dropped.agent._core.metadata.put(entry)
+    await dropped.agent._core.metadata.put(entry)
     await dropped.restart()
     view = await dropped.agent.pools.get(GUID)
     told = view.error_message or ""
@@ -145,7 +145,9 @@ async def test_a_failed_pool_says_what_to_do(bench: Bench, monkeypatch: pytest.M
     bench.machine.mounts.clear()
     await bench.agent.observer.refresh()
     assert "Plug in" in ((await bench.agent.pools.get(GUID)).error_message or "")
-    bench.agent._core.metadata.put(bench.remembered[GUID].model_copy(update={"is_mounted": False}))
+    await bench.agent._core.metadata.put(
+        bench.remembered[GUID].model_copy(update={"is_mounted": False})
+    )
     view = await bench.agent.pools.get(GUID)
     assert view.state == "unmounted" and "Plug in" in (view.error_message or "")
 
@@ -225,7 +227,7 @@ async def test_a_backend_without_the_capability_says_so(bench: Bench) -> None:
 async def test_a_failure_says_that_event_counts_stay_raised(dropped: Bench) -> None:
     """Nothing opens it for writing by itself after that, as at the next start."""
     core = dropped.agent._core
-    core.metadata.put(dropped.remembered[GUID].model_copy(update={"is_mounted": True}))
+    await core.metadata.put(dropped.remembered[GUID].model_copy(update={"is_mounted": True}))
     dropped.machine.interruptions.fail("mount ")
     error = await force(dropped)
     assert error is not None and "opens it for writing" in (error.hint or "")

@@ -127,7 +127,7 @@ async def test_a_remembered_mount_path_is_checked_again(bench: Bench) -> None:
     await bench.unmount()
     entry = bench.remembered[GUID]
     path = str(bench.settings.state_dir / "journal")
-    bench.agent._core.metadata.put(entry.model_copy(update={"last_mount_path": path}))
+    await bench.agent._core.metadata.put(entry.model_copy(update={"last_mount_path": path}))
     with pytest.raises(InvalidRequest, match="own directory"):
         await bench.mount()
     assert not bench.machine.mounts and not bench.journal

@@ -17,7 +17,7 @@ from tests.fakes.agent import GUID, OTHER, Bench
 from tests.fakes.model import Content, Mounted
 
 Verb = Callable[[Bench], Awaitable[Any]]
-Situation = Callable[[Bench], None]
+Situation = Callable[[Bench], Awaitable[None] | None]
 
 VERBS: dict[str, Verb] = {
     "create": lambda b: b.agent.pools.create(b.request("C", guid=OTHER)),
@@ -63,9 +63,9 @@ def _copied_member(bench: Bench) -> None:
     bench.machine.copy("B", onto="C")
 
 
-def _protected(bench: Bench) -> None:
+async def _protected(bench: Bench) -> None:
     for serial in ("B", "C"):
-        bench.agent._core.protection.protect(serial)
+        await bench.agent._core.protection.protect(serial)
 
 
 def _busy(bench: Bench) -> None:
@@ -117,7 +117,8 @@ async def test_a_refused_call_changes_nothing(
     bench: Bench, situation: Situation, verbs: tuple[str, ...], mounted: bool
 ) -> None:
     await _pool(bench, mounted=mounted)
-    situation(bench)
+    if (settled := situation(bench)) is not None:
+        await settled
     await bench.agent.observer.refresh([""])
     before = _everything(bench)
     for verb in verbs:
