@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os.path
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from backy_core.sdk.errors import BackendFailure
@@ -12,8 +13,10 @@ from backy_core.sdk.models import BackendInfo, ProbedDrive, Signature
 from backy_core.system.exec import run
 from backy_core.system.outcome import CommandFailed, Outcome
 from backy_core.system.sysfs import names_in, read_whole
+from backy_core.system.threads import in_thread
 
 _READABLE = ("/proc/", "/sys/", "/run/")
+_PROCFS_S = 3.0
 
 
 class MachineProbe:
@@ -32,8 +35,9 @@ class MachineProbe:
         self.signatures = tuple(signatures)
 
     async def read(self, *paths: str) -> tuple[str | None, ...]:
-        """Read where it is called, in the backend's own thread: to change threads costs more."""
-        return tuple(read_whole(self._allowed(path)) for path in paths)
+        """Read sysfs where it is called, in the backend's own thread: to change threads costs
+        more. What procfs tells may have to wait for a drive."""
+        return tuple([await self._text(self._allowed(path)) for path in paths])
 
     async def listdir(self, path: str) -> tuple[str, ...]:
         return tuple(sorted(names_in(self._allowed(path))))
@@ -51,6 +55,12 @@ class MachineProbe:
         if outcome.timed_out:
             raise CommandFailed(f"{argv[0]} gave no answer", outcome)
         return outcome
+
+    async def _text(self, path: Path) -> str | None:
+        read = partial(read_whole, path)
+        if not path.is_relative_to("/proc"):
+            return read()
+        return await in_thread(read, f"read {path}", _PROCFS_S)
 
     def _allowed(self, path: str) -> Path:
         if not path.startswith(_READABLE) or os.path.normpath(path) != path.rstrip("/"):

@@ -160,7 +160,7 @@ async def refuse_place(settings: Settings, path: str) -> None:
 async def _asked(check: Callable[[], T], path: str) -> T:
     """The path may lie on a disk that hangs."""
     try:
-        return await in_thread(check, f"look at {path}", _LOOK_S, in_turn=True)
+        return await in_thread(check, f"look at {path}", _LOOK_S)
     except TimeoutError as error:
         raise SystemFailure(f"Mount path {path} does not answer") from error
 

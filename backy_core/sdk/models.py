@@ -275,7 +275,8 @@ class Probe(Protocol):
         """Texts of files below /proc, /sys or /run; None for one that is not there or has no value.
 
         Raises for one that is there and cannot be read (no descriptors, no permission): let it
-        pass, so that the inspect fails and what was seen last stays.
+        pass, so that the inspect fails and what was seen last stays. TimeoutError for a file of
+        /proc that does not answer within 3 s; one that waits for a drive can be done without.
         """
         ...
 

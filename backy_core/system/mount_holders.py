@@ -75,7 +75,7 @@ async def find_holders(filesystem: Filesystem) -> tuple[Holder, ...]:
     """
     name = f"holders of {sorted(filesystem.numbers)} {sorted(filesystem.sources)}"
     try:
-        return await in_thread(partial(_find, filesystem), name, _DEADLINE_S, in_turn=True)
+        return await in_thread(partial(_find, filesystem), name, _DEADLINE_S)
     except TimeoutError as error:
         raise LookFailed(
             "What holds the filesystem cannot be read",

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, TypeVar
@@ -22,17 +23,15 @@ _TURN_S = 0.02
 T = TypeVar("T")
 
 
-async def in_thread(
-    call: Callable[[], T], name: str, deadline_s: float, *, in_turn: bool = False
-) -> T:
+async def in_thread(call: Callable[[], T], name: str, deadline_s: float) -> T:
     """What ``call`` returns or raises; TimeoutError after ``deadline_s`` seconds.
 
-    While several calls of this ``name``, which names what may hang, are under way: TimeoutError at
-    once, or a wait for one of them to end if it goes ``in_turn``.
+    While several calls of this ``name``, which names what may hang, are under way, it waits for
+    one of them to end; TimeoutError at once if they all hang.
     """
     async with asyncio.timeout(deadline_s):
-        while sum(thread.name == name for thread in threading.enumerate()) >= _AT_ONCE:
-            if not in_turn:
+        while len(ages := _ages(name)) >= _AT_ONCE:
+            if min(ages) > deadline_s:
                 raise TimeoutError
             await asyncio.sleep(_TURN_S)
         return await _begin(call, name)
@@ -73,6 +72,19 @@ async def wait_out(
     return cancelled
 
 
+class _Call(threading.Thread):
+    def __init__(self, work: Callable[[], None], name: str) -> None:
+        super().__init__(target=work, name=name, daemon=True)
+        self.begun_at = time.monotonic()
+
+
+def _ages(name: str) -> list[float]:
+    """How many seconds each call of this name has been under way."""
+    now = time.monotonic()
+    calls = (each for each in threading.enumerate() if isinstance(each, _Call))
+    return [now - each.begun_at for each in calls if each.name == name]
+
+
 def _begin(call: Callable[[], T], name: str) -> asyncio.Future[T]:
     loop = asyncio.get_running_loop()
     answer: asyncio.Future[T] = loop.create_future()
@@ -85,7 +97,7 @@ def _begin(call: Callable[[], T], name: str) -> asyncio.Future[T]:
         else:
             _deliver(loop, answer, None, result)
 
-    threading.Thread(target=work, name=name, daemon=True).start()
+    _Call(work, name).start()
     return answer
 
 

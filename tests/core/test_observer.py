@@ -14,6 +14,7 @@ import pytest
 
 from backy_core.config import Settings
 from backy_core.observer import Observer, cache, observer, ticker
+from backy_core.observer import probe as probing_view
 from backy_core.observer.probe import MachineProbe
 from backy_core.plugins import load_backends
 from backy_core.sdk import hookimpl
@@ -629,6 +630,18 @@ async def test_the_probe_reads_kernel_files_only() -> None:
             await probe().read(path)
         with pytest.raises(BackendFailure, match="may not read"):
             await probe().listdir(path)
+
+
+async def test_a_file_of_procfs_that_waits_for_a_drive_is_given_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    release = threading.Event()
+    monkeypatch.setattr(probing_view, "read_whole", lambda path: str(release.wait(10)))
+    monkeypatch.setattr(probing_view, "_PROCFS_S", 0.05)
+    with pytest.raises(TimeoutError):
+        await probe().read("/proc/mdstat")
+    release.set()
+    assert await probe().read("/sys/none") == ("True",)
 
 
 async def test_an_answer_that_was_cut_short_is_none() -> None:

@@ -12,9 +12,7 @@ import pytest
 from backy_core.operations import conditions, executor, undo
 
 
-async def called_at_once(
-    call: Callable[[], Any], name: str, deadline_s: float = 0, *, in_turn: bool = False
-) -> Any:
+async def called_at_once(call: Callable[[], Any], name: str, deadline_s: float = 0) -> Any:
     return await at_once(call)
 
 

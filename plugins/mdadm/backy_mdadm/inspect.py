@@ -111,7 +111,14 @@ async def _kernel_arrays(probe: Probe) -> tuple[KernelArray, ...]:
 
 
 async def _listed(probe: Probe) -> tuple[parse.Listed, ...]:
-    (mdstat,) = await probe.read("/proc/mdstat")
+    """All that mdstat lists. It answers nobody while md waits to write the bitmap of an array
+    whose drive does not answer (Linux 6.1.176, 6.12); sysfs does, and lacks the progress alone."""
+    try:
+        (mdstat,) = await probe.read("/proc/mdstat")
+    except TimeoutError:
+        names = [name for name in await probe.listdir("/sys/block") if name.startswith("md")]
+        listed = [parse.parse_listing(n, await probe.listdir(f"/sys/block/{n}/md")) for n in names]
+        return tuple(array for array in listed if array.members)
     return parse.parse_mdstat(mdstat or "")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import NamedTuple
 
@@ -54,14 +54,15 @@ MEMBER_FILES = ("slot", "state", "block/size", "offset")
 class Listed(NamedTuple):
     """An array as ``/proc/mdstat`` lists it, by kernel names.
 
-    ``state`` is the word after the colon. ``percent`` and ``minutes`` tell how much of a resync
-    is done and how long the rest takes (sysfs tells progress in steps of a sixteenth).
+    ``state`` is the word after the colon; None by sysfs, which tells it elsewhere. ``percent`` and
+    ``minutes`` tell how much of a resync is done and how long the rest takes (sysfs tells progress
+    in steps of a sixteenth).
     ``waiting`` is how a resync waits: ``PENDING`` for the first write, ``DELAYED`` by another
     array, ``REMOTE`` on another host.
     """
 
     name: str
-    state: str
+    state: str | None
     members: tuple[str, ...]
     percent: float | None = None
     minutes: float | None = None
@@ -116,7 +117,7 @@ class KernelArray(NamedTuple):
         """Why this array's state is unknown, as a sentence; None if it is known."""
         if not self.state:
             return f"The state of the array {self.name} cannot be read."
-        if self.listed.state not in _LISTED_STATES:
+        if self.listed.state is not None and self.listed.state not in _LISTED_STATES:
             return _unknown(self.name, self.listed.state)
         return None if self.state in _ARRAY_STATES else _unknown(self.name, self.state)
 
@@ -158,6 +159,12 @@ def parse_mdstat(text: str) -> tuple[Listed, ...]:
         elif arrays:
             arrays[-1] = _with_sync(arrays[-1], line)
     return tuple(arrays)
+
+
+def parse_listing(name: str, entries: Iterable[str]) -> Listed:
+    """An array from the names in its directory ``md`` of sysfs."""
+    members = (entry.removeprefix("dev-") for entry in entries if entry.startswith("dev-"))
+    return Listed(name, None, tuple(members))
 
 
 def parse_array(

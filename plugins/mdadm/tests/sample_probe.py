@@ -48,6 +48,8 @@ class SampleProbe:
         }
         self.signatures = tuple(self._signatures(gone))
         self.commands: list[tuple[str, ...]] = []
+        self.waits = False
+        """mdstat does not answer."""
 
     def _load(self, path: Path, array: str, gone: tuple[str, ...]) -> None:
         base = f"/sys/block/{array}"
@@ -77,10 +79,15 @@ class SampleProbe:
         return [found[device] for device in sorted(found) if device not in gone]
 
     async def read(self, *paths: str) -> tuple[str | None, ...]:
+        if self.waits and "/proc/mdstat" in paths:
+            raise TimeoutError
         return tuple(self.files.get(path) for path in paths)
 
     async def listdir(self, path: str) -> tuple[str, ...]:
-        raise AssertionError(f"unexpected listdir of {path}")
+        assert self.waits, "mdstat alone lists what there is"
+        below = (name for name in self.files if name.startswith(path + "/"))
+        found = {name.removeprefix(path + "/").partition("/")[0] for name in below}
+        return tuple(sorted(found | ({"loop0", "sda"} if path == "/sys/block" else set())))
 
     async def run(self, *argv: str) -> Outcome:
         """mdadm prints what it can and fails if one node has no superblock."""

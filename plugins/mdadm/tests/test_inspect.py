@@ -96,10 +96,25 @@ SYNCING = {
 }
 
 
+WITHOUT_MDSTAT = {"raid1x2-auto-read-only-pending": "active"}
+
+
 @pytest.mark.parametrize("state", STATES)
 async def test_each_state(state: str) -> None:
     (report,) = await reports(SampleProbe(state, GONE.get(state, ())))
     assert line(report) == STATES[state]
+
+
+@pytest.mark.parametrize("state", STATES)
+async def test_each_state_while_mdstat_does_not_answer(state: str) -> None:
+    """Where it alone tells something, a word is missing, never an array or a member."""
+    probe = SampleProbe(state, GONE.get(state, ()))
+    (told,) = await reports(probe)
+    probe.waits = True
+    (report,) = await reports(probe)
+    assert report.members == told.members and report.presence == told.presence
+    assert report.degraded is told.degraded and report.sync_percent is None
+    assert report.health == WITHOUT_MDSTAT.get(state, told.health)
 
 
 def test_every_sample_is_used() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -54,24 +55,32 @@ async def test_of_one_thing_only_so_many_questions_are_under_way() -> None:
         release.wait(10)
         return 7
 
-    asked = [asyncio.create_task(in_thread(call, "hung", 5)) for _ in range(50)]
-    turns = [asyncio.create_task(in_thread(call, "busy", 5, in_turn=True)) for _ in range(12)]
+    turns = [asyncio.create_task(in_thread(call, "busy", 5)) for _ in range(12)]
     await asyncio.sleep(0.05)
-    assert len(begun) == 8
-    assert sum(task.done() for task in asked) == 46, "refused at once"
-    assert not any(task.done() for task in turns), "they wait"
+    assert len(begun) == 4 and not any(task.done() for task in turns), "they wait"
     assert await in_thread(lambda: 1, "another", 1) == 1
     release.set()
     assert await asyncio.gather(*turns) == [7] * 12
-    done = await asyncio.gather(*asked, return_exceptions=True)
-    assert done.count(7) == 4
 
 
-async def test_in_turn_no_longer_than_the_deadline() -> None:
+async def test_who_waits_for_a_turn_waits_no_longer_than_the_deadline() -> None:
     release = threading.Event()
-    asked = [in_thread(lambda: release.wait(10), "stuck", 0.1, in_turn=True) for _ in range(20)]
+    asked = [in_thread(lambda: release.wait(10), "stuck", 0.1) for _ in range(20)]
     done = await asyncio.wait_for(asyncio.gather(*asked, return_exceptions=True), 2)
     assert all(isinstance(each, TimeoutError) for each in done)
+    release.set()
+
+
+async def test_nobody_waits_for_a_turn_after_questions_that_hang() -> None:
+    release = threading.Event()
+    for _ in range(4):
+        with pytest.raises(TimeoutError):
+            await in_thread(lambda: release.wait(10), "dead", 0.01)
+    await asyncio.sleep(1.0)
+    asked_at = time.monotonic()
+    with pytest.raises(TimeoutError):
+        await in_thread(lambda: release.wait(10), "dead", 1.0)
+    assert time.monotonic() - asked_at < 0.9, "refused at once"
     release.set()
 
 

@@ -22,9 +22,6 @@ from .backends import Backend, Shape
 from .site import Site
 
 _TAIL = 8000
-# Beside other guests a look at the pools may not answer in time while a drive hangs, and a creation
-# then fails with it: docs/security.md says so. By itself it holds.
-collect_ignore = [] if thorough() else ["test_hung.py"]
 _failed = pytest.StashKey[bool]()
 
 

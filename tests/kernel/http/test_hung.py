@@ -11,9 +11,11 @@ from .site import Pool, Site
 
 BACKENDS = (MDADM,)
 DRIVES = [Drive("asleep", 64 << 20, faults=True), *numbered(4, 64 << 20)]
-ONE, TWO, THREE, FOUR = (drive.serial for drive in DRIVES[1:])
+ASLEEP, ONE, TWO, THREE, FOUR = (drive.serial for drive in DRIVES)
 QUESTIONS = 50
 BOUND_S = 60.0
+READER = "cat /proc/mdstat </dev/null >/dev/null 2>&1 & sleep 2; grep State:.D /proc/$!/status"
+"""Succeeds if it waits."""
 MAPPED = "lab-0"
 """What lies below the first drive."""
 
@@ -32,7 +34,7 @@ def suspended(site: Site, *devices: str) -> Iterator[None]:
 
 
 def test_a_creation_goes_on_while_questions_hang(site: Site, backend: Backend) -> None:
-    asleep = site.made("asleep", **backend.alone())
+    asleep = site.made(ASLEEP, FOUR, **{**backend.options(), "level": "raid0"})
     node = site.drives()[THREE]["path"]
     site.output(
         f'dmsetup create cold --table "0 $(blockdev --getsz {node}) linear {node} 0"'
@@ -43,7 +45,7 @@ def test_a_creation_goes_on_while_questions_hang(site: Site, backend: Backend) -
 
     def ask(number: int) -> int:
         mount = f"/mounts/{asleep.path.replace('/', '%2F')}"
-        below = Pool.plan(site, [FOUR], mountPath=f"/srv/cold/deep/er/{number}", **backend.alone())
+        below = Pool.plan(site, [TWO], mountPath=f"/srv/cold/deep/er/{number}", **backend.alone())
         method, path, body = (
             ("POST", "/pools?dryRun=true", below.request),
             ("GET", asleep.url, None),
@@ -59,7 +61,7 @@ def test_a_creation_goes_on_while_questions_hang(site: Site, backend: Backend) -
             time.sleep(1)
             assert not all(each.done() for each in asked), "some hang"
             began = time.monotonic()
-            pool = site.made(ONE, TWO, **backend.options())
+            pool = site.made(ONE, **backend.alone())
             pool.write()
             assert time.monotonic() - began < BOUND_S * site.guest.slower
             assert site.call("GET", "/pools", timeout=10).status_code == 200
@@ -71,3 +73,28 @@ def test_a_creation_goes_on_while_questions_hang(site: Site, backend: Backend) -
     site.output("umount /srv/cold; dmsetup remove cold; rmdir /srv/cold; wipefs -qa " + node)
     site.done("POST", "/drives/refresh")
     pool.check_gone()
+
+
+def test_pools_are_seen_while_a_mirror_waits_for_its_drive(site: Site, backend: Backend) -> None:
+    """Linux then lets nobody read /proc/mdstat: docs/security.md. mdadm reads
+    it too, so a creation with md waits as well, until the drive answers."""
+    asleep = site.made(ASLEEP, ONE, **backend.options())
+    pool = site.made(TWO, THREE, **backend.options())
+    written = pool.write()
+    asleep.write()  # some seconds later md clears what the bitmap has of it
+    with suspended(site, MAPPED):
+        deadline = time.monotonic() + BOUND_S * site.guest.slower
+        while site.run(READER).rc != 0:
+            assert time.monotonic() < deadline, "mdstat answers"
+        site.unplug(THREE)
+        pool.until_health("degraded", within=BOUND_S)
+        assert {each["poolGroupGuid"] for each in site.get("/pools")} == {asleep.guid, pool.guid}
+        assert asleep.detail()["state"] == "ready"
+        waiting = site.create(FOUR, **backend.alone())
+        assert waiting.detail()["state"] == "creating"
+        assert pool.read() == written
+    waiting.until("ready")
+    site.plug(THREE)
+    for each in (asleep, pool, waiting):
+        each.delete()
+        each.check_gone()
