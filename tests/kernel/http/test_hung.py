@@ -76,7 +76,7 @@ def test_a_creation_goes_on_while_questions_hang(site: Site, backend: Backend) -
 
 
 def test_pools_are_seen_while_a_mirror_waits_for_its_drive(site: Site, backend: Backend) -> None:
-    """Linux then lets nobody read /proc/mdstat: docs/security.md. mdadm reads
+    """Linux then lets nobody read /proc/mdstat (findings/mdstat-waits-for-a-bitmap.sh). mdadm reads
     it too, so a creation with md waits as well, until the drive answers."""
     asleep = site.made(ASLEEP, ONE, **backend.options())
     pool = site.made(TWO, THREE, **backend.options())
