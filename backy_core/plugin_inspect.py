@@ -10,8 +10,8 @@ from __future__ import annotations
 import asyncio
 import threading
 import weakref
-from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, TypeVar
 
 from backy_core.plugin_threads import tamed
 from backy_core.sdk.models import CommandOutcome, Probe, ProbedDrive, Signature
@@ -89,8 +89,13 @@ class RelayedProbe:
     async def listdir(self, path: str) -> tuple[str, ...]:
         return await self._probe.listdir(path)
 
+    async def superblock(self, signature: Signature, length: int) -> bytes | None:
+        return await self._relayed(self._probe.superblock(signature, length))
+
     async def run(self, *argv: str) -> CommandOutcome:
-        work = self._probe.run(*argv)
+        return await self._relayed(self._probe.run(*argv))
+
+    async def _relayed(self, work: Coroutine[Any, Any, T]) -> T:
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self._loop))
 
 

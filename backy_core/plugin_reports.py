@@ -17,15 +17,18 @@ def cleaned(report: PoolReport | Unreadable) -> PoolReport | Unreadable:
     """``report`` with every name and sentence on one line, bounded, and without what turns the
     direction of writing."""
     if isinstance(report, Unreadable):
-        return _with_names(report)
-    members = tuple(map(_with_names, report.members))
+        return with_clean_names(report)
+    members = tuple(map(with_clean_names, report.members))
     others = tuple(_name(each) for each in report.others)
-    if members != report.members or others != report.others:
-        report = report.model_copy(update={"members": members, "others": others})
-    return _with_names(report)
+    requires = report.requires and tuple(map(with_clean_names, report.requires))
+    if (members, others, requires) != (report.members, report.others, report.requires):
+        update = {"members": members, "others": others, "requires": requires}
+        report = report.model_copy(update=update)
+    return with_clean_names(report)
 
 
-def _with_names(model: M) -> M:
+def with_clean_names(model: M) -> M:
+    """``model`` with each of its own texts as :func:`cleaned` has them."""
     changed = {
         field: clean
         for field, text in vars(model).items()

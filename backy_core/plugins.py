@@ -19,11 +19,12 @@ from typing import Any, NamedTuple, TypeVar, cast
 import pluggy
 
 from backy_core import plugin_registry as registry
+from backy_core.backend_rules import check_backend
 from backy_core.plan_rules import PlannedFor, validate_plan
 from backy_core.plugin_inspect import Looker
 from backy_core.plugin_listeners import Listener
 from backy_core.plugin_registry import Candidate, FailedPlugin
-from backy_core.plugin_reports import cleaned
+from backy_core.plugin_reports import cleaned, with_clean_names
 from backy_core.plugin_threads import call_async_within, call_within
 from backy_core.sdk.errors import BackendFailure, BackyError, Conflict, PlanRefused
 from backy_core.sdk.models import (
@@ -32,6 +33,7 @@ from backy_core.sdk.models import (
     PoolReport,
     PoolSpec,
     Probe,
+    Requirement,
     Tool,
     Unreadable,
 )
@@ -44,15 +46,6 @@ __all__ = ["FailedPlugin", "LoadedBackend", "PluginHost", "load_backends"]
 
 LOAD_DEADLINE_S = 30.0
 """For importing a plugin: generous, for a loaded machine must not lose its pools by it."""
-
-_RUN_ANYTHING = frozenset(
-    (
-        *("sh", "ash", "bash", "busybox", "csh", "dash", "fish", "ksh", "mksh", "tcsh", "zsh"),
-        *("awk", "expect", "perl", "python", "python3", "ruby"),
-        *("chroot", "env", "nsenter", "parallel", "ssh", "su", "sudo", "unshare", "xargs"),
-    )
-)
-"""Shells, and programs that run others: what a plan may run could no longer be told from it."""
 
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -184,6 +177,27 @@ class PluginHost:
                 )
         return tuple(map(cleaned, seen))
 
+    async def explain(self, backend: str, output: str) -> tuple[Requirement, ...]:
+        """The features this machine lacks, by the words of a program that could not open a pool.
+        Nothing where the backend cannot tell: the program's failure stays what it is."""
+        hook, loaded = "backy_explain", self.backend(backend)
+        if not loaded.implements(hook):
+            return ()
+        try:
+            with _blaming(backend, hook):
+                told = await call_async_within(
+                    partial(loaded.manager.hook.backy_explain, output=output),
+                    f"{backend}-{hook}",
+                    self._plan_deadline_s,
+                )
+            _require(backend, hook, told, Sequence)
+            for each in told:
+                _require(backend, hook, each, Requirement)
+        except BackyError as error:
+            _log.warning("%s", error)
+            return ()
+        return tuple(map(with_clean_names, told))
+
     def notify_operation_finished(self, operation: object) -> None:
         """Tell the listeners; returns at once."""
         for listener in self._listeners:
@@ -294,7 +308,7 @@ _PLAN_HOOKS: Mapping[PlannedFor, str] = MappingProxyType(
 def _load_backend(candidate: Candidate) -> LoadedBackend:
     manager = registry.backend_manager(candidate)
     info = manager.hook.backy_backend()
-    _check_info(candidate.name, info)
+    check_backend(candidate.name, info)
     loaded = LoadedBackend(info, candidate.origin, manager)
     if "add_drive" in info.capabilities and not loaded.implements(_PLAN_HOOKS["add"]):
         raise BackendFailure(f"it advertises add_drive without {_PLAN_HOOKS['add']}")
@@ -303,39 +317,6 @@ def _load_backend(candidate: Candidate) -> LoadedBackend:
 
 def _load_listener(candidate: Candidate) -> Listener:
     return Listener(candidate.name, registry.listener_manager(candidate))
-
-
-def _check_info(name: str, info: object) -> None:
-    if not isinstance(info, BackendInfo):
-        raise BackendFailure(f"backy_backend answered {type(info).__name__}, not BackendInfo")
-    if info.name != name:
-        raise BackendFailure(f"it calls itself {info.name}, its entry point {name}")
-    words = [word for level in info.levels for word in (level.name, *level.aliases)]
-    if not words or len(set(words)) != len(words):
-        raise BackendFailure("it names no level, or one twice")
-    if any(level.min_drives < 1 for level in info.levels):
-        raise BackendFailure("one of its levels needs no drive")
-    if any((level.max_drives or level.min_drives) < level.min_drives for level in info.levels):
-        raise BackendFailure("one of its levels takes fewer drives than it needs")
-    if info.delivers != "nothing" and not info.filesystems:
-        raise BackendFailure("it names no filesystem")
-    if any("/" in tool.name or not tool.name for tool in info.tools):
-        raise BackendFailure("one of its tools is not a plain program name")
-    _check_programs(info)
-
-
-def _check_programs(info: BackendInfo) -> None:
-    """Neither plans nor looks may run what runs anything."""
-    named = {
-        "tool": [tool.name for tool in info.tools],
-        "read command": [words[0] for words in info.read_commands if words],
-    }
-    for what, programs in named.items():
-        if shell := next((program for program in programs if program in _RUN_ANYTHING), None):
-            raise BackendFailure(
-                f"backy_backend declares {shell} as a {what}, which runs whatever it is given: "
-                "declare the programs themselves, and run each of them"
-            )
 
 
 def _refuse_second(candidate: Candidate, backends: Mapping[str, LoadedBackend]) -> None:

@@ -32,6 +32,7 @@ LAYERS = (
         "plugin_listeners",
         "plugin_reports",
         "plugin_threads",
+        "backend_rules",
         "plan_rules",
         "stamp_rules",
     },

@@ -26,9 +26,11 @@ from backy_core.api.wire.pools import (
     ListedUnmountedPool,
     ListItem,
     MemberReply,
+    OpensOnReply,
     ReadyPool,
     UnmountedPool,
 )
+from backy_core.pools.opens_on import OpensOn
 from backy_core.pools.views import PoolState, PoolView
 
 _REMEMBERED = 4096
@@ -108,6 +110,15 @@ def _item(pool: PoolView) -> ListItem:
             return ListedErrorPool(**common, **_standing(pool), error_message=reason)
 
 
+def opens_on_reply(opens_on: OpensOn) -> OpensOnReply:
+    return OpensOnReply(
+        kernel=opens_on.kernel,
+        tools=opens_on.tools,
+        because=opens_on.because,
+        checked=opens_on.checked,
+    )
+
+
 def _standing(pool: PoolView) -> dict[str, Any]:
     """What a pool that exists has in the detail and in the list alike.
 
@@ -123,6 +134,8 @@ def _standing(pool: PoolView) -> dict[str, Any]:
         "level": pool.level,
         "filesystem": pool.filesystem,
         "created_at": pool.created_at,
+        "portability": pool.portability,
+        "opens_on": opens_on_reply(pool.opens_on) if pool.opens_on else None,
         "resync_percentage": pool.sync_percent,
         "resync_time_estimate": pool.sync_minutes,
         "stale_because": pool.stale_because,

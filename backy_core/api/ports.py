@@ -13,8 +13,8 @@ from typing import Protocol
 from backy_core.pools.views import (
     CreateRequest,
     ImportablePool,
+    PlannedCreation,
     PlannedMount,
-    PlannedStep,
     PoolView,
 )
 from backy_core.sdk.models import BackendInfo, Tool
@@ -98,7 +98,7 @@ class PoolsPort(Protocol):
     """The pool use cases. Every method raises subclasses of ``BackyError`` alone."""
 
     async def create(self, request: CreateRequest, /) -> tuple[str, OperationPort | None]: ...
-    async def dry_run(self, request: CreateRequest, /) -> Sequence[PlannedStep]: ...
+    async def dry_run(self, request: CreateRequest, /) -> PlannedCreation: ...
     async def get(self, guid: str, /) -> PoolView: ...
     async def list(
         self, *, backend: str | None = None, state: str | None = None

@@ -12,9 +12,11 @@ from backy_core.sdk.errors import BackendFailure
 from backy_core.sdk.models import BackendInfo, ProbedDrive, Signature
 from backy_core.system.exec import run
 from backy_core.system.outcome import CommandFailed, Outcome
+from backy_core.system.raw_reads import read_at
 from backy_core.system.sysfs import names_in, read_whole
 from backy_core.system.threads import in_thread
 
+_SUPERBLOCK = 4096
 _READABLE = ("/proc/", "/sys/", "/run/")
 _PROCFS_S = 3.0
 
@@ -41,6 +43,16 @@ class MachineProbe:
 
     async def listdir(self, path: str) -> tuple[str, ...]:
         return tuple(sorted(names_in(self._allowed(path))))
+
+    async def superblock(self, signature: Signature, length: int) -> bytes | None:
+        if signature not in self.signatures or signature.type not in self._info.signature_types:
+            raise BackendFailure(f"Backend {self._info.name} may not read {signature}")
+        node = f"/dev/{signature.device.replace('!', '/')}"
+        read = partial(read_at, node, signature.offset, min(length, _SUPERBLOCK))
+        try:
+            return await in_thread(read, f"read {signature.device}", self._deadline_s)
+        except (OSError, TimeoutError):
+            return None
 
     async def run(self, *argv: str) -> Outcome:
         """Raises :class:`BackendFailure` for a command that was not declared, CommandFailed for

@@ -109,9 +109,9 @@ class Actions:
                 return f"wipefs --all {(await self._resolver.drive(drive)).node}"
             case WipeSignatures():
                 return f"wipefs --all {await self._resolver.shown(action.on, plan)}"
-            case MakeFilesystem(type=type, uuid=uuid, label=label):
+            case MakeFilesystem():
                 node = await self._resolver.shown(PoolDevice(), plan)
-                return shlex.join(filesystems.make_argv(type, node=node, uuid=uuid, label=label))
+                return shlex.join(await _make_argv(action, node))
             case Mount(path=path):
                 node = await self._resolver.shown(PoolDevice(), plan)
                 return shlex.join(["mount", "-o", _options(action), node, path])
@@ -226,8 +226,7 @@ class Actions:
 
     async def _make_filesystem(self, action: MakeFilesystem, context: Context) -> None:
         node = await self._resolver.target(PoolDevice(), context.plan)
-        argv = filesystems.make_argv(action.type, node=node, uuid=action.uuid, label=action.label)
-        await self._run(argv, context)
+        await self._run(await _make_argv(action, node), context)
         self._observer.forget_signatures([Path(node).name])
 
     async def _mount(self, action: Mount, context: Context) -> None:
@@ -289,6 +288,13 @@ class Actions:
             context.write(f"$ rmdir {shlex.quote(path)}")
         remove = partial(directories.remove_directories, action.paths)
         await to_the_end(remove, f"rmdir {action.paths}")
+
+
+async def _make_argv(action: MakeFilesystem, node: str) -> tuple[str, ...]:
+    options = await filesystems.options(action.type, action.portability)
+    return filesystems.make_argv(
+        action.type, node=node, uuid=action.uuid, label=action.label, options=options
+    )
 
 
 def _options(action: Mount) -> str:

@@ -1,16 +1,33 @@
-"""How the core makes and mounts filesystems: argument lists, nothing else.
+"""How the core makes and mounts filesystems: argument lists, and what a mkfs says it knows.
+
+A ``portable`` filesystem is one that the oldest supported system, Debian 12, mounts and checks:
+what newer tools make by default beyond that is switched off, by what each mkfs has for it. One
+that does not know a switch does not make the feature either.
 
 Labels are cut to what each superblock holds: ext4 16 bytes, XFS 12, btrfs 255.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from backy_core.sdk.errors import InvalidRequest
+from backy_core.sdk.models import Portability
+from backy_core.system import exec
 
 MOUNT_OPTIONS = "nosuid,nodev"
 """A pool may come from another host: no set-uid program or device node on it has effect."""
+
+
+_ASK_S = 10.0
+
+
+class Switch(NamedTuple):
+    """Options that keep a feature out, for a mkfs whose help has ``word`` in it."""
+
+    word: str
+    options: tuple[str, ...]
 
 
 class Filesystem(NamedTuple):
@@ -18,16 +35,29 @@ class Filesystem(NamedTuple):
 
     name: str
     package: str
+    oldest: str
+    """The version of the package in the oldest supported system."""
     argv: tuple[str, ...]
     label_bytes: int
     unreplayed: str
     """The mount option that leaves the journal as it is; only for a read-only mount."""
+    portable: tuple[str, ...] = ()
+    """Options of a portable one that every mkfs knows."""
+    help: tuple[str, ...] = ()
+    """What prints the features that this mkfs knows, and writes nothing."""
+    switches: tuple[Switch, ...] = ()
+    """More options of a portable one."""
 
     @property
     def program(self) -> str:
         return self.argv[0]
 
 
+_EXT4_FEATURES = (
+    *("has_journal", "ext_attr", "resize_inode", "dir_index", "filetype", "extent", "64bit"),
+    *("flex_bg", "sparse_super", "large_file", "huge_file", "dir_nlink", "extra_isize"),
+    "metadata_csum",
+)
 _NAMED = ("-U", "{uuid}", "-L", "{label}")
 _KNOWN = {
     filesystem.name: filesystem
@@ -37,26 +67,42 @@ _KNOWN = {
         Filesystem(
             "ext4",
             "e2fsprogs",
+            "1.47.0",
             (*("mkfs.ext4", "-F", "-q", "-m", "0", "-b", "4096"), *_NAMED, "{node}"),
             16,
             "noload",
+            # "none" forgets mke2fs.conf: exactly these, which are the defaults of Debian 12.
+            portable=("-O", ",".join(("none", *_EXT4_FEATURES))),
         ),
         Filesystem(
             "xfs",
             "xfsprogs",
+            "6.1",
             (
                 *("mkfs.xfs", "-f", "-q", "-s", "size=4096", "-m", "uuid={uuid}"),
                 *("-L", "{label}", "{node}"),
             ),
             12,
             "norecovery",
+            # The option files that xfsprogs ships would do; that of 6.1 for Linux 6.1 is broken.
+            help=("mkfs.xfs",),
+            switches=(
+                Switch("metadir=", ("-m", "metadir=0")),
+                Switch("nrext64=", ("-i", "nrext64=0")),
+                Switch("exchange=", ("-i", "exchange=0")),
+                Switch("parent=", ("-n", "parent=0")),
+            ),
         ),
         Filesystem(
             "btrfs",
             "btrfs-progs",
+            "6.2",
             ("mkfs.btrfs", "-f", "-q", *_NAMED, "{node}"),
             255,
             "rescue=nologreplay",
+            # Linux 6.1 knows it, but mkfs.btrfs itself calls it safe only from 6.6 on.
+            help=("mkfs.btrfs", "-O", "list-all"),
+            switches=(Switch("block-group-tree", ("-O", "^block-group-tree")),),
         ),
     )
 }
@@ -83,11 +129,26 @@ def is_known(name: str | None) -> bool:
     return name in _KNOWN
 
 
-def make_argv(name: str, *, node: str, uuid: str, label: str) -> tuple[str, ...]:
+async def options(name: str, portability: Portability) -> tuple[str, ...]:
+    """What the installed mkfs is given besides, to make filesystem ``name`` of this portability."""
+    filesystem = known(name)
+    if portability == "native":
+        return ()
+    if not filesystem.help:
+        return filesystem.portable
+    said = await exec.run(filesystem.help, check=False, timeout_s=_ASK_S)
+    known_here = (it.options for it in filesystem.switches if said.says((it.word,)))
+    return (*filesystem.portable, *(word for options in known_here for word in options))
+
+
+def make_argv(
+    name: str, *, node: str, uuid: str, label: str, options: Sequence[str] = ()
+) -> tuple[str, ...]:
     """The command that makes filesystem ``name`` on ``node``."""
     filesystem = known(name)
     short = superblock_label(label, filesystem.label_bytes)
-    return tuple(part.format(uuid=uuid, label=short, node=node) for part in filesystem.argv)
+    program, *words = (part.format(uuid=uuid, label=short, node=node) for part in filesystem.argv)
+    return (program, *options, *words)
 
 
 def mount_options(name: str, *, read_only: bool) -> str:

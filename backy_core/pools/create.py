@@ -12,9 +12,10 @@ from backy_core.operations import filesystems
 from backy_core.operations.claims import Claim
 from backy_core.operations.journal import Commit, JournalEntry
 from backy_core.operations.records import Operation, OperationState
-from backy_core.pools import geometry, guards, steps
+from backy_core.pools import geometry, guards, portability, steps
 from backy_core.pools.core import Core, compose, expected
 from backy_core.pools.metadata import PoolEntry
+from backy_core.pools.opens_on import OpensOn
 from backy_core.pools.requests import Creation
 from backy_core.sdk.errors import Conflict
 from backy_core.sdk.models import Delivers, PoolSpec, SignatureMatch
@@ -64,18 +65,19 @@ class PoolCreation:
                 return running
         return None
 
-    async def plan(self, wanted: Creation) -> Plan:
-        """The plan that :meth:`start` would run now. Nothing is reserved."""
+    async def plan(self, wanted: Creation) -> Admitted:
+        """What :meth:`start` would do now. Nothing is reserved."""
         if self._core.metadata.get(wanted.guid) is not None:
             raise Conflict(f"Pool {wanted.guid} exists already")
         self._refuse_used_guid(wanted)
-        return (await self._admit(wanted, None)).plan
+        return await self._admit(wanted, None)
 
     def _same_pool(self, entry: PoolEntry, wanted: Creation) -> None:
         asked = (set(wanted.drive_serials), wanted.backend, wanted.label, wanted.mount_path)
         there = (set(entry.drive_serials), entry.backend, entry.label, entry.last_mount_path)
-        kind = (wanted.level, wanted.filesystem)
-        if asked != there or kind != (entry.level, entry.filesystem):
+        kind = (wanted.level, wanted.filesystem, wanted.portability)
+        portability = entry.portability or wanted.portability
+        if asked != there or kind != (entry.level, entry.filesystem, portability):
             raise Conflict(
                 f"Pool {wanted.guid} exists already and is not what is asked for",
                 hint="Use another GUID, or leave poolGroupGuid out",
@@ -109,19 +111,21 @@ class PoolCreation:
             try:
                 await core.executor.run(op, entry, admitted.plan)
                 op.check_cancelled()
-                made = await self._commit(entry, admitted)
+                made = await self._commit(op, entry, admitted)
             except Exception as error:
                 raise await core.fail(op, entry, expected(error)) from error
             await core.remember(entry, made)
 
-    async def _commit(self, entry: JournalEntry, admitted: Admitted) -> PoolEntry:
+    async def _commit(self, op: Operation, entry: JournalEntry, admitted: Admitted) -> PoolEntry:
         """The commit point, right after the goal was seen. If it cannot be recorded, the creation
         is undone."""
-        snapshot = self._core.observer.snapshot
-        report = snapshot.report_for(admitted.entry.backend, admitted.entry.native_id or "")
-        made = admitted.entry.model_copy(
-            update={"md_device_name": report.device if report else None}
-        )
+        snapshot, promised = self._core.observer.snapshot, admitted.entry
+        report = snapshot.report_for(promised.backend, promised.native_id or "")
+        device = report.device if report else None
+        opens_on = await portability.seen(self._core, promised, report, device)
+        if promised.portability == "portable" and opens_on.told:
+            op.outputs.append(f"# not every supported system opens this pool: {opens_on.told}")
+        made = promised.model_copy(update={"md_device_name": device, "opens_on": opens_on})
         await entry.append(Commit(entry=_dump(made)))
         return made
 
@@ -159,7 +163,9 @@ class PoolCreation:
             drives=pool.drives,
             goal=steps.made(wanted.mount_path, draft),
         )
-        return Admitted(plan, _entry(wanted, pool, missing, draft.delivers))
+        info = core.host.backends[wanted.backend].info
+        opens_on = portability.planned(info, pool, draft)
+        return Admitted(plan, _entry(wanted, pool, missing, draft.delivers, opens_on))
 
     async def _refuse_unavailable(
         self, wanted: Creation, found: list[Drive], snapshot: Snapshot, operation: str | None
@@ -220,7 +226,7 @@ def _filesystem_steps(pool: PoolSpec, delivers: str) -> tuple[Step, ...]:
     assert pool.filesystem and pool.fs_uuid and pool.mount_path
     return (
         steps.clear_device(),
-        steps.make_filesystem(pool.filesystem, pool.fs_uuid, pool.label),
+        steps.make_filesystem(pool.filesystem, pool.fs_uuid, pool.label, pool.portability),
         steps.mount(pool.mount_path, pool.filesystem, pool.fs_uuid),
     )
 
@@ -234,11 +240,16 @@ def _spec(wanted: Creation, found: list[Drive]) -> PoolSpec:
         fs_uuid=str(uuid.uuid4()),
         mount_path=wanted.mount_path,
         drives=tuple(drive.id for drive in found),
+        portability=wanted.portability,
     )
 
 
 def _entry(
-    wanted: Creation, pool: PoolSpec, missing: tuple[str, ...], delivers: Delivers
+    wanted: Creation,
+    pool: PoolSpec,
+    missing: tuple[str, ...],
+    delivers: Delivers,
+    opens_on: OpensOn | None,
 ) -> PoolEntry:
     return PoolEntry(
         guid=wanted.guid,
@@ -255,6 +266,8 @@ def _entry(
         fs_uuid=pool.fs_uuid if delivers == "block" else None,
         drive_ids=pool.drives,
         made_directories=missing,
+        portability=wanted.portability,
+        opens_on=opens_on,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime
 
 from backy_core.drives import unidentified_because
@@ -10,7 +11,7 @@ from backy_core.operations.claims import Claim
 from backy_core.operations.journal import JournalEntry
 from backy_core.operations.records import Operation
 from backy_core.pool_guid import importable_guid
-from backy_core.pools import guards, sharing
+from backy_core.pools import guards, portability, sharing
 from backy_core.pools.core import Core, spec_of
 from backy_core.pools.metadata import PoolEntry
 from backy_core.pools.requests import checked_label, checked_mount_path
@@ -100,10 +101,21 @@ def _in_doubt(core: Core, guid: str) -> frozenset[str]:
     return frozenset(serial for each in stuck if each is not None for serial in each.drives)
 
 
-def describe(
+async def listed(core: Core) -> tuple[ImportablePool, ...]:
+    """Every pool that may be imported."""
+    snapshot = core.observer.snapshot
+    found = importable(core, snapshot).items()
+    return tuple(
+        await asyncio.gather(*(_described(core, guid, *each, snapshot) for guid, each in found))
+    )
+
+
+async def _described(
     core: Core, guid: str, backend: str, report: PoolReport, snapshot: Snapshot
 ) -> ImportablePool:
+    """A pool that may be imported. Of a block device that runs the superblock is read."""
     filesystem, _ = _filesystem(core, backend, report, snapshot)
+    looked = await portability.look(core, backend, report, report.device, filesystem)
     return ImportablePool(
         guid=guid,
         backend=backend,
@@ -112,6 +124,8 @@ def describe(
         level=report.level,
         filesystem=filesystem,
         drives=tuple(drive.serial for drive in _members(report)),
+        opens_on=looked.opens_on,
+        cannot_open_because=looked.why_not_here(report.name or guid),
     )
 
 

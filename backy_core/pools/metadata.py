@@ -26,8 +26,9 @@ from pydantic import (
 from pydantic.alias_generators import to_camel
 
 from backy_core.pools.documents import Document, DocumentFile
+from backy_core.pools.opens_on import OpensOn
 from backy_core.sdk.errors import SystemFailure
-from backy_core.sdk.models import DriveId
+from backy_core.sdk.models import DriveId, Portability
 from backy_core.system.own_files import OwnFile
 from backy_core.system.threads import to_the_end
 
@@ -95,6 +96,10 @@ class PoolEntry(BaseModel):
     seen_by_force: str | None = None
     """Why the last mount was one by force (``PoolReport.needs_force``). The next ordinary mount may
     make that last, unless by then the pool needs force for something else."""
+    portability: Portability | None = None
+    """None in entries of pools that were imported, or made before this was asked."""
+    opens_on: OpensOn | None = None
+    """What opens it, as it was seen when it was made or mounted last."""
     made_directories: tuple[str, ...] = ()
     """Directories made for the mount path, deepest first; removed when the pool is deleted."""
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from backy_core.operations import filesystems
 from backy_core.operations.executor import is_final
 from backy_core.operations.journal import Commit, JournalEntry, Planned
 from backy_core.operations.records import Operation
-from backy_core.pools import forcing, guards, steps
+from backy_core.pools import forcing, guards, portability, steps
 from backy_core.pools.core import IN_PLACE, Core, compose, expected, spec_of
 from backy_core.pools.members import refuse_copied_members
 from backy_core.pools.metadata import PoolEntry
@@ -151,7 +151,10 @@ class PoolOpening:
             await core.metadata.put(entry.model_copy(update={"is_mounted": False}))
         journal = await core.open_journal(op, plan)
         try:
-            await self._rounds(op, journal, entry, plan, target)
+            try:
+                await self._rounds(op, journal, entry, plan, target)
+            except SystemFailure as error:
+                raise await portability.explained(core, entry, error, report) from error
             mounted = await self._mounted(op, journal, entry, target)
             await journal.append(Commit(entry=mounted.model_dump(mode="json", by_alias=True)))
         except Exception as error:
@@ -227,7 +230,7 @@ class PoolOpening:
         self, op: Operation, journal: JournalEntry, entry: PoolEntry, target: _Target
     ) -> PoolEntry:
         """The entry once it is mounted, which a backend with its own filesystem has done."""
-        made = {
+        made: dict[str, Any] = {
             "native_id": journal.plan.pool.identity,
             # What was opened by force is not opened for writing at the next start.
             "is_mounted": not target.force,
@@ -237,9 +240,12 @@ class PoolOpening:
             if target.path == entry.last_mount_path
             else target.missing,
         }
-        if journal.plan.delivers == "filesystem":
-            return entry.model_copy(update=made)
-        return entry.model_copy(update=made | await self._mount(op, journal, entry, target))
+        if journal.plan.delivers == "block":
+            made |= await self._mount(op, journal, entry, target)
+        mounted = entry.model_copy(update=made)
+        report = await self._core.executor.resolver.report(journal.plan)
+        opens_on = await portability.seen(self._core, mounted, report, mounted.md_device_name)
+        return mounted.model_copy(update={"opens_on": opens_on})
 
     async def _mount(
         self, op: Operation, journal: JournalEntry, entry: PoolEntry, target: _Target
@@ -251,8 +257,14 @@ class PoolOpening:
         round_steps = _mount_steps(target, content.type, content.uuid)
         plan = journal.plan.model_copy(update={"steps": round_steps, "goal": ()})
         await journal.append(Planned(plan=plan))
-        await self._core.executor.run(op, journal, plan)
-        return {"filesystem": content.type, "fs_uuid": content.uuid, "md_device_name": device}
+        found = {"filesystem": content.type, "fs_uuid": content.uuid, "md_device_name": device}
+        try:
+            await self._core.executor.run(op, journal, plan)
+        except SystemFailure as error:
+            named = entry.model_copy(update=found)
+            report = self._present(entry, self._core.observer.snapshot)
+            raise await portability.explained(self._core, named, error, report, device) from error
+        return found
 
     async def _content(self, entry: PoolEntry, device: str) -> Signature:
         """The filesystem on the pool's device; it must be the one that is remembered."""

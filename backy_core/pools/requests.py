@@ -12,7 +12,7 @@ from backy_core.operations import filesystems
 from backy_core.plugins import LoadedBackend, PluginHost
 from backy_core.pools.views import CreateRequest
 from backy_core.sdk.errors import InvalidRequest
-from backy_core.sdk.models import Level
+from backy_core.sdk.models import Level, Portability
 
 _LABEL_LIMIT = 255
 _GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -30,6 +30,7 @@ class Creation(NamedTuple):
     level: str
     filesystem: str
     wipe: bool
+    portability: Portability = "portable"
 
     @property
     def fingerprint(self) -> str:
@@ -44,6 +45,7 @@ class Creation(NamedTuple):
                 self.backend,
                 self.level,
                 self.filesystem,
+                self.portability,
             ]
         )
 
@@ -71,6 +73,7 @@ def complete(request: CreateRequest, host: PluginHost) -> Creation:
         level=level.name,
         filesystem=filesystem,
         wipe=request.wipe,
+        portability=request.portability,
     )
 
 

@@ -35,8 +35,8 @@ from backy_core.pools.viewing import DELETE, PoolViewer
 from backy_core.pools.views import (
     CreateRequest,
     ImportablePool,
+    PlannedCreation,
     PlannedMount,
-    PlannedStep,
     PoolState,
     PoolView,
 )
@@ -115,9 +115,13 @@ class PoolService:
             await op.accepted()
         return wanted.guid, op
 
-    async def dry_run(self, request: CreateRequest) -> tuple[PlannedStep, ...]:
-        plan = await self.creation.plan(complete(request, self._core.host))
-        return await described(plan, self._core.executor.actions)
+    async def dry_run(self, request: CreateRequest) -> PlannedCreation:
+        admitted = await self.creation.plan(complete(request, self._core.host))
+        return PlannedCreation(
+            steps=await described(admitted.plan, self._core.executor.actions),
+            portability=request.portability,
+            opens_on=admitted.entry.opens_on,
+        )
 
     # the rest of a pool's life
 
@@ -317,12 +321,7 @@ class PoolService:
     # pools from elsewhere, and the metadata
 
     async def importable(self) -> tuple[ImportablePool, ...]:
-        snapshot = self._core.observer.snapshot
-        found = importing.importable(self._core, snapshot)
-        return tuple(
-            importing.describe(self._core, guid, backend, report, snapshot)
-            for guid, (backend, report) in found.items()
-        )
+        return await importing.listed(self._core)
 
     async def import_pool(self, guid: str, label: str | None, mount_path: str | None) -> PoolView:
         if self._core.metadata.get(checked_guid(guid)) is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from backy_core.sdk.models import Delivers, DriveId, SignatureMatch
+from backy_core.sdk.models import Delivers, DriveId, Portability, SignatureMatch
 from backy_core.sdk.plan import (
     BackendPlan,
     Bears,
@@ -91,11 +91,11 @@ def clear_device() -> Step:
     )
 
 
-def make_filesystem(filesystem: str, uuid: str, label: str) -> Step:
+def make_filesystem(filesystem: str, uuid: str, label: str, portability: Portability) -> Step:
     return Step(
         id="make-filesystem",
         title=f"Formatting {filesystem}",
-        run=MakeFilesystem(type=filesystem, uuid=uuid, label=label),
+        run=MakeFilesystem(type=filesystem, uuid=uuid, label=label, portability=portability),
         undo=(WipeSignatures(),),
         expect=(Bears(on=PoolDevice(), type=filesystem, uuid=uuid),),
         soft_timeout_s=_LONG_S,

@@ -170,6 +170,8 @@ class PoolViewer:
             else caveat(entry, report, self._core.observer.snapshot),
             is_mounted=mounted is not None,
             stale_because=self._blind(entry),
+            portability=entry.portability,
+            opens_on=entry.opens_on,
         )
 
     def _drives(self, entry: PoolEntry, report: PoolReport | None) -> tuple[DriveView, ...]:

@@ -10,6 +10,9 @@ from datetime import datetime
 from enum import StrEnum
 from typing import NamedTuple
 
+from backy_core.pools.opens_on import OpensOn
+from backy_core.sdk.models import Portability
+
 
 class PoolState(StrEnum):
     """Where a pool stands in its life; how healthy it is, is ``PoolView.pool_status``."""
@@ -35,6 +38,7 @@ class CreateRequest:
     level: str | None = None
     filesystem: str | None = None
     wipe: bool = False
+    portability: Portability = "portable"
 
 
 class DriveView(NamedTuple):
@@ -70,6 +74,10 @@ class PoolView(NamedTuple):
     is_mounted: bool = False
     stale_because: str | None = None
     """Why what is said of members and health is from an earlier look; None: it is from now."""
+    portability: Portability | None = None
+    """What its creation asked for; None: made elsewhere, or before this was asked."""
+    opens_on: OpensOn | None = None
+    """As it was when the pool was made or mounted last; None: nothing is known."""
 
 
 class PlannedStep(NamedTuple):
@@ -79,6 +87,14 @@ class PlannedStep(NamedTuple):
     command: str
     undo: str | None
     effect: str
+
+
+class PlannedCreation(NamedTuple):
+    """The dry run of a creation. ``opens_on``: None where only the pool itself will tell."""
+
+    steps: tuple[PlannedStep, ...]
+    portability: Portability
+    opens_on: OpensOn | None
 
 
 class MountMember(NamedTuple):
@@ -107,3 +123,6 @@ class ImportablePool(NamedTuple):
     level: str | None
     filesystem: str | None
     drives: tuple[str, ...]
+    opens_on: OpensOn
+    cannot_open_because: str | None
+    """Why this machine is too old for it, in one sentence; None: it is not, as far as is known."""

@@ -21,6 +21,7 @@ from backy_core.sdk.models import (
     PoolReport,
     PoolSpec,
     Probe,
+    Requirement,
     Unreadable,
 )
 from backy_core.sdk.plan import BackendPlan
@@ -39,7 +40,7 @@ REQUIRED_HOOKS = (
 
 
 class BackendSpecs:
-    """What a backend implements. All but add_drive and import are required."""
+    """What a backend implements. All but add_drive, import and explain are required."""
 
     @hookspec(firstresult=True)
     def backy_backend(self) -> BackendInfo:  # type: ignore[empty-body]
@@ -49,7 +50,11 @@ class BackendSpecs:
     def backy_plan_create(  # type: ignore[empty-body]
         self, pool: PoolSpec, drives: tuple[DriveId, ...]
     ) -> BackendPlan:
-        """Plan a new pool on blank, free drives, ending with a block device or filesystem."""
+        """Plan a new pool on blank, free drives, ending with a block device or filesystem.
+
+        ``pool.portability`` says whether the oldest supported system must open it. What stands
+        against that goes into ``BackendPlan.requires``.
+        """
 
     @hookspec(firstresult=True)
     def backy_inspect(  # type: ignore[empty-body]
@@ -90,6 +95,11 @@ class BackendSpecs:
     @hookspec(firstresult=True)
     def backy_plan_import(self, pool: PoolSpec, report: PoolReport) -> BackendPlan:  # type: ignore[empty-body]
         """Plan adopting a found pool. Without it the core adopts and touches nothing."""
+
+    @hookspec(firstresult=True)
+    def backy_explain(self, output: str) -> Sequence[Requirement]:  # type: ignore[empty-body]
+        """Name the features that this machine lacks, by what a program printed that failed to open
+        a pool. Pure. Without it ``PoolReport.requires`` alone explains."""
 
 
 class ListenerSpecs:

@@ -43,6 +43,11 @@ SectorRule = Literal["equal", "hidden", "raised"]
 core checks that."""
 
 
+Portability = Literal["portable", "native"]
+"""What a new pool must be opened by: the oldest supported system, or this machine alone, with all
+its tools make by default."""
+
+
 class Model(BaseModel):
     """Frozen, closed to unknown fields. Built at first use: that is a sixth of a start's time."""
 
@@ -115,6 +120,20 @@ class Tool(Model):
 
     name: str
     package: str
+    oldest: str | None = None
+    """The oldest version of the package that opens a ``portable`` pool; None: nothing is said."""
+
+
+class Requirement(Model):
+    """A feature on a pool's drives that not every supported system can open."""
+
+    feature: str
+    """As a person knows it: ``md logical block size``."""
+    kernel: str | None = None
+    """The first Linux that opens it (``6.19``). Without it and ``tool``: nobody knows."""
+    tool: str | None = None
+    """The package that has to be ``tool_version`` or newer."""
+    tool_version: str | None = None
 
 
 class BackendInfo(Model):
@@ -154,6 +173,8 @@ class PoolSpec(Model):
     mount_path: str | None
     drives: tuple[DriveId, ...]
     """Members as remembered (metadata) or requested (create)."""
+    portability: Portability = "native"
+    """What a new pool is asked to be; means nothing for one that exists."""
 
     @property
     def identity(self) -> str:
@@ -222,6 +243,9 @@ class PoolReport(Model):
     sector_size: int | None = None
     """Logical sector size that ``BackendInfo.sectors`` is about: of its members (``equal``), the
     largest it can hide, or its device's now (``raised``). None: not checked."""
+    requires: tuple[Requirement, ...] | None = None
+    """Features in use on its drives that the oldest supported system lacks; None: the backend
+    cannot tell. The core looks itself at the filesystem on a pool's block device."""
     release: str | None = None
     """The command by which a person lets go of what is not usable, shown where it is in the way."""
 
@@ -283,6 +307,11 @@ class Probe(Protocol):
     async def listdir(self, path: str) -> tuple[str, ...]:
         """Sorted names in a directory below /proc, /sys or /run; empty if absent. Raises as
         :meth:`read` does."""
+        ...
+
+    async def superblock(self, signature: Signature, length: int) -> bytes | None:
+        """Up to ``length`` bytes (at most 4096) from where this signature, one of the backend's
+        own types, was found; None if they cannot be read. A stranger may have written them."""
         ...
 
     async def run(self, *argv: str) -> CommandOutcome:

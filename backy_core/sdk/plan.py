@@ -17,7 +17,9 @@ from backy_core.sdk.models import (
     MemberState,
     Model,
     PoolSpec,
+    Portability,
     Presence,
+    Requirement,
     SignatureMatch,
 )
 
@@ -153,6 +155,7 @@ class MakeFilesystem(Model):
     type: str
     uuid: str
     label: str
+    portability: Portability = "native"
 
 
 class Mount(Model):
@@ -246,6 +249,10 @@ class BackendPlan(Model):
     delivers: Delivers = "block"
     """``filesystem``: plans to create and to open end with it mounted at ``pool.mount_path``,
     whose directory the core has made."""
+    requires: tuple[Requirement, ...] = ()
+    """Of a creation: what its pool will need to be opened that the oldest supported system lacks,
+    in spite of ``pool.portability``. The core leaves out a feature that needs a newer kernel than
+    the running one, which cannot write it."""
 
 
 PlanKind = Literal["create", "open", "close", "teardown", "add"]

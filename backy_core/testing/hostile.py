@@ -65,6 +65,7 @@ class Recorded:
     files: dict[str, str | None] = field(default_factory=dict)
     directories: dict[str, tuple[str, ...]] = field(default_factory=dict)
     commands: dict[tuple[str, ...], Given] = field(default_factory=dict)
+    superblocks: dict[Signature, bytes | None] = field(default_factory=dict)
 
 
 class ReplayProbe:
@@ -88,6 +89,11 @@ class ReplayProbe:
     async def listdir(self, path: str) -> tuple[str, ...]:
         names = tuple(sorted(self._otherwise.split()))[:50]
         return self._recorded.directories.get(self._readable(path), names)
+
+    async def superblock(self, signature: Signature, length: int) -> bytes | None:
+        if signature not in self.signatures:
+            self._refuse(f"backy_inspect read {signature}, which is not in probe.signatures")
+        return self._recorded.superblocks.get(signature, self._otherwise.encode()[:length])
 
     async def run(self, *argv: str) -> Given:
         if not any(argv[: len(prefix)] == prefix for prefix in self._prefixes if prefix):
@@ -128,6 +134,11 @@ class RecordingProbe:
         names = await self._real.listdir(path)  # type: ignore[attr-defined]
         self.recorded.directories[path] = names
         return tuple(names)
+
+    async def superblock(self, signature: Signature, length: int) -> bytes | None:
+        read = await self._real.superblock(signature, length)  # type: ignore[attr-defined]
+        self.recorded.superblocks[signature] = read
+        return read  # type: ignore[no-any-return]
 
     async def run(self, *argv: str) -> Given:
         outcome = await self._real.run(*argv)  # type: ignore[attr-defined]

@@ -43,7 +43,7 @@ class KernelContract(OnSite):
             assert not agent.tap.commands, "a dry run ran something"
             for _ in range(2):
                 fine(agent, await agent.create(request))
-            _check_promise(promised, list(agent.tap.commands), guid)
+            _check_promise(promised.steps, list(agent.tap.commands), guid)
             report = await agent.report(guid)
             assert report is not None, "the backend does not report the pool it made"
             assert (report.presence, report.guid, report.usable) == ("active", guid, True)

@@ -118,6 +118,8 @@ async def test_the_file_is_what_the_contract_says(path: Path) -> None:
                 "others": [],
                 "leaving": [],
                 "seenByForce": None,
+                "portability": None,
+                "opensOn": None,
                 "madeDirectories": ["/mnt/backy/x"],
             }
         ],

@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -642,6 +643,25 @@ async def test_a_file_of_procfs_that_waits_for_a_drive_is_given_up(
         await probe().read("/proc/mdstat")
     release.set()
     assert await probe().read("/sys/none") == ("True",)
+
+
+async def test_the_probe_reads_superblocks_of_the_backend_alone(tmp_path: Path) -> None:
+    info = Backend("fake").backy_backend()
+    (mine, *_) = info.signature_types
+    # A node below /dev, reached by a name as kernels give it.
+    image = tmp_path / "image"
+    image.write_bytes(b"-" * 100 + b"magic" + b"+" * 8000)
+    name = f"..{image}".replace("/", "!")
+    known = Signature(device=name, type=mine, offset=100)
+    other = Signature(device=name, type="ext4", offset=100)
+    absent = Signature(device="sdzz", type=mine)
+    looked = MachineProbe(info, (), (known, other, absent), 5)
+    assert await looked.superblock(known, 5) == b"magic"
+    assert len(await looked.superblock(known, 1 << 30) or b"") == 4096
+    assert await looked.superblock(absent, 5) is None
+    for stranger in (other, known.model_copy(update={"offset": 0})):
+        with pytest.raises(BackendFailure, match="may not read"):
+            await looked.superblock(stranger, 5)
 
 
 async def test_an_answer_that_was_cut_short_is_none() -> None:

@@ -24,6 +24,7 @@ from backy_core.sdk.models import (
     PoolReport,
     PoolSpec,
     Probe,
+    Requirement,
     SignatureMatch,
     Tool,
 )
@@ -570,3 +571,23 @@ async def test_a_short_identity_is_in_no_stamp_by_accident(native_id: str) -> No
     adopted = POOL.model_copy(update={"native_id": native_id})
     with pytest.raises(PlanRefused, match="is the same for every pool"):
         await host.plan_teardown("toy", adopted, REPORT)
+
+
+async def test_a_backend_explains_what_a_program_said() -> None:
+    lacking = Requirement(feature="toys\nof 2030", kernel="9.1")
+    told = hosting(toy(backy_explain=lambda self, output: [lacking] if "new" in output else []))
+    assert await told.explain("toy", "too new") == (
+        lacking.model_copy(update={"feature": "toysof 2030"}),
+    )
+    assert await told.explain("toy", "too old") == ()
+    assert await hosting(Toy()).explain("toy", "too new") == ()
+
+
+@pytest.mark.parametrize("answer", [None, "toys", ["toys"], ZeroDivisionError])
+async def test_one_that_cannot_explain_leaves_the_failure_as_it_is(answer: Any) -> None:
+    def explain(self: object, output: str) -> Any:
+        if answer is ZeroDivisionError:
+            raise ZeroDivisionError
+        return answer
+
+    assert await hosting(toy(backy_explain=explain)).explain("toy", "too new") == ()

@@ -37,6 +37,7 @@ from backy_core.system import (
     mounts,
     namespaces,
     procs,
+    raw_reads,
     raw_writers,
     runtime_files,
     sysfs,
@@ -301,6 +302,12 @@ class Installed:
             raise OSError(errno.EINVAL, "Invalid argument")
         return tuple(self.machine.arrays[name].volume.files)
 
+    def read_at(self, node: str, offset: int, length: int) -> bytes:
+        name = Path(node).name
+        if name not in self.machine.raw:
+            raise OSError(errno.EIO, "Input/output error")
+        return self.machine.raw[name][:length]
+
     def names_in(self, path: str, **_: object) -> tuple[str, ...]:
         self.machine.interruptions.alive()
         mount = self.machine.mounted(path)
@@ -399,6 +406,7 @@ def install(machine: FakeMachine, monkeypatch: pytest.MonkeyPatch) -> Installed:
         directories.others_may_change: beside_sticky(directories.others_may_change),
         libmount.mount: fakes.mount,
         libmount.unmount: fakes.unmount,
+        raw_reads.read_at: fakes.read_at,
         detached_mount.names_inside: fakes.names_inside,
         detached_mount.names_in: fakes.names_in,
         mounts.filesystem_usage: fakes.filesystem_usage,

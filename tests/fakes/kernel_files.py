@@ -25,6 +25,8 @@ def text_of(machine: FakeMachine, path: str) -> str | None:
         return str(max((member.disk.sector for member in members), default=512))
     if path.startswith("/sys/block/") and len(parts) > 5 and parts[4] == "md":
         array = machine.arrays.get(parts[3])
+        if parts[5:] == ["logical_block_size"]:
+            return machine.block_size if array else None
         return _array_file(array, parts[5:]) if array else None
     return None
 

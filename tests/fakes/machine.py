@@ -47,6 +47,10 @@ class FakeMachine:
         """Of every array: then what it holds shows on its bare members as well."""
         self.unreadable: set[str] = set()
         """Kernel names of devices that give read errors."""
+        self.block_size: str | None = None
+        """What the kernel records in arrays as that; None: it is older than 6.19."""
+        self.raw: dict[str, bytes] = {}
+        """What a read of the superblock of a device gives, by its kernel name."""
         self.writers: list[RawWriter] = []
         """Processes that have a drive's node open for writing."""
         self.out_of_descriptors = False

@@ -247,7 +247,8 @@ _KNOWN = (
         Programs.replace,
     ),
     (
-        rf"mkfs\.(?P<type>ext4) -F -q -m 0 -b 4096 -U (?P<uuid>\S+) -L (?P<label>.+) {_DEVICE}",
+        r"mkfs\.(?P<type>ext4)( -O none,\S+)? -F -q -m 0 -b 4096 -U (?P<uuid>\S+) "
+        rf"-L (?P<label>.+) {_DEVICE}",
         Programs.make_filesystem,
     ),
     (

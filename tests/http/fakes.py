@@ -14,11 +14,13 @@ from datetime import UTC, datetime
 from backy_core.operations.records import Operation
 from backy_core.operations.registry import OperationRegistry
 from backy_core.operations.retention import Limits
+from backy_core.pools.opens_on import OpensOn
 from backy_core.pools.views import (
     CreateRequest,
     DriveView,
     ImportablePool,
     MountMember,
+    PlannedCreation,
     PlannedMount,
     PlannedStep,
     PoolState,
@@ -31,6 +33,14 @@ KEY = "test-key-3f0c"
 GUID = "3fa85f64-5717-4562-b3fc-2c963f66afa6"
 OTHER = "11111111-2222-4333-8444-555555555555"
 MOUNT = f"/mnt/backy/{GUID}"
+
+
+OPENS_ON = OpensOn(
+    kernel="6.19",
+    tools={"mdadm": "4.2", "e2fsprogs": "1.47.0"},
+    because=("md logical block size: Linux 6.19",),
+    checked=("mdadm metadata", "ext4 superblock"),
+)
 
 
 def member(serial: str, status: str = "active") -> DriveView:
@@ -58,6 +68,8 @@ def standing_pool(state: PoolState = PoolState.READY, guid: str = GUID) -> PoolV
         use_percent=5,
         drives=(member("drive-scsi1"), member("drive-scsi2")),
         is_mounted=mounted,
+        portability="portable",
+        opens_on=OPENS_ON,
     )
 
 
@@ -137,11 +149,13 @@ class FakePools:
 
         return guid, await self._start("create", guid, work)
 
-    async def dry_run(self, request: CreateRequest) -> tuple[PlannedStep, ...]:
-        return (
+    async def dry_run(self, request: CreateRequest) -> PlannedCreation:
+        steps = (
             PlannedStep("Create the array", "mdadm --create …", "mdadm --stop", "destroys"),
             PlannedStep("Make the filesystem", "mkfs.ext4 …", None, "none"),
         )
+        portable = request.portability == "portable"
+        return PlannedCreation(steps, request.portability, OPENS_ON if portable else None)
 
     async def outputs(self, guid: str, offset: int = 0) -> tuple[Sequence[str], int]:
         if guid not in self.lines:

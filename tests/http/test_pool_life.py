@@ -9,7 +9,7 @@ import pytest
 
 from backy_core.pools.views import ImportablePool, PoolState
 from tests.http.conftest import Answer, Client
-from tests.http.fakes import GUID, MOUNT, OTHER, FakeAgent, member, standing_pool
+from tests.http.fakes import GUID, MOUNT, OPENS_ON, OTHER, FakeAgent, member, standing_pool
 
 POOL = f"/api/v1/pools/{GUID}"
 
@@ -191,7 +191,8 @@ async def test_a_mistyped_wipe_adds_nothing(client: Client, agent: FakeAgent, wi
 
 
 async def test_import(client: Client, agent: FakeAgent) -> None:
-    agent.pools.found = (ImportablePool(GUID, "mdadm", GUID, None, "raid1", "ext4", ("a",)),)
+    found = ImportablePool(GUID, "mdadm", GUID, None, "raid1", "ext4", ("a",), OPENS_ON, None)
+    agent.pools.found = (found,)
     answer = await client.post(f"{POOL}/import", {"label": "mine", "mountPath": "/mnt/a"})
     assert answer.json == {
         "success": True,

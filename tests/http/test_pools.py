@@ -8,7 +8,7 @@ import pytest
 
 from backy_core.pools.views import ImportablePool, PoolState, PoolView
 from tests.http.conftest import Client
-from tests.http.fakes import GUID, MOUNT, OTHER, FakeAgent, member, standing_pool
+from tests.http.fakes import GUID, MOUNT, OPENS_ON, OTHER, FakeAgent, member, standing_pool
 
 POOLS = "/api/v1/pools"
 STANDING = {
@@ -28,6 +28,7 @@ STANDING = {
     "poolId",
     "mdDeviceName",
     "createdAt",
+    *("portability", "opensOn"),
 }
 LISTED = {
     "poolGroupGuid",
@@ -100,8 +101,23 @@ async def test_dry_run_shows_the_plan_and_starts_nothing(client: Client, agent: 
     assert answer.json["success"] is True
     first, second = answer.json["plan"]["steps"]
     assert set(first) == set(second) == {"title", "command", "undo", "effect"}
+    assert answer.json["plan"]["portability"] == "portable"
+    assert answer.json["plan"]["opensOn"] == OPENS_ON.model_dump(mode="json")
+    native = create_body() | {"portability": "native"}
+    answer = await client.post(f"{POOLS}?dryRun=true", native)
+    assert answer.json["plan"]["portability"] == "native"
+    assert answer.json["plan"]["opensOn"] is None
     assert agent.operations.all() == ()
     assert (await client.post(f"{POOLS}?dryRun=false", create_body())).status == 202
+
+
+@pytest.mark.parametrize("value", ["yes", "Portable", "", True, None])
+async def test_a_mistyped_portability_creates_nothing(
+    client: Client, agent: FakeAgent, value: object
+) -> None:
+    answer = await client.post(POOLS, create_body() | {"portability": value})
+    assert answer.status == 400 and "portability must be" in answer.error["message"]
+    assert agent.pools.requests == []
 
 
 @pytest.mark.parametrize("value", ["yes", "1", "True", ""])
@@ -260,7 +276,9 @@ async def test_bad_guids_are_400(client: Client, guid: str) -> None:
 
 async def test_importable_pools(client: Client, agent: FakeAgent) -> None:
     assert (await client.get(f"{POOLS}/importable")).json == []
-    found = ImportablePool(GUID, "mdadm", "native", None, "raid1", None, ("a", "b"))
+    found = ImportablePool(
+        GUID, "mdadm", "native", None, "raid1", None, ("a", "b"), OPENS_ON, "It is too new."
+    )
     agent.pools.found = (found,)
     assert (await client.get(f"{POOLS}/importable/")).json == [
         {
@@ -271,5 +289,7 @@ async def test_importable_pools(client: Client, agent: FakeAgent) -> None:
             "level": "raid1",
             "filesystem": None,
             "drives": ["a", "b"],
+            "opensOn": OPENS_ON.model_dump(mode="json"),
+            "cannotOpenBecause": "It is too new.",
         }
     ]

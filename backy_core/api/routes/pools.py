@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from quart import Blueprint, Response
 
-from backy_core.api.pool_replies import detail_json, list_json
+from backy_core.api.pool_replies import detail_json, list_json, opens_on_reply
 from backy_core.api.replies import agent, json_reply, monitor_headers, plan_reply, reply
 from backy_core.api.routing import BASE_PATH, endpoint
 from backy_core.api.wire.pool_life import (
     CreateReply,
-    DryRunReply,
+    CreationDryRunReply,
+    CreationPlanReply,
     ImportableList,
     ImportableReply,
     OutputsReply,
@@ -33,7 +34,7 @@ blueprint = Blueprint("pools", __name__, url_prefix=BASE_PATH)
     "/pools",
     body=CreatePoolBody,
     query=CreatePoolQuery,
-    replies={202: CreateReply, 200: DryRunReply},
+    replies={202: CreateReply, 200: CreationDryRunReply},
 )
 async def create_pool(data: CreatePoolBody, query_args: CreatePoolQuery) -> Response:
     """Create a pool, or with dryRun=true say how."""
@@ -45,8 +46,16 @@ async def create_pool(data: CreatePoolBody, query_args: CreatePoolQuery) -> Resp
 
 
 async def _dry_run(request: CreateRequest) -> Response:
-    steps = await agent().pools.dry_run(request)
-    return reply(DryRunReply(plan=plan_reply(steps)))
+    planned = await agent().pools.dry_run(request)
+    return reply(
+        CreationDryRunReply(
+            plan=CreationPlanReply(
+                steps=plan_reply(planned.steps).steps,
+                portability=planned.portability,
+                opens_on=opens_on_reply(planned.opens_on) if planned.opens_on else None,
+            )
+        )
+    )
 
 
 def _request(body: CreatePoolBody) -> CreateRequest:
@@ -60,6 +69,7 @@ def _request(body: CreatePoolBody) -> CreateRequest:
         level=body.level,
         filesystem=body.filesystem,
         wipe=body.wipe,
+        portability="native" if body.portability == "native" else "portable",
     )
 
 
@@ -106,6 +116,8 @@ async def list_importable() -> Response:
                     level=pool.level,
                     filesystem=pool.filesystem,
                     drives=tuple(pool.drives),
+                    opens_on=opens_on_reply(pool.opens_on),
+                    cannot_open_because=pool.cannot_open_because,
                 )
                 for pool in found
             )

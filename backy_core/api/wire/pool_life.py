@@ -6,7 +6,15 @@ from typing import Literal
 
 from pydantic import Field
 
-from backy_core.api.wire.base import MemberStatus, ReplyModel, RootReply, Success, absent
+from backy_core.api.wire.base import (
+    MemberStatus,
+    PortabilityName,
+    ReplyModel,
+    RootReply,
+    Success,
+    absent,
+)
+from backy_core.api.wire.pools import OpensOnReply
 
 
 class CreateReply(Success):
@@ -35,6 +43,19 @@ class DryRunReply(Success):
     """Nothing was run and nothing reserved."""
 
     plan: PlanReply
+
+
+class CreationPlanReply(PlanReply):
+    """``opensOn`` is null where only the pool itself will tell."""
+
+    portability: PortabilityName
+    opens_on: OpensOnReply | None
+
+
+class CreationDryRunReply(Success):
+    """Nothing was run and nothing reserved."""
+
+    plan: CreationPlanReply
 
 
 class MountMemberReply(ReplyModel):
@@ -106,7 +127,8 @@ class RenameReply(Success):
 
 
 class ImportableReply(ReplyModel):
-    """A pool on connected drives that the metadata does not know."""
+    """A pool on connected drives that the metadata does not know. ``cannotOpenBecause``: why this
+    machine is too old for it; null: it is not, as far as was checked."""
 
     pool_group_guid: str
     backend: str
@@ -115,6 +137,8 @@ class ImportableReply(ReplyModel):
     level: str | None
     filesystem: str | None
     drives: tuple[str, ...]
+    opens_on: OpensOnReply
+    cannot_open_because: str | None
 
 
 class ImportableList(RootReply):

@@ -14,6 +14,7 @@ from backy_core.api.wire.base import (
     Health,
     MemberStatus,
     Percent,
+    PortabilityName,
     ReplyModel,
     RootReply,
     Time,
@@ -34,6 +35,17 @@ class ListedMemberReply(MemberReply):
     """A member drive in the pool list."""
 
     is_connected: bool
+
+
+class OpensOnReply(ReplyModel):
+    """The least versions that open a pool, as far as was ``checked``. ``kernel`` is null where a
+    feature is in use of which nobody knows what opens it; ``because`` names what takes more than
+    the oldest supported system has."""
+
+    kernel: str | None
+    tools: dict[str, str]
+    because: tuple[str, ...]
+    checked: tuple[str, ...]
 
 
 class CreatingPool(ReplyModel):
@@ -60,7 +72,8 @@ class DeletedPool(ReplyModel):
 
 
 class StandingPool(ReplyModel):
-    """What all pools that exist have. Sizes are bytes; the estimate is in minutes."""
+    """What all pools that exist have. Sizes are bytes; the estimate is in minutes. ``portability``
+    is null for a pool made elsewhere, ``opensOn`` while it is not known."""
 
     state: str  # narrowed below; here so that it comes first
     pool_status: Health | None
@@ -78,6 +91,8 @@ class StandingPool(ReplyModel):
     pool_id: str | None
     md_device_name: str | None
     created_at: Time | None
+    portability: PortabilityName | None
+    opens_on: OpensOnReply | None
     resync_percentage: float | None = Field(default=None, exclude_if=absent)
     resync_time_estimate: float | None = Field(default=None, exclude_if=absent)
     stale_because: str | None = Field(default=None, exclude_if=absent)
@@ -160,6 +175,8 @@ class ListedStandingPool(ListedPool):
     level: str | None
     filesystem: str | None
     created_at: Time | None
+    portability: PortabilityName | None
+    opens_on: OpensOnReply | None
     resync_percentage: float | None = Field(default=None, exclude_if=absent)
     resync_time_estimate: float | None = Field(default=None, exclude_if=absent)
     stale_because: str | None = Field(default=None, exclude_if=absent)

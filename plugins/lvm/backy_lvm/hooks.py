@@ -60,7 +60,11 @@ def backy_backend() -> BackendInfo:
         levels=_LEVELS,
         filesystems=("ext4", "xfs", "btrfs"),
         capabilities=frozenset(("add_drive", "degraded_open", "import")),
-        tools=(Tool(name="lvm", package="lvm2"), Tool(name="dmsetup", package="dmsetup")),
+        tools=(
+            # What is made here has not changed on the drives since, with any lvm2 or kernel.
+            Tool(name="lvm", package="lvm2", oldest="2.03.16"),
+            Tool(name="dmsetup", package="dmsetup"),
+        ),
         read_commands=(argv.REPORT,),
         signature_types=(SIGNATURE,),
     )

@@ -61,6 +61,9 @@ class SampleProbe:
         assert path == "/sys/block"
         return tuple(name.split("/")[3] for name in self.files)
 
+    async def superblock(self, signature: Signature, length: int) -> bytes | None:
+        raise AssertionError(f"unexpected read of {signature}")
+
     async def run(self, *argv: str) -> Outcome:
         """The second time it is asked for one device alone, it gives that member's own view."""
         assert argv[:2] == ("lvm", "fullreport"), argv

@@ -35,6 +35,7 @@ from backy_core.sdk.plan import (
     WipeMember,
 )
 from backy_mdadm import __version__, argv
+from backy_mdadm.features import BLOCK_SIZE, UNWRITTEN
 from backy_mdadm.growth import grow
 from backy_mdadm.inspect import look
 from backy_mdadm.naming import SIGNATURE, ref, stamp
@@ -61,7 +62,7 @@ def backy_backend() -> BackendInfo:
         levels=_LEVELS,
         filesystems=("ext4", "xfs", "btrfs"),
         capabilities=frozenset(("add_drive", "degraded_open", "force_open", "import")),
-        tools=(Tool(name="mdadm", package="mdadm"),),
+        tools=(Tool(name="mdadm", package="mdadm", oldest="4.2"),),
         read_commands=(argv.EXAMINE,),
         signature_types=(SIGNATURE, "isw_raid_member", "ddf_raid_member"),
         sectors="raised",
@@ -87,7 +88,9 @@ def backy_plan_create(pool: PoolSpec, drives: tuple[DriveId, ...]) -> BackendPla
         undo_expect=tuple(Blank(on=DriveRef(drive=drive)) for drive in drives),
         expect=(_ACTIVE,),
     )
-    return BackendPlan(steps=(create,), stamps=known)
+    # Of all that mdadm 4.6 and Linux 7.2 offer nothing keeps it out of an array with a name.
+    requires = () if pool.level in UNWRITTEN else (BLOCK_SIZE,)
+    return BackendPlan(steps=(create,), stamps=known, requires=requires)
 
 
 @hookimpl

@@ -21,7 +21,7 @@ from backy_core.sdk.models import (
     Signature,
     Unreadable,
 )
-from backy_mdadm import argv, parse, standing
+from backy_mdadm import argv, features, parse, standing
 from backy_mdadm.examine import superblocks
 from backy_mdadm.naming import SIGNATURE
 from backy_mdadm.parse import KernelArray, KernelMember, Superblock
@@ -90,11 +90,11 @@ async def look(probe: Probe) -> tuple[PoolReport | Unreadable, ...]:
     found = _by_uuid(arrays, stamps)
     blocks, unreadable = await _superblocks(probe, found)
     complete = [_Found(each.uuid, each.arrays, each.stamped, blocks) for each in found]
-    told = ((_report(each), each.stamped) for each in complete)
+    told = [await _told(probe, each) for each in complete]
     known = {array.name for each in found for array in each.arrays}
     foreign = [array for array in arrays if array.name not in known]
     return (
-        *(_with_stamps(report, stamped) for report, stamped in told if report),
+        *(report for report in told if report),
         *(_foreign(array, foreign) for array in foreign),
         *unreadable,
         *map(_nameless, sorted(nameless)),
@@ -163,6 +163,14 @@ async def _superblocks(
 
 def _nameless(device: str) -> Unreadable:
     return Unreadable(device=device, reason="its md superblock has no readable UUID")
+
+
+async def _told(probe: Probe, found: _Found) -> PoolReport | None:
+    report = _report(found)
+    if report is None:
+        return None
+    requires = await features.required(probe, found.array, found.stamped)
+    return _with_stamps(report.model_copy(update={"requires": requires}), found.stamped)
 
 
 def _report(found: _Found) -> PoolReport | None:

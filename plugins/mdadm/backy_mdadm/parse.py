@@ -41,6 +41,7 @@ ARRAY_FILES = (
     "array_state",
     "sync_action",
     "component_size",
+    "logical_block_size",
 )
 """Files of ``/sys/block/mdN/md`` that tell an array's state."""
 
@@ -96,6 +97,8 @@ class KernelArray(NamedTuple):
     """Bytes each member gives to the array; None for levels that use all of each."""
     sector: int | None = None
     """Logical sector size of its device."""
+    block_size: int | None = None
+    """What the kernel records as that, 0 for nothing; None: this kernel records none."""
 
     @property
     def name(self) -> str:
@@ -186,6 +189,7 @@ def parse_array(
         members=members,
         component=_times(_KIB, text.get("component_size")),
         sector=_times(1, text.get(SECTOR_FILE)),
+        block_size=_number(text.get("logical_block_size", "")),
     )
 
 

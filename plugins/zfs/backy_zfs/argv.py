@@ -10,6 +10,7 @@ from uuid import UUID
 
 from backy_core.sdk.models import DriveId
 from backy_core.sdk.plan import Arg, DriveRef
+from backy_zfs.features import COMPATIBILITY, OF_OLDEST
 
 PREFIX = "backy-"
 STATUS = ("zpool", "status")
@@ -47,7 +48,14 @@ def guid_of(name: str) -> str | None:
         return None
 
 
-def create(guid: str, level: str, drives: Sequence[DriveId]) -> tuple[Arg, ...]:
+def create_portable(guid: str, level: str, drives: Sequence[DriveId]) -> tuple[Arg, ...]:
+    """As :func:`create`, with the features of OpenZFS 2.1 alone, also after a ``zpool upgrade``.
+    zfs-fuse does not know ``-d`` and answers 2, which OpenZFS does for wrong usage alone."""
+    enabled = (word for name in OF_OLDEST for word in ("-o", f"feature@{name}=enabled"))
+    return create(guid, level, drives, "-d", "-o", f"compatibility={COMPATIBILITY}", *enabled)
+
+
+def create(guid: str, level: str, drives: Sequence[DriveId], *options: str) -> tuple[Arg, ...]:
     """Make a zpool that nothing mounts by itself, and that gives no set-uid program or device
     node any effect.
 
@@ -57,7 +65,8 @@ def create(guid: str, level: str, drives: Sequence[DriveId]) -> tuple[Arg, ...]:
     """
     differ = len({drive.size for drive in drives}) > 1
     return (
-        *("zpool", "create", *(("-f",) if differ else ()), *_NO_CACHE, "-o", "ashift=12"),
+        *("zpool", "create", *(("-f",) if differ else ()), *options, *_NO_CACHE),
+        *("-o", "ashift=12"),
         *("-O", "canmount=noauto", "-O", "mountpoint=none", "-O", "setuid=off"),
         *("-O", "devices=off", "-O", f"org.backy:guid={guid}", pool_name(guid)),
         *_VDEV_WORDS.get(level, (level,)),

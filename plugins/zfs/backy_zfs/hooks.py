@@ -11,16 +11,15 @@ from collections.abc import Sequence
 from typing import Any
 
 from backy_core.sdk import hookimpl
-from backy_core.sdk.errors import Conflict, DriveNotEmpty, InvalidRequest
+from backy_core.sdk.errors import Conflict
 from backy_core.sdk.models import (
     BackendInfo,
     DriveId,
     Level,
-    MemberReport,
     PoolReport,
     PoolSpec,
     Probe,
-    SignatureMatch,
+    Requirement,
     Tool,
     Unreadable,
 )
@@ -31,16 +30,17 @@ from backy_core.sdk.plan import (
     Blank,
     DriveRef,
     Exec,
-    MemberIs,
     MountedAt,
     NotMounted,
     PoolIs,
     Step,
     WipeMember,
 )
-from backy_zfs import __version__, argv
+from backy_zfs import __version__, argv, features
 from backy_zfs.datasets import with_others
-from backy_zfs.inspect import SIGNATURE, look
+from backy_zfs.growth import grow
+from backy_zfs.inspect import look
+from backy_zfs.naming import SIGNATURE, TABLE, name_of, plan_of, stamp
 
 _LEVELS = (
     Level(name="mirror", min_drives=2, aliases=("raid1", "1")),
@@ -52,13 +52,9 @@ _LEVELS = (
 )
 _ACTIVE = PoolIs(presence="active")
 _STOPPED = PoolIs(presence="stopped")
-_TABLE = (SignatureMatch(type="gpt"), SignatureMatch(type="PMBR"))
-"""The partition table OpenZFS makes on a whole drive."""
 _FINAL = ("usage:", "less than the minimum size")
 """What the tools print where trying again is in vain."""
-_FINAL_JOIN = ("usage:", "device is too small")
-_FINAL_IMPORT = ("Recovery is possible",)
-_IN_PLACE = ("active", "rebuilding", "spare")
+_FINAL_IMPORT = ("Recovery is possible", features.UNSUPPORTED)
 
 
 @hookimpl
@@ -71,7 +67,10 @@ def backy_backend() -> BackendInfo:
         delivers="filesystem",
         capabilities=frozenset(("add_drive", "degraded_open", "force_open", "import")),
         tools=(
-            *(Tool(name=name, package="zfsutils-linux") for name in ("zpool", "zfs", "zdb")),
+            *(
+                Tool(name=name, package=features.PACKAGE, oldest=features.OLDEST)
+                for name in ("zpool", "zfs", "zdb")
+            ),
             Tool(name="mount", package="mount"),
         ),
         read_commands=(
@@ -91,10 +90,10 @@ async def backy_inspect(probe: Probe) -> Sequence[PoolReport | Unreadable]:
 
 @hookimpl
 def backy_plan_create(pool: PoolSpec, drives: tuple[DriveId, ...]) -> BackendPlan:
-    name, stamp = argv.pool_name(pool.guid), _stamp(pool)
+    name, known = argv.pool_name(pool.guid), stamp(pool)
     # A create that fails half-way leaves the partition table alone on a drive that was blank.
     wipes: tuple[Action, ...] = tuple(
-        WipeMember(drive=drive, bears=(stamp, *_TABLE)) for drive in drives
+        WipeMember(drive=drive, bears=(known, *TABLE)) for drive in drives
     )
     create = Step(
         id="create-pool",
@@ -109,20 +108,26 @@ def backy_plan_create(pool: PoolSpec, drives: tuple[DriveId, ...]) -> BackendPla
         device_lock="release",
         retry_s=60,  # it waits for udev up to 30 s itself
     )
-    return _plan(pool, create, *_mount(pool, name))
+    if pool.portability == "native":
+        return plan_of(pool, create, *_mount(pool, name))
+    # zfs-fuse, whose pools every OpenZFS imports, does not know the property.
+    portable = Exec(argv=argv.create_portable(pool.guid, pool.level, drives), ok_codes=(0, 2))
+    first = create.model_copy(update={"run": portable, "expect": ()})
+    update = {"id": "create-pool-fuse", "title": f"{create.title} with zfs-fuse", "already": "skip"}
+    return plan_of(pool, first, create.model_copy(update=update), *_mount(pool, name))
 
 
 @hookimpl
 def backy_plan_open(pool: PoolSpec, report: PoolReport, degraded: bool, force: bool) -> BackendPlan:
     """A zpool whose newest state cannot be read goes back to an earlier one: by force only to be
     seen. The ordinary open after that makes it last."""
-    name = _name(pool)
+    name = name_of(pool)
     if report.presence == "active":
-        return _plan(pool, *_mount(pool, report.name or name, report), goal=_ACTIVE)
+        return plan_of(pool, *_mount(pool, report.name or name, report), goal=_ACTIVE)
     _refuse_incomplete(report, degraded)
     if force:
         steps = (_import_read_only(pool, report), _mount_read_only(pool, report))
-        return _plan(pool, *steps, goal=_ACTIVE)
+        return plan_of(pool, *steps, goal=_ACTIVE)
     earlier = report.needs_force is not None
     title = "Taking the zpool back for good" if earlier else "Importing the zpool"
     unmounted = _import(
@@ -153,12 +158,12 @@ def backy_plan_open(pool: PoolSpec, report: PoolReport, degraded: bool, force: b
         effect="none",
     )
     mount = _mount(pool, report.name or name, report)
-    return _plan(pool, unmounted, otherwise, bare, *mount, goal=_ACTIVE)
+    return plan_of(pool, unmounted, otherwise, bare, *mount, goal=_ACTIVE)
 
 
 @hookimpl
 def backy_plan_close(pool: PoolSpec, report: PoolReport) -> BackendPlan:
-    name = report.name or _name(pool)
+    name = report.name or name_of(pool)
     # Where zfs-fuse mounts what it imports; a pool that no longer answers is exported without.
     forget = Step(
         id="forget-mount-point",
@@ -167,14 +172,14 @@ def backy_plan_close(pool: PoolSpec, report: PoolReport) -> BackendPlan:
         effect="none",
     )
     steps = (forget,) if report.guid else ()
-    return _plan(pool, *steps, _release("Exporting the zpool", argv.export(name)), goal=_STOPPED)
+    return plan_of(pool, *steps, _release("Exporting the zpool", argv.export(name)), goal=_STOPPED)
 
 
 @hookimpl
 def backy_plan_teardown(pool: PoolSpec, report: PoolReport) -> BackendPlan:
     """Labels outlive a destroyed zpool; the core wipes them."""
-    name = report.name or _name(pool)
-    return _plan(pool, _release("Destroying the zpool", argv.destroy(name)), goal=_STOPPED)
+    name = report.name or name_of(pool)
+    return plan_of(pool, _release("Destroying the zpool", argv.destroy(name)), goal=_STOPPED)
 
 
 @hookimpl
@@ -183,55 +188,18 @@ def backy_plan_add_drive(
 ) -> BackendPlan:
     """A member that was left out returns and is resilvered. Any other drive takes the place of
     the one it replaces, or of the first that is missing."""
-    if report.presence != "active":
-        raise Conflict("The pool must be mounted before a drive is added.")
-    name = report.name or _name(pool)
-    joined = MemberIs(drive=drive, states=("rebuilding", "active"))
-    mine = next((member for member in report.members if member.drive == drive), None)
-    if mine and mine.slot is not None and mine.state in ("stale", *_IN_PLACE):
-        return _plan(pool, _back(name, mine, joined), goal=joined)
-    if mine and mine.slot is None:
-        raise DriveNotEmpty(
-            f"{drive} bears a label of this pool, which has no place for it.",
-            hint="Adding it erases what is on it; consent with wipe: true",
-        )
-    old = _leaves(report, mine, replaces)
-    again = _start_anew(pool, name, mine, joined) if mine else ()
-    replace = _join("Resilvering to", argv.replace(name, old, drive), joined).model_copy(
-        # zpool partitions the drive before the pool refuses it.
-        update={
-            "undo": (WipeMember(drive=drive, bears=(_stamp(pool), *_TABLE)),),
-            "undo_expect": (Blank(on=DriveRef(drive=drive)),),
-        }
-    )
-    return _plan(pool, *again, replace, goal=joined)
+    return grow(pool, report, drive, replaces)
 
 
 @hookimpl
 def backy_plan_import(pool: PoolSpec, report: PoolReport) -> BackendPlan:
     """Adopted as it is; nothing is written to its members before it is mounted."""
-    return _plan(pool)
+    return plan_of(pool)
 
 
-def _plan(pool: PoolSpec, *steps: Step, goal: PoolIs | MemberIs | None = None) -> BackendPlan:
-    return BackendPlan(
-        steps=steps,
-        goal=(goal,) if goal else (),
-        stamps=(_stamp(pool),),
-        around=_TABLE,
-        delivers="filesystem",
-    )
-
-
-def _name(pool: PoolSpec) -> str:
-    """What ``zpool import`` knows the pool by: our own name, or a foreign zpool's guid."""
-    return pool.identity if pool.identity.isdigit() else argv.pool_name(pool.identity)
-
-
-def _stamp(pool: PoolSpec) -> SignatureMatch:
-    if pool.identity.isdigit():
-        return SignatureMatch(type=SIGNATURE, uuid=pool.identity)
-    return SignatureMatch(type=SIGNATURE, label=argv.pool_name(pool.identity))
+@hookimpl
+def backy_explain(output: str) -> Sequence[Requirement]:
+    return features.refused(output)
 
 
 def _mount(pool: PoolSpec, name: str, report: PoolReport | None = None) -> tuple[Step, ...]:
@@ -270,7 +238,7 @@ def _import(report: PoolReport, step: str, title: str, run: Exec, **more: Any) -
 
 
 def _import_read_only(pool: PoolSpec, report: PoolReport) -> Step:
-    run = Exec(argv=argv.import_read_only(_name(pool)), final_words=("usage:",))
+    run = Exec(argv=argv.import_read_only(name_of(pool)), final_words=("usage:",))
     title = "Importing an earlier state of the zpool read-only"
     return _import(report, "import-pool", title, run, expect=(_ACTIVE,))
 
@@ -278,7 +246,7 @@ def _import_read_only(pool: PoolSpec, report: PoolReport) -> Step:
 def _mount_read_only(pool: PoolSpec, report: PoolReport) -> Step:
     """Of a zpool that is imported read-only the mount point cannot be set."""
     assert pool.mount_path
-    name = report.name or _name(pool)
+    name = report.name or name_of(pool)
     return Step(
         id="mount",
         title=f"Mounting at {pool.mount_path} read-only",
@@ -301,80 +269,6 @@ def _release(title: str, command: tuple[Arg, ...]) -> Step:
         effect="none",
         retry_s=30,
     )
-
-
-def _join(title: str, command: tuple[Arg, ...], joined: MemberIs) -> Step:
-    return Step(
-        id="join-drive",
-        title=f"{title} {joined.drive}",
-        run=Exec(argv=command, final_words=_FINAL_JOIN),
-        expect=(joined,),
-        already="skip",
-        effect="pivot",
-        retry_s=10,
-        expect_s=2,  # zfs-fuse takes a returned drive at the second attempt
-        device_lock="release",
-    )
-
-
-def _back(name: str, mine: MemberReport, joined: MemberIs, *, optional: bool = False) -> Step:
-    """``optional``: what it comes to later steps find out."""
-    step = _join("Taking back", argv.online(name, _vdev(mine)), joined)
-    if not optional:
-        return step
-    run = Exec(argv=argv.online(name, _vdev(mine)), ok_codes=(0, 1))
-    return step.model_copy(update={"id": "take-back", "run": run, "expect": (), "retry_s": 0})
-
-
-def _start_anew(
-    pool: PoolSpec, name: str, mine: MemberReport, joined: MemberIs
-) -> tuple[Step, ...]:
-    """A failed member is offered to ZFS first. One that fails again starts anew as a blank drive,
-    which ZFS must have let go of."""
-    out = (MemberIs(drive=joined.drive, states=("failed", "stale")),)
-    offline = Step(
-        id="take-offline",
-        title=f"Letting go of {joined.drive}",
-        run=Exec(argv=argv.offline(name, _vdev(mine)), ok_codes=(0, 1)),
-        when=out,
-        effect="none",
-    )
-    wipe = Step(
-        id="wipe-member",
-        title=f"Wiping the old state of {joined.drive}",
-        run=WipeMember(drive=joined.drive, bears=(_stamp(pool), *_TABLE)),
-        when=out,
-        effect="destroys",
-        retry_s=10,
-    )
-    return (_back(name, mine, joined, optional=True), offline, wipe)
-
-
-def _leaves(report: PoolReport, mine: MemberReport | None, replaces: DriveId | None) -> Arg:
-    """The vdev whose place is taken: of the member that is named, else of one that is out."""
-    named = next((m for m in report.members if replaces and m.drive == replaces), None)
-    if named is not None and named.slot is not None:
-        return _vdev(named)
-    out = [m for m in (mine, *report.members) if m and _may_leave(m)]
-    if report.level in ("stripe", "single") and out:
-        raise InvalidRequest(f"A {report.level} pool has no redundancy: its drive must come back.")
-    if not out:
-        raise Conflict(
-            "All members of the pool are in use.", hint="Name the drive that is to be replaced."
-        )
-    return _vdev(out[0])
-
-
-def _may_leave(member: MemberReport) -> bool:
-    """It has a place in the pool (what is left of an earlier member has none) and is out of use."""
-    return member.slot is not None and member.state not in _IN_PLACE
-
-
-def _vdev(member: MemberReport) -> Arg:
-    """What the tools know a member by: its guid if it is gone, its path if it is there."""
-    if member.handle is not None or member.drive is None:
-        return member.handle or ""
-    return argv.by_id(member.drive)
 
 
 def _refuse_incomplete(report: PoolReport, degraded: bool) -> None:

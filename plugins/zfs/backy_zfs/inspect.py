@@ -26,11 +26,11 @@ from backy_core.sdk.models import (
     Signature,
     Unreadable,
 )
-from backy_zfs import argv, geometry, rewind, status
+from backy_zfs import argv, features, geometry, rewind, status
 from backy_zfs.labels import Child, Label, behind, parse_label, row_names
+from backy_zfs.naming import SIGNATURE
 from backy_zfs.status import Imported, Row
 
-SIGNATURE = "zfs_member"
 _KERNEL_POOLS = "/proc/spl/kstat/zfs"
 _MODULE_VERSION = "/sys/module/zfs/version"
 _JSON_SINCE = (2, 3)
@@ -247,6 +247,7 @@ def _running(pool: Imported, stamped: Sequence[_Stamped], uuid: str) -> PoolRepo
         members=tuple(members),
         member_size=geometry.member_size(labels),
         sector_size=geometry.sector_size(labels),
+        requires=features.of_labels(labels),
         sync_percent=pool.scan.percent,
         sync_minutes=pool.scan.minutes,
         detail=pool.status or None,
@@ -342,6 +343,7 @@ def _resting(name: str, stamped: Sequence[_Stamped], uuid: str) -> PoolReport | 
         degraded=good < len(members) or not labels,
         expected_members=max(len(members), 1),
         members=tuple(members),
+        requires=features.of_labels(labels),
         detail=_told(labels),
     )
 

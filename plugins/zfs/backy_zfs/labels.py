@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 _LINE = re.compile(r"( *)(\w+(?:\[\d+\])?):(?: (.*))?$")
+_FEATURES = re.compile(r"^ *features_for_read:\n((?: +[\w.-]+:[\w-]+\n)*)", re.MULTILINE)
+_FEATURE = re.compile(r"[\w.-]+:[\w-]+")
 _OUT = ("not_present", "offline", "removed", "faulted")
 
 
@@ -44,6 +46,8 @@ class Label(NamedTuple):
     top_type: str
     children: tuple[Child, ...]
     size: Size | None = None
+    features: tuple[str, ...] = ()
+    """Those without which the pool cannot be read, by their full names."""
 
 
 def short(name: str) -> str:
@@ -76,8 +80,8 @@ def parse_label(text: str) -> Label | None:
     return None
 
 
-def _label(text: str) -> Label | None:
-    values = dict(_flat(text))
+def _label(copy: str) -> Label | None:
+    values = dict(_flat(copy))
     try:
         return Label(
             txg=int(values["txg"]),
@@ -87,9 +91,15 @@ def _label(text: str) -> Label | None:
             top_type=values["vdev_tree.type"] + values.get("vdev_tree.nparity", ""),
             children=tuple(_children(values)),
             size=_size(values),
+            features=tuple(_FEATURE.findall(_listed_features(copy))),
         )
     except (KeyError, ValueError):
         return None
+
+
+def _listed_features(text: str) -> str:
+    found = _FEATURES.search(text)
+    return found[1] if found else ""
 
 
 def _size(values: dict[str, str]) -> Size | None:

@@ -57,6 +57,9 @@ class SampleProbe:
     async def listdir(self, path: str) -> tuple[str, ...]:
         return ()
 
+    async def superblock(self, signature: Signature, length: int) -> bytes | None:
+        raise AssertionError(f"unexpected read of {signature}")
+
     async def run(self, *argv: str) -> Outcome:
         self.commands.append(argv)
         if argv == ("zpool", "status"):

@@ -79,12 +79,12 @@ async def test_a_dry_run_shows_what_runs_and_changes_nothing(bench: Bench) -> No
     lines, _ = await bench.agent.pools.outputs(GUID)
     ran = [line.removeprefix("$ ") for line in lines if line.startswith("$ ")]
     assert [
-        _program(step.command) for step in planned if step.title != "Clearing stale content"
+        _program(step.command) for step in planned.steps if step.title != "Clearing stale content"
     ] == [_program(line) for line in ran]
-    create = next(step.command for step in planned if "--create" in step.command)
+    create = next(step.command for step in planned.steps if "--create" in step.command)
     assert create in ran
     node = f"/dev/{bench.machine.disks['A'].name}"
-    assert f"wipefs --all {node}" in [step.command for step in planned]
+    assert f"wipefs --all {node}" in [step.command for step in planned.steps]
 
 
 def _program(command: str) -> str:

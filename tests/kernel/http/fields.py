@@ -10,7 +10,7 @@ FAILED = {"state", "errorMessage"}
 STANDING = {
     *("state", "poolStatus", "size", "used", "available", "usePercent", "mountPath", "drives"),
     *("poolGroupGuid", "label", "backend", "level", "filesystem", "poolId", "mdDeviceName"),
-    "createdAt",
+    *("createdAt", "portability", "opensOn"),
 }
 SYNC = {"resyncPercentage", "resyncTimeEstimate"}
 SYNCING = {"resync", "recovering", "check", "reshape"}
@@ -31,7 +31,9 @@ DELETE = UNMOUNT
 PROCESS = {"pid", "command", "user", "path", "name"}
 IMPORTABLE = {
     *("poolGroupGuid", "backend", "nativeId", "label", "level", "filesystem", "drives"),
+    *("opensOn", "cannotOpenBecause"),
 }
+OPENS_ON = {"kernel", "tools", "because", "checked"}
 METADATA = {
     *("poolGroupGuid", "label", "backend", "level", "filesystem", "mdDeviceName"),
     *("driveSerials", "driveLabels", "createdAt", "lastMountPath", "isMounted", "nativeId"),

@@ -61,6 +61,8 @@ for part in bin sbin lib; do
 		[ ! -d "$from" ] || { mkdir -p "root/usr/$part" && cp -a "$from/." "root/usr/$part/"; }
 	done
 done
+# What "zpool create -o compatibility=" knows features by.
+mkdir -p root/usr/share && cp -a unpacked/usr/share/zfs root/usr/share/
 "$here/initrd.sh" unpacked "$kernel" "$here/init"
 rm -rf build packages unpacked apt
 touch ready

@@ -1,0 +1,133 @@
+"""What a pool needs to be opened: the least versions, as they are shown and remembered. Pure.
+
+Nothing older than Debian 12, the oldest supported system, is ever promised. Each feature on the
+drives that Debian 12 lacks asks for more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from pydantic import BaseModel, ConfigDict
+from pydantic.alias_generators import to_camel
+
+from backy_core.sdk.models import Requirement
+from backy_core.system import release
+
+OLDEST_KERNEL = "6.1"
+
+
+class OpensOn(BaseModel):
+    """The least versions that open a pool, as far as was ``checked``.
+
+    ``kernel`` is None where a feature is in use of which nobody knows what opens it. ``tools`` are
+    versions by package; ``because`` names the features that Debian 12 lacks.
+    """
+
+    model_config = ConfigDict(
+        frozen=True, alias_generator=to_camel, populate_by_name=True, defer_build=True
+    )
+
+    kernel: str | None = OLDEST_KERNEL
+    tools: dict[str, str] = {}
+    because: tuple[str, ...] = ()
+    checked: tuple[str, ...] = ()
+
+    @property
+    def told(self) -> str:
+        """Why it takes more than the oldest supported system; empty: it does not."""
+        return "; ".join(self.because)
+
+
+def opens_on(
+    tools: Mapping[str, str], requirements: Iterable[Requirement], checked: Sequence[str]
+) -> OpensOn:
+    """What these requirements come to. ``tools``: what the oldest supported system has."""
+    needed = _beyond(tools, requirements)
+    versions = dict(tools)
+    for each in needed:
+        if each.tool and each.tool_version:
+            versions[each.tool] = _newest(versions.get(each.tool, ""), each.tool_version)
+    kernel: str | None = OLDEST_KERNEL
+    for each in needed:
+        if each.kernel:
+            kernel = _newest(kernel or "", each.kernel)
+    if any(_unknown(each) for each in needed):
+        kernel = None
+    return OpensOn(
+        kernel=kernel,
+        tools=versions,
+        because=tuple(dict.fromkeys(map(_told, needed))),
+        checked=tuple(checked),
+    )
+
+
+def writable_here(requirements: Iterable[Requirement]) -> tuple[Requirement, ...]:
+    """Those that the running kernel can put on a drive: it writes no feature that it lacks."""
+    running = release.running()
+    return tuple(
+        each
+        for each in requirements
+        if each.kernel is None or release.reaches(running, each.kernel)
+    )
+
+
+def lacking(requirements: Iterable[Requirement]) -> tuple[Requirement, ...]:
+    """Those that need a newer kernel than the running one."""
+    running = release.running()
+    return tuple(
+        each for each in requirements if each.kernel and not release.reaches(running, each.kernel)
+    )
+
+
+def sentence(name: str, lacked: Sequence[Requirement]) -> str:
+    """Why the pool called ``name`` cannot be opened here: what it uses, and what that needs."""
+    features = " and ".join(dict.fromkeys(each.feature for each in lacked))
+    return (
+        f"Pool {name} uses {features}, which {_need(lacked)}; this machine runs Linux "
+        f"{release.running()}"
+    )
+
+
+def _need(lacked: Sequence[Requirement]) -> str:
+    kernel = ""
+    tools: dict[str, str] = {}
+    for each in lacked:
+        if each.kernel:
+            kernel = _newest(kernel, each.kernel)
+        elif each.tool and each.tool_version:
+            tools[each.tool] = _newest(tools.get(each.tool, ""), each.tool_version)
+    known = [f"Linux {kernel}"] if kernel else []
+    known += [f"{tool} {version}" for tool, version in tools.items()]
+    if not known or any(_unknown(each) for each in lacked):
+        return "neither this machine nor this agent knows"
+    return f"needs {' and '.join(known)} or newer"
+
+
+def _beyond(tools: Mapping[str, str], requirements: Iterable[Requirement]) -> list[Requirement]:
+    """What the oldest supported system does not have anyway."""
+    return [
+        each
+        for each in requirements
+        if _unknown(each)
+        or (each.kernel and not release.reaches(OLDEST_KERNEL, each.kernel))
+        or (
+            each.tool_version
+            and not release.reaches(tools.get(each.tool or "", ""), each.tool_version)
+        )
+    ]
+
+
+def _unknown(requirement: Requirement) -> bool:
+    return requirement.kernel is None and requirement.tool_version is None
+
+
+def _newest(one: str, other: str) -> str:
+    return one if release.reaches(one, other) else other
+
+
+def _told(requirement: Requirement) -> str:
+    versions = [f"Linux {requirement.kernel}"] if requirement.kernel else []
+    if requirement.tool and requirement.tool_version:
+        versions.append(f"{requirement.tool} {requirement.tool_version}")
+    return f"{requirement.feature}: {', '.join(versions) or 'not known what opens it'}"

@@ -1,0 +1,26 @@
+"""Versions as tools and kernels write them, and the kernel that runs."""
+
+from __future__ import annotations
+
+import os
+import re
+
+_NUMBERS = re.compile(r"\d{1,9}(?:\.\d{1,9}){0,7}")
+
+
+def running() -> str:
+    """The running Linux as people name it: ``6.1.176`` of ``6.1.176-amd64``."""
+    release = os.uname().release
+    found = _NUMBERS.match(release)
+    return found[0] if found else release
+
+
+def parts(version: str) -> tuple[int, ...]:
+    """``6.12`` as ``(6, 12)``, to be compared; ``()`` for what begins with no number."""
+    found = _NUMBERS.match(version)
+    return tuple(map(int, found[0].split("."))) if found else ()
+
+
+def reaches(version: str, least: str) -> bool:
+    """Whether ``version`` is ``least`` or newer; ``6.1.176`` is newer than ``6.1``."""
+    return parts(version) >= parts(least)

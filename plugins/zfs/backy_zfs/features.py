@@ -1,0 +1,84 @@
+"""Features of a zpool that the oldest supported OpenZFS, 2.1, lacks.
+
+A label names those without which not even the pool's own structures can be read; the others show
+only when an import is refused. Sources: the lists of features by version in OpenZFS 2.4 (its
+``compatibility.d``), and which of them labels name, zfeature_common.c.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+
+from backy_core.sdk.models import Requirement
+from backy_zfs.labels import Label
+
+OLDEST = "2.1"
+COMPATIBILITY = "openzfs-2.1-linux"
+"""The value of the property ``compatibility`` that means the features of 2.1."""
+OF_OLDEST = (
+    *("allocation_classes", "async_destroy", "bookmark_v2", "bookmark_written", "bookmarks"),
+    *("device_rebuild", "device_removal", "draid", "edonr", "embedded_data", "empty_bpobj"),
+    *("enabled_txg", "encryption", "extensible_dataset", "filesystem_limits", "hole_birth"),
+    *("large_blocks", "large_dnode", "livelist", "log_spacemap", "lz4_compress"),
+    *("multi_vdev_crash_dump", "obsolete_counts", "project_quota", "redacted_datasets"),
+    *("redaction_bookmarks", "resilver_defer", "sha512", "skein", "spacemap_histogram"),
+    *("spacemap_v2", "userobj_accounting", "zpool_checkpoint", "zstd_compress"),
+)
+PACKAGE = "zfsutils-linux"
+UNSUPPORTED = "unsupported version or feature"
+"""How ``zpool import`` refuses."""
+
+_IN_LABELS = frozenset(("hole_birth", "embedded_data", "device_removal", "draid"))
+"""Of 2.1."""
+_SINCE = {
+    "blake3": "2.2",
+    "block_cloning": "2.2",
+    "head_errlog": "2.2",
+    "vdev_zaps_v2": "2.2",
+    "zilsaxattr": "2.2",
+    "fast_dedup": "2.3",
+    "large_microzap": "2.3",
+    "longname": "2.3",
+    "raidz_expansion": "2.3",
+    "redaction_list_spill": "2.3",
+    "block_cloning_endian": "2.4",
+    "dynamic_gang_header": "2.4",
+    "physical_rewrite": "2.4",
+}
+_HEADING = re.compile(r"uses the following\s+feature\(s\) not supported (?:by|on) this system:?$")
+_NAME = re.compile(r"\s+[\w.-]+:([\w-]{1,100})(?: \(.*\))?$")
+_MOST = 64
+
+
+def of_labels(labels: Sequence[Label]) -> tuple[Requirement, ...] | None:
+    """What the features that labels name ask for; without a label nothing is known."""
+    if not labels:
+        return None
+    names = (name for label in labels for name in label.features)
+    found = dict.fromkeys(name.rpartition(":")[2] for name in names)
+    return tuple(_requirement(name) for name in found if name not in _IN_LABELS)
+
+
+def refused(output: str) -> tuple[Requirement, ...]:
+    """The features that ``zpool import`` names as those that this machine lacks."""
+    return tuple(_requirement(name) for name in dict.fromkeys(_listed(output)))
+
+
+def _listed(output: str) -> Iterator[str]:
+    below, count = False, 0
+    for line in output.splitlines():
+        if _HEADING.search(line.rstrip()):
+            below = True
+        elif below and (name := _NAME.match(line.rstrip())) and count < _MOST:
+            count += 1
+            yield name[1]
+        elif below:
+            return
+
+
+def _requirement(name: str) -> Requirement:
+    since = _SINCE.get(name)
+    return Requirement(
+        feature=f"zpool feature {name}", tool=PACKAGE if since else None, tool_version=since
+    )
