@@ -20,9 +20,11 @@ DEBIAN_PACKAGES := python3-venv mdadm e2fsprogs xfsprogs btrfs-progs udev util-l
 DEBIAN := $(shell . /etc/os-release 2>/dev/null && echo $$VERSION_CODENAME)
 SUITES ?= bookworm trixie forky
 SUITE_PACKAGES = $(filter-out gcc python3-venv,$(DEBIAN_PACKAGES)) python3 python3-pip zfs-fuse
-SHORT := $(foreach it,life members faulty_drives refusals,tests/kernel/http/test_$(it).py)
+SHORT_FILES := $(foreach it,life members faulty_drives refusals,tests/kernel/http/test_$(it).py)
+SHORT := mdadm and (raid1-2 or raid5-3 or failed_and_replaced or test_refusals or \
+	fails_while_it_is_made[mdadm-error])
 
-.PHONY: install suites demo test test-suites test-suites-short test-all test-contracts test-openzfs check lint types docs docs-write bench bench-udisks2 compile clean debian-packages zfs-fuse-libraries
+.PHONY: install suites demo test test-suites test-suites-short test-portability test-all test-contracts test-openzfs check lint types docs docs-write bench bench-udisks2 compile clean debian-packages zfs-fuse-libraries
 
 install: debian-packages $(STAMP) compile zfs-fuse-libraries
 
@@ -90,7 +92,11 @@ test-suites-short: install
 	@for suite in $(filter-out $(DEBIAN),$(SUITES)); do \
 		$(MAKE) --no-print-directory suites SUITES=$$suite && \
 		BACKY_TEST_SUITE=$$suite BACKY_REQUIRE_KERNEL=1 $(BIN)/python -m pytest \
-			-n $(WORKERS) --dist loadgroup -k mdadm $(SHORT) || exit; done
+			-n $(WORKERS) --dist loadgroup -k '$(SHORT)' $(SHORT_FILES) || exit; done
+
+# Pools made on each release and opened on each; its table is kept in docs/portability.md.
+test-portability: install suites
+	$(BIN)/python -m tests.kernel.portability --write
 
 # What `test` runs for one backend where its subject is the core, for each of them, and a crash at
 # every moment: an hour.
