@@ -110,7 +110,9 @@ def _item(pool: PoolView) -> ListItem:
             return ListedErrorPool(**common, **_standing(pool), error_message=reason)
 
 
-def opens_on_reply(opens_on: OpensOn) -> OpensOnReply:
+def opens_on_reply(opens_on: OpensOn | None) -> OpensOnReply | None:
+    if opens_on is None:
+        return None
     return OpensOnReply(
         kernel=opens_on.kernel,
         tools=opens_on.tools,
@@ -135,7 +137,7 @@ def _standing(pool: PoolView) -> dict[str, Any]:
         "filesystem": pool.filesystem,
         "created_at": pool.created_at,
         "portability": pool.portability,
-        "opens_on": opens_on_reply(pool.opens_on) if pool.opens_on else None,
+        "opens_on": opens_on_reply(pool.opens_on),
         "resync_percentage": pool.sync_percent,
         "resync_time_estimate": pool.sync_minutes,
         "stale_because": pool.stale_because,

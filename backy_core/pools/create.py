@@ -123,7 +123,7 @@ class PoolCreation:
         report = snapshot.report_for(promised.backend, promised.native_id or "")
         device = report.device if report else None
         opens_on = await portability.seen(self._core, promised, report, device)
-        if promised.portability == "portable" and opens_on.told:
+        if promised.portability == "portable" and opens_on and opens_on.told:
             op.outputs.append(f"# not every supported system opens this pool: {opens_on.told}")
         made = promised.model_copy(update={"md_device_name": device, "opens_on": opens_on})
         await entry.append(Commit(entry=_dump(made)))

@@ -83,25 +83,28 @@ def lacking(requirements: Iterable[Requirement]) -> tuple[Requirement, ...]:
 def sentence(name: str, lacked: Sequence[Requirement]) -> str:
     """Why the pool called ``name`` cannot be opened here: what it uses, and what that needs."""
     features = " and ".join(dict.fromkeys(each.feature for each in lacked))
-    return (
-        f"Pool {name} uses {features}, which {_need(lacked)}; this machine runs Linux "
-        f"{release.running()}"
-    )
+    running = f"Linux {release.running()}"
+    least = _least(lacked)
+    if least is None:
+        why = f"neither this agent nor this machine, which runs {running}, knows that"
+    else:
+        why = f"that needs {least} or newer, and this machine runs {running}"
+    return f"Pool {name} uses {features}; {why}"
 
 
-def _need(lacked: Sequence[Requirement]) -> str:
+def _least(lacked: Sequence[Requirement]) -> str | None:
+    """What opens all of them; None: nobody knows."""
     kernel = ""
     tools: dict[str, str] = {}
     for each in lacked:
+        if _unknown(each):
+            return None
         if each.kernel:
             kernel = _newest(kernel, each.kernel)
         elif each.tool and each.tool_version:
             tools[each.tool] = _newest(tools.get(each.tool, ""), each.tool_version)
     known = [f"Linux {kernel}"] if kernel else []
-    known += [f"{tool} {version}" for tool, version in tools.items()]
-    if not known or any(_unknown(each) for each in lacked):
-        return "neither this machine nor this agent knows"
-    return f"needs {' and '.join(known)} or newer"
+    return " and ".join((*known, *(f"{tool} {version}" for tool, version in tools.items())))
 
 
 def _beyond(tools: Mapping[str, str], requirements: Iterable[Requirement]) -> list[Requirement]:

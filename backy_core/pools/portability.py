@@ -34,7 +34,8 @@ def planned(info: BackendInfo, pool: PoolSpec, draft: BackendPlan) -> OpensOn | 
 class Looked(NamedTuple):
     """What a look at a pool found, as far as it went."""
 
-    opens_on: OpensOn
+    opens_on: OpensOn | None
+    """None: nothing could be looked at."""
     requirements: tuple[Requirement, ...]
 
     def why_not_here(self, name: str) -> str | None:
@@ -62,13 +63,14 @@ async def look(
     if features is not None:
         found += features
         checked.append(f"{filesystem} superblock")
-    return Looked(opens_on(_oldest(info, filesystem), found, checked), tuple(found))
+    needed = opens_on(_oldest(info, filesystem), found, checked) if checked else None
+    return Looked(needed, tuple(found))
 
 
 async def seen(
     core: Core, entry: PoolEntry, report: PoolReport | None, device: str | None
-) -> OpensOn:
-    """What a pool that was made or mounted opens on."""
+) -> OpensOn | None:
+    """What a pool that was made or mounted opens on; None: nothing of it could be looked at."""
     return (await look(core, entry.backend, report, device, entry.filesystem)).opens_on
 
 

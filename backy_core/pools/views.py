@@ -123,6 +123,6 @@ class ImportablePool(NamedTuple):
     level: str | None
     filesystem: str | None
     drives: tuple[str, ...]
-    opens_on: OpensOn
+    opens_on: OpensOn | None
     cannot_open_because: str | None
     """Why this machine is too old for it, in one sentence; None: it is not, as far as is known."""

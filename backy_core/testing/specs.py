@@ -57,6 +57,7 @@ def spec(
         fs_uuid=FS_UUID,
         mount_path=f"/mnt/backy/{GUID}",
         drives=tuple(members),
+        portability="portable",
     )
 
 

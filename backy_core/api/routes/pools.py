@@ -52,7 +52,7 @@ async def _dry_run(request: CreateRequest) -> Response:
             plan=CreationPlanReply(
                 steps=plan_reply(planned.steps).steps,
                 portability=planned.portability,
-                opens_on=opens_on_reply(planned.opens_on) if planned.opens_on else None,
+                opens_on=opens_on_reply(planned.opens_on),
             )
         )
     )

@@ -137,7 +137,7 @@ class ImportableReply(ReplyModel):
     level: str | None
     filesystem: str | None
     drives: tuple[str, ...]
-    opens_on: OpensOnReply
+    opens_on: OpensOnReply | None
     cannot_open_because: str | None
 
 

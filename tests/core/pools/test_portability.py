@@ -95,11 +95,11 @@ def test_versions_are_compared_as_numbers(monkeypatch: pytest.MonkeyPatch) -> No
 def test_the_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     linux(monkeypatch, "6.1.176")
     assert sentence("cold", [PARENTS, BLOCK_SIZE]) == (
-        "Pool cold uses XFS parent pointers and md logical block size, which needs Linux 6.19 or "
-        "newer; this machine runs Linux 6.1.176"
+        "Pool cold uses XFS parent pointers and md logical block size; that needs Linux 6.19 or "
+        "newer, and this machine runs Linux 6.1.176"
     )
-    assert "which needs zfsutils-linux 2.2 or newer; " in sentence("cold", [CLONING])
-    assert "which neither this machine nor this agent knows; " in sentence("cold", [UNKNOWN])
+    assert "; that needs zfsutils-linux 2.2 or newer, " in sentence("cold", [CLONING])
+    assert "; neither this agent nor this machine, " in sentence("cold", [UNKNOWN, PARENTS])
 
 
 async def test_a_pool_of_an_old_kernel_opens_on_the_oldest_system(
@@ -175,8 +175,8 @@ async def test_a_filesystem_too_new_for_the_kernel_is_told_in_a_sentence(
     bench.machine.interruptions.when("before mount", damage)
     error = await bench.mount()
     assert error is not None and error.message == (
-        "Pool backup-1 uses an unknown feature (incompat 0x40000000), which neither this machine "
-        "nor this agent knows; this machine runs Linux 6.1.176"
+        "Pool backup-1 uses an unknown feature (incompat 0x40000000); neither this agent nor this "
+        "machine, which runs Linux 6.1.176, knows that"
     )
     assert error.details and "could not be mounted" in error.details
     assert not bench.machine.arrays, "the array was stopped again"
@@ -205,14 +205,31 @@ async def test_an_array_too_new_for_the_kernel_is_told_before_anyone_tries(
     bench.machine.raw = {disk.name: md(512) for disk in bench.machine.disks.values()}
     bench.machine.interruptions.fail("mdadm --assemble")
     told = (
-        "Pool backup-1 uses md logical block size, which needs Linux 6.19 or newer; this machine "
-        "runs Linux 6.12.117"
+        "Pool backup-1 uses md logical block size; that needs Linux 6.19 or newer, and this "
+        "machine runs Linux 6.12.117"
     )
     error = await bench.mount()
     assert error is not None and error.message == told
     await bench.agent.pools.forget(GUID)
     (found,) = await bench.agent.pools.importable()
     assert found.cannot_open_because is not None
-    assert "which needs Linux 6.19 or newer" in found.cannot_open_because
+    assert "; that needs Linux 6.19 or newer" in found.cannot_open_because
+    assert found.opens_on is not None
     assert (found.opens_on.kernel, found.opens_on.checked) == ("6.19", ("mdadm metadata",))
     assert found.guid != OTHER
+
+
+async def test_without_a_look_nothing_is_said(
+    bench: Bench,
+) -> None:
+    """None of the superblocks of a shelved array can be read."""
+    await _shelved(bench)
+    recorded = (await bench.agent.pools.get(GUID)).opens_on
+    assert recorded is not None
+    await bench.agent.pools.forget(GUID)
+    (found,) = await bench.agent.pools.importable()
+    assert (found.opens_on, found.cannot_open_because) == (None, None)
+    imported = await bench.agent.pools.import_pool(GUID, None, None)
+    assert (imported.opens_on, imported.portability) == (None, None)
+    assert await bench.mount() is None
+    assert (await bench.agent.pools.get(GUID)).opens_on == recorded

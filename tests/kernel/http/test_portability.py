@@ -93,8 +93,8 @@ def test_a_portable_filesystem_and_one_with_an_unknown_feature(
     said = site.refused("POST", f"{pool.url}/mount", {}, status=400, code="SYSTEM_ERROR")
     linux = site.output("uname -r").split("-")[0]
     assert said["error"]["message"] == (
-        f"Pool {pool.detail()['label']} uses an unknown feature (incompat 0x40000000), which "
-        f"neither this machine nor this agent knows; this machine runs Linux {linux}"
+        f"Pool {pool.detail()['label']} uses an unknown feature (incompat 0x40000000); neither "
+        f"this agent nor this machine, which runs Linux {linux}, knows that"
     )
     assert pool.state() == "unmounted" and not pool.mounted()
     restored = "dd if=/run/whole of={node} bs=8K count=1 conv=notrunc,fsync"
@@ -139,7 +139,7 @@ def test_an_array_of_a_newer_linux(site: Site, backend: Backend) -> None:
     for serial in (ONE, TWO):
         site.output(_STAMP.format(node=site.node(serial), size=512))
     site.output("udevadm settle")
-    told = "uses md logical block size, which needs Linux 6.19 or newer; this machine runs Linux"
+    told = "uses md logical block size; that needs Linux 6.19 or newer, and this machine runs Linux"
     before = [site.output(_HASH.format(node=site.node(serial))) for serial in (ONE, TWO)]
     said = site.refused("POST", f"{pool.url}/mount", {}, status=400, code="SYSTEM_ERROR")
     assert told in said["error"]["message"]
