@@ -24,7 +24,7 @@ SHORT_FILES := $(foreach it,life members faulty_drives refusals,tests/kernel/htt
 SHORT := mdadm and (raid1-2 or raid5-3 or failed_and_replaced or test_refusals or \
 	fails_while_it_is_made[mdadm-error])
 
-.PHONY: install suites demo test test-suites test-suites-short test-portability test-all test-contracts test-openzfs check lint types docs docs-write bench bench-udisks2 compile clean debian-packages zfs-fuse-libraries
+.PHONY: install suites demo test test-suites test-suites-short test-portability test-all test-contracts test-openzfs deb check lint types docs docs-write bench bench-udisks2 compile clean debian-packages zfs-fuse-libraries
 
 install: debian-packages $(STAMP) compile zfs-fuse-libraries
 
@@ -130,6 +130,12 @@ test-openzfs: install
 		tests/kernel/qemu/build.sh $(VENV)/openzfs-$(OPENZFS) $(SUITE)
 	BACKY_TEST_OPENZFS=$(OPENZFS) BACKY_REQUIRE_KERNEL=1 $(BIN)/python -m pytest -v --durations=0 \
 		tests/kernel/http/test_life.py tests/kernel/http/test_members.py
+
+# For this release of Debian, into dist/. Needs no more of Python than Debian has.
+deb:
+	@$(MAKE) --no-print-directory debian-packages \
+		DEBIAN_PACKAGES="debhelper dh-python python3 python3-venv"
+	packaging/build.sh
 
 check: install lint types docs
 

@@ -33,6 +33,9 @@ CONFIG_FILE_VARIABLE = "BACKY_CONFIG"
 CONFIG_FILE_NAME = "backy.toml"
 _OTHER_VARIABLES = frozenset({CONFIG_FILE_VARIABLE, "BACKY_REQUIRE_KERNEL"})
 
+PLACEHOLDER_SERIAL = "SERIAL-OF-A-DRIVE-TO-KEEP"
+"""Stands in `packaging/backy.toml` where the reader's own serials belong."""
+
 _SYSTEM_TREES = tuple(
     Path("/", name)
     for name in (
@@ -178,6 +181,16 @@ class Settings(BaseModel):
     log_format: Literal["text", "json"] = Field(
         "text", description="Log lines for people or, one object a line, for programs."
     )
+
+    @field_validator("exclude_drives")
+    @classmethod
+    def _not_the_placeholder(cls, patterns: tuple[str, ...]) -> tuple[str, ...]:
+        if PLACEHOLDER_SERIAL in patterns:
+            raise ValueError(
+                "it names the example's placeholder; put in the serials that "
+                "`lsblk --nodeps -o NAME,SERIAL,SIZE,MODEL` shows"
+            )
+        return patterns
 
     @field_validator("mount_root")
     @classmethod

@@ -21,7 +21,7 @@ from backy_core.config import Settings
 ROOT = Path(__file__).parents[1]
 PLUGINS = sorted(path.parent for path in (ROOT / "plugins").glob("*/pyproject.toml"))
 PROJECTS = [ROOT, *PLUGINS]
-TOP_LEVEL_FOLDERS = {"findings", "backy_core", "plugins", "tests", "docs", ".ci"}
+TOP_LEVEL_FOLDERS = {"findings", "backy_core", "plugins", "tests", "docs", "packaging", ".ci"}
 
 
 def project(folder: Path) -> dict[str, object]:
@@ -167,7 +167,7 @@ def test_the_top_level_holds_what_it_should() -> None:
 
 def test_make_has_the_targets_that_are_documented() -> None:
     text = (ROOT / "Makefile").read_text()
-    for target in ("install", "demo", "test", "check", "bench", "bench-udisks2", "clean"):
+    for target in ("install", "demo", "test", "check", "deb", "bench", "bench-udisks2", "clean"):
         assert re.search(rf"^{target}:", text, re.MULTILINE), target
 
 
@@ -195,7 +195,7 @@ def test_what_the_readme_links_to_is_there() -> None:
 def unit() -> configparser.SectionProxy:
     parser = configparser.ConfigParser(strict=False, interpolation=None)
     parser.optionxform = str  # type: ignore[assignment, method-assign]
-    parser.read_string((ROOT / "docs" / "systemd" / "backy.service").read_text())
+    parser.read_string((ROOT / "packaging" / "backy.service").read_text())
     return parser["Service"]
 
 
@@ -211,7 +211,7 @@ def test_the_unit_keeps_mounts_visible_to_the_host() -> None:
 
 def test_the_unit_forbids_what_the_agent_does_not_need() -> None:
     """As systemd itself counts: 10 is an ordinary service, 0 one that can do nothing."""
-    path = ROOT / "docs" / "systemd" / "backy.service"
+    path = ROOT / "packaging" / "backy.service"
     rated = subprocess.run(
         ["systemd-analyze", "security", "--offline=true", "--no-pager", path],
         capture_output=True,

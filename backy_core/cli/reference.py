@@ -52,8 +52,8 @@ def _section(name: str, field: FieldInfo) -> str:
             "",
             f"{field.description}",
             "",
-            f"- Default: {_default(field.default)}",
-            *_choices(field),
+            f"- Default: {default_of(field.default)}",
+            *(f"- {choices}" for choices in choices_of(field)),
             f"- Environment: `{variable_of(name)}`",
             f"- Flag: `--{name.replace('_', '-')}`",
             "",
@@ -61,19 +61,21 @@ def _section(name: str, field: FieldInfo) -> str:
     )
 
 
-def _choices(field: FieldInfo) -> Iterator[str]:
+def choices_of(field: FieldInfo) -> Iterator[str]:
+    """The values that a setting can have, if they are few."""
     words = [word for word in get_args(field.annotation) if isinstance(word, str)]
     if words:
-        yield "- One of: " + ", ".join(f"`{word}`" for word in words)
+        yield "One of: " + ", ".join(f"`{word}`" for word in words)
 
 
-def _default(value: object) -> str:
+def default_of(value: object) -> str:
+    """A default as the page shows it."""
     if value == ():
         return "none"
     if isinstance(value, bool):
         return f"`{str(value).lower()}`"
     if isinstance(value, tuple):
-        return ", ".join(map(_default, value))
+        return ", ".join(map(default_of, value))
     return f"`{value}`" if isinstance(value, str | Path) else f"{value}"
 
 

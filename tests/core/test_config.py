@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from backy_core.cli import manual
+from backy_core.cli.exits import Exit
 from backy_core.cli.flags import build_parser, given_flags
 from backy_core.cli.reference import render
 from backy_core.config import (
@@ -204,3 +207,28 @@ def test_a_list_in_the_environment_may_be_written_as_in_the_file() -> None:
 def test_a_mistyped_list_of_drives_is_refused_not_taken_for_a_pattern(text: str) -> None:
     with pytest.raises(ConfigurationError, match="exclude_drives"):
         load_settings({}, {"BACKY_EXCLUDE_DRIVES": text})
+
+
+def test_the_placeholder_of_the_example_is_refused(toml: Path) -> None:
+    example = (ROOT / "packaging" / "backy.toml").read_text()
+    toml.write_text(example)
+    assert load_settings({"config": str(toml)}, {}).exclude_drives == ()
+    toml.write_text(example.replace("#exclude_drives", "exclude_drives"))
+    with pytest.raises(ConfigurationError, match=r"exclude_drives.*placeholder.*lsblk"):
+        load_settings({"config": str(toml)}, {})
+
+
+def test_the_manual_pages_describe_every_setting_and_status() -> None:
+    pages = manual.render()
+    described = set(re.findall(r"^\.B ([a-z_]+)$", pages["backy.toml.5"], re.MULTILINE))
+    assert described == set(Settings.model_fields)
+    statuses = set(re.findall(r"^\.B (\d+)$", pages["backy.8"], re.MULTILINE))
+    assert statuses == {str(status.value) for status in Exit}
+
+
+def test_the_manual_pages_are_roff_without_mistakes() -> None:
+    """A line that begins with a dot, and is not meant as a request, would be lost."""
+    requests = {".TH", ".SH", ".PP", ".TP", ".B"}
+    for page in manual.render().values():
+        dotted = [line.split()[0] for line in page.splitlines() if line.startswith((".", "'"))]
+        assert set(dotted) <= requests

@@ -9,7 +9,7 @@ from .backends import Backend, Shape
 from .site import Site
 
 OF_THE_FILESYSTEM = True  # whose programs make the system calls
-UNIT = REPOSITORY / "docs/systemd/backy.service"
+UNIT = REPOSITORY / "packaging/backy.service"
 LARGE = ["large1", "large2"]
 DRIVES = [*numbered(5, 96 << 20), *(Drive(each, 400 << 20) for each in LARGE)]
 SYSTEM = systems.chosen()

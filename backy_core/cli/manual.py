@@ -1,0 +1,113 @@
+"""The manual pages, written from flags, settings and exit statuses.
+
+``python -m backy_core.cli.manual FOLDER`` writes ``backy.8`` and ``backy.toml.5``.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+from pydantic.fields import FieldInfo
+
+from backy_core import __version__
+from backy_core.cli.exits import Exit
+from backy_core.cli.reference import choices_of, default_of
+from backy_core.config import CONFIG_FILE_VARIABLE, Settings, variable_of
+
+_PATHS = Settings()
+
+
+def render() -> dict[str, str]:
+    """Each page by its file name."""
+    return {"backy.8": _of_the_program(), "backy.toml.5": _of_the_file()}
+
+
+def _of_the_program() -> str:
+    return _page(
+        "backy",
+        8,
+        {
+            "NAME": ["backy - storage-pool agent"],
+            "SYNOPSIS": [
+                "`backy serve` [`--config` FILE] [`--SETTING` VALUE ...]",
+                "`backy --version`",
+            ],
+            "DESCRIPTION": [
+                "The agent makes, inspects, mounts, unmounts and tears down pools of whole drives "
+                f"behind an HTTP API on {_PATHS.host} port {_PATHS.port}. It must run as root; "
+                "systemd(1) starts it. `systemctl status backy` shows it, `journalctl -u backy` "
+                "what it says.",
+                "Each call of the API needs the key that the agent makes at its first start.",
+            ],
+            "OPTIONS": [
+                *_item("--config FILE", "The configuration file to read."),
+                *_item("--SETTING VALUE", "Each setting of backy.toml(5) is a flag as well."),
+            ],
+            "EXIT STATUS": [line for it in Exit for line in _item(str(it.value), it.meaning)],
+            "FILES": [
+                *_item(str(_PATHS.config_dir / "backy.toml"), "Settings; see backy.toml(5)."),
+                *_item(str(_PATHS.api_key_path), "The API key, readable by root only."),
+                *_item(str(_PATHS.state_dir), "What the agent remembers of pools."),
+                *_item("/run/backy/agent.sock", "The API, for members of the group backy."),
+            ],
+            "ENVIRONMENT": [
+                *_item(CONFIG_FILE_VARIABLE, "As `--config`."),
+                *_item(variable_of("setting"), "Each setting of backy.toml(5), in capitals."),
+            ],
+            "SEE ALSO": ["backy.toml(5), mdadm(8), lvm(8), zpool(8)"],
+        },
+    )
+
+
+def _of_the_file() -> str:
+    return _page(
+        "backy.toml",
+        5,
+        {
+            "NAME": ["backy.toml - settings of backy(8)"],
+            "DESCRIPTION": [
+                "Each setting is a key of this TOML file, an environment variable and a flag of "
+                "`backy serve`; a flag wins over the environment, the environment over the file. "
+                "An unknown key is refused by name. The agent reads the file when it starts."
+            ],
+            "SETTINGS": [
+                line
+                for name, field in Settings.model_fields.items()
+                for line in _item(name, _setting(name, field))
+            ],
+            "SEE ALSO": ["backy(8)"],
+        },
+    )
+
+
+def _setting(name: str, field: FieldInfo) -> str:
+    facts = [f"Default: {default_of(field.default)}.", *(f"{it}." for it in choices_of(field))]
+    return " ".join([field.description or "", *facts, f"Environment: `{variable_of(name)}`."])
+
+
+def _page(name: str, section: int, parts: dict[str, list[str]]) -> str:
+    head = f'.TH {name.upper()} {section} "" "Backy {__version__}" "Backy"\n'
+    return head + "".join(f".SH {title}\n" + _paragraphs(parts[title]) for title in parts)
+
+
+def _paragraphs(lines: Iterable[str]) -> str:
+    """Lines that begin with a dot are requests already; each other one is a paragraph."""
+    return "".join(f"{it}\n" if it.startswith(".") else f".PP\n{_text(it)}\n" for it in lines)
+
+
+def _item(tag: str, text: str) -> list[str]:
+    return [f".TP\n.B {_text(tag)}\n{_text(text)}"]
+
+
+def _text(text: str) -> str:
+    """What roff shows as this text; words in backquotes are bold."""
+    literal = text.replace("\\", r"\e").replace("-", r"\-")
+    return re.sub(r"`([^`]+)`", r"\\fB\1\\fR", literal)
+
+
+if __name__ == "__main__":
+    for file, page in render().items():
+        Path(sys.argv[1], file).write_text(page)
