@@ -102,7 +102,8 @@ def test_dry_run_changes_nothing(site: Site, backend: Backend, count: int) -> No
     reply = site.call("POST", "/pools?dryRun=true", pool.request)
     assert reply.status_code == 200, reply.text
     plan = reply.json()
-    assert set(plan) == {"success", "plan"} and set(plan["plan"]) == {"steps"}
+    assert set(plan) == {"success", "plan"}
+    assert set(plan["plan"]) == {"steps", "portability", "opensOn"}
     for step in plan["plan"]["steps"]:
         assert set(step) == {"title", "command", "undo", "effect"}
     commands = "\n".join(step["command"] for step in plan["plan"]["steps"])
