@@ -9,6 +9,8 @@ PLUGINS := $(wildcard plugins/*)
 PYTHON ?= $(shell for it in python3 /usr/bin/python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$it -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$it && break; done)
 WORKERS ?= 4
+# Groups begin in the order that tests/conftest.py gives them, not by their number of tests.
+SPREAD = -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
 ONCE ?=
 
 # What the agent itself calls, then what tests and demo boot their kernel with.
@@ -71,7 +73,7 @@ demo: install
 	$(BIN)/python -m tests.kernel.demo $(if $(ONCE),--once)
 
 test: install
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
+	$(BIN)/python -m pytest $(SPREAD)
 
 # Made once; their Python packages anew when the project's requirements change.
 suites: $(foreach suite,$(SUITES),$(VENV)/suites/$(suite)/.complete)
@@ -85,14 +87,14 @@ $(VENV)/suites/%/.complete: pyproject.toml constraints.txt $(wildcard plugins/*/
 test-suites: install suites
 	@for suite in $(SUITES); do \
 		BACKY_TEST_SUITE=$$suite BACKY_REQUIRE_KERNEL=1 $(BIN)/python -m pytest \
-			-n $(WORKERS) --dist loadgroup tests/kernel/http || exit; done
+			$(SPREAD) tests/kernel/http || exit; done
 
 # What differs most between releases, for one backend, on those that this machine is not.
 test-suites-short: install
 	@for suite in $(filter-out $(DEBIAN),$(SUITES)); do \
 		$(MAKE) --no-print-directory suites SUITES=$$suite && \
 		BACKY_TEST_SUITE=$$suite BACKY_REQUIRE_KERNEL=1 $(BIN)/python -m pytest \
-			-n $(WORKERS) --dist loadgroup -k '$(SHORT)' $(SHORT_FILES) || exit; done
+			$(SPREAD) -k '$(SHORT)' $(SHORT_FILES) || exit; done
 
 # Pools made on each release and opened on each; its table is kept in docs/portability.md.
 test-portability: install suites
@@ -103,7 +105,7 @@ test-portability: install suites
 test-all: install
 	BACKY_TEST_THOROUGH=1 $(BIN)/python -m pytest tests/http/test_hostile_clients.py \
 		tests/http/test_schema.py
-	BACKY_TEST_THOROUGH=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup tests/kernel/http
+	BACKY_TEST_THOROUGH=1 $(BIN)/python -m pytest $(SPREAD) tests/kernel/http
 
 # The conformance kit's rings on a real kernel, with a crash at every moment of every operation:
 # many minutes a backend (BACKY_CONTRACT_QUICK=1: at fewer moments).

@@ -21,7 +21,10 @@ from tests.kernel.availability import pytest_terminal_summary  # noqa: F401  (se
 settings.register_profile("backy", deadline=None)  # a busy machine is no failure
 settings.load_profile("backy")
 _KERNEL_TESTS = Path(__file__).parent / "kernel"
-_LONGEST = ("test_crash_later", "test_power", "test_members", "test_system")
+_LONGEST = (
+    *("test_members", "test_zfs_members", "test_crash_later", "test_power", "test_life"),
+    *("test_crash_create", "test_forced", "test_lvm", "test_mdadm", "test_system"),
+)
 """Modules that take minutes begin first: what begins last must not be what all wait for."""
 
 
