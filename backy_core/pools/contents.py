@@ -77,7 +77,8 @@ class PoolContents:
         if plan.delivers == "filesystem":
             directories.make_directories(place, 0o700)
         try:
-            draft = await self._core.host.plan_open(plan.backend, spec, report, False)
+            without_some = _is_part_of_what_was_made(report)
+            draft = await self._core.host.plan_open(plan.backend, spec, report, without_some)
             opening = self._compose("open", plan, spec, draft)
             await self._core.executor.run_unjournalled(op, opening)
             yield await self._running(plan)
@@ -178,6 +179,14 @@ class PoolContents:
     def _place(self, plan: Plan) -> Path:
         """Where a pool that brings its own filesystem is mounted to be looked into."""
         return self._core.settings.runtime_dir.resolve() / f"look-{plan.pool.guid}"
+
+
+def _is_part_of_what_was_made(report: PoolReport) -> bool:
+    """Whether the pool lacks members that no connected drive bears: a power cut came between the
+    first drive that its creation stamped and the last. Nobody is left behind if it is opened
+    without them."""
+    there = [member for member in report.members if member.drive is not None]
+    return report.degraded and all(member.state == "active" for member in there)
 
 
 def _beside(report: PoolReport) -> str:

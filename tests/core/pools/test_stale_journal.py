@@ -134,6 +134,31 @@ async def test_an_empty_pool_of_an_interrupted_creation_is_rolled_back(bench: Be
     bench.assert_nothing_left("A", "B")
 
 
+@pytest.mark.parametrize("filled", [False, True])
+async def test_a_pool_of_which_one_drive_alone_was_stamped_is_looked_into(
+    bench: Bench, filled: bool
+) -> None:
+    """The power went while the creation wrote the superblocks; or a member was wiped by hand."""
+    await _copied_at(bench, "begun mount" if filled else "begun create-array")
+    if filled:
+        _fill(bench)
+    else:
+        for array in bench.machine.arrays.values():
+            array.volume.content.clear()
+    await bench.stop()
+    _restore(bench)
+    bench.machine.reboot()
+    bench.machine.disks["B"].superblock = None
+    await bench.start()
+    message = (await bench.agent.pools.get(GUID)).error_message or ""
+    if filled:
+        assert message.startswith(KEPT) and "photos" in message
+        assert bench.machine.disks["A"].superblock is not None
+    else:
+        assert message == ROLLED_BACK
+        bench.assert_nothing_left("A", "B")
+
+
 async def test_what_cannot_be_looked_into_is_kept_until_it_can(bench: Bench) -> None:
     await _copied_at(bench, "begun mount")
     _fill(bench)
