@@ -28,6 +28,8 @@ _PAGE = REPOSITORY / "docs/portability.md"
 _BEGIN, _END = "<!-- matrix -->", "<!-- end of matrix -->"
 _SIZE = 400 << 20
 _UNFORESEEN = "unforeseen"
+_ANY = "0"
+"""The kernel a pool needs of which nothing is said."""
 _NAMES = {"bookworm": "Debian 12", "trixie": "Debian 13", "forky": "testing"}
 _NOT_WORTH_TELLING = re.compile(
     r"pool-[0-9a-f]{4}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|\bmd\d+\b|\bsd[a-z]+\b"
@@ -77,7 +79,7 @@ KINDS = [
 def main(argv: list[str]) -> int:
     """Try everything and print the table; 0 if nothing opens or fails unforeseen."""
     parser = argparse.ArgumentParser(prog="python -m tests.kernel.portability", description=__doc__)
-    parser.add_argument("suites", nargs="*", choices=SUITES, default=SUITES, metavar="SUITE")
+    parser.add_argument("--suites", nargs="+", choices=SUITES, default=SUITES, metavar="SUITE")
     parser.add_argument("--native", action="store_true", help="pools with the tools' own defaults")
     parser.add_argument("--write", action="store_true", help="keep the table in the docs")
     parser.add_argument("--only", default="", metavar="TEXT", help="kinds with this in their name")
@@ -131,7 +133,8 @@ def _make(
             try:
                 pool = site.made(*serials, backend=kind.backend.name, **wanted)
                 pool.until_health("active")
-                kernel = pool.detail()["opensOn"]["kernel"] or "0"
+                said = pool.detail()["opensOn"] or {"kernel": None}
+                kernel = said["kernel"] or _ANY
                 made[kind] = Made(pool.request, pool.guid, pool.write(), kernel)
                 pool.unmount()
             except AssertionError as error:

@@ -1,5 +1,7 @@
 """The table of `make test-portability`."""
 
+import pytest
+
 from . import portability
 from .http.backends import LVM, MDADM
 from .portability import Kind
@@ -26,3 +28,8 @@ def test_each_reason_is_told_once() -> None:
         "1. mount: too old",
         "2. opens (unforeseen: opensOn has 7.3)",
     ]
+
+
+def test_without_arguments_every_suite_is_tried(capsys: pytest.CaptureFixture[str]) -> None:
+    assert portability.main(["--only", "no such kind"]) == 0
+    assert "| on Debian 12 | on Debian 13 | on testing |" in capsys.readouterr().out
