@@ -52,7 +52,8 @@ class PoolContents:
             return None
         if not any(isinstance(step.run, Exec) for step in entry.ever_begun()):
             return "exists on its drives, which the journal says were not written to yet"
-        async with self.opened(op, plan, report) as opened:
+        degraded = _is_part_of_what_was_made(report)
+        async with self.opened(op, plan, report, degraded=degraded) as opened:
             if opened.others:  # some backends see them only now
                 return _beside(opened)
             if plan.delivers == "filesystem":
@@ -61,9 +62,10 @@ class PoolContents:
 
     @asynccontextmanager
     async def opened(
-        self, op: Operation, plan: Plan, report: PoolReport
+        self, op: Operation, plan: Plan, report: PoolReport, *, degraded: bool = False
     ) -> AsyncIterator[PoolReport]:
-        """The pool running, for as long as it is looked into; stopped again if it was not."""
+        """The pool running, for as long as it is looked into; stopped again if it was not.
+        ``degraded``: also without members that it lacks, which are behind from then on."""
         place = self._place(plan)
         paths = mounts_of(self._core.observer.snapshot, report)
         # An agent that was killed in such a look left it mounted there.
@@ -77,8 +79,7 @@ class PoolContents:
         if plan.delivers == "filesystem":
             directories.make_directories(place, 0o700)
         try:
-            without_some = _is_part_of_what_was_made(report)
-            draft = await self._core.host.plan_open(plan.backend, spec, report, without_some)
+            draft = await self._core.host.plan_open(plan.backend, spec, report, degraded)
             opening = self._compose("open", plan, spec, draft)
             await self._core.executor.run_unjournalled(op, opening)
             yield await self._running(plan)
