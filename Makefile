@@ -26,7 +26,7 @@ SHORT_FILES := $(foreach it,life members faulty_drives refusals,tests/kernel/htt
 SHORT := mdadm and (raid1-2 or raid5-3 or failed_and_replaced or test_refusals or \
 	fails_while_it_is_made[mdadm-error])
 
-.PHONY: install suites demo test test-suites test-suites-short test-portability test-all test-contracts test-openzfs deb check lint types docs docs-write bench bench-udisks2 compile clean debian-packages zfs-fuse-libraries
+.PHONY: install suites demo test test-suites test-suites-short test-portability test-all test-contracts test-openzfs test-deb deb check lint types docs docs-write bench bench-udisks2 compile clean debian-packages zfs-fuse-libraries
 
 install: debian-packages $(STAMP) compile zfs-fuse-libraries
 
@@ -138,6 +138,15 @@ deb:
 	@$(MAKE) --no-print-directory debian-packages \
 		DEBIAN_PACKAGES="debhelper dh-python python3 python3-venv"
 	packaging/build.sh
+
+# The package in a fresh Debian with systemd, five minutes each: make test-deb SUITES=trixie
+test-deb: install
+	@$(MAKE) --no-print-directory debian-packages DEBIAN_PACKAGES=mmdebstrap
+	@for suite in $(SUITES); do at=$(VENV)/debian-$$suite; \
+		{ test -e $$at/ready || tests/kernel/debian/suite.sh $$at $$suite; } && \
+		tests/kernel/debian/package.sh $$at && \
+		BACKY_TEST_DEBIAN=$$at BACKY_REQUIRE_KERNEL=1 $(BIN)/python -m pytest -v \
+			tests/kernel/debian/installed.py || exit; done
 
 check: install lint types docs
 

@@ -129,6 +129,25 @@ def test_an_installed_core_runs(wheels: dict[Path, Path], tmp_path: Path) -> Non
     assert shown.stdout.strip() == f"backy {__version__}"
 
 
+def test_installed_wheels_bring_every_backend(wheels: dict[Path, Path], tmp_path: Path) -> None:
+    install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps"]
+    subprocess.run([*install, "--target", str(tmp_path), *map(str, wheels.values())], check=True)
+    listing = (
+        "from importlib.metadata import distributions as found;"
+        f"print(*sorted(e.name for d in found(path=[{str(tmp_path)!r}]) for e in d.entry_points"
+        " if e.group == 'backy.backends' and e.load()))"
+    )
+    listed = subprocess.run(
+        [sys.executable, "-c", listing],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert listed.stdout.split() == [folder.name for folder in PLUGINS]
+
+
 def test_the_constraints_are_exact_and_name_no_address() -> None:
     for line in (ROOT / "constraints.txt").read_text().splitlines():
         exact = r'[A-Za-z0-9._-]+==[0-9][A-Za-z0-9.+!]*(; python_version [<>=]+ "3\.\d+")?'
@@ -167,7 +186,17 @@ def test_the_top_level_holds_what_it_should() -> None:
 
 def test_make_has_the_targets_that_are_documented() -> None:
     text = (ROOT / "Makefile").read_text()
-    for target in ("install", "demo", "test", "check", "deb", "bench", "bench-udisks2", "clean"):
+    for target in (
+        "install",
+        "demo",
+        "test",
+        "check",
+        "deb",
+        "test-deb",
+        "bench",
+        "bench-udisks2",
+        "clean",
+    ):
         assert re.search(rf"^{target}:", text, re.MULTILINE), target
 
 
