@@ -3,6 +3,7 @@
 A module says which drives it wants in `DRIVES`, and in `BACKENDS` which backends it is for, when
 that is not all. `OF_THE_CORE` says that its subject is more the core than a backend: `make test`
 runs it for one, `make test-all` for each. `OF_THE_FILESYSTEM`: for one shape with each filesystem.
+Tests with the marker `thorough` are left to `make test-all`, where it names backends for those.
 Every test must leave nothing behind: `site` checks that.
 """
 
@@ -77,6 +78,23 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         return
     names = [backend.name for backend in chosen]
     metafunc.parametrize("backend", chosen, ids=names, indirect=True, scope="module")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what is for `make test-all` alone; pytest says how many."""
+    if thorough():
+        return
+    left = [item for item in items if _is_for_test_all(item)]
+    config.hook.pytest_deselected(items=left)
+    items[:] = [item for item in items if item not in left]
+
+
+def _is_for_test_all(item: pytest.Item) -> bool:
+    marker = item.get_closest_marker("thorough")
+    if marker is None or not isinstance(item, pytest.Function):
+        return False
+    backend = item.callspec.params.get("backend") if hasattr(item, "callspec") else None
+    return not marker.args or getattr(backend, "name", "") in marker.args
 
 
 def _shapes(backend: Backend, metafunc: pytest.Metafunc) -> Iterable[Shape]:

@@ -2,6 +2,8 @@
 
 import re
 
+import pytest
+
 from ..lab.drives import Drive, numbered
 from .backends import LVM, Backend
 from .dropping import add, refused_addition
@@ -48,6 +50,7 @@ def test_a_drive_that_does_not_fit(site: Site, backend: Backend) -> None:
     pool.check_gone()
 
 
+@pytest.mark.thorough
 def test_a_healthy_member_stays_while_another_is_rebuilt(site: Site, backend: Backend) -> None:
     pool = site.made(ONE, TWO, **backend.options())
     pool.until_health("active")

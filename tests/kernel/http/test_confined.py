@@ -1,5 +1,7 @@
 """The agent under what its unit forbids: nothing that a pool's life takes is missing."""
 
+import pytest
+
 from .. import confine
 from ..lab import systems
 from ..lab.agent import agent_command
@@ -27,6 +29,7 @@ def test_the_agent_is_confined(site: Site, backend: Backend) -> None:
     assert kept == len(confine.settings(UNIT.read_text())["CapabilityBoundingSet"])
 
 
+@pytest.mark.thorough("lvm", "zfs")
 def test_a_pools_life(site: Site, backend: Backend, shape: Shape) -> None:
     serials = (LARGE if shape.filesystem in ("xfs", "btrfs") else SMALL)[: shape.drives]
     pool = site.made(*serials, **backend.options(shape))

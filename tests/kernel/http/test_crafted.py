@@ -3,6 +3,8 @@
 import random
 import struct
 
+import pytest
+
 from ..lab.drives import numbered
 from .backends import Backend
 from .site import TELL_UDEV, Site
@@ -75,6 +77,7 @@ def written(site: Site, node: str, block: bytes) -> None:
     site.done("POST", "/drives/refresh")
 
 
+@pytest.mark.thorough("lvm", "zfs")
 def test_a_name_with_line_breaks_is_data(site: Site, backend: Backend) -> None:
     """Of an array, beside pools of any backend."""
     healthy = site.made(ONE, TWO, **backend.options())

@@ -1,5 +1,7 @@
 """Drives of an LVM pool that dropped out one after the other: what LVM takes back, and what not."""
 
+import pytest
+
 from ..lab.drives import numbered
 from .backends import LVM, Backend
 from .site import Pool, Site
@@ -70,6 +72,7 @@ def test_a_raid5_is_copied_out_by_hand(site: Site, backend: Backend) -> None:
     pool.check_gone()
 
 
+@pytest.mark.thorough
 def test_without_copies_all_drives_are_the_way_back(site: Site, backend: Backend) -> None:
     """Also for those that dropped out, which nothing else can stand in for."""
     pool = site.made(ONE, TWO, backend=backend.name, level="raid0")

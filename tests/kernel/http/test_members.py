@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import pytest
+
 from ..lab.drives import numbered
 from . import fields
 from .backends import Backend
@@ -63,6 +65,7 @@ def test_failed_and_replaced(site: Site, backend: Backend) -> None:
     pool.check_gone()
 
 
+@pytest.mark.thorough("lvm", "zfs")
 def test_healthy_member_replaced(site: Site, backend: Backend) -> None:
     """In the end the old one is free. mdadm keeps it until the new one is filled."""
     pool = site.made(ONE, TWO, **backend.options())
@@ -99,6 +102,7 @@ def test_failed_member_taken_back(site: Site, backend: Backend) -> None:
     pool.check_gone()
 
 
+@pytest.mark.thorough("lvm", "zfs")
 def test_pulled_and_returned(site: Site, backend: Backend) -> None:
     """Pulled from under a mounted pool; put back, it is taken back by its own name."""
     pool = site.made(ONE, TWO, **backend.options())
@@ -156,6 +160,7 @@ def test_diverged_member(site: Site, backend: Backend) -> None:
     pool.check_gone()
 
 
+@pytest.mark.thorough("lvm", "zfs")
 def test_refused_additions(site: Site, backend: Backend) -> None:
     pool = site.made(ONE, TWO, **backend.options())
     other = site.made(THREE, **backend.alone())

@@ -1,5 +1,7 @@
 """Where pools may be mounted: below the mount roots, and where only root leads the way."""
 
+import pytest
+
 from ..lab.drives import numbered
 from .backends import Backend
 from .site import Pool, Site
@@ -8,6 +10,7 @@ DRIVES = numbered(2, 64 << 20)
 ONE, TWO = (drive.serial for drive in DRIVES)
 
 
+@pytest.mark.thorough("lvm", "zfs")
 def test_a_stranger_leads_no_mount(site: Site, backend: Backend) -> None:
     """A drive mounted over a rules directory would run its rules as root."""
     site.output("mkdir -p /srv/house /srv/theirs/x; chown 1000:1000 /srv/theirs")

@@ -104,7 +104,7 @@ def test_a_portable_filesystem_and_one_with_an_unknown_feature(
     pool.delete()
 
 
-@pytest.mark.skipif(not thorough(), reason="make test-all runs it")
+@pytest.mark.thorough
 def test_a_portable_btrfs(site: Site, backend: Backend) -> None:
     pool = mdadm_pool(site, backend, "btrfs")
     check_portable(pool, "btrfs")

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import pytest
+
 from ..lab.drives import Drive, numbered
 from .backends import ZFS, Backend
 from .site import Pool, Site
@@ -33,6 +35,7 @@ def label_guid(site: Site, serial: str) -> str:
     return site.output(f"zdb -l {site.node(serial)} | grep -m1 '^    guid:'")
 
 
+@pytest.mark.thorough
 def test_a_raidz_member_that_dropped_out_is_taken_back_unwiped(
     site: Site, backend: Backend
 ) -> None:
@@ -83,6 +86,7 @@ def test_a_mirror_that_lost_both_drives_takes_none(site: Site, backend: Backend)
     pool.check_gone()
 
 
+@pytest.mark.thorough
 def test_no_healthy_member_is_let_go_while_another_one_rebuilds(
     site: Site, backend: Backend
 ) -> None:
@@ -118,6 +122,7 @@ def test_a_drive_that_is_too_small_is_refused_untouched(site: Site, backend: Bac
     site.check_clean([ONE, TWO, LESS.serial, ENOUGH.serial])
 
 
+@pytest.mark.thorough
 def test_the_least_drive_that_a_raidz_takes(site: Site, backend: Backend) -> None:
     pool = site.made(ONE, TWO, THREE, backend=backend.name, level="raidz1")
     written = pool.write()

@@ -98,7 +98,7 @@ def _boot(state: State, spec: Spec) -> subprocess.Popen[bytes]:
             stdout=said,
             stderr=said,
             pass_fds=[console],
-            preexec_fn=_die_with_parent,
+            preexec_fn=_prepare,
             start_new_session=True,
         )
     finally:
@@ -106,9 +106,15 @@ def _boot(state: State, spec: Spec) -> subprocess.Popen[bytes]:
         os.close(said)
 
 
-def _die_with_parent() -> None:
+def _prepare() -> None:
+    """Have the guest die with its owner. Beside other workers of pytest it stays on one processor:
+    it is made of processes that hand over to each other, which is slower from one to the other."""
     pr_set_pdeathsig = 1
     ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL, 0, 0, 0)
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "").removeprefix("gw")
+    if worker.isdecimal():
+        processors = sorted(os.sched_getaffinity(0))
+        os.sched_setaffinity(0, {processors[int(worker) % len(processors)]})
 
 
 def _end(guest: subprocess.Popen[bytes], inner: int) -> None:

@@ -13,8 +13,8 @@ from ..site import Pool, Site
 
 @dataclass(frozen=True)
 class Shape:
-    """A kind of pool: its level, number of drives and filesystem. What `more` adds is the core's
-    and shown for another backend: that is left to `make test-all`."""
+    """A kind of pool: its level, number of drives and filesystem. What `more` adds differs from
+    another one by a number, or is the core's: that is left to `make test-all`."""
 
     level: str
     drives: int

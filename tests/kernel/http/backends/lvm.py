@@ -17,8 +17,9 @@ class Lvm(Backend):
     single = "linear"
     member = "LVM2_member"
     shapes = (
-        *(Shape("linear", 1), Shape("linear", 2, more=True), Shape("raid0", 2)),
-        *(Shape("raid1", 2), Shape("raid5", 3), Shape("raid6", 5), Shape("raid10", 4)),
+        *(Shape("linear", 1), Shape("linear", 2, more=True), Shape("raid0", 2, more=True)),
+        *(Shape("raid1", 2), Shape("raid5", 3)),
+        *(Shape("raid6", 5, more=True), Shape("raid10", 4, more=True)),
         *(Shape("raid1", 2, filesystem, more=True) for filesystem in ("xfs", "btrfs")),
     )
     guest: Mapping[str, Any] = {"raid6": True}

@@ -14,7 +14,7 @@ class Mdadm(Backend):
     mirror = single = "raid1"
     member = "linux_raid_member"
     shapes = (
-        *(Shape("raid1", drives) for drives in (1, 2, 3)),
+        *(Shape("raid1", 1), Shape("raid1", 2), Shape("raid1", 3, more=True)),
         *(Shape("raid0", 2), Shape("raid5", 3), Shape("raid6", 4), Shape("raid10", 4)),
         *(Shape("raid1", 2, "xfs"), Shape("raid1", 2, "btrfs")),
     )

@@ -21,8 +21,9 @@ class Zfs(Backend):
     least = 128 << 20
     """ZFS takes 64 MB; OpenZFS wants more for the partition table around it."""
     shapes = (
-        *(Shape("single", 1, "zfs"), Shape("stripe", 2, "zfs"), Shape("mirror", 2, "zfs")),
-        *(Shape(f"raidz{parity}", parity + 2, "zfs") for parity in (1, 2, 3)),
+        *(Shape("single", 1, "zfs"), Shape("stripe", 2, "zfs", more=True)),
+        *(Shape("mirror", 2, "zfs"), Shape("raidz1", 3, "zfs")),
+        *(Shape(f"raidz{parity}", parity + 2, "zfs", more=True) for parity in (2, 3)),
     )
     # It loses even a file that fsync was called for, until its next transaction group is written,
     # which is what a changed property waits for.
