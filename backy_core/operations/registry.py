@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 
 from backy_core.operations.claims import Claim, Claims
@@ -25,6 +27,7 @@ _SWEEP_S = 5.0
 class OperationRegistry:
     def __init__(self, limits: Limits, *, max_lines: int = 2000) -> None:
         self.claims = Claims()
+        self._reserved = Counter[str]()
         self.revision = 0
         """Goes up whenever any operation changes."""
         self._limits = limits
@@ -101,6 +104,28 @@ class OperationRegistry:
         for listener in self._listeners:
             listener(op)
         self.prune()
+
+    @contextmanager
+    def reserved(self, guid: str) -> Iterator[None]:
+        """Let no operation begin on this pool meanwhile. Raises :class:`Conflict` if one works on
+        it: what it remembers of the pool at its end would undo the caller's change. Several
+        callers may have it at once."""
+        self.refuse_busy(guid)
+        owner = f"what is remembered of {guid}"
+        self.claims.take(owner, [Claim("pool", guid)])
+        self._reserved[guid] += 1
+        try:
+            yield
+        finally:
+            self._reserved[guid] -= 1
+            if not self._reserved[guid]:
+                self.claims.release(owner)
+
+    def refuse_busy(self, guid: str) -> None:
+        """Raise :class:`Conflict` if an operation works on this pool."""
+        running = self.running_on(guid)
+        if running is not None:
+            raise Conflict(f"Pool {guid} is being worked on: {running.kind} is running")
 
     def running_on(self, guid: str) -> Operation | None:
         return next(

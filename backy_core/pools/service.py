@@ -161,7 +161,7 @@ class PoolService:
         info = self._core.host.backend(entry.backend).info
         if force:
             forcing.check_capability(info)
-        self._refuse_while_running(guid)
+        self._core.registry.refuse_busy(guid)
         plan, report = await self.opening.plan(guid, path, force=force)
         return PlannedMount(
             steps=await described(plan, self._core.executor.actions) if plan else (),
@@ -275,27 +275,22 @@ class PoolService:
         self, guid: str, label: str | None, drive_labels: dict[str, str] | None
     ) -> PoolView:
         entry = self._core.entry(checked_guid(guid))
-        self._refuse_while_running(guid)
         labels = dict(drive_labels or {})
         strangers = sorted(set(labels) - set(entry.drive_serials))
         if strangers:
             raise InvalidRequest(f"Drive {strangers[0]} is not a member of this pool")
         name = checked_label(label) if label is not None else None
-        await self._core.metadata.revise(
-            entry.guid,
-            lambda known: known.model_copy(
-                update={
-                    "label": known.label if name is None else name,
-                    "drive_labels": {**known.drive_labels, **labels},
-                }
-            ),
-        )
+        with self._core.registry.reserved(guid):
+            await self._core.metadata.revise(
+                guid,
+                lambda known: known.model_copy(
+                    update={
+                        "label": known.label if name is None else name,
+                        "drive_labels": {**known.drive_labels, **labels},
+                    }
+                ),
+            )
         return await self.get(guid)
-
-    def _refuse_while_running(self, guid: str) -> None:
-        running = self._core.registry.running_on(guid)
-        if running is not None:
-            raise Conflict(f"Pool {guid} is being worked on: {running.kind} is running")
 
     # mounts and processes
 
@@ -337,19 +332,18 @@ class PoolService:
     async def forget(self, guid: str) -> None:
         """Drop the entry; the drives are not touched and the pool becomes importable."""
         self._core.entry(checked_guid(guid))
-        self._refuse_while_running(guid)
-        await self._core.metadata.remove(guid)
+        with self._core.registry.reserved(guid):
+            await self._core.metadata.remove(guid)
 
     async def forget_all(self) -> int:
         """Drop every entry no operation works on; returns how many."""
-        idle = [
-            entry.guid
-            for entry in self._core.metadata.entries()
-            if self._core.registry.running_on(entry.guid) is None
-        ]
-        for guid in idle:
-            await self._core.metadata.remove(guid)
-        return len(idle)
+        registry, forgotten = self._core.registry, 0
+        for entry in self._core.metadata.entries():
+            if registry.running_on(entry.guid) is None:
+                with registry.reserved(entry.guid):
+                    await self._core.metadata.remove(entry.guid)
+                forgotten += 1
+        return forgotten
 
     async def validate_metadata(self) -> int:
         """Bring entries up to what is seen; returns how many were changed."""

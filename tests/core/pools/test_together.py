@@ -121,6 +121,32 @@ async def test_another_call_on_a_busy_pool_is_a_conflict_and_does_nothing(bench:
     assert await bench.state() == "unmounted"
 
 
+@pytest.mark.parametrize("call", ["rename", "forget", "forget all"])
+async def test_no_operation_begins_while_what_is_remembered_is_written(
+    bench: Bench, call: str
+) -> None:
+    """It would write what it knew of the pool before that over it at its end."""
+    await bench.start()
+    await bench.create()
+    await bench.unmount()
+    pools = bench.agent.pools
+    calls = {
+        "rename": lambda: pools.rename(GUID, "new", None),
+        "forget": lambda: pools.forget(GUID),
+        "forget all": pools.forget_all,
+    }
+    changing = [asyncio.create_task(calls[each]()) for each in (call, "rename", call)]
+    await asyncio.sleep(0)
+    assert not changing[0].done()
+    with pytest.raises(Conflict):
+        await pools.mount(GUID, None)
+    await asyncio.gather(*changing, return_exceptions=True)
+    if call == "rename":
+        assert await bench.mount() is None and bench.remembered[GUID].label == "new"
+    else:
+        assert GUID not in bench.remembered
+
+
 async def test_while_a_change_runs_the_pool_keeps_its_earlier_state(bench: Bench) -> None:
     await bench.start()
     await bench.create()
