@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 
 import pytest
 
@@ -27,7 +26,7 @@ def test_a_foreign_process_is_not_signalled_by_descriptor() -> None:
 
 
 def test_own_children_can_be_ended_with_their_group() -> None:
-    with subprocess.Popen([sys.executable, "-c", "input()"], start_new_session=True) as child:
+    with subprocess.Popen(["sleep", "60"], start_new_session=True) as child:
         os.killpg(child.pid, signal.SIGKILL)
         assert child.wait(10) == -signal.SIGKILL
 

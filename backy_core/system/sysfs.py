@@ -103,9 +103,10 @@ def names_in(directory: Path) -> tuple[str, ...]:
     return ()
 
 
-def natural(name: str) -> list[str | int]:
-    """Sort key: ``sda2`` before ``sda10``."""
-    return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", name)]
+def natural(name: str) -> tuple[list[str | int], str]:
+    """Sort key: ``sda2`` before ``sda10``. No two names have the same."""
+    parts = re.split(r"(\d+)", name)
+    return [int(part) if part.isdecimal() else part for part in parts], name
 
 
 def unescape_hex(text: str) -> str:
