@@ -23,6 +23,7 @@ _SENTENCES = {
     "string_unicode": "{where} must be valid Unicode text",
     "int_type": "{where} must be a whole number",
     "bool_type": "{where} must be true or false",
+    "literal_error": "{where} must be {expected}",
     "list_type": "{where} must be a list",
     "tuple_type": "{where} must be a list",
     "dict_type": "{where} must be an object",

@@ -183,9 +183,9 @@ class PoolContents:
 
 
 def _is_part_of_what_was_made(report: PoolReport) -> bool:
-    """Whether the pool lacks members that no connected drive bears: a power cut came between the
-    first drive that its creation stamped and the last. Nobody is left behind if it is opened
-    without them."""
+    """Whether the pool lacks members and no connected drive bears them, as after a power cut
+    between the first drive that its creation stamped and the last. Opening it without them leaves
+    none of the connected drives behind."""
     there = [member for member in report.members if member.drive is not None]
     return report.degraded and all(member.state == "active" for member in there)
 

@@ -86,10 +86,9 @@ def sentence(name: str, lacked: Sequence[Requirement]) -> str:
     running = f"Linux {release.running()}"
     least = _least(lacked)
     if least is None:
-        why = f"neither this agent nor this machine, which runs {running}, knows that"
-    else:
-        why = f"that needs {least} or newer, and this machine runs {running}"
-    return f"Pool {name} uses {features}; {why}"
+        return f"Pool {name} uses {features}, which neither this agent nor {running} knows"
+    needs = f"that needs {least} or newer, and this machine runs {running}"
+    return f"Pool {name} uses {features}; {needs}"
 
 
 def _least(lacked: Sequence[Requirement]) -> str | None:

@@ -31,7 +31,7 @@ def planned(info: BackendInfo, pool: PoolSpec, draft: BackendPlan) -> OpensOn | 
     return opens_on(_oldest(info, pool.filesystem), writable_here(draft.requires), ())
 
 
-class Looked(NamedTuple):
+class Compatibility(NamedTuple):
     """What a look at a pool found, as far as it went."""
 
     opens_on: OpensOn | None
@@ -51,7 +51,7 @@ async def look(
     report: PoolReport | None,
     device: str | None,
     filesystem: str | None,
-) -> Looked:
+) -> Compatibility:
     """By the backend's report, and by the superblock of the filesystem on ``device``."""
     info = core.host.backends[backend].info
     found: list[Requirement] = []
@@ -64,7 +64,7 @@ async def look(
         found += features
         checked.append(f"{filesystem} superblock")
     needed = opens_on(_oldest(info, filesystem), found, checked) if checked else None
-    return Looked(needed, tuple(found))
+    return Compatibility(needed, tuple(found))
 
 
 async def seen(
@@ -96,7 +96,7 @@ async def explained(
     if not lacked or not isinstance(error, SystemFailure):
         return error
     told = sentence(entry.label or entry.guid, lacked)
-    return SystemFailure(told, details=str(error), hint="Open it on a system that has that")
+    return SystemFailure(told, details=str(error), hint="Open it on a newer system")
 
 
 async def _features(

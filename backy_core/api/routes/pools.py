@@ -69,7 +69,7 @@ def _request(body: CreatePoolBody) -> CreateRequest:
         level=body.level,
         filesystem=body.filesystem,
         wipe=body.wipe,
-        portability="native" if body.portability == "native" else "portable",
+        portability=body.portability,
     )
 
 

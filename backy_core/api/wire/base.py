@@ -115,6 +115,5 @@ Guid = Annotated[str, AfterValidator(_guid), Field(json_schema_extra={"format": 
 Text = Annotated[str, AfterValidator(_printable)]
 Health = Annotated[str, Field(json_schema_extra={"enum": list[Any](_HEALTH)})]
 MemberStatus = Annotated[str, Field(json_schema_extra={"enum": list[Any](_MEMBER)})]
-PortabilityName = Annotated[str, Field(json_schema_extra={"enum": ["portable", "native"]})]
 Percent = Annotated[str, Field(json_schema_extra={"pattern": "^[0-9]+%$"})]
 Time = datetime

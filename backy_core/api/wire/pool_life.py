@@ -8,13 +8,13 @@ from pydantic import Field
 
 from backy_core.api.wire.base import (
     MemberStatus,
-    PortabilityName,
     ReplyModel,
     RootReply,
     Success,
     absent,
 )
 from backy_core.api.wire.pools import OpensOnReply
+from backy_core.sdk.models import Portability
 
 
 class CreateReply(Success):
@@ -48,7 +48,7 @@ class DryRunReply(Success):
 class CreationPlanReply(PlanReply):
     """``opensOn`` is null where only the pool itself will tell."""
 
-    portability: PortabilityName
+    portability: Portability
     opens_on: OpensOnReply | None
 
 

@@ -6,7 +6,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from backy_core.api.wire.base import Guid, PortabilityName, RequestModel, Text, broken_rule
+from backy_core.api.wire.base import Guid, RequestModel, Text, broken_rule
+from backy_core.sdk.models import Portability
 
 _ACTIONS = {"unmountpool": "UnmountPool", "removepoolgroup": "RemovePoolGroup"}
 _MAX_NUMBER = 2**63 - 1
@@ -29,12 +30,6 @@ def _pool_state(value: str) -> str:
     states = ("creating", "ready", "unmounted", "error", "failed", "deleted")
     if value not in states:
         raise broken_rule(f"must be one of {', '.join(states)}")
-    return value
-
-
-def _portability(value: str) -> str:
-    if value not in ("portable", "native"):
-        raise broken_rule("must be portable or native")
     return value
 
 
@@ -67,7 +62,7 @@ class CreatePoolBody(RequestModel):
     level: Text | None = None
     filesystem: Text | None = None
     wipe: bool = False
-    portability: Annotated[PortabilityName, AfterValidator(_portability)] = "portable"
+    portability: Portability = "portable"
 
 
 class CreatePoolQuery(RequestModel):

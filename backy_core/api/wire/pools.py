@@ -14,12 +14,12 @@ from backy_core.api.wire.base import (
     Health,
     MemberStatus,
     Percent,
-    PortabilityName,
     ReplyModel,
     RootReply,
     Time,
     absent,
 )
+from backy_core.sdk.models import Portability
 
 
 class MemberReply(ReplyModel):
@@ -91,7 +91,7 @@ class StandingPool(ReplyModel):
     pool_id: str | None
     md_device_name: str | None
     created_at: Time | None
-    portability: PortabilityName | None
+    portability: Portability | None
     opens_on: OpensOnReply | None
     resync_percentage: float | None = Field(default=None, exclude_if=absent)
     resync_time_estimate: float | None = Field(default=None, exclude_if=absent)
@@ -175,7 +175,7 @@ class ListedStandingPool(ListedPool):
     level: str | None
     filesystem: str | None
     created_at: Time | None
-    portability: PortabilityName | None
+    portability: Portability | None
     opens_on: OpensOnReply | None
     resync_percentage: float | None = Field(default=None, exclude_if=absent)
     resync_time_estimate: float | None = Field(default=None, exclude_if=absent)

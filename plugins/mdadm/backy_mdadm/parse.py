@@ -55,11 +55,10 @@ MEMBER_FILES = ("slot", "state", "block/size", "offset")
 class Listed(NamedTuple):
     """An array as ``/proc/mdstat`` lists it, by kernel names.
 
-    ``state`` is the word after the colon; None by sysfs, which tells it elsewhere. ``percent`` and
-    ``minutes`` tell how much of a resync is done and how long the rest takes (sysfs tells progress
-    in steps of a sixteenth).
-    ``waiting`` is how a resync waits: ``PENDING`` for the first write, ``DELAYED`` by another
-    array, ``REMOTE`` on another host.
+    ``state`` is the word after the colon; None if sysfs was read instead, which tells it elsewhere.
+    ``percent`` and ``minutes`` tell how much of a resync is done and how long the rest takes (sysfs
+    tells progress in steps of a sixteenth). ``waiting`` is how a resync waits: ``PENDING`` for the
+    first write, ``DELAYED`` by another array, ``REMOTE`` on another host.
     """
 
     name: str

@@ -99,7 +99,7 @@ def test_the_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
         "newer, and this machine runs Linux 6.1.176"
     )
     assert "; that needs zfsutils-linux 2.2 or newer, " in sentence("cold", [CLONING])
-    assert "; neither this agent nor this machine, " in sentence("cold", [UNKNOWN, PARENTS])
+    assert ", which neither this agent nor Linux " in sentence("cold", [UNKNOWN, PARENTS])
 
 
 async def test_a_pool_of_an_old_kernel_opens_on_the_oldest_system(
@@ -175,8 +175,8 @@ async def test_a_filesystem_too_new_for_the_kernel_is_told_in_a_sentence(
     bench.machine.interruptions.when("before mount", damage)
     error = await bench.mount()
     assert error is not None and error.message == (
-        "Pool backup-1 uses an unknown feature (incompat 0x40000000); neither this agent nor this "
-        "machine, which runs Linux 6.1.176, knows that"
+        "Pool backup-1 uses an unknown feature (incompat 0x40000000), which neither this agent nor "
+        "Linux 6.1.176 knows"
     )
     assert error.details and "could not be mounted" in error.details
     assert not bench.machine.arrays, "the array was stopped again"

@@ -84,9 +84,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Leave out what is for `make test-all` alone; pytest says how many."""
     if thorough():
         return
-    left = [item for item in items if _is_for_test_all(item)]
-    config.hook.pytest_deselected(items=left)
-    items[:] = [item for item in items if item not in left]
+    config.hook.pytest_deselected(items=[item for item in items if _is_for_test_all(item)])
+    items[:] = [item for item in items if not _is_for_test_all(item)]
 
 
 def _is_for_test_all(item: pytest.Item) -> bool:
