@@ -20,6 +20,7 @@ sed "s/\<$own\>/$suite/g" $from >"$sources"
 apt-config dump Acquire >acquire
 depends=$(sed -n '/^Depends:/,/^Suggests:/ { /^Suggests:/!p }' "$control" | tr ', ' '\n\n' | grep -x '[a-z0-9-]*')
 mmdebstrap --quiet --variant=minbase --aptopt="$PWD/acquire" --skip=cleanup/apt/lists \
+	--dpkgopt=force-unsafe-io \
 	--include="systemd-sysv dbus kmod curl user-mode-linux python3 $depends" \
 	"$suite" root "$sources"
 

@@ -93,8 +93,8 @@ def test_a_portable_filesystem_and_one_with_an_unknown_feature(
     said = site.refused("POST", f"{pool.url}/mount", {}, status=400, code="SYSTEM_ERROR")
     linux = site.output("uname -r").split("-")[0]
     assert said["error"]["message"] == (
-        f"Pool {pool.detail()['label']} uses an unknown feature (incompat 0x40000000); neither "
-        f"this agent nor this machine, which runs Linux {linux}, knows that"
+        f"Pool {pool.detail()['label']} uses an unknown feature (incompat 0x40000000), which "
+        f"neither this agent nor Linux {linux} knows"
     )
     assert pool.state() == "unmounted" and not pool.mounted()
     restored = "dd if=/run/whole of={node} bs=8K count=1 conv=notrunc,fsync"

@@ -47,6 +47,7 @@ def _unpack(system: System, packages: list[str]) -> None:
         [
             *("mmdebstrap", "--quiet", "--variant=apt", "--format=directory"),
             *(f"--aptopt={option}" for option in _apt_options()),
+            "--dpkgopt=force-unsafe-io",
             *(f"--dpkgopt=path-exclude=/usr/share/{folder}/*" for folder in _LEFT_OUT),
             *(f"--include={','.join(packages)}", system.suite, str(partial)),
         ],
