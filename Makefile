@@ -158,7 +158,8 @@ types:
 	$(BIN)/mypy
 
 docs:
-	$(BIN)/python -m pytest -q tests/test_architecture.py tests/test_packaging.py tests/test_docs.py
+	$(BIN)/python -m pytest -q tests/test_architecture.py tests/test_packaging.py tests/test_docs.py \
+		tests/test_language.py
 
 docs-write: install
 	$(BIN)/python -m backy_core.cli.reference > docs/configuration.md
