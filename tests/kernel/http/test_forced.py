@@ -19,6 +19,7 @@ def test_raid5_that_lost_two_drives_one_after_the_other(site: Site, backend: Bac
         site.guest.unplug(serial)
         site.run(f"date > {pool.path}/after-{serial}; sync -f {pool.path}")
     pool.until_health("failed")
+    pool.until_member(TWO, "disconnected")
     assert TWO in pool.detail()["errorMessage"], "it says what to plug in"
     for serial in (ONE, TWO):
         site.plug(serial)
