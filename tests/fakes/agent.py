@@ -136,6 +136,14 @@ class Bench:
             await self.ended(op)
         return await self.agent.pools.get(guid)
 
+    async def degraded(self) -> None:
+        """An agent with a mounted mirror that has lost its drive B."""
+        await self.start()
+        await self.create()
+        self.machine.unplug("B")
+        await self.agent.observer.refresh()
+        assert (await self.agent.pools.get(GUID)).pool_status == "degraded"
+
     async def ended(self, op: Operation) -> BackyError | None:
         """The operation's error, if it had one."""
         async with asyncio.timeout(_PATIENCE_S):

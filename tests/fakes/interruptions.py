@@ -7,9 +7,11 @@ nothing it still tries has any effect, as after ``kill -9``.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
+
+import pytest
 
 
 class Crash(BaseException):
@@ -24,6 +26,23 @@ class How(Enum):
     VANISHED = "its program is not there any more"
     SILENT = "it succeeds and did nothing"
     BROKEN = "an error nobody expects"
+
+
+PROGRAM_FAULTS = tuple(How)
+CALL_FAULTS = (How.STATUS, How.SILENT, How.BROKEN)
+"""Of what the core does without a program."""
+
+
+def each_fault(programs: Sequence[str], calls: Sequence[str] = ()) -> pytest.MarkDecorator:
+    """A test's parameters ``words`` and ``how``: every fault of each of these commands."""
+    cases = [
+        *((words, how) for words in programs for how in PROGRAM_FAULTS),
+        *((words, how) for words in calls for how in CALL_FAULTS),
+    ]
+    names = [
+        f"{words.strip().replace(' ', '_').replace('/', '')}-{how.name}" for words, how in cases
+    ]
+    return pytest.mark.parametrize(("words", "how"), cases, ids=names)
 
 
 @dataclass

@@ -24,13 +24,6 @@ from tests.fakes.model import Array, Content
 LEAST = COMPONENT + (1 << 20)
 
 
-async def _degraded(bench: Bench) -> None:
-    await bench.start()
-    await bench.create()
-    bench.machine.unplug("B")
-    await bench.agent.observer.refresh()
-
-
 async def _refused(bench: Bench, serial: str, error: type[Exception], **how: Any) -> str:
     """The refusal's words; nothing was run, and every drive and the memory are as before."""
     disks, known = bench.machine.disks.values(), bench.remembered
@@ -49,7 +42,7 @@ async def _refused(bench: Bench, serial: str, error: type[Exception], **how: Any
 @pytest.mark.parametrize("wipe", [False, True])
 async def test_a_failed_pool_takes_no_drive(bench: Bench, wipe: bool) -> None:
     """Both members were lost and are back: between them they hold everything."""
-    await _degraded(bench)
+    await bench.degraded()
     bench.machine.unplug("A")
     for serial in ("A", "B"):
         bench.machine.plug(serial)
@@ -63,7 +56,7 @@ async def test_a_failed_pool_takes_no_drive(bench: Bench, wipe: bool) -> None:
 
 
 async def test_a_failed_pool_names_what_to_plug_in(bench: Bench) -> None:
-    await _degraded(bench)
+    await bench.degraded()
     bench.machine.unplug("A")
     bench.machine.plug("B")
     await bench.agent.observer.refresh()
@@ -72,7 +65,7 @@ async def test_a_failed_pool_names_what_to_plug_in(bench: Bench) -> None:
 
 async def test_a_pool_that_fails_meanwhile_has_nothing_wiped(bench: Bench) -> None:
     """Between the refusal to take B back and its wiping, A is lost too: B may be all there is."""
-    await _degraded(bench)
+    await bench.degraded()
     bench.machine.plug("B")
     await bench.agent.observer.refresh()
     old = bench.machine.disks["B"].superblock
@@ -94,7 +87,7 @@ def _lose(bench: Bench, serial: str) -> None:
 
 
 async def test_a_member_is_wiped_only_after_the_pool_did_not_take_it_back(bench: Bench) -> None:
-    await _degraded(bench)
+    await bench.degraded()
     bench.machine.plug("B")
     await bench.agent.observer.refresh()
     old = bench.machine.disks["B"].superblock
@@ -129,7 +122,7 @@ async def test_a_backend_that_wipes_a_member_unasked_is_refused(bench: Bench) ->
         return plan.model_copy(update={"steps": (wipe, *plan.steps)})
 
     _adding_by(bench, wipes)
-    await _degraded(bench)
+    await bench.degraded()
     bench.machine.plug("B")
     await bench.agent.observer.refresh()
     assert "without trying to take it back" in await _refused(bench, "B", PlanRefused)
@@ -137,7 +130,7 @@ async def test_a_backend_that_wipes_a_member_unasked_is_refused(bench: Bench) ->
 
 async def _replaced(bench: Bench) -> Array:
     """The pool's array; the place of B went to C, and B is plugged in again."""
-    await _degraded(bench)
+    await bench.degraded()
     assert await bench.add_drive("C") is None
     array = bench.machine.array_of(GUID)
     assert array is not None
@@ -174,7 +167,7 @@ async def test_a_member_that_udev_gives_to_the_array_meanwhile_is_not_wiped(
         return plan.model_copy(update={"steps": plan.steps[:2]})
 
     _adding_by(bench, until_the_wiping)
-    await _degraded(bench)
+    await bench.degraded()
     bench.machine.plug("B")
     await bench.agent.observer.refresh()
     disk, (array,) = bench.machine.disks["B"], bench.machine.arrays.values()
@@ -189,7 +182,7 @@ async def test_a_member_that_udev_gives_to_the_array_meanwhile_is_not_wiped(
 
 
 async def test_a_member_that_cannot_be_compared_is_neither_taken_nor_wiped(bench: Bench) -> None:
-    await _degraded(bench)
+    await bench.degraded()
     bench.machine.plug("B")
     await bench.agent.observer.refresh()
     bench.machine.disks["A"].superblock = None  # as if unreadable: nobody speaks for the array
@@ -202,7 +195,7 @@ async def test_a_member_that_cannot_be_compared_is_neither_taken_nor_wiped(bench
 
 
 async def test_a_spare_that_stays_a_spare_is_a_failed_addition(bench: Bench) -> None:
-    await _degraded(bench)
+    await bench.degraded()
     array = bench.machine.array_of(GUID)
     assert array is not None
     array.frozen = True
@@ -225,7 +218,7 @@ async def test_an_exchange_that_fails_gives_the_new_drive_back(bench: Bench) -> 
 
 
 async def test_no_member_in_use_is_exchanged_while_another_rebuilds(bench: Bench) -> None:
-    await _degraded(bench)
+    await bench.degraded()
     assert await bench.add_drive("C") is None
     bench.machine.add("D")
     await bench.agent.observer.refresh()
@@ -265,7 +258,7 @@ async def test_a_replaced_member_is_remembered_until_the_pool_lets_it_go(bench: 
 async def test_size_is_checked_to_the_byte(bench: Bench) -> None:
     bench.machine.add("small", size=LEAST - 1)
     bench.machine.add("exact", size=LEAST)
-    await _degraded(bench)
+    await bench.degraded()
     said = await _refused(bench, "small", Conflict)
     assert f"it has {LEAST - 1} bytes" in said and f"needs {LEAST}" in said
     assert await bench.add_drive("exact") is None
@@ -277,7 +270,7 @@ async def test_size_is_checked_to_the_byte(bench: Bench) -> None:
 async def test_sectors_must_suit_the_filesystem(
     bench: Bench, block: int | None, fits: bool
 ) -> None:
-    await _degraded(bench)
+    await bench.degraded()
     array = bench.machine.array_of(GUID)
     assert array is not None
     (made,) = array.volume.content
@@ -294,7 +287,7 @@ async def test_sectors_must_suit_the_filesystem(
 async def test_a_drive_of_smaller_sectors_always_fits(bench: Bench) -> None:
     for serial in ("A", "B"):
         bench.machine.disks[serial].sector = 4096
-    await _degraded(bench)
+    await bench.degraded()
     assert await bench.add_drive("C") is None
 
 
@@ -322,3 +315,48 @@ async def test_a_member_that_left_during_an_operation_is_forgotten_after_it(benc
         while bench.remembered[GUID].leaving:
             await asyncio.sleep(0.002)
     assert bench.remembered[GUID].drive_serials == entry.drive_serials
+
+
+async def test_a_replacement_takes_the_missing_members_place(bench: Bench) -> None:
+    await bench.degraded()
+    assert await bench.add_drive("C") is None
+    view = await bench.agent.pools.get(GUID)
+    assert view.pool_status == "recovering" and view.sync_percent == 25.0
+    assert {d.serial: d.status for d in view.drives} == {"A": "active", "C": "rebuilding"}
+    assert bench.remembered[GUID].drive_serials == ("A", "C")
+
+
+async def test_a_returned_member_is_taken_back(bench: Bench) -> None:
+    await bench.degraded()
+    bench.machine.plug("B")
+    await bench.agent.observer.refresh()
+    status = {d.serial: d.status for d in (await bench.agent.pools.get(GUID)).drives}
+    assert status == {"A": "active", "B": "stale"}
+    assert await bench.add_drive("B") is None
+    assert (await bench.agent.pools.get(GUID)).pool_status == "active"
+    assert set(bench.remembered[GUID].drive_serials) == {"A", "B"}
+    assert await bench.add_drive("B") is None, "already in"
+
+
+async def test_a_drive_with_data_is_added_only_with_consent(bench: Bench) -> None:
+    await bench.degraded()
+    bench.machine.disks["C"].content = [Content("ext4", "1", "photos")]
+    await bench.agent.observer.refresh([""])
+    with pytest.raises(Exception, match="ext4"):
+        await bench.agent.pools.add_drive(
+            GUID, serial="C", dev_path=None, replaces=None, wipe=False
+        )
+    assert bench.machine.disks["C"].content
+    assert await bench.add_drive("C", wipe=True) is None
+
+
+async def test_a_whole_pool_takes_no_drive_and_an_unmounted_one_neither(bench: Bench) -> None:
+    await bench.start()
+    await bench.create()
+    for _ in ("complete", "unmounted"):
+        with pytest.raises(Conflict):
+            await bench.agent.pools.add_drive(
+                GUID, serial="C", dev_path=None, replaces=None, wipe=False
+            )
+        await bench.unmount()
+    assert bench.machine.clean("C")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -122,3 +123,25 @@ def _doubting(*devices: str) -> Callable[..., Awaitable[tuple[Unreadable, ...]]]
         return tuple(Unreadable(device=device, reason="checksum error") for device in devices)
 
     return doubt
+
+
+async def test_a_backend_that_cannot_look_loses_no_pool(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last-known-good lists are served."""
+    await bench.start()
+    await bench.create()
+    before = await bench.agent.pools.get(GUID)
+    monkeypatch.setattr("backy_mdadm.inspect._kernel_arrays", _broken)
+    await bench.agent.observer.refresh()
+    seen = await bench.agent.pools.get(GUID)
+    assert seen._replace(stale_because=None) == before
+    assert "garbage" in (seen.stale_because or "")
+    with pytest.raises(Exception, match="cannot look"):
+        await bench.agent.pools.delete(GUID)
+    assert await bench.state() == "ready"
+
+
+async def _broken(*_: object) -> object:
+    await asyncio.sleep(0)
+    raise ValueError("garbage in /proc/mdstat")

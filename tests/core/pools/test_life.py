@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from backy_core.sdk.errors import Conflict, NotFound, PoolBusy
+from backy_core.sdk.errors import Conflict, InvalidRequest, NotFound, PoolBusy
 from tests.fakes.agent import FS_UUID, GUID, OTHER, Bench
 from tests.fakes.model import Content
 
@@ -201,3 +201,15 @@ async def test_the_filesystem_must_be_the_one_that_was_made(bench: Bench) -> Non
     assert error is not None and "another filesystem" in error.message
     assert await bench.state() == "unmounted"
     assert not bench.machine.arrays, "opening goes back: the array is stopped again"
+
+
+async def test_renaming_lasts(bench: Bench) -> None:
+    await bench.start()
+    await bench.create(drive_labels={"A": "one"})
+    await bench.agent.pools.rename(GUID, "new name", {"B": "two"})
+    await bench.restart()
+    view = await bench.agent.pools.get(GUID)
+    assert view.label == "new name" and [d.label for d in view.drives] == ["one", "two"]
+    for label, labels in (("", None), (None, {"C": "x"})):
+        with pytest.raises(InvalidRequest):
+            await bench.agent.pools.rename(GUID, label, labels)
