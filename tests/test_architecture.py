@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -98,6 +99,26 @@ def test_every_module_has_its_layer_and_imports_point_down(module: Module) -> No
     part = part_of(module.name)
     assert part is None or any(part in parts for parts in LAYERS), "give it a layer"
     assert upward_imports(module) == []
+
+
+def test_the_documented_order_is_the_one_that_is_held() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text()
+    order = re.search(r"Imports point down only \(`([^`]+)`\)", page)
+    assert order is not None
+    rooms = [re.split(r",\s+", room) for room in re.split(r"\s+→\s+", order[1])]
+    ranks = [{layer_of(part) for part in room} for room in rooms]
+    assert all(min(upper) > max(lower) for upper, lower in pairwise(ranks))
+
+
+def test_the_edge_and_the_composition_root_do_not_know_each_other() -> None:
+    for one, other in (("api", "runtime"), ("runtime", "api")):
+        seen = {
+            part_of(name)
+            for module in CORE
+            if part_of(module.name) == one
+            for name in imports(module)
+        }
+        assert other not in seen
 
 
 def test_the_core_imports_no_plugin() -> None:

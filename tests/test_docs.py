@@ -23,13 +23,30 @@ from backy_core.api.wire.errors import ErrorReply
 from backy_core.cli.exits import StartRefused
 from backy_core.config import ConfigurationError
 from backy_core.sdk.errors import BackyError
+from tests.architecture import SKIPPED
 from tests.http.fakes import FakeAgent
 
-DOCS = Path(__file__).parents[1] / "docs"
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
 PAGE = DOCS / "development" / "backy-agent.md"
 ERRORS = DOCS / "errors.md"
 _CODE = re.compile(r"`([A-Z]+(?:_[A-Z]+)+|CONFLICT|FORBIDDEN|UNAUTHORIZED)`")
+_SOURCE = re.compile(r"[\w.*/-]+\.(py|sh|c|md)")
 _OF_THE_START = {"CONFIGURATION_ERROR", "START_REFUSED"}
+
+
+FILES = [
+    path.relative_to(ROOT)
+    for path in ROOT.glob("[!.]*/**/*")
+    if not SKIPPED.intersection(path.parts)
+] + [path.relative_to(ROOT) for path in ROOT.glob("*")]
+FOLDERS = {path.parts[0] for path in FILES if len(path.parts) > 1}
+PAGES = sorted(
+    path
+    for path in (*ROOT.glob("*.md"), *ROOT.glob("*/**/*.md"))
+    if path.name != "CHANGELOG.md" and not SKIPPED.intersection(path.parts)
+)
+"""All but the changelog, which tells of what was."""
 
 
 @dataclass(frozen=True)
@@ -178,14 +195,41 @@ def test_only_real_codes_are_named() -> None:
         assert named <= set(STATUS_OF_CODE)
 
 
-def test_links_lead_to_headings_and_files() -> None:
-    for path in (PAGE, ERRORS):
-        text = path.read_text()
-        for target in re.findall(r"\]\(([^)]+)\)", text):
-            file, _, anchor = target.partition("#")
-            page = (path.parent / file) if file else path
-            assert page.is_file(), f"{path.name} leads to {target}"
-            assert not anchor or anchor in _anchors(page.read_text()), target
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_links_lead_to_headings_and_files(path: Path) -> None:
+    for target in re.findall(r"\]\(([^)\s]+)\)", path.read_text()):
+        if "://" in target:
+            continue
+        file, _, anchor = target.partition("#")
+        page = (path.parent / file) if file else path
+        assert page.exists(), f"{path.name} leads to {target}"
+        assert not anchor or anchor in _anchors(page.read_text()), target
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_the_files_and_folders_it_names_are_there(path: Path) -> None:
+    assert not {named for named in _named_paths(path.read_text()) if not _is_there(named)}
+
+
+def test_a_file_that_is_not_there_is_noticed() -> None:
+    named = _named_paths("`tests/test_docs.py`, `pytest tests/gone/test_x.py` and `backy.toml`")
+    assert named == {"tests/test_docs.py", "tests/gone/test_x.py"}
+    assert [_is_there(each) for each in sorted(named)] == [False, True]
+
+
+def _named_paths(text: str) -> set[str]:
+    """What stands in code type and is a source file or lies in a folder of the repository."""
+    words = {word for code in re.findall(r"`([^`\n]+)`", text) for word in code.split()}
+    return {
+        word
+        for word in words
+        if _SOURCE.fullmatch(word) or ("/" in word and word.split("/")[0] in FOLDERS)
+    }
+
+
+def _is_there(named: str) -> bool:
+    """From the root, or anywhere by its last names, as `api/app.py`."""
+    return any(each.match(named.rstrip("/")) for each in FILES)
 
 
 def _anchors(page: str) -> set[str]:
