@@ -8,22 +8,18 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ..lab import xstate
+from ..lab.waiting import GuestFailed, wait_until
 
 _HERE = Path(__file__).parent
 _CONFINE = _HERE.parent / "lab" / "confine.sh"
 _API = "http://127.0.0.1:5151/api/v1"
 _DRIVE_BYTES = 256 << 20
-
-
-class GuestFailed(AssertionError):
-    """The guest did not come up, or a command in it failed."""
 
 
 @dataclass(frozen=True)
@@ -111,13 +107,10 @@ class DebianGuest:
         return Answer(int(status), json.loads(text) if text else None)
 
     def _until(self, check: Callable[[], bool], seconds: float, what: str) -> None:
-        deadline = time.monotonic() + seconds
-        while not check():
-            if self._process is None or self._process.poll() is not None:
-                raise GuestFailed(f"the guest ended before it could {what}")
-            if time.monotonic() > deadline:
-                raise GuestFailed(f"the guest did not {what} in {seconds:g} s")
-            time.sleep(0.05)
+        wait_until(check, self._process, seconds, what, self._log)
+
+    def _log(self) -> str:
+        return self.console.read_text(errors="replace")[-4000:]
 
     def _command(self) -> list[str]:
         preload = ""

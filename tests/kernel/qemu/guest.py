@@ -15,7 +15,7 @@ import socket
 import subprocess
 import time
 import urllib.request
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -24,6 +24,7 @@ from ..lab.drives import Drive, Fault
 from ..lab.guest import Result
 from ..lab.state import Spec, State
 from ..lab.systems import System
+from ..lab.waiting import GuestFailed, wait_until
 
 HERE = Path(__file__).parent
 REPOSITORY = HERE.parents[2]
@@ -37,10 +38,6 @@ _KERNEL = (
     "cryptomgr.notests random.trust_cpu=on audit=0 apparmor=0 net.ifnames=0"
 )
 _BOOT_S, _ANSWER_S = 600.0, 900.0
-
-
-class GuestFailed(AssertionError):
-    """The guest did not come up, or a command in it failed."""
 
 
 class QemuGuest:
@@ -89,7 +86,7 @@ class QemuGuest:
             self._process = subprocess.Popen(
                 self._command(), stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
             )
-        self._until(lambda: (self._job / "up").exists(), _BOOT_S, "come up")
+        self._until((self._job / "up").exists, _BOOT_S, "come up")
         self.agent("start")
         return self
 
@@ -205,14 +202,8 @@ class QemuGuest:
     def _image(self, name: str) -> Path:
         return self.state.path / f"{name}.img"
 
-    def _until(self, check: Any, seconds: float, what: str) -> None:
-        deadline = time.monotonic() + seconds
-        while not check():
-            if self._process is None or self._process.poll() is not None:
-                raise GuestFailed(f"the guest ended before it could {what}: {self.log()}")
-            if time.monotonic() > deadline:
-                raise GuestFailed(f"the guest did not {what} in {seconds:g} s: {self.log()}")
-            time.sleep(0.05)
+    def _until(self, check: Callable[[], bool], seconds: float, what: str) -> None:
+        wait_until(check, self._process, seconds, what, self.log)
 
     def _qmp(self, command: str, **arguments: Any) -> None:
         with contextlib.closing(socket.socket(socket.AF_UNIX)) as link:
