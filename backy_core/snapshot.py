@@ -29,7 +29,7 @@ def nearest(reports: Iterable[PoolReport]) -> list[PoolReport]:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """``generation`` counts up; ``taken_at`` is the time of the look in seconds since 1970."""
+    """``generation`` counts up."""
 
     drives: tuple[Drive, ...] = ()
     devices: tuple[BlockDevice, ...] = ()
@@ -55,7 +55,6 @@ class Snapshot:
     """By backend: native ids of the reports that are old, for their drives cannot be read."""
     owned_types: Mapping[str, frozenset[str]] = field(default_factory=dict)
     """The signature types each backend owns."""
-    taken_at: float = 0.0
     generation: int = 0
 
     def report_for(self, backend: str, identity: str) -> PoolReport | None:

@@ -49,12 +49,6 @@ class Unauthorized(BackyError):
     code = "UNAUTHORIZED"
 
 
-class Forbidden(BackyError):
-    """The caller is known and still may not do this."""
-
-    code = "FORBIDDEN"
-
-
 class WrongMethod(BackyError):
     """The path exists, the method does not."""
 

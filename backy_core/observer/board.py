@@ -7,7 +7,6 @@ began before the one already shown is dropped.
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
@@ -74,7 +73,7 @@ class Board:
 
     def _show(self, draft: Snapshot) -> Snapshot:
         before = self.snapshot
-        stamped = replace(draft, taken_at=time.time(), generation=before.generation + 1)
+        stamped = replace(draft, generation=before.generation + 1)
         self.snapshot = stamped
         if draft != before:
             self._tell(before, stamped)

@@ -35,9 +35,6 @@ class Claims:
     def release(self, owner: str) -> None:
         self._owners = {claim: held for claim, held in self._owners.items() if held != owner}
 
-    def holds(self, claim: Claim, other_than: str | None = None) -> bool:
-        return self._owners.get(claim, other_than) != other_than
-
     def claimed_drives(self, other_than: str | None = None) -> frozenset[str]:
         """Serials of drives that operations other than ``other_than`` work on."""
         return frozenset(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Callable
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, NamedTuple
@@ -44,7 +43,6 @@ class Operation:
         fingerprint: str,
         *,
         max_lines: int = 2000,
-        on_change: Callable[[], None] = lambda: None,
     ) -> None:
         self.id = str(uuid.uuid4())
         self.kind = kind
@@ -69,7 +67,6 @@ class Operation:
         """It settles what an operation of an earlier run left."""
         self.interrupted = False
         """Cancelled because the agent stops: the next start tells its outcome."""
-        self._on_change = on_change
         self._accepted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._ended = asyncio.Event()
 
@@ -89,7 +86,6 @@ class Operation:
         """Admission is over: from here on the work is promised."""
         if not self._accepted.done():
             self._accepted.set_result(None)
-        self._on_change()
 
     def refuse(self, error: BaseException) -> None:
         """Admission failed with ``error``; everyone who waits gets it."""
@@ -105,7 +101,6 @@ class Operation:
         """Step ``step`` (from 1) of ``steps`` begins."""
         percent = min(99, max(self.progress.percent, 100 * (step - 1) // max(steps, 1)))
         self.progress = Progress(step, steps, title, percent)
-        self._on_change()
 
     def check_cancelled(self) -> None:
         """A safe point: raises :class:`Cancelled` if someone asked for it."""
@@ -124,7 +119,6 @@ class Operation:
         else:
             self.state = OperationState.FAILED
         self._ended.set()
-        self._on_change()
 
     async def wait(self) -> None:
         """Wait for the end; raises the operation's error."""

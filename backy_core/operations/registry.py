@@ -28,8 +28,6 @@ class OperationRegistry:
     def __init__(self, limits: Limits, *, max_lines: int = 2000) -> None:
         self.claims = Claims()
         self._reserved = Counter[str]()
-        self.revision = 0
-        """Goes up whenever any operation changes."""
         self._limits = limits
         self._max_lines = max_lines
         self._operations: dict[str, Operation] = {}
@@ -65,7 +63,7 @@ class OperationRegistry:
                 f"Pool {guid} is being worked on: {running.kind} is running",
                 hint=f"Wait for operation {running.id} to end",
             )
-        op = Operation(kind, guid, fingerprint, max_lines=self._max_lines, on_change=self._changed)
+        op = Operation(kind, guid, fingerprint, max_lines=self._max_lines)
         op.cancellable = cancellable
         self.claims.take(op.id, [Claim("pool", guid), *claims])
         self._operations[op.id] = op
@@ -168,7 +166,6 @@ class OperationRegistry:
 
     def discard(self, op: Operation) -> None:
         self._operations.pop(op.id, None)
-        self._changed()
 
     def mark_read(self, op: Operation) -> None:
         """The last line of an ended operation was read; its grace period starts."""
@@ -181,11 +178,6 @@ class OperationRegistry:
             self._operations.pop(operation_id, None)
         for operation_id in verdict.drop_outputs:
             self._operations[operation_id].outputs.drop()
-        if verdict.forget:
-            self._changed()
-
-    def _changed(self) -> None:
-        self.revision += 1
 
     async def run_sweeper(self) -> None:
         """Forget what has expired, for as long as the agent lives."""

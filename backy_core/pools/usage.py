@@ -33,9 +33,6 @@ class UsageReader:
             await asyncio.wait({self._asked[path] for path in stale})
         return {path: self._known[path][1] for path in wanted if path in self._known}
 
-    def forget(self, path: str) -> None:
-        self._known.pop(path, None)
-
     def _older(self, path: str, now: float) -> bool:
         return path not in self._known or now - self._known[path][0] > _FRESH_S
 

@@ -43,8 +43,6 @@ class BlockDevice:
     links: tuple[str, ...] = ()
     """Bare names below ``/dev/disk/by-id``, the one to show first."""
     ro: bool = False
-    removable: bool = False
-    tran: str | None = None
     logical_sector: int = 512
     diskseq: int | None = None
     multipath_leg: bool = False
@@ -160,8 +158,6 @@ def _device(
         mountpoint=mountpoint,
         links=tuple(sorted(links, key=lambda link: _rank(link, serial))),
         ro=raw.attribute("ro") == "1",
-        removable=raw.attribute("removable") == "1",
-        tran=_transport(raw),
         logical_sector=raw.number("queue/logical_block_size") or _SECTOR,
         diskseq=int(raw.uevent["DISKSEQ"]) if raw.uevent.get("DISKSEQ", "").isdecimal() else None,
         multipath_leg=properties.get("DM_MULTIPATH_DEVICE_PATH") == "1",
@@ -202,13 +198,6 @@ def _described(raw: RawDevice, what: str) -> str | None:
         return clean_name(unescape_hex(encoded))
     said = raw.properties.get(f"ID_{what}") or raw.attribute(f"device/{what.lower()}")
     return clean_name(said)
-
-
-def _transport(raw: RawDevice) -> str | None:
-    if raw.name.startswith("nvme"):
-        return "nvme"
-    bus = raw.properties.get("ID_BUS")
-    return "sata" if bus == "ata" else bus
 
 
 def _first(properties: Mapping[str, str], *keys: str) -> str | None:

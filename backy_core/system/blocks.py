@@ -25,7 +25,7 @@ from backy_core.system.sysfs import (
     read_attribute,
     read_raw_devices,
 )
-from backy_core.system.threads import apart, to_the_end
+from backy_core.system.threads import to_the_end
 
 __all__ = [
     "BlockDevice",
@@ -35,7 +35,6 @@ __all__ = [
     "exclusively",
     "holders",
     "kernel_name",
-    "list_block_devices",
     "node_exists",
     "open_exclusive",
     "partitions",
@@ -49,13 +48,8 @@ _NO_LINK = frozenset({errno.EINVAL})
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.02, 0.5
 
 
-async def list_block_devices() -> tuple[BlockDevice, ...]:
-    """Every block device once, in natural order, children nested in their parents."""
-    return await apart(read_block_devices, "devices")
-
-
 def read_block_devices(roots: Roots = HOST) -> tuple[BlockDevice, ...]:
-    """As :func:`list_block_devices`, for callers that are in a thread already."""
+    """Read every block device once, in natural order, children nested in their parents."""
     raw, mounts = read_raw_devices(roots), read_mounts()
     return assemble(raw, links_by_device(roots), mounts, swaps(), _loops(raw, mounts))
 

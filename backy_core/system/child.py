@@ -71,7 +71,6 @@ class Child:
             stderr=outputs[1].text(),
             seconds=time.monotonic() - started,
             timed_out=self._timed_out,
-            truncated=any(output.dropped for output in outputs),
         )
 
     async def _start(self) -> asyncio.subprocess.Process:

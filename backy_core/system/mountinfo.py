@@ -125,11 +125,6 @@ def mount_at(mounts: Sequence[MountEntry], path: str | Path) -> MountEntry | Non
     return next((entry for entry in reversed(mounts) if entry.path == wanted), None)
 
 
-def mounts_of(mounts: Sequence[MountEntry], majmin: str) -> tuple[MountEntry, ...]:
-    """Every mount of the filesystem on this device, bind mounts included."""
-    return tuple(entry for entry in mounts if entry.majmin == majmin)
-
-
 class MountTree:
     """Which mount a path leads to, and what hides the others.
 
@@ -146,10 +141,6 @@ class MountTree:
 
     def parent(self, entry: MountEntry) -> MountEntry | None:
         return self._by_id.get(entry.parent)
-
-    def lookup(self, path: str) -> MountEntry | None:
-        """The mount a path leads to."""
-        return next(iter(reversed(self._way(path))), None)
 
     def covers(self, entry: MountEntry) -> MountEntry | None:
         """The mount that hides ``entry``; None if its path leads to it."""

@@ -13,7 +13,6 @@ from backy_core.system import directories, libmount
 from backy_core.system.mountinfo import (
     MountEntry,
     mount_at,
-    mounts_of,
     parse_mountinfo,
     read_mounts,
 )
@@ -29,7 +28,6 @@ __all__ = [
     "is_of_pool",
     "mount",
     "mount_at",
-    "mounts_of",
     "parse_mountinfo",
     "read_mounts",
     "unmount",

@@ -51,7 +51,6 @@ class Reach:
         others: Mapping[str, Sequence[MountEntry]],
     ) -> None:
         tree = MountTree(ours)
-        self._leaving = frozenset(entry.id for entry in leaving)
         self._sources: set[tuple[str, str]] = set()
         for entry in leaving:
             parent = tree.parent(entry)

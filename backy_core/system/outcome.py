@@ -24,12 +24,6 @@ class Outcome:
     stderr: str
     seconds: float
     timed_out: bool = False
-    truncated: bool = False
-    """More was written than the output limit; the middle is left out."""
-
-    @property
-    def ok(self) -> bool:
-        return self.code == 0
 
     @property
     def sentence(self) -> str:

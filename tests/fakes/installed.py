@@ -174,9 +174,6 @@ class Installed:
             found += [self._disk(disk, (*parts, *above)), *parts]
         return (*found, *arrays.values())
 
-    async def list_block_devices(self) -> tuple[BlockDevice, ...]:
-        return self.read_block_devices()
-
     def _disk(self, disk: Disk, children: tuple[BlockDevice, ...]) -> BlockDevice:
         return BlockDevice(
             name=disk.name,
@@ -389,7 +386,6 @@ def install(machine: FakeMachine, monkeypatch: pytest.MonkeyPatch) -> Installed:
         threads.in_thread: called_at_once,
         threads.to_the_end: called_at_once,
         threads.apart: called_at_once,
-        blocks.list_block_devices: fakes.list_block_devices,
         blocks.read_block_devices: fakes.read_block_devices,
         blocks.holders: fakes.holders,
         blocks.partitions: fakes.partitions,

@@ -85,18 +85,17 @@ def test_a_disk_by_udevs_word(tree: Tree) -> None:
         size=4096,
         uevent="DEVTYPE=disk\nDISKSEQ=7\n",
         udev=(
-            "S:disk/by-id/x\nE:ID_SERIAL=LONG_WD-1\nE:ID_SERIAL_SHORT=WD-1\nE:ID_BUS=ata\n"
+            "S:disk/by-id/x\nE:ID_SERIAL=LONG_WD-1\nE:ID_SERIAL_SHORT=WD-1\n"
             "E:ID_WWN=0x5000\nE:ID_MODEL_ENC=WD\\x20Red\\x20\\x20\nE:ID_FS_TYPE=ext4\n"
             "E:ID_FS_UUID=u-u\n"
         ),
-        removable="1",
         queue__logical_block_size="4096",
     )
     disk = tree.devices()["sda"]
     assert (disk.path, disk.type, disk.size, disk.majmin) == ("/dev/sda", "disk", 4096 * 512, "8:1")
-    assert (disk.serial, disk.wwn, disk.model, disk.tran) == ("WD-1", "0x5000", "WD Red", "sata")
+    assert (disk.serial, disk.wwn, disk.model) == ("WD-1", "0x5000", "WD Red")
     assert (disk.fstype, disk.uuid, disk.diskseq) == ("ext4", "u-u", 7)
-    assert (disk.removable, disk.ro, disk.logical_sector) == (True, False, 4096)
+    assert (disk.ro, disk.logical_sector) == (False, 4096)
 
 
 def test_a_disk_without_udev(tree: Tree) -> None:

@@ -40,7 +40,6 @@ def writes_pid(path: Path) -> str:
 
 async def test_outcome() -> None:
     outcome = await run(python("print('out'); import sys; print('err', file=sys.stderr)"))
-    assert outcome.ok
     assert (outcome.code, outcome.stdout, outcome.stderr) == (0, "out\n", "err\n")
     assert outcome.argv[0] == sys.executable
     assert outcome.seconds > 0
@@ -167,7 +166,6 @@ async def test_lines_come_live_and_clean() -> None:
 async def test_output_is_bounded_and_marked() -> None:
     code = "import sys; sys.stdout.write('a' * 50_000 + 'b' * 3_000_000 + 'c' * 50_000)"
     outcome = await run(python(code), output_limit=100_000)
-    assert outcome.truncated
     assert outcome.stdout.startswith("a" * 50_000 + "\n[3000000 bytes left out]\n")
     assert outcome.stdout.endswith("c" * 50_000)
     assert len(outcome.stdout) < 101_000
