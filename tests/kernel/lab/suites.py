@@ -5,6 +5,8 @@ dependencies come as wheels for the suite's own Python; the agent and its backen
 editable, so that guests run the working tree. Nothing outside the directory is touched.
 """
 
+import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -15,6 +17,10 @@ from .state import REPOSITORY
 from .systems import System
 
 _LEFT_OUT = ("doc", "locale", "man")
+_SOURCES = (Path("/etc/apt/sources.list.d/debian.sources"), Path("/etc/apt/sources.list"))
+_BORROWED = {"forky": {"zfs-fuse": "trixie"}}
+"""Packages of testing that do not work, and the suite whose package does: zfs-fuse 0.7.0-33 mounts
+nothing, because libfuse 3 refuses two of its mount options."""
 _PASSED_ON = ("Acquire::Check-Valid-Until", "Acquire::Retries", "Acquire::http")
 """What this machine's apt was told about reaching archives holds for the suite's as well."""
 _BUILD = "import sys; from hatchling.build import build_editable as build; build(sys.argv[1])"
@@ -41,19 +47,34 @@ def main(argv: list[str]) -> int:
 
 def _unpack(system: System, packages: list[str]) -> None:
     partial = system.root.with_suffix(".partial")
+    lenders = _BORROWED.get(system.suite, {})
+    included = [
+        f"{package}/{lenders[package]}" if package in lenders else package for package in packages
+    ]
     shutil.rmtree(partial, ignore_errors=True)
     partial.parent.mkdir(parents=True, exist_ok=True)
-    subprocess.run(
-        [
-            *("mmdebstrap", "--quiet", "--variant=apt", "--format=directory"),
-            *(f"--aptopt={option}" for option in _apt_options()),
-            "--dpkgopt=force-unsafe-io",
-            *(f"--dpkgopt=path-exclude=/usr/share/{folder}/*" for folder in _LEFT_OUT),
-            *(f"--include={','.join(packages)}", system.suite, str(partial)),
-        ],
-        check=True,
-    )
+    with tempfile.TemporaryDirectory() as folder:
+        sources = [str(_source(suite, folder)) for suite in (system.suite, *set(lenders.values()))]
+        subprocess.run(
+            [
+                *("mmdebstrap", "--quiet", "--variant=apt", "--format=directory"),
+                *(f"--aptopt={option}" for option in _apt_options()),
+                "--dpkgopt=force-unsafe-io",
+                *(f"--dpkgopt=path-exclude=/usr/share/{left_out}/*" for left_out in _LEFT_OUT),
+                *(f"--include={','.join(included)}", system.suite, str(partial), *sources),
+            ],
+            check=True,
+        )
     partial.rename(system.root)
+
+
+def _source(suite: str, folder: str) -> Path:
+    """Write the archives of `suite`: this machine's own, with its suite's name replaced."""
+    own = next(path for path in _SOURCES if path.exists())
+    codename = platform.freedesktop_os_release()["VERSION_CODENAME"]
+    source = Path(folder, suite).with_suffix(own.suffix)
+    source.write_text(re.sub(rf"\b{codename}\b", suite, own.read_text()))
+    return source
 
 
 def _apt_options() -> list[str]:
