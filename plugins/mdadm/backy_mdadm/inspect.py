@@ -23,6 +23,7 @@ from backy_core.sdk.models import (
 )
 from backy_mdadm import argv, features, parse, standing
 from backy_mdadm.examine import superblocks
+from backy_mdadm.kernel import kernel_arrays
 from backy_mdadm.naming import SIGNATURE
 from backy_mdadm.parse import KernelArray, KernelMember, Superblock
 
@@ -46,9 +47,11 @@ class _Found(NamedTuple):
 
     uuid: str
     arrays: tuple[KernelArray, ...]
-    """Running ones first; more than one only where someone assembled its halves apart."""
+    """The running one first; more than one only where someone assembled its halves apart."""
     stamped: tuple[Signature, ...]
     blocks: Mapping[str, Superblock]
+    rivals: tuple[str, ...] = ()
+    """All running arrays with this UUID where there are several, each with its own ``_Found``."""
 
     @property
     def array(self) -> KernelArray | None:
@@ -83,14 +86,13 @@ class _Found(NamedTuple):
 async def look(probe: Probe) -> tuple[PoolReport | Unreadable, ...]:
     """A report for every array, running, inactive, or only stamped on drives, and each stamped
     device whose superblock was asked for and cannot be read."""
-    arrays = await _kernel_arrays(probe)
+    arrays = await kernel_arrays(probe)
     signed = [stamp for stamp in probe.signatures if stamp.type == SIGNATURE]
     stamps = [stamp for stamp in signed if stamp.uuid]
     nameless = {stamp.device for stamp in signed} - {stamp.device for stamp in stamps}
     found = _by_uuid(arrays, stamps)
     blocks, unreadable = await _superblocks(probe, found)
-    complete = [_Found(each.uuid, each.arrays, each.stamped, blocks) for each in found]
-    told = [await _told(probe, each) for each in complete]
+    told = [await _told(probe, each._replace(blocks=blocks)) for each in found]
     known = {array.name for each in found for array in each.arrays}
     foreign = [array for array in arrays if array.name not in known]
     return (
@@ -99,40 +101,6 @@ async def look(probe: Probe) -> tuple[PoolReport | Unreadable, ...]:
         *unreadable,
         *map(_nameless, sorted(nameless)),
     )
-
-
-async def _kernel_arrays(probe: Probe) -> tuple[KernelArray, ...]:
-    arrays = [await _kernel_array(probe, listed) for listed in await _listed(probe)]
-    if all(array.state for array in arrays):
-        return tuple(arrays)
-    # One whose state is unreadable was stopped between the two reads, or is in doubt.
-    still = {listed.name for listed in await _listed(probe)}
-    return tuple(array for array in arrays if array.state or array.name in still)
-
-
-async def _listed(probe: Probe) -> tuple[parse.Listed, ...]:
-    """All that mdstat lists. It answers nobody while md waits to write the bitmap of an array
-    whose drive does not answer (Linux 6.1.176, 6.12); sysfs does, and lacks the progress alone."""
-    try:
-        (mdstat,) = await probe.read("/proc/mdstat")
-    except TimeoutError:
-        names = [name for name in await probe.listdir("/sys/block") if name.startswith("md")]
-        listed = [parse.parse_listing(n, await probe.listdir(f"/sys/block/{n}/md")) for n in names]
-        return tuple(array for array in listed if array.members)
-    return parse.parse_mdstat(mdstat or "")
-
-
-async def _kernel_array(probe: Probe, listed: parse.Listed) -> KernelArray:
-    base = f"/sys/block/{listed.name}"
-    own = [f"dev-{member}/{file}" for member in listed.members for file in parse.MEMBER_FILES]
-    names = (*parse.ARRAY_FILES, *own)
-    paths = (*(f"{base}/md/{name}" for name in names), f"{base}/{parse.SECTOR_FILE}")
-    files = dict(zip((*names, parse.SECTOR_FILE), await probe.read(*paths), strict=True))
-    members = tuple(
-        parse.parse_member(member, *(files[f"dev-{member}/{file}"] for file in parse.MEMBER_FILES))
-        for member in listed.members
-    )
-    return parse.parse_array(listed, files, members)
 
 
 def _by_uuid(arrays: Iterable[KernelArray], stamps: Iterable[Signature]) -> tuple[_Found, ...]:
@@ -147,9 +115,31 @@ def _by_uuid(arrays: Iterable[KernelArray], stamps: Iterable[Signature]) -> tupl
         )
         if uuid and not array.external:
             held.setdefault(uuid, []).append(array)
-    return tuple(
+    together = (
         _Found(uuid, tuple(held.get(uuid, ())), tuple(stamped.get(uuid, ())), {})
         for uuid in sorted({*held, *stamped})
+    )
+    return tuple(part for found in together for part in _each_running(found))
+
+
+def _each_running(found: _Found) -> tuple[_Found, ...]:
+    """One for each running array: halves that both run, or copies of the drives assembled beside
+    them, are written to apart. What no other one holds goes with the first."""
+    running = tuple(array for array in found.arrays if array.running)
+    if len(running) < 2:
+        return (found,)
+    first, *others = running
+    held = [{member.device for member in array.members} for array in others]
+    own = [tuple(it for it in found.stamped if it.device in devices) for devices in held]
+    rest = tuple(it for it in found.stamped if not any(it in stamps for stamps in own))
+    idle = tuple(array for array in found.arrays if not array.running)
+    names = tuple(array.name for array in running)
+    return (
+        found._replace(arrays=(first, *idle), stamped=rest, rivals=names),
+        *(
+            found._replace(arrays=(array,), stamped=stamps, rivals=names)
+            for array, stamps in zip(others, own, strict=True)
+        ),
     )
 
 
@@ -179,7 +169,18 @@ def _report(found: _Found) -> PoolReport | None:
     if array is None and found.blocks.keys().isdisjoint(found.devices):
         return None
     report = _running(found, array) if array and array.running else _resting(found)
-    return _in_doubt(report, array.doubt) if array and array.doubt else report
+    doubt = (array and array.doubt) or _rivalry(found.rivals)
+    return _in_doubt(report, doubt) if doubt else report
+
+
+def _rivalry(names: Sequence[str]) -> str | None:
+    """Neither can be told for the pool, so a person stops the one that is not wanted."""
+    if not names:
+        return None
+    return (
+        f"{len(names)} arrays with the same UUID are running ({', '.join(names)}): "
+        "stop those that are copies."
+    )
 
 
 def _with_stamps(report: PoolReport, stamped: Iterable[Signature]) -> PoolReport:
@@ -202,7 +203,9 @@ def _stamped(member: MemberReport, stamp: Signature | None) -> MemberReport:
 def _in_doubt(report: PoolReport, doubt: str) -> PoolReport:
     """It holds its drives, and nothing is planned for it."""
     health: Health = "failed" if report.presence == "active" else report.health
-    return report.model_copy(update={"health": health, "detail": doubt, "usable": False})
+    release = argv.stop_all([report.device]) if report.device else None
+    update = {"health": health, "detail": doubt, "usable": False, "release": release}
+    return report.model_copy(update=update)
 
 
 def _running(found: _Found, array: KernelArray) -> PoolReport:

@@ -283,6 +283,32 @@ async def test_halves_assembled_apart_are_one_report() -> None:
     assert report.detail == "Members of this array were assembled apart, as md0 and md126."
 
 
+async def test_two_running_arrays_with_one_uuid_are_both_in_doubt() -> None:
+    """Copies of the drives were assembled beside them: neither array can be told for the pool."""
+    probe = SampleProbe("raid1x2-clean")
+    base, files = "/sys/block/md0", dict(probe.files)
+    for path, text in files.items():
+        if path.startswith(base):
+            copied = path.replace(base, "/sys/block/md126")
+            copied = copied.replace("dev-ubda", "dev-ubdc").replace("dev-ubdb", "dev-ubdd")
+            probe.files[copied] = text
+    line_of, *_ = files["/proc/mdstat"].partition("md0 :")[2].partition("unused")
+    copy = line_of.replace("ubda", "ubdc").replace("ubdb", "ubdd")
+    probe.files["/proc/mdstat"] += f"md126 :{copy}\n"
+    probe.signatures += tuple(
+        it.model_copy(update={"device": {"ubda": "ubdc", "ubdb": "ubdd"}[it.device]})
+        for it in probe.signatures
+    )
+    one, other = await reports(probe)
+    assert one.native_id == other.native_id and {one.device, other.device} == {"md0", "md126"}
+    held = {report.device: {m.device for m in report.members} for report in (one, other)}
+    assert held == {"md0": {"ubda", "ubdb"}, "md126": {"ubdc", "ubdd"}}
+    for report in (one, other):
+        assert (report.usable, report.health) == (False, "failed")
+        assert "2 arrays with the same UUID are running" in (report.detail or "")
+        assert report.release == f"mdadm --stop /dev/{report.device}"
+
+
 def mangled(text: str) -> st.SearchStrategy[str]:
     """Text with a piece cut out or replaced, as a torn read or another version would give."""
     place = st.integers(0, len(text))
