@@ -38,7 +38,7 @@ def check_stamps(info: BackendInfo, plan: BackendPlan) -> None:
                 f"A stamp has the type {stamp.type}, which {info.name} did not declare",
                 hint="Name it in BackendInfo.signature_types.",
             )
-    for match in plan.around:
+    for match in plan.enclosing:
         if match.type not in PARTITION_TABLES:
             raise PlanRefused(
                 f"`around` names {match.type}, which is no partition table and may be data",
@@ -49,7 +49,7 @@ def check_stamps(info: BackendInfo, plan: BackendPlan) -> None:
 
 def _check_wipes(plan: BackendPlan) -> None:
     """A step wipes what bears a stamp of the plan, and nothing else."""
-    known = {*plan.stamps, *plan.around}
+    known = {*plan.stamps, *plan.enclosing}
     for step in plan.steps:
         for action in (step.run, *step.undo):
             strange = [m for m in getattr(action, "bears", ()) if m not in known]

@@ -56,37 +56,11 @@ ONCE_SAID = (
 MARKED = tuple(re.compile(text, re.IGNORECASE) for text in (*NEGATIONS, *GLOSSARY, *ONCE_SAID))
 OPENING = re.compile(RELATIVE_OPENINGS)
 
-VAGUE = frozenset(
-    [
-        "found",
-        "each",
-        "it",
-        "known",
-        "seen",
-        "wanted",
-        "them",
-        "one",
-        "they",
-        "these",
-        "those",
-        "this",
-        "that",
-        "thing",
-        "things",
-        "other",
-        "others",
-        "asked",
-        "given",
-        "told",
-        "said",
-        "got",
-        "had",
-        "made",
-        "what",
-        "here",
-        "there",
-    ]
-)
+VAGUE_NAMES = """
+    found each it known seen wanted them one they these those this that thing things other others
+    asked given told said got had made what here there
+"""
+VAGUE = frozenset(VAGUE_NAMES.split())
 """Names that do not say what they hold."""
 
 _FENCED = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)

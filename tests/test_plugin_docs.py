@@ -115,7 +115,7 @@ def test_the_times_are_the_settings() -> None:
 def test_what_programs_start_with_is_what_they_get() -> None:
     from backy_core.system import child
 
-    text = sections()["What programs start with"]
+    text = sections()["How programs are started"]
     assert f"umask {child.UMASK:03o}" in text
     for name, value in child.ENVIRONMENT.items():
         assert f"`{name}`" in text or f"`{name}={value}`" in text
@@ -134,7 +134,7 @@ def test_the_lab_is_called_as_it_can_be() -> None:
 
 def test_how_a_step_is_tried_names_what_a_step_has() -> None:
     text = sections()["How a step is tried"]
-    for field in ("retry_s", "expect_s", "stable_s", "already", "device_lock", "expect"):
+    for field in ("retry_s", "expect_s", "stable_s", "if_satisfied", "device_lock", "expect"):
         assert field in plan.Step.model_fields
         assert f"`{field}" in text
     for field in ("ok_codes", "final_words"):

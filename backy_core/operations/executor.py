@@ -64,7 +64,7 @@ class Executor:
         """Run steps that need no undo after a crash: those that open or close a pool for a look.
         Raises at the first that fails."""
         for step in plan.steps:
-            due = await self.conditions.unmet(step.when, plan) is None
+            due = await self.conditions.unmet(step.only_if, plan) is None
             if due and not await self._already(step, plan):
                 locked = step.device_lock == "hold"
                 context = Context(plan, op.outputs.append, hold_locks=locked)
@@ -93,7 +93,7 @@ class Executor:
         self, op: Operation, entry: JournalEntry, number: int, plan: Plan, step: Step
     ) -> tuple[Condition, ...]:
         """Answers what was just seen to hold."""
-        if await self.conditions.unmet(step.when, plan) is not None:
+        if await self.conditions.unmet(step.only_if, plan) is not None:
             return ()
         if await self._already(step, plan):
             return step.expect
@@ -116,7 +116,7 @@ class Executor:
         return step.expect
 
     async def _already(self, step: Step, plan: Plan) -> bool:
-        if step.already == "run" or not step.expect:
+        if step.if_satisfied == "run" or not step.expect:
             return False
         return await self.conditions.unmet(step.expect, plan) is None
 
@@ -184,7 +184,7 @@ class Executor:
             except (SystemFailure, DriveInUse) as error:
                 if await self._reached(step, context.plan):
                     return
-                if await self.conditions.unmet(step.when, context.plan) is not None:
+                if await self.conditions.unmet(step.only_if, context.plan) is not None:
                     return  # what it was meant for is over
                 if time.monotonic() >= deadline or is_final(error):
                     raise _failed(step, error) from error
@@ -196,7 +196,7 @@ class Executor:
 
         Only where being so already is as good as having made it so.
         """
-        if step.already != "skip" or not step.expect:
+        if step.if_satisfied != "skip" or not step.expect:
             return False
         try:
             await self.conditions.wait(step.expect, plan, within_s=0, stable_s=step.stable_s)

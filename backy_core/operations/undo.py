@@ -159,7 +159,7 @@ class Undoer:
         One that bears other things alone is somebody else's: not yet taken, or taken since.
         """
         on = DriveRef(drive=drive)
-        wipe = WipeMember(drive=drive, bears=plan.stamps + plan.around + allowed)
+        wipe = WipeMember(drive=drive, bears=plan.stamps + plan.enclosing + allowed)
         try:
             found = await self._signatures(drive)
             if found and not _match(found, plan.stamps):

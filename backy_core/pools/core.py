@@ -227,7 +227,7 @@ def compose(
         drives=drives,
         delivers=draft.delivers if draft else "block",
         stamps=draft.stamps if draft else stamps,
-        around=draft.around if draft else (),
+        enclosing=draft.enclosing if draft else (),
         steps=steps,
         goal=goal,
     )

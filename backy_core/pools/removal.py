@@ -118,7 +118,7 @@ class PoolRemoval:
             drives=absent,
             members=plan.drives,
             stamps=plan.stamps,
-            around=plan.around,
+            enclosing=plan.enclosing,
             deleted_at=datetime.now(UTC),
         )
         await self._core.tombstones.add(stone)

@@ -111,7 +111,7 @@ def mount(path: str, filesystem: str, uuid: str, *, read_only: bool = False) -> 
         undo=(Unmount(path=path),),
         undo_expect=(NotMounted(path=path),),
         expect=(MountedAt(path=path, fs_uuid=uuid, read_only=read_only),),
-        already="skip",
+        if_satisfied="skip",
     )
 
 

@@ -156,23 +156,23 @@ class PoolTeardown:
         """What there is of the pool now, and how its backend lets go of it."""
         core = self._core
         report = core.find_report(entry, snapshot)
-        stamps, around = (stone.stamps, stone.around) if stone else ((), ())
+        stamps, enclosing = (stone.stamps, stone.enclosing) if stone else ((), ())
         if report is None or report.presence != "active":
             _refuse_left_mounted(entry, report, snapshot)
         if report is None:
             members = members_of(entry, None, stamps, snapshot, scope)
-            return Target(entry, None, members, stamps, around, snapshot), None
+            return Target(entry, None, members, stamps, enclosing, snapshot), None
         spec = spec_of(entry).model_copy(update={"native_id": report.native_id})
         draft = await core.host.plan_teardown(entry.backend, spec, report)
-        stamps, around = _joined(stamps, draft.stamps), _joined(around, draft.around)
+        stamps, enclosing = _joined(stamps, draft.stamps), _joined(enclosing, draft.enclosing)
         members = members_of(entry, report, stamps, snapshot, scope)
         if members.copies:
             teardown_guards.refuse_mixed(entry, report, members)
             report = without(report, members.copies)
             draft = await core.host.plan_teardown(entry.backend, spec, report)
         if members.copies and not members.own:  # what is left is somebody's copy
-            return Target(entry, None, members, stamps, around, snapshot), None
-        return Target(entry, report, members, stamps, around, snapshot), draft
+            return Target(entry, None, members, stamps, enclosing, snapshot), None
+        return Target(entry, report, members, stamps, enclosing, snapshot), draft
 
     def _plan(self, target: Target, draft: BackendPlan | None) -> Plan:
         """What is left to do; no steps when nothing of the pool is left on any drive."""
@@ -195,7 +195,7 @@ class PoolTeardown:
                 *steps.wipe_members((drive, target.erasable_on(drive)) for drive in own),
             ),
         )
-        return plan.model_copy(update={"stamps": target.stamps, "around": target.around})
+        return plan.model_copy(update={"stamps": target.stamps, "enclosing": target.enclosing})
 
     async def _commit(self, op: Operation, journal: JournalEntry, target: Target) -> None:
         core, entry = self._core, target.entry
@@ -352,7 +352,7 @@ def _tombstone(entry: PoolEntry, plan: Plan, left: tuple[DriveId, ...]) -> Tombs
         drives=left,
         members=remembered(entry),
         stamps=plan.stamps,
-        around=plan.around,
+        enclosing=plan.enclosing,
         native_id=entry.native_id,
         deleted_at=datetime.now(UTC),
     )

@@ -32,7 +32,7 @@ class Target(NamedTuple):
     report: PoolReport | None
     members: Members
     stamps: tuple[SignatureMatch, ...]
-    around: tuple[SignatureMatch, ...]
+    enclosing: tuple[SignatureMatch, ...]
     snapshot: Snapshot
 
     @property
@@ -42,13 +42,13 @@ class Target(NamedTuple):
     def erasable_on(self, drive: DriveId) -> tuple[SignatureMatch, ...]:
         """What a drive of the pool may bear and is wiped of."""
         shown = (signature.as_match() for signature in self.shown_on(drive))
-        return (*self.stamps, *self.around, *shown)
+        return (*self.stamps, *self.enclosing, *shown)
 
     def shown_on(self, drive: DriveId) -> tuple[Signature, ...]:
         """What is seen on a bare member and lies within the pool."""
         members = self.report.members if self.report else ()
         names = {it.device for it in members if it.drive == drive and it.content_shows}
-        own = (*self.stamps, *self.around)
+        own = (*self.stamps, *self.enclosing)
         return tuple(
             signature
             for name in names

@@ -12,7 +12,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
 from backy_core.pools.documents import DocumentFile
@@ -45,8 +45,11 @@ class Tombstone(BaseModel):
     """All it had; backends recognise members by them."""
     stamps: tuple[SignatureMatch, ...] = ()
     """How the pool's members are recognised."""
-    around: tuple[SignatureMatch, ...] = ()
-    """What may lie around a stamp on a member, and is erased with it."""
+    enclosing: tuple[SignatureMatch, ...] = Field(
+        (), validation_alias=AliasChoices("enclosing", "around")
+    )
+    """Signatures that may enclose a stamp on a member and are erased with it. Earlier tombstones
+    call it ``around``."""
     native_id: str | None = None
     """The backend's own identity, by which what is left of it is reported."""
     deleted_at: datetime

@@ -1,9 +1,9 @@
-"""Everything that can go wrong, as one tree.
+"""All expected failures, as one tree.
 
-Each class carries a stable ``code`` (part of the HTTP contract), a one-sentence ``message`` a
-person can act on, and optionally ``details`` (what was seen) and a ``hint`` (what to do).
-Edges translate: HTTP turns ``code`` into a status, the command line into an exit status.
-A thing being already so is an outcome, never an error.
+Each class carries a stable ``code`` (part of the HTTP contract), a one-sentence ``message`` that
+an administrator can act on, and optionally ``details`` (what was seen) and a ``hint`` (what to
+do). HTTP turns ``code`` into a status, the command line into an exit status.
+A request for a state that already holds succeeds; it never raises.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class DriveInUse(BackyError):
 
 
 class DriveNotEmpty(BackyError):
-    """The drive bears data and there is no consent to wipe it."""
+    """The drive holds data and the request does not consent to wipe it."""
 
     code = "DRIVE_NOT_EMPTY"
 
@@ -74,13 +74,13 @@ class PoolBusy(BackyError):
 
 
 class SystemFailure(BackyError):
-    """A system command failed, or its outcome was not what the plan promised."""
+    """A system command failed, or it did not bring about the outcome that the plan promised."""
 
     code = "SYSTEM_ERROR"
 
 
 class UndoFailed(SystemFailure):
-    """An undo could not restore clean drives; ``cause`` is what started the undo."""
+    """A roll-back could not restore clean drives; ``cause`` says why it was started."""
 
     def __init__(self, message: str, *, cause: str, details: str | None = None) -> None:
         super().__init__(message, details=details)
@@ -88,7 +88,7 @@ class UndoFailed(SystemFailure):
 
 
 class Cancelled(SystemFailure):
-    """The operation was cancelled and undone."""
+    """The operation was cancelled and rolled back."""
 
 
 class PlanRefused(SystemFailure):

@@ -1,12 +1,15 @@
 """The hooks of a backend and of a listener.
 
-A backend is a module (or object) of functions marked with :data:`hookimpl`, registered by an
-entry point in the group ``backy.backends`` whose name is the backend's. Hooks are called with
-keywords; an implementation may leave out arguments it does not need, so specs can gain
-arguments without breaking old plugins.
+A backend is a module or object of functions marked with :data:`hookimpl`. An entry point in the
+group ``backy.backends`` registers it under the backend's name. Hooks are called with keywords. An
+implementation may leave out arguments it does not need, so specs can gain arguments without
+breaking old plugins.
 
-Plan hooks are pure and synchronous: same arguments, same plan; no reading, no clock, no
-randomness. ``backy_inspect`` is the only one that looks at the machine, and it never changes it.
+Plan hooks are pure and synchronous: the same arguments give the same plan, with no reading, no
+clock and no randomness. Only ``backy_inspect`` reads the machine, and it never changes it.
+
+A plan hook refuses by raising ``InvalidRequest`` for what can never succeed, or ``Conflict`` for
+what the current state forbids.
 """
 
 from __future__ import annotations
@@ -40,78 +43,140 @@ REQUIRED_HOOKS = (
 
 
 class BackendSpecs:
-    """What a backend implements. All but add_drive, import and explain are required."""
+    """The hooks of a backend. All but add_drive, import and explain are required."""
 
     @hookspec(firstresult=True)
     def backy_backend(self) -> BackendInfo:  # type: ignore[empty-body]
-        """Describe the backend. Called once, at load."""
+        """Describe the backend. Fires once, when the agent loads the plugin.
+
+        Returns its name, levels, filesystems, capabilities and tools. Must not read the machine.
+        """
 
     @hookspec(firstresult=True)
     def backy_plan_create(  # type: ignore[empty-body]
         self, pool: PoolSpec, drives: tuple[DriveId, ...]
     ) -> BackendPlan:
-        """Plan a new pool on blank, free drives, ending with a block device or filesystem.
+        """Plan a new pool. Fires on ``POST /pools``, dry runs included, after all guards passed.
 
-        ``pool.portability`` says whether the oldest supported system must open it. What stands
-        against that goes into ``BackendPlan.requires``.
+        - ``pool``: GUID, label, level and filesystem, chosen beforehand. ``pool.portability`` says
+          whether the oldest supported system must be able to open the pool.
+        - ``drives``: the same drives as ``pool.drives``, blank and free when the plan runs.
+
+        Returns a plan that ends with a block device, or with a mounted filesystem if the backend
+        delivers one. ``BackendPlan.requires`` names what keeps older systems from opening the pool.
         """
 
     @hookspec(firstresult=True)
     def backy_inspect(  # type: ignore[empty-body]
         self, probe: Probe
     ) -> Awaitable[Sequence[PoolReport | Unreadable]]:
-        """Report every pool of this backend that can be seen now, stopped ones included, and
-        each device that cannot be read.
+        """Report the backend's pools. Fires on kernel events and around every operation.
 
-        Called on kernel events and around every operation. Async and read-only.
+        - ``probe``: read-only access to drives, signatures, kernel files and declared commands.
+
+        Returns a coroutine that gives one report per pool, stopped pools included, and an
+        ``Unreadable`` for each device that cannot be read. Raises if pools may have been missed.
         """
 
     @hookspec(firstresult=True)
     def backy_plan_open(  # type: ignore[empty-body]
         self, pool: PoolSpec, report: PoolReport, degraded: bool, force: bool
     ) -> BackendPlan:
-        """Plan assembling / activating / importing by identity. ``degraded`` allows starting
-        with members missing. Stale and diverged members are left out.
+        """Plan assembling, activating or importing. Fires on mount, and at start for pools that
+        should be mounted.
 
-        ``force`` is true only where the report says ``needs_force``: stale members may be used,
-        and the pool comes up read-only."""
+        - ``pool``: the remembered pool; ``pool.mount_path`` is where it will be mounted.
+        - ``report``: the pool as just inspected, with each connected member's drive filled in.
+        - ``degraded``: the pool may start with members missing.
+        - ``force``: true only if ``report.needs_force`` is set. The plan may then use stale
+          members, and the pool comes up read-only.
+
+        Returns a plan that names devices by identity and leaves out stale members (unless
+        ``force``) and diverged ones.
+        """
 
     @hookspec(firstresult=True)
     def backy_plan_close(self, pool: PoolSpec, report: PoolReport) -> BackendPlan:  # type: ignore[empty-body]
-        """Plan stopping / deactivating / exporting. It is unmounted already."""
+        """Plan stopping, deactivating or exporting. Fires on unmount, after the core unmounted.
+
+        - ``pool``: the remembered pool.
+        - ``report``: the pool as just inspected; it is active or inactive.
+
+        Returns a plan whose steps can be repeated: an interrupted close goes forward.
+        """
 
     @hookspec(firstresult=True)
     def backy_plan_teardown(self, pool: PoolSpec, report: PoolReport) -> BackendPlan:  # type: ignore[empty-body]
-        """Plan releasing the container. The core has wiped its content before and wipes the
-        members afterwards."""
+        """Plan releasing the container. Fires on delete, and when a failed creation is rolled
+        back. The core wipes the content before these steps and the members after them.
+
+        - ``pool``: the pool that is deleted.
+        - ``report``: the pool as just inspected.
+
+        Returns a plan that wipes nothing and whose steps can be repeated.
+        """
 
     @hookspec(firstresult=True)
     def backy_plan_add_drive(  # type: ignore[empty-body]
         self, pool: PoolSpec, report: PoolReport, drive: DriveId, replaces: DriveId | None
     ) -> BackendPlan:
-        """Plan re-adding a returned member or adding a blank replacement. Only called if the
-        capability ``add_drive`` is advertised. Its pivot step hands the drive over."""
+        """Plan re-adding a returned member or adding a blank drive. Fires on ``drives/add``, only
+        with the capability ``add_drive``.
+
+        - ``pool``: the remembered pool.
+        - ``report``: the pool as just inspected.
+        - ``drive``: a blank drive, a returned member, or a spare that an earlier add left.
+        - ``replaces``: the member to replace; None to fill the place of a missing one.
+
+        Returns a plan with a goal and one step of the effect ``pivot``, which hands the drive
+        over. An interrupted operation goes back before that step and forward after it.
+        """
 
     @hookspec(firstresult=True)
     def backy_plan_import(self, pool: PoolSpec, report: PoolReport) -> BackendPlan:  # type: ignore[empty-body]
-        """Plan adopting a found pool. Without it the core adopts and touches nothing."""
+        """Plan adopting a pool. Fires on import of a pool that the agent does not remember.
+
+        - ``pool``: the pool as it will be remembered.
+        - ``report``: the pool as just inspected.
+
+        Returns a plan that writes nothing to the members. Without this hook the core adopts the
+        pool and changes nothing.
+        """
 
     @hookspec(firstresult=True)
     def backy_explain(self, output: str) -> Sequence[Requirement]:  # type: ignore[empty-body]
-        """Name the features that this machine lacks, by what a program printed that failed to open
-        a pool. Pure. Without it ``PoolReport.requires`` alone explains."""
+        """Name the features that this machine lacks. Fires when a program of an open failed.
+
+        - ``output``: everything that program printed.
+
+        Returns the missing features, or an empty sequence if the output names none. Pure. Without
+        this hook ``PoolReport.requires`` alone explains the failure.
+        """
 
 
 class ListenerSpecs:
-    """What any number of plugins in the group ``backy.listeners`` may implement.
+    """The hooks of a listener: any number of plugins in the group ``backy.listeners``.
 
-    Called after the fact; a listener that raises is logged and nothing else.
+    Called after the fact. What a listener raises is logged and has no other consequence.
     """
 
     @hookspec
     def backy_operation_finished(self, operation: object) -> None:
-        """An operation ended; ``operation`` is its public record (see GET /operations)."""
+        """Take note of an operation's end. Fires once for each operation that ended while the
+        agent ran.
+
+        - ``operation``: its public record (see ``GET /operations``).
+
+        The result is ignored.
+        """
 
     @hookspec
     def backy_pool_changed(self, before: PoolReport | None, after: PoolReport | None) -> None:
-        """A pool's report changed; None: it was not, or is no longer, there."""
+        """Take note of a changed pool. Fires after an inspection gave a different report; several
+        changes in a short time may arrive as one.
+
+        - ``before``: the former report; None for a new pool.
+        - ``after``: the new report; None for a pool that is gone.
+
+        The result is ignored.
+        """

@@ -1,4 +1,4 @@
-"""What backends and the core tell each other: drives, pools, reports.
+"""Models that backends and the core exchange: drives, pools, reports.
 
 All models are frozen and survive a JSON round trip. Sizes are bytes, times are RFC 3339 UTC,
 percentages are floats from 0 to 100, estimates are minutes.
@@ -13,12 +13,12 @@ from pydantic import BaseModel, ConfigDict
 MemberState = Literal[
     "active", "rebuilding", "spare", "failed", "missing", "disconnected", "stale", "diverged"
 ]
-"""A member's standing. Backends report all but ``disconnected``, which is the core's word for
-a remembered drive that is not plugged in."""
+"""A member's state. Backends report all but ``disconnected``, which the core uses for a
+remembered drive that is not plugged in."""
 
 Presence = Literal["absent", "stopped", "inactive", "active"]
-"""How much of a pool the kernel has: nothing found; stamps on drives only; assembled without
-running (it holds its drives); running."""
+"""How much of a pool the kernel has. absent: nothing. stopped: stamps on drives only. inactive:
+assembled and holding its drives, but not running. active: running."""
 
 Health = Literal[
     "active",
@@ -37,25 +37,26 @@ Capability = Literal["add_drive", "degraded_open", "force_open", "import"]
 Delivers = Literal["block", "filesystem", "nothing"]
 
 SectorRule = Literal["equal", "hidden", "raised"]
-"""What logical sector sizes a backend's pools can mix. ``equal``: all members have the same one.
-``hidden``: any up to ``PoolReport.sector_size``, which those who use the pool never see.
-``raised``: any, but the pool's device takes on the largest, which its filesystem must bear; the
-core checks that."""
+"""Which logical sector sizes a backend's pools can mix. ``equal``: all members have the same
+size. ``hidden``: any size up to ``PoolReport.sector_size``, invisible to users of the pool.
+``raised``: any size, but the pool's device takes on the largest; the core checks that the
+filesystem can handle it."""
 
 
 Portability = Literal["portable", "native"]
-"""What a new pool must be opened by: the oldest supported system, or this machine alone, with all
-its tools make by default."""
+"""Where a new pool must open: on the oldest supported system (``portable``), or at least on this
+machine with its tools' own defaults (``native``)."""
 
 
 class Model(BaseModel):
-    """Frozen, closed to unknown fields. Built at first use: that is a sixth of a start's time."""
+    """Base of all models: frozen, closed to unknown fields, and built at first use, which saves a
+    sixth of the agent's start-up time."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 class DriveId(Model):
-    """A whole drive by what stays true when kernel names change."""
+    """The identity of a whole drive, independent of kernel names."""
 
     serial: str
     wwn: str | None = None
@@ -66,7 +67,7 @@ class DriveId(Model):
 
 
 class SignatureMatch(Model):
-    """What a signature must look like; ``None`` matches anything.
+    """A pattern for signatures; ``None`` matches anything.
 
     ``type``, ``uuid`` and ``label`` are libblkid's words (``linux_raid_member``, ``ext4`` …).
     """
@@ -77,18 +78,18 @@ class SignatureMatch(Model):
 
 
 class Signature(Model):
-    """One on-disk signature as the low-level probe sees it now (never a cache of udev's)."""
+    """One on-disk signature, read by the low-level probe and never from udev's cache."""
 
     device: str
-    """Kernel name of the node that bears it: ``sda``, ``sda1``, ``md127``."""
+    """Kernel name of the node it is on: ``sda``, ``sda1``, ``md127``."""
     type: str
     uuid: str | None = None
     label: str | None = None
     member: str | None = None
-    """Which member of something larger this is, where the format says (a ZFS vdev's guid)."""
+    """The member's own id within a pool, if the format has one (a ZFS vdev's guid)."""
     offset: int = 0
     block_size: int | None = None
-    """Of a filesystem, the least it reads or writes; a device with larger sectors breaks it."""
+    """A filesystem's smallest unit of I/O. A device with larger sectors breaks it."""
 
     def matches(self, match: SignatureMatch) -> bool:
         return (
@@ -106,7 +107,7 @@ class Signature(Model):
 
 
 class Level(Model):
-    """A redundancy level under the field's own name, with the numbers of drives it takes."""
+    """A redundancy level by its common name, with the numbers of drives it takes."""
 
     name: str
     min_drives: int
@@ -116,28 +117,28 @@ class Level(Model):
 
 
 class Tool(Model):
-    """A program a backend needs, and the Debian package that brings it."""
+    """A program that a backend needs, and the Debian package that provides it."""
 
     name: str
     package: str
     oldest: str | None = None
-    """The oldest version of the package that opens a ``portable`` pool; None: nothing is said."""
+    """The oldest version of the package that opens a ``portable`` pool; None: unstated."""
 
 
 class Requirement(Model):
     """A feature on a pool's drives that not every supported system can open."""
 
     feature: str
-    """As a person knows it: ``md logical block size``."""
+    """Its name for administrators: ``md logical block size``."""
     kernel: str | None = None
-    """The first Linux that opens it (``6.19``). Without it and ``tool``: nobody knows."""
+    """The first Linux that opens it (``6.19``). Unknown if ``tool`` is missing too."""
     tool: str | None = None
     """The package that has to be ``tool_version`` or newer."""
     tool_version: str | None = None
 
 
 class BackendInfo(Model):
-    """What a backend says of itself, once, at load."""
+    """A backend's description of itself, read once at load."""
 
     name: str
     version: str
@@ -152,15 +153,15 @@ class BackendInfo(Model):
     read_commands: tuple[tuple[str, ...], ...] = ()
     """Prefixes of the read-only commands its inspect may run."""
     signature_types: tuple[str, ...]
-    """Signatures it owns: while its inspect fails, drives that bear one are unavailable."""
+    """Signatures it owns. While its inspect fails, drives with one of them are unavailable."""
     refresh_s: float | None = None
-    """Re-inspect this often, for what gives no kernel events; None: events suffice."""
+    """Interval of inspections for changes without kernel events; None: events suffice."""
     sectors: SectorRule = "equal"
-    """What logical sector sizes its pools can mix."""
+    """Which logical sector sizes its pools can mix."""
 
 
 class PoolSpec(Model):
-    """A pool as the core asks for it. Everything random was chosen before planning."""
+    """A pool as the core requests it. All random values were chosen before planning."""
 
     guid: str
     native_id: str | None = None
@@ -169,51 +170,51 @@ class PoolSpec(Model):
     level: str
     filesystem: str | None
     fs_uuid: str | None
-    """Both None while unknown: an adopted pool that was not opened yet."""
+    """Both are None while unknown: for an adopted pool that was never opened."""
     mount_path: str | None
     drives: tuple[DriveId, ...]
     """Members as remembered (metadata) or requested (create)."""
     portability: Portability = "native"
-    """What a new pool is asked to be; means nothing for one that exists."""
+    """Portability requested for a new pool; meaningless for an existing one."""
 
     @property
     def identity(self) -> str:
-        """What to match ``PoolReport.native_id`` against."""
+        """The value to match with ``PoolReport.native_id``."""
         return self.native_id or self.guid
 
 
 class MemberReport(Model):
-    """One member as seen now."""
+    """One member as just inspected."""
 
     device: str | None
-    """Kernel name of the member's node (``sda``, ``sda1``); None if it is not there."""
+    """Kernel name of the member's node (``sda``, ``sda1``); None if it is absent."""
     drive: DriveId | None = None
     """Filled in by the core; backends leave it None."""
     handle: str | None = None
-    """The backend's own lasting name for the member (a vdev's guid), by which its plans name one
-    that is gone. Two connected members with one handle are copies of each other."""
+    """The backend's own lasting name for the member (a vdev's guid). Its plans use it to name a
+    member that is gone. Two connected members with the same handle are copies of each other."""
     slot: int | None = None
     state: MemberState
     content_shows: bool = False
-    """The pool's data begin where the member does, so that what the pool holds is seen on the bare
-    member as well (an md superblock at the end)."""
+    """The pool's data start at the start of the member, so the pool's content is also visible on
+    the bare member (an md superblock at the end)."""
     doubt: str | None = None
-    """Why ``state`` is a guess, in one sentence: it cannot be compared with a member in use. The
-    core then neither takes the drive back nor wipes it."""
+    """Why ``state`` is uncertain, in one sentence: there is no member in use to compare it with.
+    The core then neither re-adds the drive nor wipes it."""
     behind: str | None = None
-    """How far its content is behind that of the newest member, in a few words for people
-    ("3 events behind, last written 2026-11-29T18:20:00Z"); None: it is not, or nobody knows."""
+    """How far its content is behind the newest member's, in a few words for administrators
+    ("3 events behind, last written 2026-11-29T18:20:00Z"); None: not behind, or unknown."""
 
 
 class PoolReport(Model):
-    """One pool of one backend as seen now, by a look that changed nothing."""
+    """One pool of one backend, as a read-only inspection found it."""
 
     native_id: str
-    """Array UUID, VG UUID or zpool guid as dashed lower-case GUID text where it is one."""
+    """Array UUID, VG UUID or zpool guid; in dashed lower-case form if it is a GUID."""
     guid: str | None
     """The Backy GUID stamped on it; None for pools made elsewhere."""
     name: str | None = None
-    """The name a person gave it, for importable pools."""
+    """Its human-readable name, for importable pools."""
     level: str
     presence: Presence
     health: Health
@@ -221,50 +222,50 @@ class PoolReport(Model):
     device: str | None = None
     """Kernel name of its block device (``md127``); None if stopped or there is none."""
     source: str | None = None
-    """What mountinfo shows as the source of its filesystem, from a backend that brings its own
-    (a dataset's name); None if stopped, or if the core mounts ``device``."""
+    """The source of its filesystem in mountinfo (a dataset's name), for a backend that delivers
+    the filesystem; None if stopped, or if the core mounts ``device``."""
     expected_members: int
     members: tuple[MemberReport, ...]
     sync_percent: float | None = None
     sync_minutes: float | None = None
     detail: str | None = None
-    """One sentence for a person where the health needs explaining."""
+    """One sentence that explains the health, if it needs explaining."""
     others: tuple[str, ...] = ()
-    """What else lies in the container beside the pool's own volume, as a person knows it: a second
-    logical volume, a snapshot, a dataset. Deleting the pool needs consent that names each."""
+    """Other content of the container, by the names administrators use: a second logical volume,
+    a snapshot, a dataset. Deleting the pool needs consent that names each."""
     needs_force: str | None = None
-    """Why an ordinary open cannot bring it up though its members are there, in one sentence; None:
-    it can, or force would not help either. Only with the capability ``force_open``."""
+    """Why an ordinary open fails although the members are present, in one sentence. None: it
+    works, or force would not help either. Only with the capability ``force_open``."""
     usable: bool = True
-    """False for what the backend sees but cannot handle (firmware RAID): never a pool."""
+    """False for a container that the backend cannot handle (firmware RAID): never a pool."""
     member_size: int | None = None
-    """Bytes a whole drive must have to become a member, the backend's own overhead included; a
-    smaller one is refused before anything is changed. None: the backend's tool decides."""
+    """The least size in bytes of a whole drive to become a member, overhead included. A smaller
+    one is refused before any change. None: the backend's tool decides."""
     sector_size: int | None = None
-    """Logical sector size that ``BackendInfo.sectors`` is about: of its members (``equal``), the
-    largest it can hide, or its device's now (``raised``). None: not checked."""
+    """The logical sector size for ``BackendInfo.sectors``: its members' (``equal``), the largest
+    it can hide (``hidden``), or its device's now (``raised``). None: not checked."""
     requires: tuple[Requirement, ...] | None = None
-    """Features in use on its drives that the oldest supported system lacks; None: the backend
-    cannot tell. The core looks itself at the filesystem on a pool's block device."""
+    """Features in use on its drives that the oldest supported system lacks; None: unknown. The
+    core inspects the filesystem on a pool's block device itself."""
     release: str | None = None
-    """The command by which a person lets go of what is not usable, shown where it is in the way."""
+    """The command that releases an unusable container, shown when it holds a requested drive."""
 
 
 class Unreadable(Model):
-    """A device that bears the backend's signature, and whose content its tools cannot read.
+    """A device with the backend's signature whose content its tools cannot read.
 
-    Reported beside the pools. A pool with a member on that drive that is not reported does not
-    count as gone: its last report is kept, and nothing is done to it meanwhile.
+    Reported beside the pools. A pool that is missing from the reports and has a member on that
+    drive does not count as gone: its last report is kept, and no operation changes it.
     """
 
     device: str
     """Kernel name of the node: ``sda``, ``sda1``."""
     reason: str
-    """What the tool says, in one sentence."""
+    """The tool's message, in one sentence."""
 
 
 class CommandOutcome(Protocol):
-    """What a read-only command gave. ``code`` is None if it did not end by itself."""
+    """The outcome of a read-only command. ``code`` is None if it did not exit by itself."""
 
     @property
     def code(self) -> int | None: ...
@@ -281,7 +282,7 @@ class ProbedDrive(Model):
     node: str
     id: DriveId
     links: tuple[str, ...] = ()
-    """Its names below ``/dev/disk/by-id``, which tools may know it by."""
+    """Its names below ``/dev/disk/by-id``, which tools may use for it."""
 
 
 class Probe(Protocol):
@@ -296,22 +297,22 @@ class Probe(Protocol):
         ...
 
     async def read(self, *paths: str) -> tuple[str | None, ...]:
-        """Texts of files below /proc, /sys or /run; None for one that is not there or has no value.
+        """Texts of files below /proc, /sys or /run; None for an absent one or one without a value.
 
-        Raises for one that is there and cannot be read (no descriptors, no permission): let it
-        pass, so that the inspect fails and what was seen last stays. TimeoutError for a file of
-        /proc that does not answer within 3 s; one that waits for a drive can be done without.
+        Raises if a file exists and cannot be read (no descriptors, no permission). Do not catch
+        that: the inspection then fails and the last snapshot stays. Raises TimeoutError if a file
+        of /proc does not answer within 3 s, as one that waits for a drive; do without it.
         """
         ...
 
     async def listdir(self, path: str) -> tuple[str, ...]:
-        """Sorted names in a directory below /proc, /sys or /run; empty if absent. Raises as
-        :meth:`read` does."""
+        """Sorted names in a directory below /proc, /sys or /run; empty if absent. Raises like
+        :meth:`read`."""
         ...
 
     async def superblock(self, signature: Signature, length: int) -> bytes | None:
-        """Up to ``length`` bytes (at most 4096) from where this signature, one of the backend's
-        own types, was found; None if they cannot be read. A stranger may have written them."""
+        """Up to ``length`` bytes (at most 4096) from the position of this signature, which must
+        have one of the backend's own types; None if they cannot be read. Do not trust them."""
         ...
 
     async def run(self, *argv: str) -> CommandOutcome:

@@ -1,7 +1,8 @@
-"""A plan is data: what to run, what undoes it, what must be true afterwards.
+"""A plan as data: commands to run, how to roll each back, and the outcome each must have.
 
-Nothing here acts. Plans name things by identity; the executor resolves them to nodes each time
-something is run, so a plan still means the same after drives were renumbered or power was cut.
+This module runs nothing. Plans name drives and pools by identity. The executor resolves them to
+device nodes before each run, so a plan keeps its meaning when drives are renumbered or after a
+power cut.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AliasChoices, Field
 
 from backy_core.sdk.models import (
     Delivers,
@@ -23,7 +24,9 @@ from backy_core.sdk.models import (
     SignatureMatch,
 )
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+"""Journals of version 1 are read as well: it called ``only_if`` ``when``, ``if_satisfied``
+``already`` and ``enclosing`` ``around``."""
 
 
 class DriveRef(Model):
@@ -36,7 +39,7 @@ class DriveRef(Model):
 
 
 class PoolDevice(Model):
-    """This pool's block device, looked up when something is run."""
+    """This pool's block device, resolved before each run."""
 
     ref: Literal["pool-device"] = "pool-device"
 
@@ -55,17 +58,17 @@ Target = Annotated[DriveRef | PoolDevice, Field(discriminator="ref")]
 
 
 class PoolIs(Model):
-    """The pool's presence is this, by the backend's fresh inspect."""
+    """A fresh inspect reports this presence."""
 
     cond: Literal["pool-is"] = "pool-is"
     presence: Presence
     degraded_ok: bool = True
     failed_ok: bool = True
-    """False: its health is not ``failed`` either."""
+    """False: its health must not be ``failed``."""
 
 
 class MemberIs(Model):
-    """The drive is a member in one of these states; no states: it is no member at all."""
+    """The drive is a member in one of these states. An empty tuple: it must not be a member."""
 
     cond: Literal["member-is"] = "member-is"
     drive: DriveId
@@ -96,14 +99,14 @@ class Free(Model):
 
 
 class MountedAt(Model):
-    """The filesystem with this UUID is what is mounted at ``path``; without one, the pool's own
-    filesystem (``PoolReport.source``), with no effect for set-uid programs and device nodes."""
+    """The filesystem with this UUID is mounted at ``path``. Without a UUID: the pool's own
+    filesystem (``PoolReport.source``) is mounted there ``nosuid`` and ``nodev``."""
 
     cond: Literal["mounted-at"] = "mounted-at"
     path: str
     fs_uuid: str | None = None
     read_only: bool = False
-    """It is mounted read-only as well."""
+    """True: it must also be mounted read-only."""
 
 
 class NotMounted(Model):
@@ -126,14 +129,13 @@ class Exec(Model):
     argv: tuple[Arg, ...]
     ok_codes: tuple[int, ...] = (0,)
     final_words: tuple[str, ...] = ()
-    """What the program prints where trying again gives the same refusal: a step that fails with
-    one of these in its output is not retried."""
+    """Texts that mark a final refusal: a step whose failed output contains one is not retried."""
 
 
 class WipeMember(Model):
-    """Erase a drive, but only if every signature on it now is matched by one of ``bears``.
+    """Erase a drive if each signature on it matches one of ``bears``; otherwise refuse.
 
-    Never under a holder. Already blank is done.
+    Refuse a drive that is held. Idempotent: a blank drive needs nothing.
     """
 
     do: Literal["wipe-member"] = "wipe-member"
@@ -166,11 +168,11 @@ class Mount(Model):
     filesystem: str
     fs_uuid: str
     read_only: bool = False
-    """Without writing anything, so that the filesystem's journal is not replayed either."""
+    """Write nothing, and do not replay the filesystem's journal."""
 
 
 class Unmount(Model):
-    """Unmount what is at ``path``; never lazily. Nothing mounted there is done."""
+    """Unmount ``path``, never lazily. Idempotent."""
 
     do: Literal["unmount"] = "unmount"
     path: str
@@ -184,7 +186,7 @@ class MakeDir(Model):
 
 
 class RemoveDir(Model):
-    """Remove empty directories by rmdir alone; not empty or absent is done."""
+    """Remove directories with rmdir. Skip those that are absent or not empty."""
 
     do: Literal["remove-dir"] = "remove-dir"
     paths: tuple[str, ...]
@@ -196,13 +198,13 @@ Action = Annotated[
 ]
 
 Effect = Literal["none", "reversible", "destroys", "pivot"]
-"""none: changes nothing lasting; reversible: ``undo`` takes it back; destroys: cannot be taken
-back, or by ``undo`` only in part, and is consented to; pivot: from here an interrupted operation
-goes forward."""
+"""none: makes no lasting change. reversible: ``undo`` reverses it. destroys: ``undo`` reverses a
+part of it at most, and the request consented. pivot: an interrupted operation goes forward from
+here."""
 
 
 class Step(Model):
-    """One action with its undo and its promised outcome. Times are seconds."""
+    """One action, how to roll it back, and the outcome it promises. Times are seconds."""
 
     id: str
     title: str
@@ -210,15 +212,17 @@ class Step(Model):
     run: Action
     undo: tuple[Action, ...] = ()
     undo_expect: tuple[Condition, ...] = ()
-    when: tuple[Condition, ...] = ()
-    """Skip the step unless this holds when its turn comes, and before each further attempt: for
-    what an earlier step, or udev after it, may have made needless."""
+    only_if: tuple[Condition, ...] = Field((), validation_alias=AliasChoices("only_if", "when"))
+    """Skip the step unless this holds when its turn comes and before each further attempt: for
+    a step that an earlier step, or udev after it, may have made needless."""
     needs: tuple[Condition, ...] = ()
-    """The operation fails unless this holds when its turn comes: for what would do harm if the
-    machine is no longer as it was at admission."""
+    """Fail the operation unless this holds when its turn comes: for a step that would do harm
+    if the machine has changed since admission."""
     expect: tuple[Condition, ...] = ()
-    already: Literal["skip", "run"] = "run"
-    """When ``expect`` holds beforehand: skip the step, or run regardless."""
+    if_satisfied: Literal["skip", "run"] = Field(
+        "run", validation_alias=AliasChoices("if_satisfied", "already")
+    )
+    """Whether to skip the step or run it when ``expect`` already holds."""
     effect: Effect = "reversible"
     retry_s: float = 0
     """How long to repeat a failing action (transient EBUSY), with back-off."""
@@ -229,30 +233,30 @@ class Step(Model):
     soft_timeout_s: float = 60
     """After this the step is reported slow; it is not failed."""
     on_cancel: Literal["wait", "term"] = "wait"
-    """``term`` only for programs that may be ended half-way, as mkfs."""
+    """``term`` only for programs that may be ended half-way, such as mkfs."""
     device_lock: Literal["hold", "release"] = "hold"
-    """Hold the drives' whole-disk locks meanwhile, or leave them to the program."""
+    """Hold the drives' whole-disk locks while it runs, or leave them to the program."""
 
 
 class BackendPlan(Model):
-    """What a plan hook answers. The core adds identity, drives and its own steps."""
+    """The result of a plan hook. The core adds identity, drives and its own steps."""
 
     steps: tuple[Step, ...]
     goal: tuple[Condition, ...] = ()
-    """True when the whole plan has reached its end."""
+    """Conditions that hold once the whole plan has succeeded."""
     stamps: tuple[SignatureMatch, ...] = ()
-    """How this pool's members are recognised by a low-level probe, without the backend:
-    a crash recovery wipes a drive only if all its signatures match one of these."""
-    around: tuple[SignatureMatch, ...] = ()
-    """What may lie around a stamp on a member, as the partition table of a whole-disk zpool:
-    erased together with it, and never a reason to wipe."""
+    """How a low-level probe recognises this pool's members without the backend. Recovery after a
+    crash wipes a drive only if each of its signatures matches one of these."""
+    enclosing: tuple[SignatureMatch, ...] = ()
+    """Signatures that may enclose a stamp on a member, such as the partition table of a
+    whole-disk zpool. They are erased with the stamp and never justify a wipe by themselves."""
     delivers: Delivers = "block"
-    """``filesystem``: plans to create and to open end with it mounted at ``pool.mount_path``,
-    whose directory the core has made."""
+    """``filesystem``: plans to create and open end with it mounted at ``pool.mount_path``, in a
+    directory that the core has made."""
     requires: tuple[Requirement, ...] = ()
-    """Of a creation: what its pool will need to be opened that the oldest supported system lacks,
-    in spite of ``pool.portability``. The core leaves out a feature that needs a newer kernel than
-    the running one, which cannot write it."""
+    """For a creation: features that the oldest supported system lacks and the new pool will have
+    in spite of ``pool.portability``. The core drops a feature that needs a newer kernel than the
+    running one, because this kernel cannot write it."""
 
 
 PlanKind = Literal["create", "open", "close", "teardown", "add"]
@@ -270,7 +274,9 @@ class Plan(Model):
     """The drives this plan may touch, and no others."""
     delivers: Delivers = "block"
     stamps: tuple[SignatureMatch, ...] = ()
-    around: tuple[SignatureMatch, ...] = ()
+    enclosing: tuple[SignatureMatch, ...] = Field(
+        (), validation_alias=AliasChoices("enclosing", "around")
+    )
     steps: tuple[Step, ...]
     goal: tuple[Condition, ...] = ()
 
@@ -285,10 +291,10 @@ def references(arg: Arg) -> Iterator[DriveRef | PoolDevice]:
 
 
 def drives_of_step(step: Step) -> Iterator[DriveId]:
-    """Every drive a step names: to act on, to undo, to judge by."""
+    """Every drive that a step names in its action, its undo or its conditions."""
     for action in (step.run, *step.undo):
         yield from _drives_of_action(action)
-    yield from drives_of_conditions((*step.when, *step.needs, *step.expect, *step.undo_expect))
+    yield from drives_of_conditions((*step.only_if, *step.needs, *step.expect, *step.undo_expect))
 
 
 def _drives_of_action(action: Action) -> Iterator[DriveId]:
@@ -300,7 +306,7 @@ def _drives_of_action(action: Action) -> Iterator[DriveId]:
 
 
 def drives_of_conditions(conditions: Iterable[Condition]) -> Iterator[DriveId]:
-    """The drives that conditions are about."""
+    """Drives named by conditions."""
     for condition in conditions:
         if isinstance(condition, MemberIs):
             yield condition.drive

@@ -378,7 +378,7 @@ class PlanContract(Subject):
             drives=pool.drives,
             delivers=plan.delivers,
             stamps=plan.stamps,
-            around=plan.around,
+            enclosing=plan.enclosing,
             steps=plan.steps,
             goal=plan.goal,
         )

@@ -380,6 +380,15 @@ async def test_tombstones_survive(path: Path) -> None:
     assert stones(path).all() == ()
 
 
+async def test_a_tombstone_that_calls_enclosing_signatures_around_is_read(path: Path) -> None:
+    stone = STONE.model_copy(update={"enclosing": (SignatureMatch(type="gpt"),)})
+    await stones(path).add(stone)
+    text = path.read_text()
+    assert '"enclosing"' in text
+    path.write_text(text.replace('"enclosing"', '"around"'))
+    assert stones(path).all() == (stone,)
+
+
 async def test_a_tombstone_that_cannot_be_used_is_said_and_kept(path: Path) -> None:
     await stones(path).add(STONE)
     document = json.loads(path.read_text())

@@ -230,9 +230,9 @@ def test_a_stamp_has_a_declared_type() -> None:
 
 
 def test_what_lies_around_a_stamp_is_a_partition_table() -> None:
-    check(step(), around=(SignatureMatch(type="gpt"), SignatureMatch(type="PMBR")))
+    check(step(), enclosing=(SignatureMatch(type="gpt"), SignatureMatch(type="PMBR")))
     with pytest.raises(PlanRefused, match="names ext4, which is no partition table"):
-        check(step(), around=(SignatureMatch(type="ext4"),))
+        check(step(), enclosing=(SignatureMatch(type="ext4"),))
 
 
 @pytest.mark.parametrize("where", ["run", "undo"])

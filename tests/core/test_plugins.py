@@ -515,7 +515,9 @@ def stamped(make: Callable[[PoolSpec], SignatureMatch]) -> PluginHost:
     """A backend whose plans have this stamp."""
 
     def marked(pool: PoolSpec) -> BackendPlan:
-        return plan().model_copy(update={"steps": (bare,), "stamps": (make(pool),), "around": ()})
+        return plan().model_copy(
+            update={"steps": (bare,), "stamps": (make(pool),), "enclosing": ()}
+        )
 
     bare = plan().steps[0].model_copy(update={"undo": (), "effect": "none"})
     return hosting(

@@ -76,7 +76,7 @@ def _wipe(pool: PoolSpec, drive: DriveId) -> Step:
         id="wipe-member",
         title=f"Wiping the old state of {drive}",
         run=WipeMember(drive=drive, bears=(stamp(pool),)),
-        when=(MemberIs(drive=drive, states=("stale",)),),
+        only_if=(MemberIs(drive=drive, states=("stale",)),),
         effect="destroys",
         # udev offers to the array what mdadm has just closed: then it is a spare, and in.
         retry_s=5,
@@ -98,7 +98,7 @@ def _add(pool: PoolSpec, joins: MemberIs) -> Step:
         ),
         undo_expect=(blank,),
         expect=(joins,),
-        already="skip",
+        if_satisfied="skip",
         effect="pivot",
         retry_s=5,
     )
@@ -118,7 +118,7 @@ def _retire(
             title=f"Replacing {old.drive} by {drive}",
             run=Exec(argv=argv.replace(ref(old.drive, old), drive)),
             expect=(joined,),
-            already="skip",
+            if_satisfied="skip",
             effect="pivot",
         ),
     )

@@ -138,7 +138,7 @@ def _stop(report: PoolReport) -> Step:
         title="Stopping the array",
         run=_STOP,
         expect=(PoolIs(presence=presence),),
-        already="skip",
+        if_satisfied="skip",
         effect="none",
         retry_s=30,
         stable_s=1,
@@ -171,7 +171,7 @@ def _start(
         # would only find them busy.
         undo=(_STOP,),
         expect=(_ACTIVE,),
-        already="skip",
+        if_satisfied="skip",
         effect=effect,
     )
 

@@ -158,7 +158,7 @@ def test_close_and_teardown_stop_the_array_by_identity(presence: str) -> None:
     assert hooks.backy_plan_teardown(pool=pool(), report=found) == plan
     assert commands(plan) == ["mdadm --stop --config=none <pool>"]
     assert plan.goal == (PoolIs(presence="stopped"),)
-    assert (plan.steps[0].already, plan.steps[0].retry_s) == ("skip", 30)
+    assert (plan.steps[0].if_satisfied, plan.steps[0].retry_s) == ("skip", 30)
 
 
 def test_closing_a_pool_whose_drives_were_all_pulled_leaves_nothing() -> None:
@@ -181,8 +181,8 @@ def test_a_returned_member_is_re_added_and_else_wiped_and_rebuilt() -> None:
         "mdadm --manage <pool> --add <2>",
     ]
     _, wipe, again = plan.steps
-    assert wipe.when == (MemberIs(drive=B, states=("stale",)),), "not if it was taken back"
-    assert again.already == "skip" and again.expect == plan.goal
+    assert wipe.only_if == (MemberIs(drive=B, states=("stale",)),), "not if it was taken back"
+    assert again.if_satisfied == "skip" and again.expect == plan.goal
 
 
 def test_a_diverged_member_is_never_offered_to_md() -> None:
@@ -254,7 +254,7 @@ def test_md_looks_at_no_spare_while_it_syncs(health: str) -> None:
 def test_adding_a_member_again_does_nothing() -> None:
     found = report(member(A, "active", 0), member(B, "rebuilding", 1))
     plan = hooks.backy_plan_add_drive(pool=pool(), report=found, drive=B, replaces=None)
-    assert [step.already for step in plan.steps] == ["skip"]
+    assert [step.if_satisfied for step in plan.steps] == ["skip"]
 
 
 def test_a_whole_pool_takes_no_drive_without_a_name_to_replace() -> None:

@@ -47,7 +47,7 @@ def _join(title: str, command: tuple[Arg, ...], joined: MemberIs) -> Step:
         title=f"{title} {joined.drive}",
         run=Exec(argv=command, final_words=_FINAL_JOIN),
         expect=(joined,),
-        already="skip",
+        if_satisfied="skip",
         effect="pivot",
         retry_s=10,
         expect_s=2,  # zfs-fuse takes a returned drive at the second attempt
@@ -74,14 +74,14 @@ def _start_anew(
         id="take-offline",
         title=f"Letting go of {joined.drive}",
         run=Exec(argv=argv.offline(name, _vdev(mine)), ok_codes=(0, 1)),
-        when=out,
+        only_if=out,
         effect="none",
     )
     wipe = Step(
         id="wipe-member",
         title=f"Wiping the old state of {joined.drive}",
         run=WipeMember(drive=joined.drive, bears=(stamp(pool), *TABLE)),
-        when=out,
+        only_if=out,
         effect="destroys",
         retry_s=10,
     )

@@ -147,7 +147,7 @@ def backy_plan_open(pool: PoolSpec, report: PoolReport, degraded: bool, force: b
         f"{title} with zfs-fuse",
         Exec(argv=argv.import_fuse(name, earlier=earlier), final_words=_FINAL_IMPORT),
         expect=(_ACTIVE,),
-        already="skip",
+        if_satisfied="skip",
         effect="destroys" if earlier else "reversible",
     )
     # zfs-fuse mounts what was mounted when the power went, without the options.
@@ -226,7 +226,7 @@ def _mount(pool: PoolSpec, name: str, report: PoolReport | None = None) -> tuple
         undo=(Exec(argv=argv.unmount(name), ok_codes=(0, 1)),),
         undo_expect=(NotMounted(path=pool.mount_path),),
         expect=(mounted, _ACTIVE),
-        already="skip",
+        if_satisfied="skip",
     )
     return (*prepare, mount)
 
@@ -254,7 +254,7 @@ def _mount_read_only(pool: PoolSpec, report: PoolReport) -> Step:
         undo=(Exec(argv=argv.unmount(name), ok_codes=(0, 1)),),
         undo_expect=(NotMounted(path=pool.mount_path),),
         expect=(MountedAt(path=pool.mount_path, read_only=True), _ACTIVE),
-        already="skip",
+        if_satisfied="skip",
     )
 
 
@@ -265,7 +265,7 @@ def _release(title: str, command: tuple[Arg, ...]) -> Step:
         title=title,
         run=Exec(argv=command),
         expect=(_STOPPED,),
-        already="skip",
+        if_satisfied="skip",
         effect="none",
         retry_s=30,
     )

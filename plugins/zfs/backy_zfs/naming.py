@@ -17,7 +17,7 @@ def plan_of(pool: PoolSpec, *steps: Step, goal: PoolIs | MemberIs | None = None)
         steps=steps,
         goal=(goal,) if goal else (),
         stamps=(stamp(pool),),
-        around=TABLE,
+        enclosing=TABLE,
         delivers="filesystem",
     )
 

@@ -93,7 +93,7 @@ def test_a_portable_pool_has_the_features_of_2_1_or_is_one_of_zfs_fuse() -> None
     assert newer.isdisjoint(
         each.feature for text in (READ, WRITE) for each in features.refused(text)
     )
-    assert second.already == "skip" and second.expect
+    assert second.if_satisfied == "skip" and second.expect
     (only, *_), native = first.undo, pool.model_copy(update={"portability": "native"})
     create, *_ = hooks.backy_plan_create(pool=native, drives=DRIVES).steps
     assert create.run == second.run and only == create.undo[0]

@@ -105,7 +105,7 @@ def test_create_ends_mounted_and_is_undone_by_destroying_and_wiping() -> None:
     assert isinstance(destroy, Exec) and destroy.argv == ("zpool", "destroy", NAME)
     assert [wipe.drive for wipe in wipes if isinstance(wipe, WipeMember)] == [A, B]
     assert mount.expect == (MountedAt(path="/mnt/a b"), PoolIs(presence="active"))
-    assert {match.type for match in plan.around} == {"gpt", "PMBR"}
+    assert {match.type for match in plan.enclosing} == {"gpt", "PMBR"}
 
 
 @pytest.mark.parametrize("level", [level.name for level in hooks.backy_backend().levels])
@@ -133,7 +133,7 @@ def test_open_imports_by_name_without_mounting() -> None:
     first, second, third, *rest = commands("open", plan)
     assert first == f"zpool import -N -d /dev/disk/by-id -o cachefile=none {NAME}"
     assert second.startswith("zpool import -f -o nosuid,nodev")
-    assert plan.steps[1].already == "skip"
+    assert plan.steps[1].if_satisfied == "skip"
     assert third == f"zfs unmount {NAME}", "zfs-fuse mounts what was mounted at a power cut"
     assert rest == [f"zfs set mountpoint=/mnt/a b {NAME}", f"zfs mount -o nosuid,nodev {NAME}"]
 

@@ -110,6 +110,29 @@ async def test_every_record_comes_back_as_it_was(journal: Journal) -> None:
     assert entry.plans == (plan(FIRST, SECOND), plan(SECOND)) and entry.plan == plan(SECOND)
 
 
+async def test_a_journal_of_schema_1_is_read_by_its_former_names(
+    journal: Journal, tmp_path: Path
+) -> None:
+    condition = Bears(on=PoolDevice(), type="ext4")
+    step = FIRST.model_copy(update={"only_if": (condition,), "if_satisfied": "skip"})
+    enclosing = {"enclosing": (SignatureMatch(type="gpt"),)}
+    now = opened().model_copy(update={"plan": plan(step).model_copy(update=enclosing)})
+    await journal.open(now)
+    (path,) = (tmp_path / "journal").iterdir()
+    text = path.read_text()
+    for name, former in (
+        ('"schema_version":2', '"schema_version":1'),
+        ('"only_if"', '"when"'),
+        ('"if_satisfied"', '"already"'),
+        ('"enclosing"', '"around"'),
+    ):
+        assert name in text
+        text = text.replace(name, former)
+    path.write_text(text)
+    (entry,) = journal.load()
+    assert entry.plan == now.plan.model_copy(update={"schema_version": 1})
+
+
 async def test_steps_that_began_are_told_in_order_without_the_undone(journal: Journal) -> None:
     entry = await filled(
         journal,

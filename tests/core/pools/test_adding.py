@@ -116,7 +116,7 @@ async def test_a_backend_that_wipes_a_member_unasked_is_refused(bench: Bench) ->
             id="wipe",
             title="Wiping",
             run=WipeMember(drive=drive, bears=(stamp(pool),)),
-            when=(MemberIs(drive=drive, states=("stale",)),),
+            only_if=(MemberIs(drive=drive, states=("stale",)),),
             effect="destroys",
         )
         return plan.model_copy(update={"steps": (wipe, *plan.steps)})

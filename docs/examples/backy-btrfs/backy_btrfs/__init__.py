@@ -124,7 +124,7 @@ def _mount(pool: PoolSpec, drives: Sequence[DriveId]) -> Step:
         undo=(Exec(argv=("umount", "--", pool.mount_path), ok_codes=(0, 1, 32)),),
         undo_expect=(plan.NotMounted(path=pool.mount_path),),
         expect=(plan.MountedAt(path=pool.mount_path),),
-        already="skip",
+        if_satisfied="skip",
     )
 
 
