@@ -48,7 +48,7 @@ _IN_USE = ("active", "rebuilding", "spare")
 
 
 class Context(NamedTuple):
-    """What an action is part of. ``write`` takes output lines."""
+    """The operation around an action. ``write`` takes output lines."""
 
     plan: Plan
     write: Callable[[str], None]
@@ -141,7 +141,7 @@ class Actions:
             self._touched(action, context.plan)
 
     async def _refuse_place(self, path: str | None, context: Context) -> None:
-        """Where a program mounts by path, at least nobody but root may redirect it."""
+        """Refuse a program that mounts by path where anyone but root can redirect the path."""
         if path is None or context.undoing or mounts.mount_at(mounts.read_mounts(), path):
             return
         try:
@@ -168,7 +168,7 @@ class Actions:
         )
 
     def _touched(self, action: Action, plan: Plan) -> None:
-        """What was written to must be probed again, not remembered."""
+        """Have written devices probed again."""
         names = [
             drive.name
             for drive in self._observer.snapshot.drives
@@ -250,7 +250,7 @@ class Actions:
             await self._unmount_elsewhere(context)
 
     async def _unmount_elsewhere(self, context: Context) -> None:
-        """A directory may have been moved under the mount: what is undone is undone where it is."""
+        """Unmount the filesystem at its current path: a directory above it may have been moved."""
         try:
             report = await self._resolver.report(context.plan)
         except PoolUnseen:  # a mount that is left keeps the device, which is asked next

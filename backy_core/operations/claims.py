@@ -1,6 +1,6 @@
-"""Who may touch what: drives, pools and mount paths are claimed before anything is planned.
+"""Claims: an operation claims its drives, pools and mount paths before it plans anything.
 
-A claim is taken whole or not at all, without waiting: a clash is the caller's answer now.
+A claim is granted whole or refused at once, without waiting.
 """
 
 from __future__ import annotations

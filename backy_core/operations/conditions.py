@@ -1,7 +1,7 @@
-"""Whether a condition holds, by a fresh look at the machine.
+"""Check conditions against the machine's current state.
 
-Each check answers None if it holds, otherwise one sentence of what is seen instead: the
-sentence is what an administrator reads when an outcome fails to appear.
+Each check returns None if the condition holds, otherwise one sentence that says what was found
+instead. Administrators read it when an outcome fails to appear.
 """
 
 from __future__ import annotations
@@ -215,10 +215,10 @@ async def _exclusively_openable(node: str) -> str | None:
 
 
 async def _lacks(node: str, likely: str, wanted: Callable[[Signature], bool]) -> str | None:
-    """What the device bears, if nothing of it is wanted.
+    """The device's signatures in words, if none of them matches.
 
-    Mostly it is a superblock of the ``likely`` type, which is found quickly. A partition table is
-    none, and the kernel's name of a filesystem may be another than libblkid's.
+    Usually there is a superblock of the ``likely`` type, which is found quickly. A partition table
+    has no superblock, and the kernel's name of a filesystem may differ from libblkid's.
     """
     if any(map(wanted, await signatures.probe_for(node, likely))):
         return None

@@ -1,8 +1,8 @@
-"""Running a plan: one step at a time, journalled before it begins, judged by its outcome.
+"""Run a plan step by step. Each step is journalled before it begins and judged by its outcome.
 
-A step is done when a fresh look shows what it promised; the exit status is only evidence that
-it is not. Steps are attempted again for as long as they say (a disk that udev, blkid or a
-monitor has open for a moment is busy, not broken), unless the program gave its final word.
+A step succeeds when a fresh check finds its promised outcome; a bad exit status is only evidence
+against it. Steps are repeated for ``retry_s`` (a disk that udev, blkid or a monitor opened for a
+moment is busy, not broken), unless the program's output marks a final refusal.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Executor:
         self.actions = Actions(observer, self.resolver)
 
     async def run(self, op: Operation, entry: JournalEntry, plan: Plan) -> None:
-        """Run every step; raises at the first that fails, with nothing undone yet."""
+        """Run every step. Raises at the first that fails, before any roll-back."""
         number = len(entry.plans) - 1
         proven: tuple[Condition, ...] = ()
         await self._resolve_all(plan)
@@ -61,8 +61,8 @@ class Executor:
             raise SystemFailure("The operation did not reach its goal", details=seen)
 
     async def run_unjournalled(self, op: Operation, plan: Plan) -> None:
-        """Run steps that need no undo after a crash: those that open or close a pool for a look.
-        Raises at the first that fails."""
+        """Run steps that need no recovery after a crash: those that open or close a pool to read
+        its content. Raises at the first that fails."""
         for step in plan.steps:
             due = await self.conditions.unmet(step.only_if, plan) is None
             if due and not await self._already(step, plan):
@@ -192,9 +192,9 @@ class Executor:
             pause = min(pause * 2, _LONGEST_PAUSE_S)
 
     async def _reached(self, step: Step, plan: Plan) -> bool:
-        """Whether a step that failed did its work all the same: the outcome counts.
+        """Whether a failed step reached its outcome anyway.
 
-        Only where being so already is as good as having made it so.
+        Only for steps with ``if_satisfied="skip"``.
         """
         if step.if_satisfied != "skip" or not step.expect:
             return False

@@ -130,7 +130,7 @@ def is_known(name: str | None) -> bool:
 
 
 async def options(name: str, portability: Portability) -> tuple[str, ...]:
-    """What the installed mkfs is given besides, to make filesystem ``name`` of this portability."""
+    """Extra mkfs options, for the installed version, that give ``name`` this portability."""
     filesystem = known(name)
     if portability == "native":
         return ()
@@ -152,7 +152,7 @@ def make_argv(
 
 
 def mount_options(name: str, *, read_only: bool) -> str:
-    """What filesystem ``name`` is mounted with. ``read_only``: not a byte is written."""
+    """Mount options for filesystem ``name``. ``read_only``: not a byte is written."""
     if not read_only:
         return MOUNT_OPTIONS
     return f"{MOUNT_OPTIONS},ro,{known(name).unreplayed}"

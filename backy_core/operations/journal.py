@@ -44,7 +44,7 @@ class Opened(Model):
 
 
 class Planned(Model):
-    """A later round of the same operation, planned from a fresh look."""
+    """A later round of the same operation, planned from a fresh inspection."""
 
     rec: Literal["planned"] = "planned"
     plan: Plan
@@ -70,7 +70,7 @@ class Child(Model):
 
 
 class Done(Model):
-    """What the step promised was seen."""
+    """The step reached its promised outcome."""
 
     rec: Literal["done"] = "done"
     round: int
@@ -97,7 +97,7 @@ class Undone(Model):
 
 
 class Stuck(Model):
-    """Undo or completion did not get through; the next start tries again."""
+    """Roll-back or completion failed; the next start tries again."""
 
     rec: Literal["stuck"] = "stuck"
     reason: str
@@ -158,7 +158,7 @@ class JournalEntry:
 
     @property
     def undoing(self) -> bool:
-        """Whether an undo began."""
+        """Whether a roll-back began."""
         return any(isinstance(record, Undoing) for record in self.records)
 
     @property
@@ -170,7 +170,7 @@ class JournalEntry:
         return tuple(r for r in self.records if isinstance(r, Child))
 
     def begun(self) -> tuple[tuple[int, Step], ...]:
-        """Steps that began and were not undone, in the order they began."""
+        """Steps that began and were not rolled back, in the order they began."""
         undone = {(r.round, r.step) for r in self.records if isinstance(r, Undone)}
         marks = [(r.round, r.step) for r in self.records if isinstance(r, Begun)]
         return tuple(
@@ -180,13 +180,13 @@ class JournalEntry:
         )
 
     def ever_begun(self) -> tuple[Step, ...]:
-        """Steps that began, undone since or not, in the order they began."""
+        """Steps that began, including those rolled back since, in the order they began."""
         marks = [(r.round, r.step) for r in self.records if isinstance(r, Begun)]
         return tuple(self._step(number, step) for number, step in dict.fromkeys(marks))
 
     @property
     def touched(self) -> bool:
-        """Whether any step ever began, undone since or not."""
+        """Whether any step ever began, including those rolled back since."""
         return any(isinstance(record, Begun) for record in self.records)
 
     def began(self, effect: Effect) -> bool:

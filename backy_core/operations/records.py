@@ -1,4 +1,4 @@
-"""What is known of one operation while it runs and after it ended."""
+"""The record of one operation, while it runs and after it ended."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The running and the remembered operations. It owns their tasks.
 
-An operation is registered before admission starts, so that a repeated request joins the very
-admission that is under way instead of racing it. If admission fails the operation never was.
+An operation is registered before admission starts, so that a repeated request joins the running
+admission instead of racing it. If admission fails, the operation is dropped.
 """
 
 from __future__ import annotations
@@ -105,9 +105,8 @@ class OperationRegistry:
 
     @contextmanager
     def reserved(self, guid: str) -> Iterator[None]:
-        """Let no operation begin on this pool meanwhile. Raises :class:`Conflict` if one works on
-        it: what it remembers of the pool at its end would undo the caller's change. Several
-        callers may have it at once."""
+        """Keep operations from starting on this pool. Raises :class:`Conflict` if one is running:
+        at its end it would overwrite the caller's change. Several callers may hold it at once."""
         self.refuse_busy(guid)
         owner = f"what is remembered of {guid}"
         self.claims.take(owner, [Claim("pool", guid)])
@@ -148,7 +147,7 @@ class OperationRegistry:
         return op
 
     def cancel(self, operation_id: str) -> Operation:
-        """Ask it to stop at the next safe point and undo; already ended is fine."""
+        """Request a stop at the next safe point and a roll-back. No-op if it has ended."""
         op = self.get(operation_id)
         if op.running and not op.cancellable:
             raise Conflict(

@@ -13,7 +13,7 @@ from backy_core.system import blocks
 
 
 class NoPoolDevice(SystemFailure):
-    """The pool has no block device now; for an undo that means there is nothing to undo."""
+    """The pool has no block device now; a roll-back then has nothing to do for it."""
 
 
 class PoolUnseen(SystemFailure):

@@ -1,4 +1,4 @@
-"""Which ended operations may be forgotten: a pure rule, kept apart from the registry.
+"""A pure rule that selects the ended operations to forget.
 
 Records go in this order: succeeded ones, failures already read, then the outputs (not the
 record) of the oldest unread failure. Never a running one, and never an unread failure under
@@ -30,7 +30,7 @@ class Verdict(NamedTuple):
 
 
 def review(operations: Sequence[Operation], now: datetime, limits: Limits) -> Verdict:
-    """What to forget now."""
+    """Select the records and outputs to forget now."""
     expired = {op.id for op in operations if _expired(op, now, limits)}
     kept = [op for op in operations if op.id not in expired]
     forget, drop = _over_bounds(kept, now, limits)

@@ -1,8 +1,8 @@
-"""Taking back what a failed, cancelled or interrupted operation began.
+"""Roll back what a failed, cancelled or interrupted operation began.
 
-Begun steps are undone in reverse, with references resolved now. Then, whatever that did, a
-sweep starts from what is on the drives: it releases the pool's container if there still is one
-and wipes every drive that bears this pool's stamp. At the end the drives are proven clean and
+First it reverses the begun steps, last one first, with references resolved now. Then, whatever the
+result, it starts from the content of the drives: it releases the pool's container if there still
+is one and wipes every drive with this pool's stamp. At the end the drives are proven clean and
 free. A drive that is not connected keeps the journal entry pending until it returns.
 """
 
@@ -42,7 +42,7 @@ _ROUNDS = 3
 
 @dataclass
 class Leftovers:
-    """What an undo could not settle: per drive serial, or of the pool as a whole."""
+    """Problems that a roll-back could not settle: by drive serial, or of the pool as a whole."""
 
     absent: tuple[DriveId, ...] = ()
     drives: dict[str, str] = field(default_factory=dict)
@@ -65,9 +65,9 @@ class Undoer:
         self._host = host
 
     async def undo(self, op: Operation, entry: JournalEntry, reason: str) -> Leftovers:
-        """Undo what ``entry`` began. What the machine refuses is in the answer, never raised.
+        """Roll back what ``entry`` began. Failures are returned, never raised.
 
-        Only a creation is swept: its drives hold nothing but what it wrote itself.
+        Only a creation's drives are also wiped: they hold only what it wrote itself.
         """
         await _note(op, entry, Undoing(reason=reason))
         problem = await self._undo_steps(op, entry)
@@ -76,7 +76,7 @@ class Undoer:
         return Leftovers(pool=problem)
 
     async def _undo_steps(self, op: Operation, entry: JournalEntry) -> str | None:
-        """Undo in reverse up to the first failure; made directories go in any case."""
+        """Reverse steps, last one first, up to a failure; remove made directories in any case."""
         problem = None
         for number, step in reversed(entry.begun()):
             if problem and not isinstance(step.run, MakeDir):
@@ -154,9 +154,9 @@ class Undoer:
     async def _clean(
         self, op: Operation, plan: Plan, drive: DriveId, allowed: tuple[SignatureMatch, ...]
     ) -> str | None:
-        """Wipe ``drive`` if it bears the stamp; a sentence if it is not clean and free.
+        """Wipe ``drive`` if it has the stamp; return a sentence if it is not clean and free.
 
-        One that bears other things alone is somebody else's: not yet taken, or taken since.
+        A drive with only other signatures belongs to somebody else: not yet used, or used since.
         """
         on = DriveRef(drive=drive)
         wipe = WipeMember(drive=drive, bears=plan.stamps + plan.enclosing + allowed)
@@ -183,7 +183,7 @@ def _match(found: Iterable[Signature], stamps: tuple[SignatureMatch, ...]) -> bo
 
 
 async def _note(op: Operation, entry: JournalEntry, record: Record) -> None:
-    """A full disk must not keep anything from being undone; undoing twice does no harm."""
+    """Write the record, but continue without it on a full disk: rolling back twice is harmless."""
     try:
         await entry.append(record)
     except OSError as error:

@@ -1,4 +1,4 @@
-"""What must hold before a pool takes a drive. Looks and refuses; never changes anything.
+"""Guards of adding a drive to a pool. They read and refuse, and change nothing.
 
 The pool comes first: one that has failed takes no drive, and one that rebuilds keeps every member
 it has. Then the drive: whose it is, what is on it, and whether it fits.
@@ -20,7 +20,7 @@ _MOVING = ("recovering", "resync", "reshape")
 
 
 class AddRequest(NamedTuple):
-    """Which drive, by serial; ``replaces`` is a member's serial. ``wipe`` consents to erase it."""
+    """A drive to add, by serial. ``replaces``: a member's serial. ``wipe``: consent to erase it."""
 
     serial: str
     replaces: str | None = None
@@ -45,7 +45,7 @@ class AddCase(NamedTuple):
 
     @property
     def member(self) -> MemberReport | None:
-        """How the backend knows the drive, if it bears this pool's stamp."""
+        """The backend's report of the drive, if it has this pool's stamp."""
         return member_of(self.report, self.drive.id)
 
     @property
@@ -75,7 +75,7 @@ def running(core: Core, entry: PoolEntry, snapshot: Snapshot) -> PoolReport:
 
 
 async def admit(case: AddCase) -> Admitted | None:
-    """What the request comes to; None: the drive is in place already. Raises if it is refused."""
+    """Check the request. None: the drive is already in place. Raises if it must be refused."""
     _refuse_failed(case)
     if _is_in_place(case):
         return None
@@ -97,7 +97,7 @@ def member_of(report: PoolReport, drive: DriveId) -> MemberReport | None:
 
 
 def _refuse_failed(case: AddCase) -> None:
-    """What its members hold together may still be all of the data."""
+    """Refuse a failed pool: its members together may still hold all of the data."""
     if case.report.health != "failed":
         return
     away = [s for s in case.entry.drive_serials if s not in case.snapshot.connected]
@@ -164,8 +164,8 @@ def _refuse_to_let_go(case: AddCase, replaces: str) -> None:
 
 
 def _is_former(case: AddCase) -> bool:
-    """It bears the pool's stamp, but its place went to another drive, and the pool holds it no
-    more."""
+    """Whether the drive has the pool's stamp but lost its place to another drive and is no longer
+    held by the pool."""
     held = case.state in ("failed", "spare")
     return case.drive.id.serial not in case.entry.drive_serials and not held
 
@@ -195,7 +195,7 @@ def _unavailable(case: AddCase) -> BackyError | None:
 
 
 def _content(case: AddCase) -> tuple[SignatureMatch, ...]:
-    """What is on the drive that must be wiped first. A member that was merely left behind is not:
+    """Signatures on the drive that must be wiped first. Those of a stale member stay:
     the pool's own engine is asked to take it back."""
     serial, state = case.drive.id.serial, case.state
     if state == "diverged" and not case.request.wipe:

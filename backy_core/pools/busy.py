@@ -1,4 +1,4 @@
-"""What holds a pool, asked before anything of it is changed."""
+"""Holders of a pool, checked before any change to it."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ _UNKNOWN = (
 
 
 async def find_holders(core: Core, entry: PoolEntry) -> tuple[Holder, ...]:
-    """What keeps the pool from being unmounted and stopped, as far as the latest snapshot shows
-    what the pool is."""
+    """Everything that keeps the pool from being unmounted and stopped, judged by the pool's
+    devices in the latest snapshot."""
     snapshot = core.observer.snapshot
     report = core.find_report(entry)
     filesystem = filesystem_of(entry, report, snapshot)

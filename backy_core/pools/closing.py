@@ -1,8 +1,8 @@
-"""Unmounting a pool: unmount it, stop its device, and look again until it stays so.
+"""Unmount a pool: unmount its filesystem, stop its device, and check until both stay so.
 
-Goes forward: the wish (not mounted) is recorded with the intent, so a power cut in between
-does not remount a pool that is being shelved. Where going on is impossible, what was unmounted is
-mounted again.
+An unmount goes forward: the desired state (not mounted) is recorded with the intent, so a power
+cut does not remount a pool that is being shelved. If it cannot go on, the filesystem is mounted
+again.
 """
 
 from __future__ import annotations
@@ -107,10 +107,10 @@ class PoolClosing:
         return error
 
     async def _plan(self, entry: PoolEntry) -> Plan | None:
-        """What is left to do; None when it is unmounted and its device is stopped.
+        """Plan the remaining work; None when it is unmounted and its device is stopped.
 
-        Raises :class:`SystemFailure` for a device that the backend does not see: nobody could
-        stop it once the filesystem is unmounted.
+        Raises :class:`SystemFailure` for a device that the backend does not report: it could not
+        be stopped once the filesystem is unmounted.
         """
         core = self._core
         report, filesystem = core.find_report(entry), self._filesystem(entry)

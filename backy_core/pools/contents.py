@@ -1,9 +1,9 @@
-"""What lies in a pool that an interrupted creation may have left.
+"""Inspect the content of a pool that an interrupted creation may have left.
 
 The journal says how far the creation came, but a journal can be older than the pool: the state
 directory was restored from a copy, or something was mounted over it. So before such a creation
-is rolled back, its pool is opened and looked into. A filesystem the plan had not made yet, or one
-that holds anything, has been used since.
+is rolled back, its pool is opened and its content read. A filesystem that the plan had not made
+yet, or one that holds anything, has been used since.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ class PoolContents:
         self._core = core
 
     async def foreign(self, op: Operation, entry: JournalEntry) -> str | None:
-        """What the pool holds that the creation of ``entry`` did not put there, as a clause
-        with the pool as its subject; None: nothing.
+        """Describe content that the creation of ``entry`` did not put there, as a clause with the
+        pool as its subject; None if there is none.
 
-        Raises :class:`BackyError` where that cannot be told.
+        Raises :class:`BackyError` if the content cannot be read.
         """
         plan = entry.opened.plan
         report = await self._core.executor.resolver.report(plan)
@@ -64,8 +64,8 @@ class PoolContents:
     async def opened(
         self, op: Operation, plan: Plan, report: PoolReport, *, degraded: bool = False
     ) -> AsyncIterator[PoolReport]:
-        """The pool running, for as long as it is looked into; stopped again if it was not.
-        ``degraded``: also without members that it lacks, which are behind from then on."""
+        """Keep the pool running while its content is read; stop it again if it did not run before.
+        ``degraded``: open it without absent members, which are stale from then on."""
         place = self._place(plan)
         paths = mounts_of(self._core.observer.snapshot, report)
         # An agent that was killed in such a look left it mounted there.
@@ -161,7 +161,7 @@ class PoolContents:
             ) from error
 
     async def _at_mount(self, plan: Plan, report: PoolReport) -> str | None:
-        """Of a pool that is mounted, by the plan or for this look."""
+        """Describe foreign content of a pool mounted by the plan or for this check."""
         snapshot = self._core.observer.snapshot
         paths, visible = mounts_of(snapshot, report), reachable(snapshot, report)
         allowed = (plan.pool.mount_path, str(self._place(plan)))
@@ -178,14 +178,14 @@ class PoolContents:
             raise SystemFailure(f"{visible[-1]} cannot be read", details=reason) from error
 
     def _place(self, plan: Plan) -> Path:
-        """Where a pool that brings its own filesystem is mounted to be looked into."""
+        """The mount path for reading a pool that delivers its own filesystem."""
         return self._core.settings.runtime_dir.resolve() / f"look-{plan.pool.guid}"
 
 
 def _is_part_of_what_was_made(report: PoolReport) -> bool:
-    """Whether the pool lacks members and no connected drive bears them, as after a power cut
-    between the first drive that its creation stamped and the last. Opening it without them leaves
-    none of the connected drives behind."""
+    """Whether the pool lacks members that are on no connected drive, as after a power cut between
+    the first and the last drive that its creation stamped. Opening it without them makes no
+    connected drive stale."""
     there = [member for member in report.members if member.drive is not None]
     return report.degraded and all(member.state == "active" for member in there)
 

@@ -1,4 +1,4 @@
-"""What the use cases share: the agent's parts, and the ways they all record and settle work."""
+"""Parts that the use cases share, and the common ways to record and settle their work."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class Core:
         return found
 
     def quarantined(self) -> dict[str, str]:
-        """Drives an interrupted or failed undo left in doubt: serial and reason."""
+        """Drives that an interrupted or failed roll-back left quarantined: serial and reason."""
         reasons = dict(self.journal.doubtful)
         for entry in self.pending.values():
             if entry.stuck is not None and entry.commit is None:
@@ -99,10 +99,10 @@ class Core:
         self.pending.pop(entry.opened.operation, None)
 
     async def remember(self, entry: JournalEntry, made: PoolEntry) -> None:
-        """What the commit record promises becomes known, and the operation's work is over.
+        """Record in the metadata what the commit record promises, and end the operation's work.
 
-        A metadata file that cannot be written takes nothing back: the journal keeps the promise
-        until it can, or for the next start.
+        If the metadata file cannot be written, the commit still stands: the journal keeps the
+        promise until it can be written, or for the next start.
         """
         if await self.metadata.promise(made):
             await self.settle(entry)
@@ -121,7 +121,7 @@ class Core:
         *,
         holds_data: bool = False,
     ) -> None:
-        """What could not be settled waits for the next start, the drives set apart."""
+        """Keep an unsettled entry for the next start, with its drives quarantined."""
         stuck = Stuck(reason=reason, drives=drives, holds_data=holds_data)
         self.pending[entry.opened.operation] = entry
         try:
@@ -131,14 +131,15 @@ class Core:
             log.error("journal entry %s: %s", entry.opened.operation, error)
 
     async def undo(self, op: Operation, entry: JournalEntry, reason: str) -> Leftovers:
-        """Undo what was begun; what goes wrong meanwhile is left over too, never raised."""
+        """Roll back the entry's steps. Errors are returned as leftovers, never raised."""
         try:
             return await self.undoer.undo(op, entry, reason)
         except Exception as problem:
             return Leftovers(pool=f"undoing broke off: {expected(problem)}")
 
     async def fail(self, op: Operation, entry: JournalEntry, error: BackyError) -> BackyError:
-        """Undo what was begun; the error to raise: ``error``, or that undo failed as well."""
+        """Roll back the entry's steps and return the error to raise: ``error``, or one that says
+        that the roll-back failed too."""
         leftovers = await self.undo(op, entry, str(error))
         if leftovers.clean:
             if not op.interrupted:  # else the entry tells the next start what became of it
@@ -152,7 +153,7 @@ class Core:
         )
 
     def find_report(self, entry: PoolEntry, snapshot: Snapshot | None = None) -> PoolReport | None:
-        """What is seen of a remembered pool."""
+        """The report of a remembered pool."""
         looked = snapshot or self.observer.snapshot
         if entry.native_id is None:
             return self._legacy_report(entry, looked)
@@ -184,7 +185,7 @@ class Core:
 
 
 def doubtful(plan: Plan, leftovers: Leftovers) -> dict[str, str]:
-    """Drives to set apart and why: those not proven clean, all while the pool itself remains."""
+    """Drives to quarantine, with reasons: those not proven clean, or all if the pool remains."""
     if leftovers.pool:
         return {d.serial: f"an undo left it in doubt ({leftovers})" for d in plan.drives}
     absent = {drive.serial: "it was absent" for drive in leftovers.absent}
@@ -234,8 +235,8 @@ def compose(
 
 
 def mounts_of(snapshot: Snapshot, report: PoolReport | None) -> tuple[str, ...]:
-    """Where the filesystem of a reported pool is mounted, the innermost last. ``pool_mounts`` has
-    what is known of a remembered one besides."""
+    """Mount paths of a reported pool's filesystem, the innermost last. ``pool_mounts`` also covers
+    remembered pools."""
     return tuple(mount.path for mount in snapshot.mounts_of(report))
 
 
@@ -246,7 +247,8 @@ def reachable(snapshot: Snapshot, report: PoolReport | None) -> tuple[str, ...]:
 
 
 def expected(error: Exception) -> BackyError:
-    """Any failure as one of ours: a defect of the agent is undone like a failure of the machine."""
+    """Convert any failure to a :class:`BackyError`: a defect of the agent is rolled back like a
+    failure of the machine."""
     if isinstance(error, BackyError):
         return error
     if isinstance(error, OSError):

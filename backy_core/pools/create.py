@@ -1,4 +1,4 @@
-"""Making a pool: admit, plan, journal, run, commit; or undo."""
+"""Create a pool: admit, plan, journal, run and commit, or roll back."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class PoolCreation:
         return None
 
     async def plan(self, wanted: Creation) -> Admitted:
-        """What :meth:`start` would do now. Nothing is reserved."""
+        """Plan what :meth:`start` would do now. Reserve nothing."""
         if self._core.metadata.get(wanted.guid) is not None:
             raise Conflict(f"Pool {wanted.guid} exists already")
         self._refuse_used_guid(wanted)
@@ -117,8 +117,8 @@ class PoolCreation:
             await core.remember(entry, made)
 
     async def _commit(self, op: Operation, entry: JournalEntry, admitted: Admitted) -> PoolEntry:
-        """The commit point, right after the goal was seen. If it cannot be recorded, the creation
-        is undone."""
+        """Commit, right after the goal was reached. If this cannot be recorded, the creation is
+        rolled back."""
         snapshot, promised = self._core.observer.snapshot, admitted.entry
         report = snapshot.report_for(promised.backend, promised.native_id or "")
         device = report.device if report else None
@@ -208,7 +208,7 @@ def _claims(wanted: Creation) -> tuple[Claim, ...]:
 
 
 def _content(drive: Drive, snapshot: Snapshot) -> tuple[SignatureMatch, ...]:
-    """Each kind once: a member of a zpool bears hundreds of the same."""
+    """The drive's signatures, each kind once: a member of a zpool has hundreds of the same."""
     found = (signature.as_match() for signature in snapshot.signatures_of(drive))
     return tuple(dict.fromkeys(found))
 

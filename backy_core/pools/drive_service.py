@@ -104,7 +104,7 @@ class DriveService:
         await self._core.protection.protect(serial)
 
     async def unprotect(self, serial: str) -> None:
-        """Works for an absent drive too; not protected is done."""
+        """Lift the protection, of an absent drive too. Idempotent."""
         if serial not in self._core.protection.serials():
             drives.find(self._core.observer.snapshot.drives, serial)
         await self._core.protection.unprotect(serial)

@@ -47,7 +47,7 @@ def check_unforced(entry: PoolEntry, report: PoolReport, *, asked_for: bool) -> 
 
 
 def advice(entry: PoolEntry, report: PoolReport, absent: list[str]) -> str:
-    """What is wrong with a pool that takes force, and what to do."""
+    """Explain why a pool needs force, and what to do."""
     missing = f"; not connected: {', '.join(absent)}" if absent else ""
     return f"{report.needs_force}{_told(report)}{missing}. {_how(entry)}"
 
@@ -109,7 +109,7 @@ def members(report: PoolReport) -> tuple[MountMember, ...]:
 
 
 def tell_taken(error: BackyError, entry: PoolEntry, report: PoolReport | None) -> None:
-    """Add to the failure of a mount by force that the drives count as up to date all the same."""
+    """Add to the failure of a forced mount that its drives count as up to date now."""
     if report is not None and not report.needs_force:
         error.hint = (
             "By now all the drives that it took count as up to date, which cannot be taken back: "
@@ -118,7 +118,7 @@ def tell_taken(error: BackyError, entry: PoolEntry, report: PoolReport | None) -
 
 
 def may_be_lost(report: PoolReport, delivers: Delivers) -> str:
-    """What a mount by force may cost, as a sentence."""
+    """The data that a forced mount may lose, as a sentence."""
     why = f"{report.needs_force}{_told(report)}"
     if delivers == "filesystem":  # it knows what its own state is
         return why
@@ -129,7 +129,7 @@ def may_be_lost(report: PoolReport, delivers: Delivers) -> str:
 
 
 def _told(report: PoolReport) -> str:
-    """Which drives are how far behind."""
+    """List how far each drive is behind."""
     stale = [m for m in report.members if m.drive is not None and m.state == "stale"]
     told = "; ".join(f"{member.drive} is {member.behind or 'behind'}" for member in stale)
     return f": {told}" if told else ""

@@ -1,4 +1,4 @@
-"""What must be true before a drive or a mount path is taken. Looks, never changes."""
+"""Guards of drives and mount paths that are about to be used. They read and change nothing."""
 
 from __future__ import annotations
 
@@ -51,10 +51,10 @@ def pool_labels_by_serial(core: Core, *, but: str | None = None) -> dict[str, st
 
 
 def belonging(entry: PoolEntry, report: PoolReport | None) -> dict[str, MemberReport]:
-    """Members a report shows of a remembered pool, by serial.
+    """Members of a remembered pool that a report shows, by serial.
 
-    A drive that was replaced bears the pool's stamp until it is wiped, and md holds it until the
-    array is stopped; it is no member of the pool all the same.
+    Leave out replaced drives: they keep the pool's stamp until they are wiped, and md holds them
+    until the array is stopped.
     """
     return {
         member.drive.serial: member
@@ -69,7 +69,7 @@ def _stays(entry: PoolEntry, serial: str) -> bool:
 
 
 def nodes_of(core: Core, serials: Collection[str]) -> list[str]:
-    """What must be probed afresh: a remembered answer is not good enough to write on."""
+    """Nodes to probe again: a cached result is not good enough before writing."""
     return [
         name
         for drive in core.observer.snapshot.drives
@@ -125,7 +125,7 @@ def _pool_with(core: Core, serial: str) -> str | None:
 async def refuse_writers(found: Iterable[Drive]) -> None:
     """Raise :class:`DriveInUse` for a drive that a program has open for writing.
 
-    One look may meet a program that is just closing it.
+    Check twice: a program may just be closing it.
     """
     for drive in found:
         names = frozenset(drives.names_of(drive.device))

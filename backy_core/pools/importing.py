@@ -29,9 +29,9 @@ def importable(
 
     ``operation``: the import that asks.
 
-    What is left of a deleted pool is no pool, nor is what a creation is making or has left
-    behind: its roll-back would take it away again, unless it was found in use. The system's own
-    arrays and those of excluded drives are nobody's to import.
+    Leave out remains of deleted pools, and pools of a running or interrupted creation, which its
+    roll-back would remove (unless the pool was found in use). Leave out the system's own arrays
+    and those of excluded drives.
     """
     return {
         guid: (backend, report)
@@ -159,7 +159,8 @@ async def adopt(
 
 
 def _promised(core: Core, guid: str) -> PoolEntry | None:
-    """What an interrupted creation, whose pool was found in use, was to remember of it."""
+    """The metadata entry that an interrupted creation would have committed, if its pool was found
+    in use."""
     dumped = [entry.opened.subject.get("entry") for entry in core.pending_of(guid)]
     return PoolEntry.model_validate(dumped[-1]) if dumped and dumped[-1] else None
 
@@ -187,7 +188,7 @@ def _cannot_write(backend: str) -> BackyError:
 async def _path(
     core: Core, guid: str, report: PoolReport, snapshot: Snapshot, mount_path: str | None
 ) -> str:
-    """Where it is mounted, or else will be."""
+    """Its current mount path, or else its future one."""
     mounted = snapshot.mounts_of(report)
     if mounted:
         await guards.refuse_place(core.settings, mounted[-1].path)
@@ -232,7 +233,7 @@ def _spec(entry: PoolEntry, report: PoolReport) -> PoolSpec:
 def _filesystem(
     core: Core, backend: str, report: PoolReport, snapshot: Snapshot
 ) -> tuple[str | None, str | None]:
-    """Type and UUID, where the pool runs and bears a filesystem that is known."""
+    """Type and UUID of its filesystem, if the pool runs and the filesystem is known."""
     info = core.host.backends[backend].info
     if info.delivers == "filesystem":
         return info.filesystems[0], None

@@ -1,4 +1,4 @@
-"""What the metadata learns from looking: names, levels, identities of members, who has left."""
+"""Reconcile metadata with the snapshot: names, levels, members' identities, departed members."""
 
 from __future__ import annotations
 

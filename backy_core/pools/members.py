@@ -1,8 +1,8 @@
-"""Which drives are a pool's own, and which only bear its identity.
+"""Tell a pool's own drives from copies that only have its identity.
 
-A drive copied with dd, or a clone of a whole set, bears the same stamps as the original. The
-pool's own drives are those it remembers and those it runs on; every other one belongs to whoever
-made the copy.
+A drive copied with dd, or a clone of a whole set, has the same stamps as the original. The pool's
+own drives are those it remembers and those it runs on; every other one is a copy that somebody
+made on purpose.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from backy_core.snapshot import Snapshot
 
 
 class Members(NamedTuple):
-    """``own`` drives end with the pool; ``copies`` bear its identity and are left alone."""
+    """``own`` drives end with the pool; ``copies`` have its identity and are left alone."""
 
     own: tuple[Drive, ...]
     copies: tuple[Drive, ...]
 
 
 class Consent(NamedTuple):
-    """What the caller consented to destroy with the pool: what an interrupted creation did not
-    make, copies of members by serial, what else lies in the container by the name it was told."""
+    """The caller's consent to destroy more than the pool: content that an interrupted creation
+    did not make, copies of members by serial, other content of the container by name."""
 
     wipe: bool = False
     copies: frozenset[str] = frozenset()
@@ -52,7 +52,7 @@ NOTHING = Consent()
 
 
 class Scope(NamedTuple):
-    """Which drives a teardown may take for the pool's own, beside the remembered ones.
+    """The drives that a teardown may treat as the pool's own, beside the remembered ones.
 
     ``begun``: serials of those it has begun to wipe. None before that: then the drives that the
     pool runs on count, whoever put them in. Later the kernel may run a copy of the pool.
@@ -74,7 +74,7 @@ def members_of(
     snapshot: Snapshot,
     scope: Scope,
 ) -> Members:
-    """Every connected drive that is in the pool or bears its stamp."""
+    """Every connected drive that is in the pool or has its stamp."""
     reported = {member.drive for member in report.members if member.drive} if report else set()
     bearing = [
         drive
@@ -136,8 +136,8 @@ def refuse_copied_members(label: str, report: PoolReport) -> None:
 
 
 def _running_on(entry: PoolEntry, report: PoolReport | None) -> frozenset[DriveId]:
-    """What the kernel uses now, but for copies of remembered members. Of a stopped pool only
-    superblocks tell, and copies have them as well."""
+    """Drives that the kernel uses now, except copies of remembered members. For a stopped pool
+    there are only superblocks, which copies have too."""
     if report is None or report.presence != "active":
         return frozenset()
     taken = {it.handle for it in report.members if it.drive and remembers(entry, it.drive)}

@@ -1,7 +1,7 @@
-"""What is remembered of pools across restarts: ``pool-metadata.json``.
+"""The pools remembered across restarts: ``pool-metadata.json``.
 
-Only pools whose creation succeeded are ever in it. The earlier agent's file is read as it is.
-Fields and entries this version does not know are carried along when it writes.
+It holds only pools whose creation succeeded. The earlier agent's file is read as it is. Unknown
+fields and entries are kept when the file is written.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ Labels = Annotated[dict[str, str], BeforeValidator(_without_nulls)]
 
 
 class PoolEntry(BaseModel):
-    """One remembered pool. ``is_mounted`` is the wish, not what is."""
+    """One remembered pool. ``is_mounted`` is the desired state."""
 
     model_config = ConfigDict(
         frozen=True,
@@ -135,7 +135,7 @@ class MetadataStore:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What a person should know about the file, one sentence each."""
+        """Warnings about the file for the administrator, one sentence each."""
         return tuple(self._file.warnings)
 
     def load(self) -> None:
@@ -184,7 +184,7 @@ class MetadataStore:
         return True
 
     async def remove(self, guid: str) -> None:
-        """Forget the pool; not known is done."""
+        """Forget the pool. No-op if unknown."""
         await self._change(
             lambda entries: (
                 {key: entries[key] for key in entries if key != guid}

@@ -25,7 +25,7 @@ _ROUNDS = 3
 
 
 class _Target(NamedTuple):
-    """Where a pool is to be mounted; ``missing`` directories of the path are made for it.
+    """The destination of a mount; ``missing`` directories of the path are made for it.
 
     ``degraded``: members may be missing. ``force``: members may be behind, and nothing is written.
     """
@@ -67,8 +67,8 @@ class PoolOpening:
     async def plan(
         self, guid: str, mount_path: str | None, *, force: bool
     ) -> tuple[Plan | None, PoolReport]:
-        """What a mount would do, with the same refusals, and the report it is planned by; no plan
-        where it is mounted there already."""
+        """Plan a mount, with the same refusals, and return its report too; no plan if the pool is
+        already mounted there."""
         entry = self._core.entry(guid)
         report, target = await self._admit(entry, mount_path, degraded=True, force=force)
         if target is None:
@@ -285,7 +285,7 @@ class PoolOpening:
         return usable[0]
 
     async def _commit_now(self, entry: PoolEntry, path: str) -> None:
-        """Mounted there already: only the wish may have to be recorded."""
+        """Record the desired state of a pool that is already mounted there."""
         self._core.open_errors.pop(entry.guid, None)
         update = {"is_mounted": True, "last_mount_path": path}
         await self._core.metadata.revise(entry.guid, lambda known: known.model_copy(update=update))
@@ -309,15 +309,15 @@ def _mount_steps(target: _Target, filesystem: str, uuid: str) -> tuple[Step, ...
 
 
 def _refuse_failed(entry: PoolEntry, report: PoolReport, snapshot: Snapshot) -> None:
-    """What runs on too few drives holds on to them: it has to let go before it is assembled."""
+    """Refuse a pool that runs on too few drives: it must release them before it is assembled."""
     if report.presence == "active" and (why := failure(entry, report, snapshot)):
         raise Conflict(f"Pool {entry.label or entry.guid} runs, but is failed", hint=why)
 
 
 def _refuse_former_member(entry: PoolEntry, report: PoolReport) -> None:
-    """A drive that was replaced and then used apart may have counted further than the members
-    that went on without it. Its old place is taken, so no member can say that it was out. udev may
-    have started the pool from it already."""
+    """Refuse to open from a replaced drive that was later used separately: its event count may be
+    ahead of the members that went on without it. Its old place is taken, so their superblocks do
+    not mark it as removed, and udev may already have started the pool from it."""
     states = {m.drive.serial: m.state for m in report.members if m.drive is not None}
     known = entry.drive_serials
     former = ", ".join(s for s, state in states.items() if state in IN_PLACE and s not in known)

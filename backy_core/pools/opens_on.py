@@ -1,4 +1,4 @@
-"""What a pool needs to be opened: the least versions, as they are shown and remembered. Pure.
+"""The least versions that open a pool, as they are shown and remembered. Pure.
 
 Nothing older than Debian 12, the oldest supported system, is ever promised. Each feature on the
 drives that Debian 12 lacks asks for more.
@@ -42,7 +42,7 @@ class OpensOn(BaseModel):
 def opens_on(
     tools: Mapping[str, str], requirements: Iterable[Requirement], checked: Sequence[str]
 ) -> OpensOn:
-    """What these requirements come to. ``tools``: what the oldest supported system has."""
+    """Combine requirements. ``tools``: the versions of the oldest supported system."""
     needed = _beyond(tools, requirements)
     versions = dict(tools)
     for each in needed:
@@ -92,7 +92,7 @@ def sentence(name: str, lacked: Sequence[Requirement]) -> str:
 
 
 def _least(lacked: Sequence[Requirement]) -> str | None:
-    """What opens all of them; None: nobody knows."""
+    """The least version that opens all of them; None: unknown."""
     kernel = ""
     tools: dict[str, str] = {}
     for each in lacked:
@@ -107,7 +107,7 @@ def _least(lacked: Sequence[Requirement]) -> str | None:
 
 
 def _beyond(tools: Mapping[str, str], requirements: Iterable[Requirement]) -> list[Requirement]:
-    """What the oldest supported system does not have anyway."""
+    """Requirements beyond the oldest supported system."""
     return [
         each
         for each in requirements

@@ -1,8 +1,8 @@
-"""Where a pool's filesystem is mounted and on which device, whatever its backend reports of it.
+"""Find a pool's mounts and their device, even when its backend no longer reports the pool.
 
-A backend may lose sight of a pool (a word it does not know, drives that are gone) while the kernel
-still has it mounted. So a mount counts as the pool's by its source, its device number, the
-filesystem's UUID, or the path that is remembered.
+A backend may stop reporting a pool (an unknown word in tool output, drives that are gone) while
+the kernel still has it mounted. So a mount belongs to the pool if its source, its device number,
+the filesystem's UUID or the remembered path matches.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def own_mounts(
 
 
 def filesystem_of(entry: PoolEntry, report: PoolReport | None, snapshot: Snapshot) -> Filesystem:
-    """What an unmount takes away: mounts, and the device below them."""
+    """The mounts that an unmount removes, and the device below them."""
     devices = {device.name: device for device in _devices(entry, report, snapshot)}
     mounts = own_mounts(entry, report, snapshot)
     numbers = {mount.majmin for mount in mounts}

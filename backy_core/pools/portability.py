@@ -1,5 +1,5 @@
-"""What other systems can open a pool: looked up when it is made and mounted, and what is said when
-it cannot be opened here."""
+"""Determine which systems can open a pool, when it is made and mounted, and explain why this one
+cannot."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ _NOT_UNDERSTOOD = (errno.EINVAL, errno.EOPNOTSUPP, errno.EROFS)
 
 
 def planned(info: BackendInfo, pool: PoolSpec, draft: BackendPlan) -> OpensOn | None:
-    """What the pool of a creation will open on; None where only the made one tells."""
+    """Predict what a new pool will open on; None if only the finished pool can show it."""
     if pool.portability == "native":
         return None
     return opens_on(_oldest(info, pool.filesystem), writable_here(draft.requires), ())
 
 
 class Compatibility(NamedTuple):
-    """What a look at a pool found, as far as it went."""
+    """Requirements found in a pool, and the parts that could be checked."""
 
     opens_on: OpensOn | None
     """None: nothing could be looked at."""
@@ -70,7 +70,7 @@ async def look(
 async def seen(
     core: Core, entry: PoolEntry, report: PoolReport | None, device: str | None
 ) -> OpensOn | None:
-    """What a pool that was made or mounted opens on; None: nothing of it could be looked at."""
+    """What a created or mounted pool opens on; None if none of its parts could be read."""
     return (await look(core, entry.backend, report, device, entry.filesystem)).opens_on
 
 
@@ -81,8 +81,8 @@ async def explained(
     report: PoolReport,
     device: str | None = None,
 ) -> BackyError:
-    """The error of an opening; one that names what this machine lacks, if that is why. ``device``
-    bears the filesystem that was to be mounted."""
+    """The error of a failed open; one that names what this machine lacks, if that is the cause.
+    ``device`` has the filesystem that was to be mounted."""
     cause = error.__cause__
     lacked = [*lacking(report.requires or ())]
     if isinstance(cause, CommandFailed):
@@ -113,7 +113,7 @@ async def _features(
 
 
 def _oldest(info: BackendInfo, filesystem: str | None) -> dict[str, str]:
-    """What the oldest supported system has of the packages that the pool needs."""
+    """Versions, on the oldest supported system, of the packages that the pool needs."""
     tools = {tool.package: tool.oldest for tool in info.tools if tool.oldest}
     if info.delivers == "block" and filesystem and filesystems.is_known(filesystem):
         made = filesystems.known(filesystem)

@@ -97,9 +97,9 @@ class Recovery:
             await self._core.observer.refresh()
 
     async def _wait_for_children(self, entry: JournalEntry) -> None:
-        """A program of the dead agent may still run; undoing under it would race it.
+        """Wait for programs of the dead agent: a roll-back would race them.
 
-        Raises :class:`SystemFailure` while one does (it waits for a disk that does not answer).
+        Raises :class:`SystemFailure` while one runs (it waits for a disk that does not answer).
         """
         gone = await asyncio.gather(
             *(
@@ -244,8 +244,8 @@ class Recovery:
         return not paths.isdisjoint(gone)
 
     async def _finish_add(self, op: Operation, entry: JournalEntry) -> None:
-        """What was to follow once the pool had the drive, such as letting go of the old one. It
-        has the drive whatever becomes of that."""
+        """Run the steps after the pool took the drive, such as releasing the old one. The pool
+        keeps the drive even if they fail."""
         plan = entry.opened.plan  # an earlier recovery may have appended its rest
         begun = {step.id for _, step in entry.begun() if step.effect == "pivot"}
         at = max(number for number, step in enumerate(plan.steps) if step.id in begun)

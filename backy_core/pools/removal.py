@@ -26,10 +26,10 @@ class PoolRemoval:
         self._contents = PoolContents(core)
 
     async def prepare(self, guid: str) -> Operation | None:
-        """Cancel a running creation and wait until it is undone.
+        """Cancel a running creation and wait until it is rolled back.
 
-        Returns the earlier delete if the pool was deleted a moment ago; raises
-        :class:`NotFound` for a pool nobody knows.
+        Returns the earlier delete if the pool was just deleted; raises :class:`NotFound` for an
+        unknown pool.
         """
         running = self._core.registry.running_on(guid)
         if running is not None and running.kind == CREATE:

@@ -1,4 +1,4 @@
-"""What a caller asks for, checked as far as it can be without looking at the machine."""
+"""Validate requests as far as possible without reading the machine."""
 
 from __future__ import annotations
 

@@ -155,7 +155,7 @@ class PoolService:
     async def plan_mount(
         self, guid: str, mount_path: str | None = None, *, force: bool = False
     ) -> PlannedMount:
-        """What :meth:`mount` would do; nothing is run. A dry run needs no label."""
+        """Plan what :meth:`mount` would do and run nothing. A dry run needs no label."""
         path = checked_mount_path(mount_path) if mount_path is not None else None
         entry = self._core.entry(checked_guid(guid))
         info = self._core.host.backend(entry.backend).info
@@ -309,7 +309,7 @@ class PoolService:
         return usage[known]
 
     def _places(self) -> dict[str, PoolEntry]:
-        """Where pools are mounted and can be reached."""
+        """Pools by the paths where they are mounted and reachable."""
         entries = self._core.metadata.entries()
         return {path: entry for entry in entries if (path := self.viewer.mounted_at(entry))}
 

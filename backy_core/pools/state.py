@@ -1,4 +1,4 @@
-"""Where a pool stands in its life: one pure function, and nothing stores the answer."""
+"""A pool's state, derived by one pure function and never stored."""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ def remove_directories(paths: tuple[str, ...]) -> Step:
 
 
 def wipe_content(drive: DriveId, bears: tuple[SignatureMatch, ...]) -> Step:
-    """Erase what a drive bore at admission, with the caller's consent."""
+    """Erase the signatures that a drive had at admission, with the caller's consent."""
     return Step(
         id=f"wipe-{drive.serial}",
         title=f"Wiping drive {drive.serial}",
@@ -64,8 +64,8 @@ def wipe_content(drive: DriveId, bears: tuple[SignatureMatch, ...]) -> Step:
 def wipe_members(
     members: Iterable[tuple[DriveId, tuple[SignatureMatch, ...]]],
 ) -> tuple[Step, ...]:
-    """Erase members of a pool that is released, each with what it may bear; udev must not bring
-    the pool back meanwhile."""
+    """Erase members of a released pool, each with its allowed signatures. ``needs`` guards
+    against udev, which may bring the pool back meanwhile."""
     return tuple(
         Step(
             id=f"wipe-{drive.serial}",
@@ -80,7 +80,7 @@ def wipe_members(
 
 
 def clear_device() -> Step:
-    """Erase what older content shines through on the pool's new block device."""
+    """Erase stale signatures that show through on the pool's new block device."""
     return Step(
         id="clear-device",
         title="Clearing stale content",
@@ -116,14 +116,14 @@ def mount(path: str, filesystem: str, uuid: str, *, read_only: bool = False) -> 
 
 
 def made(path: str, draft: BackendPlan) -> tuple[Condition, ...]:
-    """What must be so at the end of a creation, whatever the backend: the look at it is also what
+    """Conditions at the end of every creation. Checking them also refreshes the snapshot, which
     makes detail, list and metadata agree."""
     ours = (PoolIs(presence="active"), *own_mount(path, draft.delivers))
     return tuple(dict.fromkeys((*draft.goal, *ours)))
 
 
 def own_mount(path: str, delivers: Delivers, *, read_only: bool = False) -> tuple[Condition, ...]:
-    """What the core demands of a backend that brings and mounts its own filesystem."""
+    """Conditions on a backend that delivers and mounts its own filesystem."""
     return (MountedAt(path=path, read_only=read_only),) if delivers == "filesystem" else ()
 
 

@@ -86,7 +86,7 @@ class PoolTeardown:
     async def _admitted(
         self, entry: PoolEntry, scope: Scope, stone: Tombstone | None = None
     ) -> tuple[Target, Plan]:
-        """What there is and the plan, after everything that can refuse was asked."""
+        """The target and the plan, after all checks that can refuse."""
         core = self._core
         snapshot = await core.observer.refresh(_nodes_of(entry, core.observer.snapshot))
         teardown_guards.refuse_blind(core, entry, snapshot)
@@ -97,8 +97,8 @@ class PoolTeardown:
         return target, self._plan(target, draft)
 
     async def _refuse_hidden(self, op: Operation, target: Target, plan: Plan, scope: Scope) -> None:
-        """What lies on the device of a stopped pool shows only while it runs. One that cannot be
-        started, as without its drives, hides it for good and can be deleted all the same."""
+        """Refuse if the pool holds other content, which shows only while it runs. A pool that
+        cannot start, for lack of drives, cannot be checked and may be deleted."""
         core, entry = self._core, target.entry
         delivers = core.host.backends[entry.backend].info.delivers
         if target.report is None or target.report.presence != "stopped" or delivers != "block":
@@ -153,7 +153,7 @@ class PoolTeardown:
     async def _look(
         self, entry: PoolEntry, snapshot: Snapshot, scope: Scope, stone: Tombstone | None
     ) -> tuple[Target, BackendPlan | None]:
-        """What there is of the pool now, and how its backend lets go of it."""
+        """The pool as inspected now, and its backend's plan to release it."""
         core = self._core
         report = core.find_report(entry, snapshot)
         stamps, enclosing = (stone.stamps, stone.enclosing) if stone else ((), ())
@@ -175,7 +175,7 @@ class PoolTeardown:
         return Target(entry, report, members, stamps, enclosing, snapshot), draft
 
     def _plan(self, target: Target, draft: BackendPlan | None) -> Plan:
-        """What is left to do; no steps when nothing of the pool is left on any drive."""
+        """Plan the remaining work; no steps if no drive holds anything of the pool."""
         entry, report = target.entry, target.report
         held = report is not None and report.presence in ("active", "inactive")
         spec = spec_of(entry)
@@ -245,14 +245,14 @@ def _joined(
 
 
 def _nodes_of(entry: PoolEntry, snapshot: Snapshot) -> list[str]:
-    """What must be probed afresh: a remembered answer is not good enough to wipe by."""
+    """Nodes to probe again: a cached result is not good enough before wiping."""
     members = {drive.serial for drive in remembered(entry)}
     drives = [drive for drive in snapshot.drives if drive.id.serial in members]
     return [name for drive in drives for name in names_of(drive.device)]
 
 
 async def _not_wiped(identity: DriveId, snapshot: Snapshot) -> str | None:
-    """Why a member does not count as wiped, by a look of its own; None if it is proved blank."""
+    """Why a member does not count as wiped, by a separate probe; None if it is proved blank."""
     found = [it for it in snapshot.drives if it.id.serial == identity.serial]
     same = [it for it in found if identity.size == 0 or is_same_drive(it.id, identity)]
     if len(same) != 1:
@@ -273,7 +273,7 @@ async def _not_wiped(identity: DriveId, snapshot: Snapshot) -> str | None:
 def _message(
     entry: PoolEntry, left: Mapping[DriveId, str], copies: tuple[Drive, ...]
 ) -> str | None:
-    """What a person must know of drives that were not wiped."""
+    """The message about drives that were not wiped."""
     sentences = []
     if left:
         reasons: dict[str, list[str]] = {}

@@ -25,8 +25,8 @@ from backy_core.system import blocks, signatures
 
 
 class Target(NamedTuple):
-    """What is to be torn down, as it was seen last. ``stamps`` tell its drives from others,
-    ``around`` is what may lie beside a stamp."""
+    """The pool to tear down, as last inspected. ``stamps`` tell its drives from others,
+    ``enclosing`` are signatures that may enclose a stamp."""
 
     entry: PoolEntry
     report: PoolReport | None
@@ -40,12 +40,12 @@ class Target(NamedTuple):
         return self.entry.label or self.entry.guid
 
     def erasable_on(self, drive: DriveId) -> tuple[SignatureMatch, ...]:
-        """What a drive of the pool may bear and is wiped of."""
+        """Signatures that a drive of the pool may have and that are wiped."""
         shown = (signature.as_match() for signature in self.shown_on(drive))
         return (*self.stamps, *self.enclosing, *shown)
 
     def shown_on(self, drive: DriveId) -> tuple[Signature, ...]:
-        """What is seen on a bare member and lies within the pool."""
+        """Signatures that show on a bare member and belong to the pool's content."""
         members = self.report.members if self.report else ()
         names = {it.device for it in members if it.drive == drive and it.content_shows}
         own = (*self.stamps, *self.enclosing)
@@ -158,7 +158,8 @@ def _refuse_unreported(target: Target) -> None:
 
 
 async def _refuse_held(target: Target, drive: Drive) -> None:
-    """What the pool's device holds is free once that is stopped; anything else must be free now."""
+    """Refuse a drive that is held by anything other than the pool's device, which releases it when
+    it is stopped."""
     own = {it.device for it in target.report.members} if target.report else set()
     for part in drive.device.children:
         if part.type == "part" and part.name not in own and part.children:
@@ -188,7 +189,7 @@ def _unread(snapshot: Snapshot, drive: Drive) -> bool:
 
 
 async def refuse_others(core: Core, target: Target, consent: Consent) -> None:
-    """What somebody else made in the container ends with it only if it was named."""
+    """Refuse to destroy other content of the container that the request did not name."""
     found = dict.fromkeys((*_reported_others(core, target), *await _inside(target)))
     unnamed = [name for name in found if name not in consent.others]
     if unnamed:
@@ -201,7 +202,8 @@ async def refuse_others(core: Core, target: Target, consent: Consent) -> None:
 
 
 def _reported_others(core: Core, target: Target) -> tuple[str, ...]:
-    """What the backend sees now; of a closed pool that is its own filesystem, saw last."""
+    """Other content that the backend reports now; for a closed pool with its own filesystem, that
+    it reported last."""
     report, entry = target.report, target.entry
     if report is None:
         return ()
@@ -210,7 +212,7 @@ def _reported_others(core: Core, target: Target) -> tuple[str, ...]:
 
 
 async def _inside(target: Target) -> tuple[str, ...]:
-    """What the core itself sees on the pool's block device, beside the pool's filesystem."""
+    """Content that the core finds on the pool's block device, beside the pool's filesystem."""
     report = target.report
     if report is None or report.presence != "active" or report.device is None:
         shown = [target.shown_on(drive.id) for drive in target.members.own]
@@ -229,7 +231,8 @@ async def _inside(target: Target) -> tuple[str, ...]:
 
 
 def _strange(entry: PoolEntry, found: tuple[Signature, ...]) -> list[Signature]:
-    """What is not the pool's filesystem; of a pool that was never opened, a lone one is."""
+    """Signatures other than the pool's filesystem. In a pool that was never opened, a single
+    filesystem counts as its own."""
     if entry.fs_uuid is not None:
         return [it for it in found if it.uuid != entry.fs_uuid]
     alone = len(found) == 1 and filesystems.is_known(found[0].type)

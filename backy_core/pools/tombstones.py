@@ -1,7 +1,7 @@
-"""Pools that were torn down while some of their drives were absent.
+"""Tombstones: pools that were torn down while some of their drives were absent.
 
-Such a drive still bears its pool's stamp when it returns. The tombstone says whose it was, so
-that wiping it can be offered, and keeps the GUID from being used again.
+Such a drive still has its pool's stamp when it returns. The tombstone tells which pool it belonged
+to, so that the agent can offer to wipe it, and keeps the GUID from being used again.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ FILE_VERSION = 1
 
 
 class Tombstone(BaseModel):
-    """A pool that is gone, and the drives that still bear it. Older files know less of it."""
+    """A deleted pool and the drives that still have its stamp. Older files hold fewer fields."""
 
     model_config = ConfigDict(
         frozen=True,
@@ -69,7 +69,7 @@ class Tombstones:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What a person should know about the file, one sentence each."""
+        """Warnings about the file for the administrator, one sentence each."""
         return tuple(self._file.warnings)
 
     def load(self) -> None:
@@ -91,7 +91,7 @@ class Tombstones:
         await self._change(lambda stones: {**stones, stone.guid: stone})
 
     async def discard(self, guid: str) -> None:
-        """Forget; not known is done."""
+        """Forget the tombstone. No-op if unknown."""
         if guid in self._stones:
             await self._change(lambda stones: {key: stones[key] for key in stones if key != guid})
 

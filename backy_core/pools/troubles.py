@@ -11,7 +11,7 @@ from backy_core.system.mounts import MountEntry
 
 
 def trouble(entry: PoolEntry, report: PoolReport | None, snapshot: Snapshot) -> str | None:
-    """What is wrong and what to do, in one sentence; None: nothing is."""
+    """The pool's problem and its remedy, in one sentence; None if there is none."""
     mounts = own_mounts(entry, report, snapshot)
     if not mounts:
         return _unseen(entry, report, snapshot) or _elsewhere(entry, report, snapshot)

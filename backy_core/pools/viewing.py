@@ -1,4 +1,4 @@
-"""What a pool looks like to a caller: built from the snapshot and the registry, no I/O."""
+"""Views of pools for callers, built from the snapshot and the registry without I/O."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class PoolViewer:
         """Of the snapshot seen last: clients poll, and pools rarely change."""
 
     def state(self, guid: str) -> PoolState | None:
-        """Where the pool stands; None: nobody knows it."""
+        """The pool's state; None if it is unknown."""
         return derive(self._evidence(guid))
 
     def view(self, guid: str) -> PoolView:
@@ -61,7 +61,7 @@ class PoolViewer:
         return self._known(entry, state)
 
     def _unsettled(self) -> frozenset[str]:
-        """Pools that more decides about than their entry and the snapshot."""
+        """Pools whose state depends on more than entry and snapshot."""
         core = self._core
         pending = (entry.opened.plan.pool.guid for entry in core.pending.values())
         return core.registry.busy_pools().union(core.opening, core.open_errors, pending)
@@ -113,7 +113,7 @@ class PoolViewer:
         return age < self._core.settings.deleted_retention_s
 
     def mounted_at(self, entry: PoolEntry) -> str | None:
-        """Where the pool is mounted and can be reached: its own path if it is among the places."""
+        """The path where the pool is mounted and reachable; of several, preferably its own."""
         snapshot = self._core.observer.snapshot
         mounts = all_mounts(entry, self._core.find_report(entry), snapshot)
         paths = [mount.path for mount in mounts if snapshot.covers(mount) is None]

@@ -1,4 +1,4 @@
-"""What the use cases take and give: requests and answers as frozen data, free of any edge.
+"""Requests and results of the use cases as frozen data, independent of any edge.
 
 Sizes are bytes, times are UTC, percentages are 0 to 100, estimates are minutes.
 """
@@ -15,7 +15,7 @@ from backy_core.sdk.models import Portability
 
 
 class PoolState(StrEnum):
-    """Where a pool stands in its life; how healthy it is, is ``PoolView.pool_status``."""
+    """A pool's place in its life cycle; ``PoolView.pool_status`` is its health."""
 
     CREATING = "creating"
     READY = "ready"
