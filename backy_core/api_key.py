@@ -16,10 +16,10 @@ log = logging.getLogger(__name__)
 
 
 def load_or_make(file: OwnFile) -> str:
-    """The key in ``file``; made if there is no such file. There is no default key.
+    """Read the key from ``file``, or make one if the file is absent. There is no default key.
 
-    Raises :class:`ConfigurationError` for a file that cannot be read, or that holds anything but
-    one key: making another one would lock every client out.
+    Raises :class:`ConfigurationError` for a file that cannot be read, or that does not hold
+    exactly one key: making another one would lock every client out.
     """
     try:
         data = file.read()

@@ -1,4 +1,4 @@
-"""What a backend may say of itself. Raises BackendFailure with what is wrong, at load."""
+"""Check a backend's description of itself, at load. Raises BackendFailure with the problem."""
 
 from __future__ import annotations
 

@@ -82,7 +82,7 @@ Patterns = Annotated[tuple[str, ...], BeforeValidator(_split)]
 
 
 class Settings(BaseModel):
-    """What can be set, with its default. Paths are absolute, times are seconds."""
+    """All settings with their defaults. Paths are absolute, times are seconds."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

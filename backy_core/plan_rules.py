@@ -1,8 +1,8 @@
-"""What a backend's plan may contain.
+"""Rules for the content of a backend's plan.
 
-Plans run as root on drives that may hold the only copy of something, so a plan that names a
-drive nobody handed to the backend, a node by a name that changes at the next boot, or a program
-the backend never declared is refused before anything runs.
+Plans run as root on drives that may hold the only copy of something. A plan is refused before it
+runs if it names a drive that the backend was not given, a node by a kernel name, which changes
+between boots, or a program that the backend did not declare.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Where foreign code looks at the machine: in a thread with an event loop of its own.
+"""Run each backend's ``backy_inspect`` in its own thread with its own event loop.
 
-``backy_inspect`` is a coroutine, and nothing keeps an author from blocking in it, by a sleep or a
-read of a dead disk. In the agent's own loop that would hold up every request; here it holds up
-this one backend. Programs are started and waited for in the agent's loop all the same.
+``backy_inspect`` is a coroutine that may still block, by a sleep or a read of a dead disk. In the
+agent's own loop that would delay every request; here it delays only this backend. Programs are
+still started and awaited in the agent's loop.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ T = TypeVar("T")
 
 
 class Looker:
-    """The thread of one backend, started by its first look; it ends when this is forgotten.
+    """The thread of one backend. It starts with the first inspection and ends with this object.
 
-    While a look that was given up still blocks the thread, others fail at once: a thread each
-    would be left behind every time the agent looks again.
+    While an abandoned inspection still blocks the thread, others fail at once: a new thread for
+    each would leak a thread at every inspection.
     """
 
     def __init__(self, name: str) -> None:
@@ -34,10 +34,9 @@ class Looker:
     async def look(
         self, ask: Callable[[Probe], Awaitable[T]], probe: Probe, deadline_s: float
     ) -> T:
-        """What ``ask`` answers; TimeoutError after ``deadline_s`` seconds.
+        """The result of ``ask``. Raises TimeoutError after ``deadline_s`` seconds.
 
-        It does not wait for the cancelled look to end, which one that swallows the cancellation
-        never does.
+        Do not wait for the cancelled inspection: one that swallows the cancellation never ends.
         """
         if self._blocked:
             raise TimeoutError

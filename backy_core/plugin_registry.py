@@ -76,7 +76,7 @@ def hooks_of(manager: pluggy.PluginManager) -> frozenset[str]:
 
 
 def reason_of(error: BaseException) -> str:
-    """What went wrong, for ``failedPlugins``: our own sentences bare, others with their type."""
+    """The reason for ``failedPlugins``: our own errors as a sentence, others with their type."""
     if isinstance(error, BackendFailure):
         return error.message
     if isinstance(error, TimeoutError):

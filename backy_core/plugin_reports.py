@@ -1,4 +1,4 @@
-"""What a backend reports holds names that a stranger may have written: they enter here."""
+"""Clean the names in a backend's reports, which a stranger may have written."""
 
 from __future__ import annotations
 

@@ -109,9 +109,9 @@ class PluginHost:
         degraded: bool,
         force: bool = False,
     ) -> BackendPlan:
-        """The plan that brings the pool's device or filesystem up. ``degraded``: as a person asked
-        for; else Conflict if its members were used apart. ``force``: with members that are behind,
-        read-only, where the report says that it takes that."""
+        """Plan bringing up the pool's device or filesystem. ``degraded``: the administrator asked
+        for it; otherwise raise Conflict if members have diverged. ``force``: open it read-only
+        with stale members, if the report says that it needs that."""
         if not degraded:
             _refuse_apart(report)
         forced = force and report.needs_force is not None
@@ -341,13 +341,13 @@ def _drives(pool: PoolSpec, report: PoolReport) -> tuple[DriveId, ...]:
 
 
 def _refuse_unusable(report: object) -> None:
-    """What a backend sees and cannot handle is never planned for."""
+    """Refuse to plan for a container that its backend cannot handle."""
     if isinstance(report, PoolReport) and not report.usable:
         raise Conflict(report.detail or f"{report.native_id} cannot be used as a pool")
 
 
 def _refuse_apart(report: PoolReport) -> None:
-    """Whose side of the data goes on is for a person to choose."""
+    """Refuse diverged members: which half to keep is the administrator's decision."""
     if any(member.state == "diverged" for member in report.members):
         raise Conflict(
             "Members of this pool were used apart from each other, so it is not opened by itself.",

@@ -67,7 +67,7 @@ class Runtime:
 
     @property
     def backend_problems(self) -> Mapping[str, str]:
-        """Backends whose last look at their pools failed, with the reason."""
+        """Backends whose last inspection failed, with the reason."""
         return self.observer.snapshot.problems
 
     def _compose(self) -> Core:
@@ -133,7 +133,7 @@ class Runtime:
         self._spawn(self._startup.open_late())
 
     def _finished(self, operation: Operation) -> None:
-        """What was seen while it worked on its pool is learnt now."""
+        """Reconcile the metadata with the snapshots taken while the operation ran."""
         self.host.notify_operation_finished(operation)
         if awaits_leavers(self._core):
             self._spawn(self._learn())

@@ -1,4 +1,4 @@
-"""One look at the machine, frozen: what there is, what it bears, what backends make of it."""
+"""A frozen snapshot of the machine: its devices, their signatures and the backends' reports."""
 
 from __future__ import annotations
 
@@ -22,14 +22,13 @@ _NEARNESS: tuple[Presence, ...] = ("active", "inactive", "stopped", "absent")
 
 
 def nearest(reports: Iterable[PoolReport]) -> list[PoolReport]:
-    """Reports with those first that the kernel has. A drive that bears a copied identity must not
-    speak for a pool that runs."""
+    """Reports, running pools first, so that a drive with a copied identity cannot replace one."""
     return sorted(reports, key=lambda report: _NEARNESS.index(report.presence))
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """``generation`` counts up."""
+    """The machine at one moment. ``generation`` counts up."""
 
     drives: tuple[Drive, ...] = ()
     devices: tuple[BlockDevice, ...] = ()
@@ -95,7 +94,7 @@ class Snapshot:
         return frozenset(drive for name in seen if (drive := self.drive_of(name)) is not None)
 
     def signatures_of(self, drive: Drive) -> tuple[Signature, ...]:
-        """What the drive and its partitions bear."""
+        """Signatures of the drive and its partitions."""
         return tuple(
             signature
             for name in names_of(drive.device)
@@ -208,7 +207,7 @@ class Snapshot:
 
 
 def _source(entry: MountEntry) -> str:
-    """What a filesystem was mounted from; of a block device the kernel's own node."""
+    """The source of a mount; for a block device, the kernel's own node."""
     source = entry.source
     return str(Path(source).resolve()) if source.startswith("/dev/") else source
 

@@ -1,7 +1,7 @@
-"""Stamps must tell one pool from every other.
+"""Check that stamps are unique to a pool.
 
-A drive is wiped because it bears a stamp, after a crash without asking the backend again. A stamp
-that another pool's drives bear as well would wipe those too.
+After a crash the core wipes drives by their stamps, without asking the backend again. A stamp that
+another pool's drives have too would wipe those as well.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _NEXT = str.maketrans("0123456789abcdefABCDEF", "1234567890bcdefaBCDEFA")
 
 
 def check_stamps(info: BackendInfo, plan: BackendPlan) -> None:
-    """What can be told from the plan alone. Raises :class:`PlanRefused`."""
+    """Check stamps by the plan alone. Raises :class:`PlanRefused`."""
     for stamp in plan.stamps:
         if not stamp.uuid and not stamp.label:
             raise PlanRefused(
@@ -48,7 +48,7 @@ def check_stamps(info: BackendInfo, plan: BackendPlan) -> None:
 
 
 def _check_wipes(plan: BackendPlan) -> None:
-    """A step wipes what bears a stamp of the plan, and nothing else."""
+    """Check that steps wipe only drives with a stamp of the plan."""
     known = {*plan.stamps, *plan.enclosing}
     for step in plan.steps:
         for action in (step.run, *step.undo):

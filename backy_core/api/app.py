@@ -48,10 +48,10 @@ class AgentApp(Quart):
     request_class = StrictRequest
 
     def create_url_adapter(self, request: BaseRequestWebsocket | None) -> MapAdapter | None:
-        """Match by path alone: the agent answers under whatever name it is reached.
+        """Match by path alone, under any host name.
 
-        Werkzeug would encode the Host header and fail, outside of all error handlers, on one
-        that is no host name.
+        Werkzeug would encode the Host header and, outside of all error handlers, fail on an
+        invalid host name.
         """
         if request is None:
             return super().create_url_adapter(request)

@@ -44,7 +44,7 @@ def matches(given: bytes, key: str) -> bool:
 
 
 def bears_key(fields: Iterable[tuple[bytes, bytes]], key: str) -> bool:
-    """Whether a request with these header fields, names in lower case, bears the key."""
+    """Whether a request with these header fields, names in lower case, carries the key."""
     name = HEADER.lower().encode()
     return any(field == name and matches(value, key) for field, value in fields)
 

@@ -86,7 +86,7 @@ class HeadersTooLarge(BackyError):
 
 
 class Overloaded(BackyError):
-    """As many requests are under way as the agent takes."""
+    """The agent is serving as many requests as it can."""
 
     code = "OVERLOADED"
 
@@ -118,7 +118,7 @@ def error_response(error: BackyError) -> Response:
 
 
 def _details(error: BackyError) -> str | None:
-    """What was seen and what to do about it: people are shown ``message: details``."""
+    """Observation and remedy, as people see them after the message: ``message: details``."""
     parts = [part.strip().rstrip(".") for part in (error.details, error.hint) if part]
     return clipped(". ".join(parts), MOST_CHARACTERS) or None
 

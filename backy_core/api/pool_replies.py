@@ -122,9 +122,9 @@ def opens_on_reply(opens_on: OpensOn | None) -> OpensOnReply | None:
 
 
 def _standing(pool: PoolView) -> dict[str, Any]:
-    """What a pool that exists has in the detail and in the list alike.
+    """Fields of an existing pool that detail and list share.
 
-    Only a mounted pool has sizes: of another nothing can be read, and clients expect zeros.
+    Only a mounted pool has sizes; those of others cannot be read, and clients expect zeros.
     """
     mounted = pool.state is PoolState.READY
     return {

@@ -1,4 +1,4 @@
-"""What the HTTP edge needs of the agent, and no more.
+"""The interface of the agent that the HTTP edge uses.
 
 The composition root satisfies :class:`Agent` structurally; so does a fake in a test, and the
 type checker holds both to it.

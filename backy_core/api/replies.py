@@ -31,7 +31,7 @@ def agent() -> Agent:
 
 
 def current_request() -> Request:
-    """The request itself. Each look through Quart's proxy costs as much as checking the key."""
+    """The request itself. Each access through Quart's proxy costs as much as checking the key."""
     proxy: Any = request
     return cast("Request", proxy._get_current_object())
 
@@ -47,7 +47,7 @@ def json_reply(text: str, status: int = 200, headers: dict[str, str] | None = No
 
 
 def monitor_headers(operation: OperationPort | None) -> dict[str, str]:
-    """Where to watch an operation."""
+    """Headers that lead to an operation."""
     if operation is None:
         return {}
     return {"Link": f'<{BASE_PATH}/operations/{operation.id}>; rel="monitor"'}

@@ -43,7 +43,7 @@ class StartRefused(BackyError):
 
 
 def status_of(error: BackyError) -> Exit:
-    """What a failure ends the process with."""
+    """The exit status for a failure."""
     if isinstance(error, StartRefused):
         return error.status
     return Exit.CONFIG if isinstance(error, ConfigurationError) else Exit.FAILURE

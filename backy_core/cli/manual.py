@@ -103,7 +103,7 @@ def _item(tag: str, text: str) -> list[str]:
 
 
 def _text(text: str) -> str:
-    """What roff shows as this text; words in backquotes are bold."""
+    """Escape text for roff; words in backquotes become bold."""
     literal = text.replace("\\", r"\e").replace("-", r"\-")
     return re.sub(r"`([^`]+)`", r"\\fB\1\\fR", literal)
 

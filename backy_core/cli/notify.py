@@ -1,4 +1,4 @@
-"""What systemd is told of the agent: `sd_notify(3)`."""
+"""Notify systemd of the agent's state: `sd_notify(3)`."""
 
 from __future__ import annotations
 

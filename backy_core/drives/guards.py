@@ -58,15 +58,15 @@ def unavailable_because(
     joining: PoolReport | None = None,
     pool_guid: Callable[[str], str | None] = lambda _: None,
 ) -> BackyError | None:
-    """The first reason against taking ``drive``; None: it may be taken.
+    """The first reason against using ``drive``; None if it may be used.
 
     ``pools``: label of the known pool by member serial. ``claimed``: serials under a running
     operation. ``quarantined``: reason by serial. ``protected``: serials. ``allow_signatures``:
-    consent to wipe what it bears. ``deleted``: GUIDs of deleted pools whose remains count as
-    ordinary signatures. ``known``: GUID of each known pool by its native id; what a drive that is
-    no longer in ``pools`` still bears of them counts so too. ``joining``: the pool the drive is to
-    be given to, which does not stand in its own way. ``pool_guid``: the GUID of the pool a serial
-    in ``pools`` belongs to, asked only for a hint.
+    consent to wipe its signatures. ``deleted``: GUIDs of deleted pools whose remains count as
+    ordinary signatures. ``known``: GUID of each known pool by its native id; its signatures on a
+    drive that is no longer in ``pools`` count as ordinary too. ``joining``: the pool that gets the
+    drive, which is not a reason against it. ``pool_guid``: returns the GUID of the pool of a
+    serial in ``pools``, called only for a hint.
     """
     case = _Case(
         *(drive, snapshot, pools, claimed, quarantined or {}, protected, allow_signatures),
@@ -180,9 +180,9 @@ def _swapped_to(case: _Case) -> BackyError | None:
 
 
 def _foreign_member(case: _Case) -> BackyError | None:
-    """Of a pool that runs, or that is Backy's own: wiping it is nobody's consent.
+    """Refuse a member of a running pool or of a Backy pool, which ``wipe`` never overrides.
 
-    A stopped array or volume group of someone else is data like any other: a signature.
+    A stopped array or volume group of someone else is ordinary data: a signature.
     """
     for backend, reports in case.snapshot.reports.items():
         for report in reports:
@@ -239,8 +239,8 @@ def _member_error(case: _Case, backend: str, report: PoolReport) -> BackyError:
 
 
 def _held(case: _Case) -> BackyError | None:
-    """Whatever else the kernel has built on it: an LVM volume, a bcache, a crypt device. What
-    lies between the drive and the pool it joins is the pool's own, as the legs of a mirror."""
+    """Refuse a drive on which the kernel has built a device: an LVM volume, a bcache, a crypt
+    device. Devices between the drive and the pool it joins are the pool's, as a mirror's legs."""
     own = names_of(case.drive.device)
     pool = case.joining.device if case.joining else None
     everything = tuple(case.drive.device.walk())

@@ -161,7 +161,7 @@ def unidentified_because(drive: Drive) -> Conflict | None:
 
 
 def url_of(serial: str) -> str:
-    """Where the API has the drive: a serial may hold any character, a slash too."""
+    """The drive's URL in the API. A serial may hold any character, even a slash."""
     return f"/api/v1/drives/{quote(serial, safe='')}"
 
 

@@ -109,7 +109,7 @@ class Board:
 def _pool_devices(
     reports: Mapping[str, tuple[PoolReport, ...]], devices: tuple[BlockDevice, ...]
 ) -> dict[str, tuple[Signature, ...]]:
-    """What udev says of the pools' own devices: to open them could keep them from stopping."""
+    """udev's view of the pools' own devices: opening them could keep them from stopping."""
     names = {report.device for answered in reports.values() for report in answered}
     return {
         device.name: (Signature(device=device.name, type=device.fstype, uuid=device.uuid),)

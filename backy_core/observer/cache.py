@@ -1,4 +1,4 @@
-"""What each device bore when it was last probed, until something may have changed it."""
+"""A cache of each device's signatures, valid until something may have changed the device."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class SignatureCache:
                 self._hung.clear()
 
     async def look(self, devices: Sequence[BlockDevice]) -> Probed:
-        """What each device bears, or why it cannot be read; both by kernel name."""
+        """Signatures of each device, or why it cannot be read; both by kernel name."""
         current = {device.name: device for device in devices}
         hung = {it.name: why for it in devices if (why := self._hangs(it)) is not None}
         known = {it.name: kept.signatures for it in devices if (kept := self._valid(it))}
@@ -75,7 +75,7 @@ class SignatureCache:
         return Probed(found, {**silent, **hung, **probed.failed})
 
     def _remember_hung(self, devices: Mapping[str, BlockDevice], failed: Mapping[str, str]) -> None:
-        """One disk that does not answer must not hold up each look at the others."""
+        """Skip a disk that does not answer, so that it does not delay each scan of the others."""
         until = time.monotonic() + _HUNG_S
         for name, reason in failed.items():
             if name in devices:

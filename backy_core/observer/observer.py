@@ -1,7 +1,7 @@
-"""The observer: one snapshot of the machine, always there, never waited for by readers.
+"""The observer keeps one snapshot of the machine, which readers get without waiting.
 
-Kernel events make it look again, at most as often as it can afford; whoever needs certainty asks
-for a look that starts after the question. It owns the event sources and its tasks from
+Kernel events make it scan again, at a limited rate. Callers that need certainty request a scan
+that starts after their call. The observer owns the event sources and its tasks from
 :meth:`Observer.start` to :meth:`Observer.stop`.
 """
 
@@ -115,7 +115,7 @@ class Observer:
             await self.refresh()
 
     async def inspect(self, backend: str) -> tuple[PoolReport, ...]:
-        """One backend's pools by a fresh look, without those of which nothing new can be told
+        """Inspect one backend's pools, leaving out those that cannot be read now
         (:meth:`Snapshot.unseen_because`). Raises :class:`BackendFailure`."""
         self._host.backend(backend)  # a journal may be older than the removal of its plugin
         began = time.monotonic()
@@ -130,11 +130,11 @@ class Observer:
 
     @contextmanager
     def quiet(self) -> Iterator[None]:
-        """Meanwhile the events are the caller's doing, and it looks at the outcome itself.
+        """Hold back scans while the caller causes events and checks the outcome itself.
 
-        A look at every one of them would slow the very commands that cause them. They are
-        followed all the same where the caller has not looked for 2 s, as while mkfs runs: another
-        drive may be pulled. And after 10 s in any case, for the sake of the other backends.
+        A scan for each event would slow the commands that cause them. The observer still scans if
+        the caller has not scanned for 2 s, as during mkfs, because another drive may be pulled;
+        and after 10 s in any case, for the other backends.
         """
         self._quiet += 1
         self._undisturbed.clear()
@@ -180,8 +180,8 @@ class Observer:
     async def _elsewhere(
         self, survey: Survey, answers: Mapping[str, Answer | str]
     ) -> tuple[MountEntry, ...] | None:
-        """What other mount namespaces have; None if they cannot be looked into. It costs a look at
-        every process, so only while a pool runs that is not mounted here."""
+        """Mounts in other mount namespaces; None if they cannot be read. This reads every process,
+        so it is done only while a pool runs that is not mounted here."""
         told = (answer for answer in answers.values() if not isinstance(answer, str))
         reports = [report for answer in told for report in answer.reports]
         here = Snapshot(devices=survey.devices, mounts=survey.mounts)
@@ -242,7 +242,7 @@ class Observer:
         await asyncio.sleep(_DEBOUNCE_S)
 
     async def _follow_events(self) -> None:
-        """One look for a burst of events, and never more than a third of the time."""
+        """Scan once for a burst of events, and for at most a third of the time."""
         while True:
             await self._stale.wait()
             await self._debounce()

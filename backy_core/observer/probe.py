@@ -1,5 +1,5 @@
-"""What a backend may see of the machine: files of procfs and sysfs, signatures, declared
-read-only commands. Nothing else, and nothing that changes anything."""
+"""A backend's read-only access to the machine: files of procfs and sysfs, signatures, and its
+declared read-only commands."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _PROCFS_S = 3.0
 
 
 class MachineProbe:
-    """One look of one backend. Implements :class:`backy_core.sdk.models.Probe`."""
+    """One inspection of one backend. Implements :class:`backy_core.sdk.models.Probe`."""
 
     def __init__(
         self,

@@ -19,7 +19,7 @@ from backy_core.system.threads import apart
 
 
 class Answer(NamedTuple):
-    """What a backend saw: its pools, and why a drive could not be read, for each such drive."""
+    """A backend's result: its pools, and for each unreadable drive the reason."""
 
     reports: tuple[PoolReport, ...]
     unreadable: Mapping[DriveId, str]
@@ -36,7 +36,7 @@ class Answer(NamedTuple):
 
 
 class Survey(NamedTuple):
-    """What was there. ``ticket`` orders surveys by the moment they began."""
+    """The result of one scan. ``ticket`` orders scans by the moment they began."""
 
     ticket: int
     devices: tuple[BlockDevice, ...]
@@ -48,7 +48,7 @@ class Survey(NamedTuple):
     given_up: Mapping[str, str]
 
     def probed_drives(self) -> tuple[ProbedDrive, ...]:
-        """What backends may know of: excluded drives are not shown to them."""
+        """Drives that backends may see; excluded drives are left out."""
         return tuple(
             ProbedDrive(
                 name=drive.name, node=drive.node, id=drive.id, links=tuple(drive.device.links)
@@ -61,7 +61,7 @@ class Survey(NamedTuple):
         return tuple(each for found in self.signatures.values() for each in found)
 
     def answered(self, seen: Iterable[PoolReport | Unreadable]) -> Answer:
-        """What a backend saw, in terms of drives."""
+        """A backend's result, with devices translated to drives."""
         by_device = {name: drive.id for drive in self.drives for name in names_of(drive.device)}
         reports = tuple(_with_drives(it, by_device) for it in seen if isinstance(it, PoolReport))
         doubts = (it for it in seen if isinstance(it, Unreadable) and it.device in by_device)
@@ -101,8 +101,8 @@ class Surveyor:
         return Survey(ticket, *machine, drives, probed.found, probed.failed, given_up)
 
     async def mounts_changed(self, known: Snapshot) -> bool:
-        """Whether filesystems are not as they were at the last look: no event of the kernel tells
-        of one that turned read-only."""
+        """Whether filesystems differ from the last scan: no kernel event announces one that turned
+        read-only."""
         if await apart(read_own, "mounts") != self._mountinfo:
             return True
         return await mount_health.given_up(known.mounts) != known.given_up

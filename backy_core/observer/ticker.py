@@ -69,7 +69,7 @@ class Ticker:
         ]
 
     def _pace(self, backend: str, refresh_s: float | None) -> float:
-        """Seconds from one look to the next."""
+        """Seconds from one inspection to the next."""
         if self._moves(backend):
             return _FRESH_S
         return math.inf if refresh_s is None else refresh_s

@@ -291,7 +291,7 @@ def references(arg: Arg) -> Iterator[DriveRef | PoolDevice]:
 
 
 def drives_of_step(step: Step) -> Iterator[DriveId]:
-    """Every drive that a step names in its action, its undo or its conditions."""
+    """Every drive that a step names in its actions and conditions."""
     for action in (step.run, *step.undo):
         yield from _drives_of_action(action)
     yield from drives_of_conditions((*step.only_if, *step.needs, *step.expect, *step.undo_expect))

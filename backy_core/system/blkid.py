@@ -34,7 +34,7 @@ _ENDS = 1 << 20
 
 
 class BlkidFailed(SystemFailure):
-    """A device could not be read; what it bears is unknown."""
+    """A device could not be read, so its signatures are unknown."""
 
 
 def read_signatures(node: str, name: str, only: str | None = None) -> tuple[Signature, ...]:

@@ -105,8 +105,8 @@ def assemble(
 
 
 def _add_loops(parents: dict[str, tuple[str, ...]], loops: Mapping[str, Backing]) -> None:
-    """What a loop device is over becomes its parent, but where that would close a circle: a
-    volume may be extended by a loop device whose file it holds."""
+    """Make each loop device's backing its parent, except where that would close a circle: a volume
+    may be extended by a loop device whose file it holds."""
     for name, backing in loops.items():
         below = backing.device
         if below in parents and name in parents and name not in _ancestry(below, parents):

@@ -82,7 +82,7 @@ def node_exists(name: str) -> bool:
 
 
 def holders(name: str) -> tuple[str, ...]:
-    """What is built on a device or its partitions (``md127``, ``dm-0``, ``loop0``)."""
+    """Devices built on a device or its partitions (``md127``, ``dm-0``, ``loop0``)."""
     directory = _CLASS_BLOCK / name
     found = set(names_in(directory / "holders"))
     for part in names_in(directory):

@@ -171,7 +171,8 @@ async def _drained(pumps: set[asyncio.Task[None]]) -> bool:
 
 
 def _close_pipes(process: asyncio.subprocess.Process) -> None:
-    """asyncio closes them only at their end, which may never come; there is no public way."""
+    """Close pipes that asyncio closes only at their end, which may never come. asyncio has no
+    public function for it."""
     transport = getattr(process, "_transport", None)
     if transport is not None:
         transport.close()
@@ -183,7 +184,7 @@ def _signal_group(pid: int, number: int) -> None:
 
 
 async def _until_group_gone(pid: int, deadline: float) -> None:
-    """Nothing announces the end of a group whose leader is gone, so this looks again."""
+    """Poll for the end of a group whose leader is gone, which no event announces."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         while time.monotonic() < deadline:
             os.killpg(pid, 0)

@@ -1,8 +1,8 @@
-"""Looking into a filesystem through a mount that has no place.
+"""Read a filesystem through a detached mount.
 
-The mount API of Linux 5.2 makes a mount that no directory shows, in no namespace: nothing can
-use it, it covers nothing, and it ends with its descriptor, also when the agent is killed. The
-system call numbers are the same on every architecture Debian runs on.
+The mount API of Linux 5.2 makes a mount that is attached to no directory and no namespace. No
+process can use it, it covers nothing, and it ends with its descriptor, even when the agent is
+killed. The system call numbers are the same on every architecture that Debian supports.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ _MADE_WITH_IT = "lost+found"
 
 
 def names_inside(node: str, fstype: str) -> tuple[str, ...]:
-    """What lies at the top of the filesystem on ``node``, beyond what making it puts there.
+    """Names at the top of the filesystem on ``node``, without those of a new filesystem.
 
-    Mounted read-only; a journal is replayed, without which the newest files would not show.
-    Blocks as long as the device does. Raises :class:`OSError`, EBUSY if it is mounted already.
+    The filesystem is mounted read-only and its journal replayed, which shows the newest files.
+    Blocks as long as the device does. Raises :class:`OSError`, EBUSY if it is already mounted.
     """
     with _mounted(node, fstype) as root:
         return names_in(".", dir_fd=root)
@@ -47,7 +47,7 @@ def names_in(path: str, *, dir_fd: int | None = None) -> tuple[str, ...]:
 
 
 def _holds_files(top: int) -> bool:
-    """What fsck found is data; anything but a directory of that name is as well."""
+    """Whether ``lost+found`` counts as data: files that fsck found, or not a directory at all."""
     try:
         found = os.open(_MADE_WITH_IT, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=top)
     except NotADirectoryError:

@@ -1,8 +1,8 @@
 """Directories that only root can change, walked without following links.
 
-Whoever owns a directory of a path, or may write to it, decides what lies below: between a look and
-a mount it can become a link to anywhere. So a path is walked descriptor by descriptor, and what is
-done is done to the descriptor.
+The owner of a directory, and anyone who may write to it, decides what is below it: between a check
+and a mount it can become a link to anywhere. So a path is walked descriptor by descriptor, and all
+work is done on the descriptor.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Judge = Callable[[os.stat_result, int], str | None]
 
 
 class DirectoryRefused(SystemFailure):
-    """``path`` is the part of a path that cannot be trusted, or that is no directory."""
+    """``path`` is the part of a path that cannot be trusted or is not a directory."""
 
     def __init__(self, path: Path, reason: str, hint: str | None = None) -> None:
         super().__init__(f"{path} {reason}", hint=hint)
@@ -41,9 +41,9 @@ class DirectoryMissing(SystemFailure):
 
 
 def others_may_change(info: os.stat_result, descriptor: int) -> str | None:
-    """Who but root may change what is in an open file or directory; None: nobody.
+    """The party other than root that may change an open file or directory; None if there is none.
 
-    The sticky bit is no help: under it everyone may still make a name before root does.
+    The sticky bit does not help: everyone may still make a name there before root does.
     """
     if info.st_uid not in (_ROOT, os.geteuid()):
         return f"belongs to user {info.st_uid}, not to root"
@@ -90,7 +90,7 @@ def check(path: Path | str) -> None:
 
 
 def missing_directories(path: Path | str) -> tuple[str, ...]:
-    """What of a path is to be made, deepest first. Raises as :func:`opened`."""
+    """Missing directories of a path, deepest first. Raises like :func:`opened`."""
     target = Path(path)
     try:
         with opened(target):

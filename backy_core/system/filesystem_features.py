@@ -1,8 +1,8 @@
-"""What a filesystem's superblock says that the oldest supported system cannot open.
+"""Find features of a filesystem that the oldest supported system cannot open.
 
-Reads the one superblock that the kernel reads, at most 4 KiB, and looks at its feature words alone:
-whatever a stranger wrote there, the answer is a list of at most 64 bits a word. Not every word
-counts: "compatible" features never keep a kernel from mounting.
+Reads only the feature words of the superblock that the kernel reads, at most 4 KiB. The superblock
+is not trusted: the result is always a list of at most 64 bits for each word. "Compatible" features
+are ignored, because they never keep a kernel from mounting.
 
 ``known`` are the bits that Linux 6.1 (Debian 12) mounts for writing; a feature beyond has its name,
 the first Linux that mounts it and, where it differs, the first tools that check it. Sources:
@@ -33,7 +33,7 @@ class _Word(NamedTuple):
 
 
 class _Layout(NamedTuple):
-    """Where a filesystem has its superblock, and the words in it."""
+    """The position of a filesystem's superblock, and of the words in it."""
 
     start: int
     magic_offset: int

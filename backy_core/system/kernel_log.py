@@ -1,4 +1,4 @@
-"""What the kernel says meanwhile: why it refuses a drive is told nowhere else."""
+"""Read the kernel log during a command: only there does the kernel say why it refuses a drive."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class KernelLog:
         return tuple(dict.fromkeys(found))[-_MOST_LINES:]
 
     def _messages(self) -> list[str]:
-        """What was said since the last look. Each read gives one record."""
+        """Messages since the last call. Each read gives one record."""
         messages: list[str] = []
         for _ in range(_MOST_RECORDS if self._descriptor is not None else 0):
             try:

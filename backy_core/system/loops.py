@@ -24,7 +24,7 @@ _REMOTE = ("nfs", "cifs", "smb", "fuse", "9p", "ceph", "afs")
 
 
 class Backing(NamedTuple):
-    """What a loop device shows. ``path`` is the kernel's word for it.
+    """The backing file or device of a loop device. ``path`` is the kernel's name for it.
 
     ``device``: kernel name of the block device it is, or of the one whose filesystem holds the
     file; None where there is none, as on a network mount.
@@ -36,7 +36,7 @@ class Backing(NamedTuple):
 
 
 def backing_of(name: str, mounts: Sequence[MountEntry]) -> Backing | None:
-    """What is below ``loop0``; None if it is not bound. Raises :class:`LookFailed`."""
+    """The backing of a device such as ``loop0``; None if unbound. Raises :class:`LookFailed`."""
     path = (read_attribute(Path("/sys/class/block") / name / "loop/backing_file") or "").strip()
     if not path:
         return None

@@ -25,9 +25,9 @@ _EXT4_MOUNT_TIME = 1024 + 0x2C
 
 
 async def given_up(mounts: Iterable[MountEntry]) -> Mapping[str, str]:
-    """What tells that a filesystem gave up, by device number.
+    """Evidence of filesystems that gave up after an error, by device number.
 
-    What does not answer is left out: a disk that hangs may come back.
+    Leave out filesystems that do not answer: a disk that hangs may come back.
     """
     asked = {entry.majmin: entry for entry in mounts if entry.fstype in _ASK}
     answers = await asyncio.gather(*(_problem(entry) for entry in asked.values()))

@@ -32,9 +32,9 @@ _MANY_TREES = ("btrfs",)
 
 
 class Filesystem(NamedTuple):
-    """What is to be unmounted and stopped.
+    """A filesystem to unmount, with the devices to stop.
 
-    ``mounts``: its own, which the unmount takes away. ``numbers`` and ``sources``: its device
+    ``mounts``: its own, which the unmount removes. ``numbers`` and ``sources``: its device
     numbers and sources, as mountinfo has them. ``devices``: kernel names of the devices that are
     to be stopped. ``dataset``: its name, of a filesystem that may have child datasets.
     """
@@ -184,7 +184,7 @@ def _swaps(filesystem: Filesystem) -> Iterator[Holder]:
 
 
 def _exports(filesystem: Filesystem) -> Iterator[Holder]:
-    """What the kernel's NFS server has exported: ``path client(options)`` lines."""
+    """Exports of the kernel's NFS server, from its ``path client(options)`` lines."""
     for file in _EXPORTS:
         with suppress_gone(file):
             for line in file.read_bytes().splitlines():

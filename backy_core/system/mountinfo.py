@@ -126,7 +126,7 @@ def mount_at(mounts: Sequence[MountEntry], path: str | Path) -> MountEntry | Non
 
 
 class MountTree:
-    """Which mount a path leads to, and what hides the others.
+    """Resolves a path to its mount, and tells which mounts hide others.
 
     Follows a path as the kernel does: from mount to mount, the one on top at each place. A mount
     whose own path leads elsewhere is covered: by one stacked on it, or on a directory above it.

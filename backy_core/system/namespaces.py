@@ -37,7 +37,7 @@ def read_namespaces() -> dict[str, tuple[MountEntry, ...]]:
 
 
 class Reach:
-    """Which mounts go when ``leaving`` are unmounted.
+    """The mounts that disappear when ``leaving`` are unmounted.
 
     The kernel unmounts a copy along if the mount it lies on receives what happens on the one that
     ours lies on, and if nothing is mounted on the copy. How the copy itself is shared plays no
@@ -85,5 +85,5 @@ class Reach:
 
 
 def _place(entry: MountEntry, parent: MountEntry) -> str:
-    """Where in the parent's filesystem the mount point is."""
+    """The mount point's path in the parent's filesystem."""
     return posixpath.join(parent.root, posixpath.relpath(entry.path, parent.path))

@@ -1,4 +1,4 @@
-"""Which block devices the running system lives on."""
+"""The block devices that the running system uses."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ def devices_of(
 ) -> Iterator[str]:
     """Kernel names of the devices a mount lies on.
 
-    A filesystem over many devices counts on each that bears its UUID; where not even one can be
-    told, on each that bears its type. ZFS names the dataset, and each device the pool before it.
-    ``probed`` are signatures by kernel name: udev may miss that a filesystem was made, or that a
-    device joined one.
+    A filesystem over many devices counts for each device with its UUID; if none is found, for each
+    with its type. ZFS names the dataset, and each of its devices names the pool, the dataset's
+    first part. ``probed`` are signatures by kernel name: udev may miss a new filesystem, or a
+    device that joined one.
     """
     nodes = {entry.source}
     if entry.source.startswith("/dev/"):

@@ -1,4 +1,4 @@
-"""What running a program gave, and the error it becomes."""
+"""The outcome of running a program, and the error it becomes."""
 
 from __future__ import annotations
 

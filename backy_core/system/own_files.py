@@ -56,7 +56,7 @@ class OwnDirectory:
         return OwnFile(self, name)
 
     def names(self) -> tuple[str, ...]:
-        """What is in it, sorted. Raises :class:`OSError`."""
+        """Sorted names in the directory. Raises :class:`OSError`."""
         found = os.listdir(self.descriptor)  # noqa: PTH208 Path knows no descriptors
         return tuple(sorted(found))
 
@@ -87,7 +87,7 @@ class OwnFile:
 
     @property
     def path(self) -> Path:
-        """What messages call it."""
+        """Its path, for messages."""
         return self.directory.path / self.name
 
     @property
@@ -103,14 +103,14 @@ class OwnFile:
         return True
 
     def mode(self) -> int | None:
-        """Its permissions; None if there is no such file."""
+        """Its permissions; None if the file is absent."""
         try:
             return os.stat(self.name, dir_fd=self.directory.descriptor).st_mode
         except OSError:
             return None
 
     def read(self) -> bytes | None:
-        """None if there is no such file. Raises :class:`OSError` if it cannot be read."""
+        """Its content; None if the file is absent. Raises :class:`OSError` if it cannot be read."""
         try:
             with self.opened(os.O_RDONLY) as descriptor:
                 return b"".join(iter(lambda: os.read(descriptor, _CHUNK), b""))
@@ -164,7 +164,7 @@ class OwnFile:
         os.link(self.name, name, src_dir_fd=place, dst_dir_fd=place)
 
     def _keep_previous(self) -> None:
-        """By a hard link and a rename, so that there is no moment without either file."""
+        """Keep the previous file by a hard link and a rename, so that one of them always exists."""
         link = self.directory.file(f".{self.name}.{os.getpid()}.previous")
         link.remove()
         try:

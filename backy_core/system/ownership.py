@@ -19,7 +19,7 @@ from backy_core.system.directories import DirectoryMissing
 
 
 class NotRoots(SystemFailure):
-    """Somebody else may change a file of the agent's, or it is no file."""
+    """A file of the agent's can be changed by others, or is not a regular file."""
 
 
 def check_directory(path: Path) -> None:
@@ -32,7 +32,7 @@ def check_directory(path: Path) -> None:
 
 
 def check_file(path: Path) -> None:
-    """Raise :class:`SystemFailure` if something is there that is no file, or not root's alone."""
+    """Raise :class:`SystemFailure` for anything but an absent file or one only root can change."""
     try:
         with opened_file(path):
             pass
@@ -41,7 +41,7 @@ def check_file(path: Path) -> None:
 
 
 def read_file(path: Path) -> bytes:
-    """What is in a file that only root can change. Raises as :func:`opened_file`."""
+    """Read a file that only root can change. Raises like :func:`opened_file`."""
     with opened_file(path) as descriptor, os.fdopen(descriptor, "rb", closefd=False) as file:
         return file.read()
 
@@ -74,7 +74,7 @@ def opened_file(path: Path) -> Iterator[int]:
 def open_regular(name: str, flags: int, mode: int = 0o600, *, dir_fd: int | None = None) -> int:
     """Open a file; never a link, and never wait for a FIFO or a device.
 
-    Raises :class:`OSError`: ELOOP for a link, EINVAL for anything else that is no file.
+    Raises :class:`OSError`: ELOOP for a link, EINVAL for anything else that is not a file.
     """
     # O_NONBLOCK changes nothing for files.
     safe = flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC

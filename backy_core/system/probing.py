@@ -1,8 +1,8 @@
-"""What is written on a device, by a low-level look, never by udev's cache.
+"""Read a device's signatures with a low-level probe, never from udev's cache.
 
-All signatures that libblkid knows, as ``wipefs --no-act`` lists them, where ``blkid -p`` stops at
-an ambivalent pair. Partition tables count (``gpt``, ``dos``, ``PMBR``). What bears no signature
-cannot be seen: raw data written straight to a disk looks blank to every tool.
+Finds all signatures that libblkid knows, as ``wipefs --no-act`` lists them; ``blkid -p`` would
+stop at an ambivalent pair. Partition tables count (``gpt``, ``dos``, ``PMBR``). Data without a
+signature stays invisible: raw data written straight to a disk looks blank to every tool.
 
 A node that cannot be probed is a failure of its own, never "blank".
 """
@@ -25,7 +25,7 @@ _PROBE_DEADLINE_S = 20.0
 
 
 class ProbeFailed(SystemFailure):
-    """A device could not be read; what it bears is unknown."""
+    """A device could not be read, so its signatures are unknown."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ async def probe_for(node: str, type: str) -> tuple[Signature, ...]:
 
 
 async def probe_drive(name: str) -> tuple[Signature, ...]:
-    """What a drive and its partitions bear. Raises :class:`ProbeFailed`."""
+    """Signatures of a drive and its partitions. Raises :class:`ProbeFailed`."""
     found = await probe([f"/dev/{each}" for each in (name, *partitions(name))])
     return tuple(signature for signatures in found.values() for signature in signatures)
 

@@ -1,4 +1,4 @@
-"""Which processes hold a mount, and ending them.
+"""Find the processes that hold a mount, and end them.
 
 A process holds a mount by its working directory, root, program, open files, mapped files, or by
 having the mount in a mount namespace of its own. Reading needs root and starts no process.

@@ -9,9 +9,9 @@ from contextlib import suppress
 def read_at(node: str, offset: int, length: int) -> bytes:
     """``length`` bytes at ``offset``, or fewer where the device ends.
 
-    Not what the page cache remembers: md and mounted filesystems write around it. The node is
-    opened for reading and not exclusively, so its closing announces nothing to udev. Blocks for as
-    long as the device does. Raises OSError.
+    Bypass the page cache: md and mounted filesystems write around it. The node is opened for
+    reading and not exclusively, so udev gets no event when it is closed. Blocks for as long as the
+    device does. Raises OSError.
     """
     descriptor = os.open(node, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:

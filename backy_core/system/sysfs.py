@@ -1,8 +1,8 @@
-"""What sysfs and udev's database say of each block device. Starts no process.
+"""Read each block device from sysfs and udev's database. Starts no process.
 
-These are the sources ``lsblk`` reads; read directly because a look at all devices then costs a
-few milliseconds and no child. udev's properties are hints for people (model, filesystem): what
-must be right, as signatures, is probed on the device itself.
+``lsblk`` reads the same sources; read directly, all devices take a few milliseconds and no child.
+udev's properties are hints for people (model, filesystem). Facts that must be right, such as
+signatures, are probed on the device itself.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _HEX_ESCAPE = re.compile(r"\\x([0-9a-fA-F]{2})")
 
 
 class Roots(NamedTuple):
-    """Where the kernel's and udev's views are found."""
+    """The directories of the kernel's and udev's views."""
 
     sys: Path = Path("/sys")
     dev: Path = Path("/dev")
@@ -97,7 +97,7 @@ def _read_file(path: Path, *, whole: bool) -> str | None:
 
 
 def names_in(directory: Path) -> tuple[str, ...]:
-    """Sorted names; empty if there is no such directory. Raises :class:`LookFailed`."""
+    """Sorted names; empty if the directory is absent. Raises :class:`LookFailed`."""
     with suppress_gone(directory):
         return tuple(sorted((entry.name for entry in directory.iterdir()), key=natural))
     return ()

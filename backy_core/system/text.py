@@ -38,12 +38,11 @@ def _is_fit(character: str) -> bool:
 
 
 def clean_name(text: str | None, limit: int = MAX_NAME) -> str | None:
-    """What a device, or what lies on it, calls itself, fit for URLs, JSON and people; None if
-    nothing is left.
+    """Clean the name of a device or of its content for URLs, JSON and people; None if it is empty.
 
-    A drive may come from a stranger. Without NUL (firmware pads with it, and Linux 7 shows it),
-    other control characters, such as turn the direction of writing or end a line, and blanks at
-    either end; at most ``limit`` characters.
+    A stranger may have written it. Removes NUL (firmware pads with it, and Linux 7 shows it), other
+    control characters, such as those that end a line or change the direction of writing, and
+    blanks at both ends; cuts it to ``limit`` characters.
     """
     return "".join(filter(str.isprintable, text or "")).strip()[:limit].rstrip() or None
 

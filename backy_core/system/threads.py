@@ -1,9 +1,9 @@
-"""Calls that a dead disk may keep from ever returning.
+"""Run calls that may never return because of a dead disk.
 
-Each gets a daemon thread of its own, which is left behind if it hangs: a pool of workers would
-fill up, and hold back the journal and the agent's exit. asyncio.to_thread has such a pool, so it is
-not used. Questions are bounded for each thing that is asked; what changes something is bounded by
-the operations that run.
+Each call gets its own daemon thread, which is abandoned if it hangs: a pool of workers would fill
+up and block the journal and the agent's exit. asyncio.to_thread has such a pool, so it is not
+used. The number of reads is limited for each name; the number of changes is limited by the running
+operations.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ T = TypeVar("T")
 
 
 async def in_thread(call: Callable[[], T], name: str, deadline_s: float) -> T:
-    """What ``call`` returns or raises; TimeoutError after ``deadline_s`` seconds.
+    """Run ``call`` with a deadline: TimeoutError after ``deadline_s`` seconds.
 
-    While several calls of this ``name``, which names what may hang, are under way, it waits for
-    one of them to end; TimeoutError at once if they all hang.
+    ``name`` names the thing that may hang. If several calls of that name are running, wait for one
+    of them to end; raise TimeoutError at once if they all hang.
     """
     async with asyncio.timeout(deadline_s):
         while len(ages := _ages(name)) >= _AT_ONCE:
@@ -38,17 +38,17 @@ async def in_thread(call: Callable[[], T], name: str, deadline_s: float) -> T:
 
 
 async def apart(call: Callable[[], T], name: str) -> T:
-    """What ``call`` returns or raises, however long it takes; left behind on a cancellation.
+    """Run ``call`` however long it takes; abandon it on a cancellation.
 
-    For what does not hang for a disk's sake, and is asked by one at a time.
+    For calls that no disk can block, made by one caller at a time.
     """
     return await _begin(call, name)
 
 
 async def to_the_end(call: Callable[[], T], name: str) -> T:
-    """What ``call`` returns or raises, however long it takes, whoever is cancelled meanwhile.
+    """Run ``call`` to its end however long it takes, even if the caller is cancelled.
 
-    A cancellation is raised only then: what is left half-way is worse than to wait.
+    The cancellation is raised afterwards: a half-done change is worse than waiting.
     """
     answer = _begin(call, name)
     if await wait_out(answer):
@@ -79,7 +79,7 @@ class _Call(threading.Thread):
 
 
 def _ages(name: str) -> list[float]:
-    """How many seconds each call of this name has been under way."""
+    """How many seconds each call of this name has been running."""
     now = time.monotonic()
     calls = (each for each in threading.enumerate() if isinstance(each, _Call))
     return [now - each.begun_at for each in calls if each.name == name]

@@ -1,4 +1,4 @@
-"""What the kernel announces: block devices, md arrays, mounts.
+"""Receive kernel events: block devices, md arrays, mounts.
 
 Block devices come from udev's netlink socket, after udev has made its links; where no udevd
 runs, from the kernel's own. A socket that overflowed has lost events: then everything may have

@@ -22,7 +22,7 @@ class Usage(NamedTuple):
 
     @property
     def use_percent(self) -> int:
-        """What ``df`` prints: used / (used + available), rounded up."""
+        """The percentage that ``df`` prints: used / (used + available), rounded up."""
         total = self.used + self.available
         return -(-100 * self.used // total) if total > 0 else 0
 

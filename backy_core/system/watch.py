@@ -1,7 +1,7 @@
-"""Being told when a file of procfs changes.
+"""Watch files of procfs for changes.
 
-``/proc/mdstat`` and ``mountinfo`` announce a change by POLLPRI, and each look by poll(2) takes
-the announcement away, so they cannot hang in the event loop's own epoll: one thread polls them.
+``/proc/mdstat`` and ``mountinfo`` announce a change by POLLPRI, and each poll(2) consumes the
+announcement, so the event loop's own epoll cannot watch them: one thread polls them.
 """
 
 from __future__ import annotations

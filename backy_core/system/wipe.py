@@ -1,8 +1,8 @@
-"""Erasing what a device bears, until a fresh look finds nothing.
+"""Erase a device's signatures until a fresh probe finds none.
 
-The device is held exclusively from before the first look until after the last write, so nothing
-can be mounted or assembled on it meanwhile. Head and tail go too, of partitions as well: old
-metadata there (md 1.0, GPT backups, ZFS labels) survives a plain ``wipefs``.
+The device is held exclusively from before the first probe until after the last write, so it cannot
+be mounted or assembled meanwhile. The head and tail of the device and of its partitions are erased
+too: old metadata there (md 1.0, GPT backups, ZFS labels) survives a plain ``wipefs``.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ async def _erase_signatures(node: str, log: Log) -> None:
 
 
 class _Brief:
-    """The first lines and how many followed: a member of a zpool bears hundreds of signatures."""
+    """The first lines and a count of the others: a member of a zpool has hundreds of signatures."""
 
     def __init__(self, log: Log) -> None:
         self._log = log
@@ -89,8 +89,8 @@ async def _until_blank(node: str, log: Log) -> None:
 
 
 async def _zero_ends_of(part: str) -> None:
-    """A partition made anew at the same place would show what its ends held: ZFS takes one that
-    bears the label of a pool in use for a member, though wipefs sees nothing any more."""
+    """Zero a partition's ends. A new partition at the same place would show their old content: ZFS
+    treats one with the label of a pool in use as a member, although wipefs finds nothing."""
     descriptor = os.open(part, os.O_WRONLY | os.O_CLOEXEC)  # the whole disk is held exclusively
     try:
         await _zero_ends(descriptor)

@@ -1,4 +1,4 @@
-"""What a plugin author tests a backend with. Needs pytest; not part of the running agent.
+"""The kit for testing a backend. Needs pytest; not part of the running agent.
 
 Subclass :class:`BackendContract`; ``docs/writing-a-plugin.md`` says how to run it.
 """

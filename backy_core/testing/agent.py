@@ -95,7 +95,7 @@ class Agent:
             return False
 
     async def report(self, guid: str) -> PoolReport | None:
-        """What the backend sees of the pool now."""
+        """The backend's current report of the pool."""
         backend = next(iter(self.runtime.host.backends))
         reports = await self.runtime.observer.inspect(backend)
         return next((each for each in reports if guid in (each.guid, each.native_id)), None)
@@ -132,12 +132,12 @@ class Agent:
         }
 
     def outputs(self) -> str:
-        """What the last operation printed, for messages."""
+        """Output of the last operation, for messages."""
         return "\n".join(self.op.outputs.lines) if self.op else ""
 
 
 def fine(agent: Agent, error: BackyError | None) -> None:
-    """Fail with everything that is known unless there was no error."""
+    """Fail with all available information if there was an error."""
     if error is not None:
         raise AssertionError(f"{error}\nhint: {error.hint}\n{agent.outputs()}")
 

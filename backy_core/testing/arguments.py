@@ -1,4 +1,4 @@
-"""What the commands of a step are given."""
+"""Arguments of a step's commands."""
 
 from __future__ import annotations
 

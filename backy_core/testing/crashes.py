@@ -105,7 +105,7 @@ class CrashContract(OnSite):
             return True
 
         async def use_the_one_that_left(agent: Agent) -> None:
-            """It may bear what it was, and is free once the pool was unmounted."""
+            """Use the replaced drive: it may keep its stamp, but is free once unmounted."""
             await agent.until(lambda: at_rest(agent), "the pool is at rest")
             in_use = {drive.serial for drive in (await agent.view(guid)).drives}
             fine(agent, await agent.unmount(guid))
@@ -128,7 +128,7 @@ class CrashContract(OnSite):
 
 
 async def _gone_or_ready(agent: Agent, site: Site, guid: str) -> None:
-    """A killed creation is undone, or, once it was promised, stands."""
+    """Check that a killed creation is rolled back, or exists if it was promised."""
     if await agent.known(guid):
         assert (await agent.view(guid)).state == "ready", "half of a creation stands"
         fine(agent, await agent.delete(guid))

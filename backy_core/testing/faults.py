@@ -124,9 +124,9 @@ async def _all_available(agent: Agent, site: Site) -> bool:
 
 
 class _Broken:
-    """Meanwhile the ``number``-th program of the next plan goes wrong; None: every one of them.
+    """Makes the ``number``-th program of the next plan fail; None: all of them.
 
-    So do its retries. What undo runs, and what inspect runs, works.
+    Its retries fail too. Programs run by undo and by inspect work.
     """
 
     def __init__(self, agent: Agent, number: int | None, how: How) -> None:

@@ -34,7 +34,7 @@ class Killed(Exception):
 
 
 class FailedInside(AssertionError):
-    """What failed in the other process, with its traceback."""
+    """A failure in the other process, with its traceback."""
 
 
 @dataclass(frozen=True)

@@ -45,7 +45,7 @@ ODD_VALUES = (
 
 @dataclass(frozen=True)
 class Given:
-    """What a command of a fake machine gives."""
+    """The outcome of a command on a fake machine."""
 
     code: int | None
     stdout: str
@@ -148,7 +148,7 @@ class RecordingProbe:
 
 
 def invented(info: BackendInfo, drives: Sequence[ProbedDrive]) -> Iterator[tuple[str, Recorded]]:
-    """Machines whose tools print nonsense, with drives that bear the backend's signatures."""
+    """Machines whose tools print nonsense, with drives that have the backend's signatures."""
     signatures = tuple(_stamps(info, drives))
     for text in CANNED:
         yield text, Recorded(tuple(drives), signatures)
@@ -190,7 +190,7 @@ def crafted(text: str, count: int, seed: int = 0) -> Iterator[str]:
 
 
 def _with_odd_values(text: str, chance: random.Random) -> str:
-    """What comes after a colon is the value in every tool's report."""
+    """Replace values, which every tool's report puts after a colon."""
     lines = text.split("\n")
     for _ in range(chance.randint(1, 4)):
         at = chance.randrange(len(lines))

@@ -1,4 +1,4 @@
-"""What is on the test machine, looked at without the agent's code where a second opinion counts."""
+"""Read the test machine, without the agent's code where a second opinion counts."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def check_clean(serials: Collection[str]) -> None:
 
 
 def signatures(names: Iterable[str]) -> list[str]:
-    """What wipefs sees on these disks, as ``ext4 on sda``. One process for all of them."""
+    """Signatures that wipefs finds on these disks, as ``ext4 on sda``, in one process for all."""
     nodes = [f"/dev/{name}" for name in names]
     if not nodes:  # wipefs wants one
         return []

@@ -58,8 +58,8 @@ class MemberContract(OnSite):
         site.check_nothing_left()
 
     def test_degraded_then_whole_again(self, site: Site) -> None:
-        """A member is away, the pool is used all the same, the member returns; it is taken in
-        where drives can be added, and else must do no harm."""
+        """A pool is used while a member is away, and the member returns. It is re-added if the
+        backend can add drives; otherwise it must do no harm."""
         able = self.info().capabilities
         if "degraded_open" not in able:
             pytest.skip("it does not advertise degraded_open")

@@ -1,4 +1,4 @@
-"""What the rings on a real kernel share: the site, and when they may run."""
+"""Common parts of the rings on a real kernel: the site, and the permission to run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which drives the contract may erase, and the proof that they are nobody's."""
+"""Select the drives that the contract may erase, and prove that they are unused."""
 
 from __future__ import annotations
 

@@ -136,7 +136,7 @@ class PlanContract(Subject):
         assert not wipes, f"{self._told(self._open)} destroys: {wipes}"
 
     def test_closing_and_tearing_down(self, level: Level) -> None:
-        """What the core has unmounted may need no step, where nothing else holds the drives."""
+        """Plans to close and tear down may have no steps if only the mount holds the drives."""
         for ask in (self._close, self._teardown):
             plan, told = self._everywhere(level, "active", ask), self._told(ask)
             assert plan.goal or any(step.expect for step in plan.steps), (
@@ -210,8 +210,8 @@ class PlanContract(Subject):
         assert answers[0] == answers[1], f"two looks at the same differ: {answers}"
 
     def check_not_overlooked(self, recorded: hostile.Recorded, guid: str) -> None:
-        """Where the commands fail, inspect must fail or tell of the pool as it did when they
-        worked: a pool that is not reported counts as gone, and one at rest may be opened."""
+        """If commands fail, inspect must fail or report the pool as it did when they worked: an
+        unreported pool counts as gone, and a stopped one may be opened."""
 
         def told(shown: hostile.Recorded) -> str | None:
             seen = asyncio.run(self._inspected(shown, ""))
@@ -233,7 +233,7 @@ class PlanContract(Subject):
     async def _inspected(
         self, recorded: hostile.Recorded, otherwise: str
     ) -> tuple[PoolReport | Unreadable, ...]:
-        """Whatever it may not look at is told, also where the backend swallows the refusal."""
+        """Report every forbidden read, even if the backend swallows the refusal."""
         probe = hostile.ReplayProbe(info := self.info(), recorded, otherwise)
         try:
             seen = await self.hosting().inspect(self._name(), probe)

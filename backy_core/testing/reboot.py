@@ -1,7 +1,7 @@
-"""What must be so after the power was cut and drives were found in another order.
+"""Checks around a power cut after which the drives come up in another order.
 
-One half runs before, the other after; between them the author's lab cuts the power and boots
-with the drives renumbered. ``BACKY_CONTRACT_DIR`` names a directory that lasts.
+One half runs before, the other after; between them the author's lab cuts the power and boots with
+the drives renumbered. ``BACKY_CONTRACT_DIR`` names a persistent directory.
 """
 
 from __future__ import annotations

@@ -135,8 +135,8 @@ async def _delete_all(agent: Agent) -> None:
 
 
 async def take_for_another_pool(agent: Agent, site: Site, serial: str, unused: int) -> None:
-    """Make a pool of a drive that was replaced, with consent, and delete it: what the drive bore
-    is gone. Drives from the number ``unused`` on fill it up where a pool needs more than one."""
+    """Make a pool of a replaced drive, with consent, and delete it, which removes its signatures.
+    Drives from the number ``unused`` on are added if a pool needs more than one."""
     level = min(site.subject.info().levels, key=lambda it: it.min_drives)
     serials = (serial, *site.serials[unused:])[: level.min_drives]
     assert len(serials) == level.min_drives, f"more drives are needed: {site.serials}"

@@ -13,7 +13,7 @@ _EXCUSES = frozenset(("skip", "skipif", "xfail"))
 
 
 class Subject:
-    """What a subclass of a contract sets. Only ``backend`` has no default."""
+    """Attributes that a subclass of a contract sets. Only ``backend`` has no default."""
 
     backend: object
     """The module or object with the hooks."""
@@ -24,7 +24,7 @@ class Subject:
     """The filesystem to make; the backend's first if None."""
 
     def __init_subclass__(cls, **options: Any) -> None:
-        """What a contract checks is not a subclass's to take away."""
+        """Refuse a subclass that removes a check of its contract."""
         super().__init_subclass__(**options)
         inherited = {name for base in cls.__mro__[1:] for name in vars(base)}
         changed = sorted(n for n in vars(cls) if n.startswith("test_") and n in inherited)
@@ -32,7 +32,7 @@ class Subject:
             raise TypeError(f"{cls.__name__} replaces checks of the contract: {changed}")
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
-        """Every check runs. Where there is no kernel to spare, the kit says so itself."""
+        """Let every check run. The kit itself reports the lack of a spare kernel."""
         excuses = {mark.name for mark in metafunc.definition.iter_markers()} & _EXCUSES
         if excuses and metafunc.definition.originalname not in vars(type(self)):
             raise pytest.UsageError(
@@ -74,7 +74,7 @@ class Subject:
 
     @classmethod
     def info(cls) -> BackendInfo:
-        """What the backend says of itself; fails with the reason if it cannot be loaded."""
+        """The backend's description; fails with the reason if it cannot be loaded."""
         host = cls.hosting()
         assert not host.failed, (
             f"backend {host.failed[0].name} cannot be loaded: {host.failed[0].reason}"

@@ -1,4 +1,4 @@
-"""What pools can be made with."""
+"""Routes of the backends."""
 
 from __future__ import annotations
 

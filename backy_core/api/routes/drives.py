@@ -43,7 +43,7 @@ async def get_drive_status(serial: str) -> Response:
 
 @endpoint(blueprint, "POST", "/drives/refresh", replies={200: SuccessMessage})
 async def refresh_drives() -> Response:
-    """Look at the drives afresh, or wait for the look that is under way."""
+    """Scan the drives again, or join a running scan."""
     await carry_out(_done(agent().drives_service.refresh()))
     return reply(SuccessMessage(message="The drives were looked at afresh"))
 

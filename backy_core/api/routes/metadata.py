@@ -1,4 +1,4 @@
-"""What the agent remembers of pools, apart from the disks."""
+"""Routes of the pool metadata."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a mounted pool's filesystem holds and who holds it."""
+"""Routes of mounts: usage of a pool's filesystem, and processes that hold it."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ async def get_operation(operation_id: str) -> Response:
     replies={200: AcceptedReply, 202: AcceptedReply},
 )
 async def cancel_operation(operation_id: str) -> Response:
-    """Stop an operation at its next safe point, undo it and report how it ended."""
+    """Stop an operation at its next safe point, roll it back and report how it ended."""
     operation = agent().operations.cancel(operation_id)
     if prefers_async():
         return accepted(operation)

@@ -47,5 +47,5 @@ async def show_viewer() -> Response:
 @hide
 @open_to_all
 async def get_file(filename: str) -> Response:
-    """What the view consists of."""
+    """The view's static files."""
     return await _files(filename)

@@ -1,5 +1,5 @@
-"""HTTP/1.1 over sockets, within bounds: whatever clients send, what it costs is limited.
+"""An HTTP/1.1 server that limits the cost of every client.
 
-h11 reads and writes the protocol, an ASGI application answers. There is no HTTP/2, no WebSocket
-and no other upgrade: a request for one is answered as the plain request that it also is.
+h11 reads and writes the protocol, an ASGI application answers. The server has no HTTP/2, no
+WebSocket and no other upgrade; it answers a request for one as a plain request.
 """

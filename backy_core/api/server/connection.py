@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class Stage(Enum):
-    """What a connection waits for."""
+    """The stage of a connection: the event it waits for."""
 
     HEAD = auto()
     BODY = auto()
@@ -175,7 +175,7 @@ class Connection(asyncio.BufferedProtocol):
         return target
 
     def body(self) -> tuple[bytes, bool] | None:
-        """What has come of the body, and whether more will; None if nothing has come.
+        """The next part of the body, and whether more will follow; None if none has arrived.
 
         Raises :class:`h11.RemoteProtocolError`.
         """

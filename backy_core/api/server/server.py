@@ -43,7 +43,7 @@ class Server:
         hosts: Hosts | None = None,
         trusts: Callable[[Fields], bool] = lambda _: False,
     ) -> None:
-        """``trusts`` tells from a request's header fields whether it bears the key."""
+        """``trusts`` tells from a request's header fields whether it carries the key."""
         self.trusts = trusts
         self.limits = limits or Limits()
         self.hosts = hosts or Hosts()

@@ -1,8 +1,7 @@
-"""What a request is addressed to: its target, and the host it names.
+"""The address of a request: its target and its host name.
 
-A web page can make a browser send requests to any address that the page's own name is made to
-resolve to. Those requests still carry that name, so only names that are known to be the agent's
-are answered.
+A web page can make a browser send requests to any address, by making the page's own name resolve
+to it. Those requests still carry the page's name, so the agent answers only to its own names.
 """
 
 from __future__ import annotations

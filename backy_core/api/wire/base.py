@@ -1,4 +1,4 @@
-"""What all wire models share: camelCase names, strict types, no unknown fields."""
+"""Base of all wire models: camelCase names, strict types, no unknown fields."""
 
 from __future__ import annotations
 
@@ -57,8 +57,8 @@ class ReplyModel(BaseModel):
 
 
 class RootReply(RootModel[Any]):
-    """A reply that is no object, or one of several. Classes say its type as that of ``root``: in
-    brackets it would make a model of its own, which pydantic builds at the import.
+    """A reply that is an array or a union. Subclasses annotate ``root``: a type in brackets would
+    make pydantic build another model at the import.
     """
 
     model_config = ConfigDict(defer_build=True)

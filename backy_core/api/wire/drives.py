@@ -69,7 +69,7 @@ class ProcessList(ReplyModel):
 
 
 class DriveStatusReply(ReplyModel):
-    """What a drive is used for; ``state`` equals ``status``, ``mdDeviceName`` ``poolId``."""
+    """The use of a drive. ``state`` equals ``status``, and ``mdDeviceName`` equals ``poolId``."""
 
     status: DriveState
     state: DriveState

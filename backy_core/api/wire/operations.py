@@ -70,8 +70,7 @@ class ToolStateReply(ToolReply):
 class BackendReply(ReplyModel):
     """A backend. The first level and the first filesystem are the defaults.
 
-    ``origin`` is the distribution it came with; ``problem`` says why its last look at its pools
-    failed.
+    ``origin`` is the distribution it came with; ``problem`` says why its last inspection failed.
     """
 
     name: str
@@ -95,7 +94,7 @@ class FailedPluginReply(ReplyModel):
 
 
 class BackendsReply(ReplyModel):
-    """What this agent can make pools with."""
+    """The backends of this agent."""
 
     backends: tuple[BackendReply, ...]
     failed_plugins: tuple[FailedPluginReply, ...]

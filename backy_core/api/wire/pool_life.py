@@ -18,14 +18,14 @@ from backy_core.sdk.models import Portability
 
 
 class CreateReply(Success):
-    """The creation was accepted and will be carried out or undone."""
+    """The creation was accepted and will be carried out or rolled back."""
 
     pool_group_guid: str
     state: Literal["creating"] = "creating"
 
 
 class PlannedStepReply(ReplyModel):
-    """One step that would be run. ``undo`` is null where there is nothing to undo."""
+    """One step that would run. ``undo`` is null if the step needs none."""
 
     title: str
     command: str
@@ -89,7 +89,7 @@ class MountReply(Success):
 
 
 class MountAnswer(RootReply):
-    """What a mount answers, or its dry run."""
+    """The reply to a mount or to its dry run."""
 
     root: MountReply | MountDryRunReply
 
@@ -103,7 +103,7 @@ class UnmountReply(Success):
 
 
 class DeleteReply(Success):
-    """The pool is gone. ``message`` names drives that were absent and still bear it."""
+    """The pool is gone. ``message`` names absent drives that still have its stamp."""
 
     busy: Literal[False] = False
     state: Literal["deleted"] = "deleted"

@@ -79,10 +79,10 @@ class ListPoolsQuery(RequestModel):
 
 
 class DeletePoolQuery(RequestModel):
-    """What is destroyed only where that was said. ``wipe=true``: what was put into a pool after its
-    creation broke off. The others as often as there are names: ``wipeCopies``: serials of drives
-    that bear the pool's identity without being its members; ``destroyOthers``: what else lies in
-    the container, as the refusal named it."""
+    """Consent to destroy more than the pool. ``wipe=true``: content written to a pool after its
+    creation was interrupted. The others may be repeated. ``wipeCopies``: serials of drives that
+    have the pool's identity but are not its members. ``destroyOthers``: other content of the
+    container, by the name in the refusal."""
 
     wipe: Annotated[bool, BeforeValidator(_true_or_false)] = False
     wipe_copies: Names = ()
@@ -96,8 +96,8 @@ class OutputsQuery(RequestModel):
 
 
 class MountBody(RequestModel):
-    """Where to mount; null or absent: where it was mounted last. ``force``: read-only, with drives
-    that are behind the others; needs the pool's exact ``label``."""
+    """The mount path; null or absent: the last one. ``force``: mount read-only, with drives that
+    are behind the others; needs the pool's exact ``label``."""
 
     mount_path: Text | None = None
     force: bool = False

@@ -57,7 +57,7 @@ class CreatingPool(ReplyModel):
 
 
 class FailedPool(ReplyModel):
-    """Its creation failed and was undone."""
+    """Its creation failed and was rolled back."""
 
     state: Literal["failed"] = "failed"
     error_message: str
@@ -72,8 +72,8 @@ class DeletedPool(ReplyModel):
 
 
 class StandingPool(ReplyModel):
-    """What all pools that exist have. Sizes are bytes; the estimate is in minutes. ``portability``
-    is null for a pool made elsewhere, ``opensOn`` while it is not known."""
+    """Fields of every existing pool. Sizes are bytes; the estimate is in minutes. ``portability``
+    is null for a pool made elsewhere, ``opensOn`` while it is unknown."""
 
     state: str  # narrowed below; here so that it comes first
     pool_status: Health | None
@@ -130,7 +130,7 @@ class PoolDetail(RootReply):
 
 
 class ListedPool(ReplyModel):
-    """What every pool of the list has, whatever its state. ``status`` equals ``poolStatus``."""
+    """Fields of every pool in the list, in any state. ``status`` equals ``poolStatus``."""
 
     pool_group_guid: str
     label: str
@@ -152,7 +152,7 @@ class ListedCreatingPool(ListedPool):
 
 
 class ListedFailedPool(ListedPool):
-    """Its creation failed and was undone."""
+    """Its creation failed and was rolled back."""
 
     state: Literal["failed"] = "failed"
     error_message: str
@@ -165,7 +165,7 @@ class ListedDeletedPool(ListedPool):
 
 
 class ListedStandingPool(ListedPool):
-    """What all listed pools that exist have besides."""
+    """Additional fields of every existing pool in the list."""
 
     size: int
     used: int
