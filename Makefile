@@ -26,7 +26,7 @@ SHORT_FILES := $(foreach it,life members faulty_drives refusals,tests/kernel/htt
 SHORT := mdadm and (raid1-2 or raid5-3 or failed_and_replaced or test_refusals or \
 	fails_while_it_is_made[mdadm-error])
 
-.PHONY: install suites demo test test-suites test-suites-short test-portability test-all test-contracts test-openzfs test-deb deb check lint types docs docs-write bench bench-udisks2 compile clean debian-packages zfs-fuse-libraries
+.PHONY: install suites demo test test-suites test-suites-short mmdebstrap test-portability test-all test-contracts test-openzfs test-deb deb check lint types docs docs-write bench bench-udisks2 compile clean debian-packages zfs-fuse-libraries
 
 install: debian-packages $(STAMP) compile zfs-fuse-libraries
 
@@ -72,16 +72,21 @@ compile: $(STAMP)
 demo: install
 	$(BIN)/python -m tests.kernel.demo $(if $(ONCE),--once)
 
+# The other Debian releases first, so that the summary of this machine's own tests ends the output.
 test: install
+	@if [ "$$(id -u)" = 0 ]; then $(MAKE) --no-print-directory test-suites-short; \
+	else echo "The tests on other Debian releases are left out: only root can install these."; fi
 	$(BIN)/python -m pytest $(SPREAD)
 
 # Made once; their Python packages anew when the project's requirements change.
 suites: $(foreach suite,$(SUITES),$(VENV)/suites/$(suite)/.complete)
 
 $(VENV)/suites/%/.complete: pyproject.toml constraints.txt $(wildcard plugins/*/pyproject.toml) \
-		tests/kernel/lab/suites.py | $(STAMP)
-	@$(MAKE) --no-print-directory debian-packages DEBIAN_PACKAGES=mmdebstrap
+		tests/kernel/lab/suites.py | $(STAMP) mmdebstrap
 	$(BIN)/python -m tests.kernel.lab.suites $* $(SUITE_PACKAGES)
+
+mmdebstrap:
+	@$(MAKE) --no-print-directory debian-packages DEBIAN_PACKAGES=mmdebstrap
 
 # The kernel tests over HTTP on each Debian release instead of on this machine's system: an hour each.
 test-suites: install suites
@@ -91,8 +96,8 @@ test-suites: install suites
 
 # What differs most between releases, for one backend, on those that this machine is not.
 test-suites-short: install
+	@$(MAKE) --no-print-directory -j 2 suites SUITES="$(filter-out $(DEBIAN),$(SUITES))"
 	@for suite in $(filter-out $(DEBIAN),$(SUITES)); do \
-		$(MAKE) --no-print-directory suites SUITES=$$suite && \
 		BACKY_TEST_SUITE=$$suite BACKY_REQUIRE_KERNEL=1 $(BIN)/python -m pytest \
 			$(SPREAD) -k '$(SHORT)' $(SHORT_FILES) || exit; done
 
