@@ -72,7 +72,7 @@ class AgentGuest(Guest):
 
     def start(self, order: Sequence[str] | None = None) -> Self:
         """Boot, start the agent and return when it answers."""
-        _compile_sources(self.spec.system)
+        compile_sources(self.spec.system)
         super().start(order)
         try:
             if self._prepare:
@@ -159,7 +159,7 @@ def _answers(url: str) -> bool:
         return False
 
 
-def _compile_sources(system: System) -> None:
+def compile_sources(system: System) -> None:
     """Byte-code for the guest, which cannot write it and compiles some ten times slower."""
     folders = [str(REPOSITORY / each) for each in ("backy_core", "plugins", "tests/kernel/lab")]
     compiler = [system.python_outside, "-m", "compileall", "-qq"]

@@ -1,7 +1,8 @@
 """The QEMU guest seen from the host: boot it, run commands and the agent in it, pull its drives.
 
 Slower than the UML guest (no KVM: 6 s to boot, everything some ten times slower than on the host),
-so it is for real OpenZFS alone. The host's files are safe: QEMU exports its root read-only.
+so it is for real OpenZFS alone. It is always a Debian suite, with that suite's stock kernel, under
+which the OpenZFS that `build.sh` makes is laid. QEMU exports all of it read-only.
 """
 
 from __future__ import annotations
@@ -13,31 +14,35 @@ import shlex
 import shutil
 import socket
 import subprocess
+import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from types import TracebackType
 from typing import Any, Self
 
-from ..lab.agent import Verb, agent_command
+from ..lab.agent import Verb, agent_command, compile_sources
 from ..lab.drives import Drive, Fault
 from ..lab.guest import Result
-from ..lab.state import Spec, State
-from ..lab.systems import System
+from ..lab.state import REPOSITORY, Spec, State
+from ..lab.systems import System, chosen
 from ..lab.waiting import GuestFailed, wait_until
 
 HERE = Path(__file__).parent
-REPOSITORY = HERE.parents[2]
-VERSION = os.environ.get("BACKY_TEST_OPENZFS", "")
-"""The OpenZFS asked for, ``2.1`` or ``2.3``; empty: none."""
-BUILT = REPOSITORY / ".venv" / f"openzfs-{VERSION}"
-"""Where ``build.sh`` leaves kernel, modules and programs."""
+ASKED = os.environ.get("BACKY_TEST_OPENZFS") == "1"
+"""Whether ZFS is to be tested as OpenZFS, of the suite that the tests run on."""
 
 _KERNEL = (
     "console=ttyS0 quiet panic=-1 mitigations=off tsc=reliable no_timer_check nokaslr "
     "cryptomgr.notests random.trust_cpu=on audit=0 apparmor=0 net.ifnames=0"
 )
 _BOOT_S, _ANSWER_S = 600.0, 900.0
+
+
+def built(system: System) -> Path:
+    """The directory in which `build.sh` prepares a suite; it makes `ready` at its end."""
+    return Path(sys.prefix).resolve() / "openzfs" / system.suite
 
 
 class QemuGuest:
@@ -55,11 +60,14 @@ class QemuGuest:
         *,
         argv: Sequence[str] | None = None,
         env: Mapping[str, str] | None = None,
+        memory: str = "1024M",
         lifetime: float = 3600.0,
+        system: System | None = None,
     ) -> None:
         self.state = State(state)
-        self.spec = Spec(tuple(drives), lifetime=lifetime)
-        self._argv = list(argv) if argv else agent_command(System())
+        suite = (system or chosen()).suite
+        self.spec = Spec(tuple(drives), memory, lifetime=lifetime, suite=suite)
+        self._argv = list(argv) if argv else agent_command(self.spec.system)
         self._env = dict(env or {})
         self._job = self.state.path / "job"
         self._commands = 0
@@ -72,14 +80,15 @@ class QemuGuest:
         """Boot, with the drives found in this order; returns when the agent answers."""
         names = order or [drive.name for drive in self.spec.drives]
         self._ports = {name: number for number, name in enumerate(names)}
-        for folder in ("var", "etc"):
-            (self._job / folder).mkdir(parents=True, exist_ok=True)
+        for folder in (self._job / "var", self._job / "etc", self.state.path / "drives"):
+            folder.mkdir(parents=True, exist_ok=True)
         for drive in self.spec.drives:
             with self._image(drive.name).open("ab") as image:
                 image.truncate(drive.size)
         for old in (*self._job.glob("*.cmd"), *self._job.glob("*.rc"), self._job / "up"):
             old.unlink(missing_ok=True)
         shutil.copy(HERE / "boot", self._job / "boot")
+        compile_sources(self.spec.system)
         self._commands = 0
         self._port = _free_port()
         with (self.state.path / "qemu.log").open("wb") as log:
@@ -89,6 +98,17 @@ class QemuGuest:
         self._until((self._job / "up").exists, _BOOT_S, "come up")
         self.agent("start")
         return self
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.cut()
 
     @property
     def url(self) -> str:
@@ -200,7 +220,7 @@ class QemuGuest:
         return next(drive for drive in self.spec.drives if drive.name == name)
 
     def _image(self, name: str) -> Path:
-        return self.state.path / f"{name}.img"
+        return self.state.path / "drives" / self._drive(name).image
 
     def _until(self, check: Callable[[], bool], seconds: float, what: str) -> None:
         wait_until(check, self._process, seconds, what, self.log)
@@ -240,6 +260,7 @@ class QemuGuest:
                 "-device",
                 f"virtio-blk-pci,drive=d-{name},id=v-{name},bus=port{number},serial={serial}",
             ]
+        system, own = self.spec.system, built(self.spec.system)
         return [
             # It ends with this process.
             *(
@@ -254,15 +275,16 @@ class QemuGuest:
             ),
             # Creating a zpool takes 8 s on the plainer qemu64, 2 s on max.
             *("-no-reboot", "-accel", "tcg,thread=multi", "-cpu", "max", "-M", "q35"),
-            *("-m", "1024M", "-smp", "2"),
-            *("-kernel", str(BUILT / "vmlinux"), "-initrd", str(BUILT / "initrd.gz")),
-            *("-append", _KERNEL),
+            *("-m", self.spec.memory, "-smp", "2"),
+            *("-kernel", str(own / "vmlinux"), "-initrd", str(own / "initrd.gz")),
+            *("-append", f"{_KERNEL} repository={REPOSITORY}"),
             *("-chardev", f"file,id=c0,path={self.state.console}", "-serial", "chardev:c0"),
             *("-qmp", f"unix:{self.state.path}/qmp,server=on,wait=off"),
             *("-netdev", f"user,id=n0,restrict=on,hostfwd=tcp:127.0.0.1:{self._port}-:5151"),
             *("-device", "virtio-net-pci,netdev=n0"),
-            *share("root", Path("/"), True),
-            *share("zfs", BUILT, True),
+            *share("root", system.root, True),
+            *share("zfs", own, True),
+            *share("repository", REPOSITORY, True),
             *share("job", self._job, False),
             *drives,
         ]

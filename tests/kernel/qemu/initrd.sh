@@ -16,9 +16,11 @@ modprobe --dirname "$PWD/$1" --set-version "$2" --show-depends --all \
 		number=$((number + 1))
 	done
 (cd "$tree" && find . | cpio --quiet -o -H newc | gzip -1) >initrd.gz
+# It is in /boot, from Linux 7.2 on beside its modules.
+vmlinuz=$(find "$1" -name "vmlinuz*" | head -n 1)
 # The uncompressed kernel is entered directly (PVH). Debian 12 compresses it with xz, 13 with zstd;
 # where it lies is in the boot header, and its uncompressed size in the four bytes after it.
-python3 -I - "$1/boot/vmlinuz-$2" vmlinux <<'PYTHON'
+python3 -I - "$vmlinuz" vmlinux <<'PYTHON'
 import lzma
 import struct
 import subprocess

@@ -4,7 +4,8 @@ import shutil
 from collections.abc import Mapping
 from typing import Any
 
-from ...qemu.guest import BUILT, QemuGuest
+from ...lab.systems import chosen
+from ...qemu.guest import QemuGuest, built
 from ..site import Pool, Site
 from .base import Backend
 from .zfs import Zfs
@@ -22,7 +23,7 @@ class OpenZfs(Zfs):
 
     def lacks(self) -> str:
         """The emulator and the module."""
-        there = shutil.which("qemu-system-x86_64") and (BUILT / "ready").exists()
+        there = shutil.which("qemu-system-x86_64") and (built(chosen()) / "ready").exists()
         return "" if there else "make test-openzfs brings QEMU and OpenZFS"
 
     def fail(self, pool: Pool, serial: str) -> None:
