@@ -1,4 +1,4 @@
-"""What every test gets: no signal reaches a process that the tests did not start.
+"""Guards for every test: no signal reaches a process that the tests did not start.
 
 pytest-subprocess hands out pids from 1 on, so ending a faked child would signal real processes
 of the host. The kernel lab ends guests it finds by their recorded pids and checks them itself.

@@ -51,7 +51,7 @@ PAGES = sorted(
 
 @dataclass(frozen=True)
 class Section:
-    """What the page says under one heading: its text and its samples as (kind, JSON text)."""
+    """A section of the page: its text and its samples as (kind, JSON text)."""
 
     text: str
     samples: tuple[tuple[str, str], ...]

@@ -1,4 +1,4 @@
-"""What is shipped, and that a clone has what its instructions promise."""
+"""The shipped files, and that a clone has what its instructions promise."""
 
 from __future__ import annotations
 

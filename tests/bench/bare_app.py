@@ -1,4 +1,4 @@
-"""What any agent built on the same libraries has to pay: they, one route, hypercorn.
+"""The least cost of an agent on the same libraries: the libraries, one route, hypercorn.
 
 `python -m tests.bench.bare_app PORT`.
 """

@@ -12,7 +12,7 @@ Unit = Literal["ms", "requests/s", "MiB"]
 
 @dataclass(frozen=True)
 class Goal:
-    """What the ratio of the agent's figure to the reference's should be."""
+    """The goal for the ratio of the agent's figure to the reference's."""
 
     at_most: float | None = None
     at_least: float | None = None

@@ -13,7 +13,7 @@ _CHUNK = 1 << 18
 
 @dataclass
 class _Connection:
-    """One kept-alive connection with one request under way."""
+    """One kept-alive connection with one unanswered request."""
 
     sock: socket.socket
     missing: int = -1

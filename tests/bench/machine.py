@@ -1,4 +1,4 @@
-"""What a reader needs to know of the machine to place the figures."""
+"""Facts about the machine that readers need to interpret the figures."""
 
 from __future__ import annotations
 

@@ -63,7 +63,7 @@ def _measured(
 
 
 def _shape(body: bytes) -> bytes:
-    """Without the sizes, which the machine's other work changes from one look to the next."""
+    """The body without sizes, which the machine's other work changes from one read to the next."""
     return _SIZES.sub(b"", body)
 
 

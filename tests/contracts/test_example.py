@@ -29,7 +29,7 @@ print(host.backends["btrfs"].origin, host.backends["btrfs"].info.delivers)
 
 
 def output(*argv: str | Path, cwd: Path) -> str:
-    """What a command that must succeed prints. The kernel's part is for the guests."""
+    """The output of a command that must succeed. Guests run the kernel's part."""
     asked_for = ("CI", "BACKY_REQUIRE_KERNEL", "PYTHONPATH")
     environment = {name: value for name, value in os.environ.items() if name not in asked_for}
     done = subprocess.run(

@@ -1,4 +1,4 @@
-"""What the kit says of a wrong backend: which one, in which hook, and what to do."""
+"""The kit's messages about a wrong backend: which one, in which hook, and what to do."""
 
 from __future__ import annotations
 

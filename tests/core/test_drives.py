@@ -1,4 +1,4 @@
-"""Which drives there are, which one is meant, and what speaks against taking it."""
+"""The list of drives, finding one by name, and the reasons against using it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What log lines look like, and that no message can forge another."""
+"""The format of log lines; no message can forge another."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is remembered: written whole or not at all, and never silently lost."""
+"""Metadata is written whole or not at all, and never silently lost."""
 
 from __future__ import annotations
 

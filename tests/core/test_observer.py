@@ -64,7 +64,7 @@ def report(**facts: Any) -> PoolReport:
 
 @dataclass
 class Machine:
-    """What there is; tests change it."""
+    """The state of a fake machine, which tests change."""
 
     devices: list[BlockDevice] = field(default_factory=list)
     mounts: tuple[MountEntry, ...] = ()

@@ -1,4 +1,4 @@
-"""What a backend's plan may and may not contain."""
+"""Rules for the content of a backend's plan."""
 
 from __future__ import annotations
 

@@ -312,7 +312,7 @@ class Installed:
         return tuple(self.machine.arrays[mount.device].volume.files)
 
     def _call(self, *argv: str) -> None:
-        """What a library does as the program of this name would."""
+        """Do in a library what the program of this name would do."""
         command = shlex.join(argv)
         fault = self._begun(command)
         if fault is How.VANISHED:

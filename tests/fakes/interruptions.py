@@ -1,4 +1,4 @@
-"""Where things go wrong: a crash at the n-th point, or a fault of one command.
+"""Injected failures: a crash at the n-th point, or a fault of one command.
 
 A *point* is just before or just after something durable happens. Once the agent crashed,
 nothing it still tries has any effect, as after ``kill -9``.
@@ -47,7 +47,7 @@ def each_fault(programs: Sequence[str], calls: Sequence[str] = ()) -> pytest.Mar
 
 @dataclass
 class Fault:
-    """What befalls commands that match, ``times`` times."""
+    """A fault of the next ``times`` matching commands."""
 
     matches: Callable[[str], bool]
     how: How

@@ -1,4 +1,4 @@
-"""What the kernel and mdadm print about arrays, in the words the mdadm backend reads."""
+"""The output of kernel and mdadm about arrays, in the form that the mdadm backend reads."""
 
 from __future__ import annotations
 

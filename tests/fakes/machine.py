@@ -129,7 +129,7 @@ class FakeMachine:
             self.assemble_all()
 
     def assemble_all(self) -> None:
-        """What udev's rules do with stamped drives that are free and complete."""
+        """Assemble stamped drives that are free and complete, as udev's rules do."""
         stamped: dict[str, list[Disk]] = {}
         for disk in self.disks.values():
             if disk.superblock and not self.holders(disk.name):
@@ -172,7 +172,7 @@ class FakeMachine:
         return self.arrays[name].volume.content
 
     def signatures(self, name: str) -> tuple[Signature, ...]:
-        """What a probe of this node finds."""
+        """Signatures that a probe of this node finds."""
         disk = self.disk_at(name)
         if disk is not None and disk.superblock and self.superblocks_at_end and name == disk.name:
             stamp = disk.superblock.stamp.on(name, disk.size - 65536)
@@ -251,6 +251,6 @@ class FakeMachine:
         return process
 
     def clean(self, *serials: str) -> bool:
-        """Whether these drives are blank and nobody's."""
+        """Whether these drives are blank and unused."""
         disks = [self.disks[serial] for serial in serials]
         return all(disk.blank and not self.in_use(disk.name) for disk in disks)

@@ -1,4 +1,4 @@
-"""What a machine consists of, as far as storage tools can tell: no data, only what they read.
+"""A model of a machine as storage tools see it: only what they read, without data.
 
 Kernel names are chosen so that no host has them; the tests never open a node anyway.
 """
@@ -39,7 +39,7 @@ class Content:
 
 @dataclass
 class Volume:
-    """What an array holds inside: shared by its members, kept while it is stopped."""
+    """The content of an array: shared by its members, kept while it is stopped."""
 
     content: list[Content] = field(default_factory=list)
     files: list[str] = field(default_factory=list)
@@ -90,7 +90,7 @@ class Disk:
     """The kernel's disk sequence number."""
 
     def signatures(self, name: str) -> tuple[Signature, ...]:
-        """What a probe of the node ``name`` finds: the drive itself or a partition."""
+        """Signatures that a probe of ``name``, a drive or partition, finds."""
         if name != self.name:
             part = int(name.removeprefix(self.name))
             return tuple(each.on(name) for each in self.parts[part - 1])

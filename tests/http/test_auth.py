@@ -1,4 +1,4 @@
-"""Who gets in."""
+"""Authentication."""
 
 from __future__ import annotations
 

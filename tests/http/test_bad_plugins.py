@@ -120,7 +120,7 @@ async def create(
 
 
 async def told(client: Client) -> dict[str, Any]:
-    """What the agent says of its backends, by name."""
+    """The agent's descriptions of its backends, by name."""
     answer = await client.get("/api/v1/backends")
     return {each["name"]: each for each in answer.json["backends"]}
 

@@ -75,7 +75,7 @@ def attack(agent: Agent, seconds: float) -> subprocess.Popen[bytes]:
 
 
 def settled(agent: Agent, before: dict[str, float]) -> dict[str, float]:
-    """What it costs once all are gone."""
+    """The agent's use of resources once all clients are gone."""
     until = time.monotonic() + PATIENCE_S
     while (now := agent.cost())["descriptors"] > before["descriptors"]:
         assert time.monotonic() < until, now

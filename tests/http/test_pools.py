@@ -46,7 +46,7 @@ LISTED = {
 
 
 def create_body(**changes: Any) -> dict[str, Any]:
-    """What the app sends: the first five fields."""
+    """A body like the app's: the first five fields."""
     return {
         "label": "backup-1",
         "driveSerials": ["drive-scsi1", "drive-scsi2"],

@@ -1,4 +1,4 @@
-"""Who is let go when there are too many, and what becomes of those who take their time."""
+"""Connections that are closed when there are too many, and the fate of slow clients."""
 
 from __future__ import annotations
 

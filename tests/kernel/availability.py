@@ -1,4 +1,4 @@
-"""What becomes of the kernel tests on a machine that cannot run guests: one reason, said once.
+"""Skip the kernel tests on a machine that cannot run guests, with one reason, given once.
 
 `tests/kernel/conftest.py` marks and skips; the line at the end needs `pytest_terminal_summary` in
 `tests/conftest.py`, for with pytest-xdist the process that prints never loads this folder's.

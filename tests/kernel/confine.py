@@ -1,8 +1,7 @@
 """Run a command as the unit does, where there is no systemd: ``confine.py UNIT COMMAND...``.
 
 Reads the unit's own lines: capabilities, system calls, address families, namespaces, writable code,
-mask. As systemd does, with seccomp filters and the bounding set; what it answers with EPERM or
-ENOSYS, this does.
+mask. Uses seccomp filters and the bounding set as systemd does, with the same EPERM and ENOSYS.
 """
 
 import ctypes
@@ -43,7 +42,7 @@ def numbers() -> dict[str, int]:
 
 
 def calls(names: Iterable[str]) -> set[str]:
-    """What systemd's groups hold."""
+    """System calls in systemd's groups."""
     plain: set[str] = set()
     for name in names:
         if not name.startswith("@"):

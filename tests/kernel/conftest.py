@@ -34,7 +34,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Where a skip would hide something, fail instead."""
+    """Fail instead of skipping if a skip would hide something."""
     if required() and (why := why_unavailable()):
         pytest.fail(f"kernel tests are required here: {why}", pytrace=False)
 

@@ -80,7 +80,7 @@ def _all_passed(
 
 
 def _about(name: str, done: Result) -> str:
-    """What the guest's pytest says of this test."""
+    """The guest's pytest output about this test."""
     title = name.rpartition("::")[2]
     parts = re.split(r"^_{3,} (.+?) _{3,}$", done.out, flags=re.MULTILINE)
     mine = [text for head, text in zip(parts[1::2], parts[2::2], strict=True) if title in head]

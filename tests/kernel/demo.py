@@ -1,4 +1,4 @@
-"""`make demo`: the agent at work on a real kernel, told step by step.
+"""`make demo`: the agent on a real kernel, step by step.
 
 Boots a guest with six drives, starts the agent in it and creates a RAID1 pool through its API. Then
 it leaves the agent up for `curl`; with `--once` it goes through the pool's whole life instead, and
@@ -44,7 +44,7 @@ class Demo:
         self.mount_path = f"/mnt/backy/{self.guid}"
 
     def create(self) -> None:
-        """A RAID1 pool: the 202, what it says while at work, its progress, and ready."""
+        """A RAID1 pool: the 202, the replies while it is being made, its progress, and ready."""
         title("Create a RAID1 pool of two drives")
         accepted = self.say("POST", POOLS, _pool(self.guid, 1, 2))
         wanted = {"success": True, "poolGroupGuid": self.guid, "state": "creating"}
@@ -167,7 +167,7 @@ class Demo:
         print(f"    {what}: {body.get('poolStatus') or body.get('state')}")
 
     def outputs(self, pool: str) -> None:
-        """What was run, from where the contract keeps it: each command, one line of its answer."""
+        """Show the pool's outputs: each command with one line of its output."""
         lines = self.client.call("GET", f"{pool}/outputs").body["outputs"]
         print(f"  GET {pool}/outputs ({len(lines)} lines, of each command the first two)")
         for before, line in itertools.pairwise(["", *lines]):

@@ -1,4 +1,4 @@
-"""What the tests of the lab share."""
+"""Common parts of the lab's tests."""
 
 from pathlib import Path
 

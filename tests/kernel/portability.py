@@ -1,4 +1,4 @@
-"""Which pools made on one Debian open on the others: `python -m tests.kernel.portability`.
+"""Open pools made on one Debian on the others: `python -m tests.kernel.portability`.
 
 One guest of each suite makes a pool of every kind, writes to it and unmounts it. Copies of the
 drives then go to a guest of every suite, whose agent has never seen them: it must offer the pools,
@@ -38,7 +38,7 @@ _NOT_WORTH_TELLING = re.compile(
 
 @dataclass(frozen=True)
 class Kind:
-    """What is made: one pool, on drives of its own."""
+    """One kind of pool, on drives of its own."""
 
     backend: Backend
     level: str

@@ -1,9 +1,9 @@
-"""What every LVM command is told by ``--config``, whatever the host's ``lvm.conf`` says.
+"""The ``--config`` of every LVM command, which overrides the host's ``lvm.conf``.
 
-Pinned is what would change a report's form, what LVM sees, or whether a command does anything at
-all; the values are LVM's defaults, but for dmeventd. ``lvmlocal.conf`` and profiles come below
-``--config`` as well, and the agent passes no ``LVM_*`` variable on. Where there is no value that
-means "unset" (``volume_list``), the pool's own group is named.
+It sets everything that would change a report's form, the devices LVM sees, or whether a command
+has an effect. The values are LVM's defaults, except for dmeventd. ``--config`` also overrides
+``lvmlocal.conf`` and profiles, and the agent passes no ``LVM_*`` variable on. ``volume_list`` has
+no value that means "unset", so it names the pool's own group.
 """
 
 from __future__ import annotations

@@ -109,7 +109,7 @@ def _exchange(
 
 
 def _clear(named: Named, back: Iterable[MemberReport]) -> tuple[Step, ...]:
-    """Fails where there is no such mapping, or where it still stands for a missing member."""
+    """Remove leftover mappings. Fails if one is absent or still stands for a missing member."""
     slots = [each.slot for each in back if each.slot is not None]
     if not slots:
         return ()

@@ -214,7 +214,7 @@ def _refuse_copies(report: PoolReport) -> None:
 
 
 def _refuse_incomplete(pool: PoolSpec, report: PoolReport, degraded: bool) -> None:
-    """Members that are known to be left behind do not count as missing."""
+    """Refuse a pool with missing members; stale ones do not count as missing."""
     missing = sum(each.state == "missing" for each in report.members)
     slots = {it.slot for it in report.members if it.state == "active"}
     working = frozenset(slot for slot in slots if slot is not None)

@@ -1,6 +1,6 @@
-"""Looking at volume groups: one process for all of them, none where no drive bears LVM.
+"""Inspect volume groups: one process for all of them, none if no drive has an LVM signature.
 
-A second process, per member, asks what a member that was left behind says itself.
+A second process for each stale member reads the member's own metadata.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _SETTLED = (0, 5)
 
 
 class _Told(NamedTuple):
-    """What LVM said of some devices. ``unused``: UUIDs of physical volumes in no group."""
+    """LVM's report of some devices. ``unused``: UUIDs of physical volumes in no group."""
 
     groups: tuple[Group, ...]
     unused: frozenset[str]
@@ -110,7 +110,7 @@ def _unreadable(told: _Told, bearers: Mapping[str, str]) -> tuple[Unreadable, ..
 
 
 def _told_apart(told: _Told, mapped: Mapping[str, _Mapped]) -> list[Group]:
-    """Of groups that bear the name of a pool that runs, only the one that the kernel runs is it."""
+    """Of several groups with the name of a running pool, keep the one that the kernel runs."""
     running = {guid: it.group for guid, it in mapped.items() if it.group}
     return [
         it._replace(impostor=running.get(guid_of(it) or "", uuid) != uuid)

@@ -1,4 +1,4 @@
-"""What a pool and its members are called. Pure."""
+"""Names of a pool and its members. Pure."""
 
 from __future__ import annotations
 

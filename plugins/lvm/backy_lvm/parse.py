@@ -1,4 +1,4 @@
-"""What LVM reports, as frozen objects. Pure; missing columns give less, never an exception."""
+"""Parse LVM's reports to frozen objects. Pure; missing columns never raise."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Volume(NamedTuple):
 
     @property
     def slot(self) -> int | None:
-        """Which image of a RAID volume this is."""
+        """The number of this image in its RAID volume."""
         found = _IMAGE.search(self.name)
         return int(found[1]) if found and self.hidden else None
 
@@ -83,7 +83,7 @@ class Group(NamedTuple):
 
 
 def parse_report(text: str) -> tuple[Group, ...]:
-    """The volume groups in the output of ``lvm fullreport``. ValueError if it is no report."""
+    """The volume groups in the output of ``lvm fullreport``. Raises ValueError for other text."""
     groups = (_group(section) for section in _sections(text))
     return tuple(group for group in groups if group)
 
@@ -124,8 +124,8 @@ def _sections(text: str) -> list[dict[str, Any]]:
 
 
 def mismatched(stderr: str) -> frozenset[str]:
-    """Nodes whose metadata has the sequence number of the others' and differs all the same:
-    both halves were changed apart. LVM warns, and picks one of them."""
+    """Nodes whose metadata has the others' sequence number but different content: both halves were
+    changed separately. LVM warns and picks one of them."""
     return frozenset(_MISMATCH.findall(stderr))
 
 

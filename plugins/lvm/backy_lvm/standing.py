@@ -27,9 +27,8 @@ REDUNDANT = ("raid1", "raid5", "raid6", "raid10")
 
 
 class Sight(NamedTuple):
-    """What the machine shows of a group's members, by PV UUID: their devices, further devices
-    that bear the same, the names of all whole drives, which members were used apart, and which
-    are held by a mapping."""
+    """The machine's view of a group's members, by PV UUID: their devices, further devices with the
+    same UUID, the names of all whole drives, members that diverged, and those held by a mapping."""
 
     devices: Mapping[str, str | None]
     copies: tuple[tuple[str, str], ...]

@@ -19,7 +19,7 @@ SAMPLES = Path(__file__).parent / "samples"
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a command gave."""
+    """The outcome of a command."""
 
     code: int | None
     stdout: str

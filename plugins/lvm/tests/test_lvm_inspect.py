@@ -199,7 +199,7 @@ SICK = {
 
 @pytest.mark.parametrize("state", SICK)
 async def test_a_damaged_drive_is_in_doubt_and_hides_no_other(state: str) -> None:
-    """One with a message of LVM's in the midst of its JSON. An unused member is no doubt."""
+    """LVM puts a message into its JSON for one of them. An unused member stays certain."""
     probe = SampleProbe(state)
     device, reason = SICK[state]
     assert await unreadable(probe) == {device: reason}

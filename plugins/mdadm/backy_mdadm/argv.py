@@ -117,7 +117,7 @@ def add(drive: DriveId) -> tuple[Arg, ...]:
 
 
 def re_add(member: DriveRef) -> tuple[Arg, ...]:
-    """Take a member back that was left behind; only what the bitmap names is copied."""
+    """Re-add a stale member; md copies only the blocks in the bitmap."""
     return ("mdadm", "--manage", PoolDevice(), "--re-add", member)
 
 
@@ -142,5 +142,5 @@ def examine(nodes: Sequence[str]) -> tuple[str, ...]:
 
 
 def stop_all(names: Sequence[str]) -> str:
-    """What a person types to stop these arrays, in this order."""
+    """The command that stops these arrays, in this order."""
     return shlex.join(["mdadm", "--stop", *(f"/dev/{name}" for name in names)])

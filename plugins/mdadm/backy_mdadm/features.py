@@ -1,4 +1,4 @@
-"""What an array's superblocks hold that the oldest supported system, Debian 12, does not assemble.
+"""Find features of an array that the oldest supported system, Debian 12, does not assemble.
 
 Linux refuses a superblock of version 1 with a bit in its feature map, or a byte in its padding,
 that it does not know. mdadm shows such a member as healthy, so the superblock itself is read.
@@ -30,8 +30,8 @@ _MAP, _SIZE, _PADDING = slice(8, 12), slice(224, 228), slice(228, 256)
 async def required(
     probe: Probe, array: KernelArray | None, stamped: Sequence[Signature]
 ) -> tuple[Requirement, ...] | None:
-    """Features of an array that ``array`` runs, if it does, and whose members bear ``stamped``;
-    None: nothing of it can be read."""
+    """Features of an array; None if nothing of it can be read. ``array``: the running array, if
+    any. ``stamped``: its members' signatures."""
     if array is not None and array.running and not _must_be_read(array):
         return (BLOCK_SIZE,) if array.block_size and array.metadata.startswith("1.") else ()
     texts = await asyncio.gather(*(probe.superblock(stamp, _LENGTH) for stamp in stamped))

@@ -41,8 +41,8 @@ def grow(
 
 
 def _return(pool: PoolSpec, mine: MemberReport | None, drive: DriveId) -> tuple[Step, ...]:
-    """Steps before the plain add, for a drive that bears this pool's stamp. Each later step is
-    skipped once the drive is in."""
+    """Steps before the plain add, for a drive with this pool's stamp. Each later step is skipped
+    once the drive is in."""
     if mine is None or mine.state in ("active", "rebuilding"):
         return ()
     if mine.state == "diverged":  # md would copy over what it holds
@@ -107,8 +107,8 @@ def _add(pool: PoolSpec, joins: MemberIs) -> Step:
 def _retire(
     report: PoolReport, drive: DriveId, old: MemberReport | None, joined: MemberIs
 ) -> tuple[Step, ...]:
-    """What becomes of the member whose place is taken. A failed one stays in the array, and in
-    every list of its members, until it is let go."""
+    """Steps for the replaced member. A failed one stays in the array, and in every list of its
+    members, until it is removed."""
     if old is None or old.drive is None or old.state != "active":
         failed = {m.drive for m in report.members if m.state == "failed"}
         return (_remove_failed(),) if failed and drive not in failed else ()

@@ -117,8 +117,7 @@ def backy_plan_teardown(pool: PoolSpec, report: PoolReport) -> BackendPlan:
 def backy_plan_add_drive(
     pool: PoolSpec, report: PoolReport, drive: DriveId, replaces: DriveId | None
 ) -> BackendPlan:
-    """A member that was left behind is offered to md first, and wiped and rebuilt only if md does
-    not take it."""
+    """Offer a stale member to md first; wipe and rebuild it only if md does not take it."""
     return grow(pool, report, drive, replaces)
 
 

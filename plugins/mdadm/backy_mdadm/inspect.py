@@ -1,8 +1,8 @@
-"""Look at every array and every stamped drive; change nothing.
+"""Inspect every array and every stamped drive, read-only.
 
 Running arrays are read from ``/proc/mdstat`` and sysfs, without a process. ``mdadm --examine``
-is run only if a stamped drive belongs to no running array: its superblock then says
-whether it was merely left behind or ran apart.
+is run only if a stamped drive belongs to no running array: its superblock then says whether it is
+stale or diverged.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class _Found(NamedTuple):
     @property
     def label(self) -> str | None:
         """The name in the superblocks, without the host that made the array. Members that the
-        kernel holds speak first: another drive may bear a copied UUID under another name."""
+        kernel holds come first: another drive may have a copied UUID under another name."""
         held = {member.device for member in self.array.members} if self.array else set()
         stamps = sorted(self.stamped, key=lambda stamp: stamp.device not in held)
         labels = (stamp.label for stamp in stamps if stamp.label)
@@ -249,8 +249,8 @@ def _held(member: KernelMember) -> MemberReport:
 def _strays(
     found: _Found, held: Iterable[MemberReport], working: frozenset[int]
 ) -> tuple[MemberReport, ...]:
-    """Stamped drives beside the running array. Only a member in use can show that one was used
-    apart; without it, or without a readable superblock, it is left behind as far as is known."""
+    """Stamped drives beside the running array. Only a member in use can show that one diverged;
+    without such a member, or without a readable superblock, the drive counts as stale."""
     current = [found.blocks.get(each.device or "") for each in held if each.state == "active"]
     judge = standing.newest(block for block in current if block)
     elsewhere = {member.device for array in found.arrays[1:] for member in array.members}

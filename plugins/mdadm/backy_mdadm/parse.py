@@ -1,4 +1,4 @@
-"""What md and mdadm print, as frozen objects. Pure; garbage gives less, never an exception."""
+"""Parse the output of md and mdadm to frozen objects. Pure; garbage never raises."""
 
 from __future__ import annotations
 
@@ -135,7 +135,7 @@ class Superblock(NamedTuple):
     ``view`` has a letter per slot: ``A`` active, ``R`` being replaced, ``.`` missing. ``role``
     is the slot, None for a spare. ``recovering``: its rebuild never finished. ``updated`` is in
     the host's time zone. ``layout`` is md's number for a raid10, 0 for other levels. Not ``clean``:
-    writes were under way when it was last written.
+    there were unfinished writes when it was last written.
     """
 
     node: str
@@ -212,7 +212,7 @@ def parse_examine(text: str) -> tuple[Superblock, ...]:
 
 
 def complaint(stderr: str, node: str) -> str | None:
-    """What mdadm says of this node."""
+    """mdadm's complaint about this node."""
     lines = (line.strip().removeprefix("mdadm: ").rstrip(".") for line in stderr.splitlines())
     return next((line for line in lines if re.search(rf"{re.escape(node)}(?![\w/])", line)), None)
 
@@ -332,6 +332,6 @@ def _decimal(text: str) -> float | None:
 
 
 def _number(text: str) -> int | None:
-    """The leading number: ``4 (3)`` while an array is being reshaped, ``none`` is no number."""
+    """The leading number, as in ``4 (3)`` while an array is being reshaped; None for ``none``."""
     found = re.match(r"\s*(\d+)", text)
     return int(found[1]) if found else None

@@ -25,12 +25,13 @@ def newest(blocks: Iterable[Superblock]) -> Superblock | None:
 
 
 def standing(block: Superblock, judge: Superblock, live: frozenset[int]) -> MemberState:
-    """One member against the one that speaks for the array, whose slots ``live`` are in use.
+    """The state of one member, by the superblock of the ``judge``, a member in use. ``live``: slots
+    in use.
 
-    A member that was merely left behind still counts on one of the live ones. One that ran
-    apart has marked every one of them missing: both sides then hold writes of their own, md
-    compares only event counts, and would merge them without copying. Where no other live slot
-    is left to compare, having marked any slot missing is taken for having run apart.
+    A stale member's superblock still shows one of the live slots as active. A diverged one has
+    marked every live slot missing: both sides then hold their own writes, and md, which compares
+    only event counts, would merge them without copying. If there is no other live slot to compare,
+    a member that has marked any slot missing counts as diverged.
     """
     if block is judge:
         return _good(block)

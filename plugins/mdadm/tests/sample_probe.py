@@ -21,7 +21,7 @@ SAMPLES = Path(__file__).parent / "samples"
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a command gave."""
+    """The outcome of a command."""
 
     code: int | None
     stdout: str
@@ -32,8 +32,8 @@ class SampleProbe:
     """Files and superblocks of one state.
 
     The older samples lack ``block/size``, the sign that a member is still in the machine; here
-    it is unless the device is ``gone``. A member without an ``.examine`` file bears the UUID
-    that the running array gives.
+    it is present unless the device is ``gone``. A member without an ``.examine`` file has the UUID
+    of the running array.
     """
 
     drives: tuple[ProbedDrive, ...] = ()

@@ -71,7 +71,7 @@ async def test_a_name_with_line_breaks_speaks_for_nobody_else(name: str) -> None
 
 
 async def test_a_superblock_of_another_array_than_the_signature_tells_is_none() -> None:
-    """A drive may bear two of them, and the tools may read one each."""
+    """A drive may have two superblocks, and each tool may read a different one."""
     probe = Beside("raid1x2-stopped", MODEL.replace("/dev/ubda:", "/dev/ubde:"))
     told = {report.native_id: line(report) for report in await reports(probe)}
     assert told == {UUID: line(await _ours(SampleProbe("raid1x2-stopped")))}

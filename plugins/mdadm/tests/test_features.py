@@ -1,4 +1,4 @@
-"""What superblocks hold that Debian 12 does not assemble."""
+"""Features in superblocks that Debian 12 does not assemble."""
 
 from __future__ import annotations
 

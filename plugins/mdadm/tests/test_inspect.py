@@ -1,4 +1,4 @@
-"""What inspect makes of every sampled state, and of damaged text."""
+"""Inspect's reports of every sampled state, and of damaged text."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ async def test_each_state(state: str) -> None:
 
 @pytest.mark.parametrize("state", STATES)
 async def test_each_state_while_mdstat_does_not_answer(state: str) -> None:
-    """Where it alone tells something, a word is missing, never an array or a member."""
+    """Facts that only mdstat shows are missing, but never an array or a member."""
     probe = SampleProbe(state, GONE.get(state, ()))
     (told,) = await reports(probe)
     probe.waits = True

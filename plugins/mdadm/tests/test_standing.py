@@ -1,4 +1,4 @@
-"""What the members' superblocks amount to, by made-up ones."""
+"""Member states by invented superblocks."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ _VDEV_WORDS = {"single": (), "stripe": ()}
 
 
 def pool_name(guid: str) -> str:
-    """The zpool's name, which every label on every member bears."""
+    """The zpool's name, which is in every label on every member."""
     return PREFIX + guid.lower()
 
 
@@ -61,7 +61,7 @@ def create(guid: str, level: str, drives: Sequence[DriveId], *options: str) -> t
 
     ``ashift=12``: a member of 512-byte sectors can be replaced by one of 4096. ``-f`` only for
     drives of different sizes, which mirrors and raidz refuse without it; it would also override
-    the tool's own look at what the drives bear.
+    the tool's own check of the drives' signatures.
     """
     differ = len({drive.size for drive in drives}) > 1
     return (

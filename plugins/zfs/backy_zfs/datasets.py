@@ -1,4 +1,4 @@
-"""What lies in an imported zpool beside the pool's own filesystem, its root."""
+"""List the content of an imported zpool beside the pool's own filesystem, its root."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ _MOST = 64
 
 
 def of_labels(labels: Sequence[Label]) -> tuple[Requirement, ...] | None:
-    """What the features that labels name ask for; without a label nothing is known."""
+    """Requirements of the features in labels; None without a label."""
     if not labels:
         return None
     names = (name for label in labels for name in label.features)

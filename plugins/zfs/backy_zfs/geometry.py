@@ -1,4 +1,4 @@
-"""What a drive must be like to become a member of a zpool, by the pool's labels. Pure."""
+"""Requirements on a drive that joins a zpool, by the pool's labels. Pure."""
 
 from __future__ import annotations
 

@@ -109,7 +109,7 @@ def _may_leave(member: MemberReport) -> bool:
 
 
 def _vdev(member: MemberReport) -> Arg:
-    """What the tools know a member by: its guid if it is gone, its path if it is there."""
+    """The tools' name for a member: its guid if it is gone, its path if it is present."""
     if member.handle is not None or member.drive is None:
         return member.handle or ""
     return argv.by_id(member.drive)

@@ -232,7 +232,7 @@ def _mount(pool: PoolSpec, name: str, report: PoolReport | None = None) -> tuple
 
 
 def _import(report: PoolReport, step: str, title: str, run: Exec, **more: Any) -> Step:
-    """A step that is undone by exporting the zpool."""
+    """A step that is rolled back by exporting the zpool."""
     export = Exec(argv=argv.export(report.name or report.native_id), ok_codes=(0, 1))
     return Step(id=step, title=title, run=run, undo=(export,), undo_expect=(_STOPPED,), **more)
 

@@ -50,8 +50,8 @@ _Key = tuple[str, str]
 
 
 class _Stamped(NamedTuple):
-    """A device that bears a pool's label, and what ZFS may call it: its guid, its drive's links.
-    ``label`` is None where it is not needed or ``zdb`` cannot read it."""
+    """A device with a pool's label, and ZFS's names for it: its guid, its drive's links. ``label``
+    is None if it is not needed or ``zdb`` cannot read it."""
 
     device: str
     guid: str | None
@@ -102,8 +102,8 @@ async def look(probe: Probe) -> tuple[PoolReport | Unreadable, ...]:
 def _is_stranger(
     probe: Probe, stamp: Signature, pool: Imported | None, stamps: Iterable[Signature]
 ) -> bool:
-    """A member of another zpool that bears the name of an imported one of ours, which what is in
-    use tells."""
+    """Whether this is a member of another zpool with the name of an imported one of ours, judged
+    by the devices in use."""
     if pool is None:
         return False
     known = {row_name for row in pool.rows for row_name in row.known_as}
@@ -151,8 +151,8 @@ def _unless_taken(report: PoolReport, names: Collection[str]) -> PoolReport:
 
 
 def _key(name: str, uuid: str | None) -> _Key:
-    """What tells zpools apart: anybody may have a ``tank``, while our names are unique, and known
-    where the guid is not."""
+    """The key of a zpool: our own names are unique, and known even without a guid; others, such as
+    ``tank``, need the guid."""
     return name, "" if argv.guid_of(name) else uuid or ""
 
 
@@ -257,8 +257,8 @@ def _running(pool: Imported, stamped: Sequence[_Stamped], uuid: str) -> PoolRepo
 def _member(
     slot: int, row: Row, stamped: Sequence[_Stamped], children: Iterable[Child]
 ) -> MemberReport:
-    """A row of the configuration with the device that bears its label, if that is there. ZFS
-    takes a drive that was pulled for present until it next uses it."""
+    """A row of the configuration with the device that has its label, if present. ZFS treats a
+    pulled drive as present until it next uses it."""
     names = row.known_as
     child = next((c for c in children if names & {c.guid, *row_names(c.path)}), None)
     guid = child.guid if child else row.guid or None
@@ -290,9 +290,9 @@ def _state(row: Row) -> MemberState:
 def _marked_diverged(
     members: Sequence[MemberReport], stamped: Sequence[_Stamped]
 ) -> list[MemberReport]:
-    """Of members left behind, those that were used without the ones in use now: by their own
-    labels these were out. Only an import says so in a label; ZFS itself would copy over them. A
-    copy of one in use is none of the pool's either."""
+    """Mark stale members as diverged if they were used without the members in use now, which their
+    own labels then show as offline. Only an import writes that to a label; ZFS itself would copy
+    over them. A copy of a member in use counts as diverged too."""
     names = {member.device for member in members if member.state in _USED}
     used = [each for each in stamped if each.device in names]
     guids = {each.guid for each in used}
@@ -325,8 +325,8 @@ def _health(pool: Imported, rows: Iterable[MemberReport], lacking: bool) -> Heal
 
 
 def _resting(name: str, stamped: Sequence[_Stamped], uuid: str) -> PoolReport | None:
-    """A pool that is not imported, by its labels. What is left of a destroyed one of someone
-    else's is nobody's pool; of ours it is reported until it is wiped."""
+    """A pool that is not imported, by its labels. Remains of a destroyed foreign pool are ignored;
+    those of our own pools are reported until they are wiped."""
     labels = [each.label for each in stamped if each.label]
     guid = None if uuid else argv.guid_of(name)  # see _is_stranger
     if guid is None and (not labels or all(label.state == _DESTROYED for label in labels)):

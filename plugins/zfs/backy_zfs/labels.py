@@ -1,5 +1,5 @@
-"""What ``zdb -l`` prints of a member's label, as frozen data. Pure; garbage gives less, never an
-error. ``zdb`` has no other form."""
+"""Parse the label of a member, as ``zdb -l`` prints it, to frozen data. Pure; garbage never
+raises. ``zdb`` has no other output format."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class Child(NamedTuple):
 
 
 class Size(NamedTuple):
-    """What a label says of its top-level vdev's size. ``allocatable``: in bytes, over all of its
-    ``width`` children; ``partitioned``: OpenZFS made a partition table on a member."""
+    """The size of a top-level vdev in a label. ``allocatable``: in bytes, over all of its ``width``
+    children; ``partitioned``: OpenZFS made a partition table on a member."""
 
     allocatable: int
     metaslab_shift: int
@@ -33,10 +33,10 @@ class Size(NamedTuple):
 
 
 class Label(NamedTuple):
-    """What a member says of its own top-level vdev.
+    """A member's own description of its top-level vdev.
 
     ``state``: 0 in use, 1 exported, 2 destroyed. All members of a vdev that are in use are
-    written with the same ``txg``, so one with a lower one was left behind.
+    written with the same ``txg``, so one with a lower ``txg`` is stale.
     """
 
     txg: int
@@ -56,8 +56,8 @@ def short(name: str) -> str:
 
 
 def row_names(path: str) -> frozenset[str]:
-    """What ``zpool status`` may call the member of this path: without the partition that ZFS
-    made, or as it is if somebody gave it a partition."""
+    """Names that ``zpool status`` may use for the member at this path: without the partition that
+    ZFS made, or unchanged if the zpool was given a partition."""
     name = path.rpartition("/")[2]
     whole = re.sub(r"^((?:sd|vd|xvd|hd)[a-z]+)\d+$|^(nvme\d+n\d+|mmcblk\d+)p\d+$", r"\1\2", name)
     return frozenset((name, short(name), whole))
@@ -103,7 +103,7 @@ def _listed_features(text: str) -> str:
 
 
 def _size(values: dict[str, str]) -> Size | None:
-    """None for a label without these fields: damaged, or of what is no member (a spare)."""
+    """The size in a label; None without these fields, as in a damaged label or a spare's."""
     width = sum(
         re.fullmatch(r"vdev_tree\.children\[\d+\]\.guid", path) is not None for path in values
     )

@@ -23,7 +23,7 @@ def plan_of(pool: PoolSpec, *steps: Step, goal: PoolIs | MemberIs | None = None)
 
 
 def name_of(pool: PoolSpec) -> str:
-    """What ``zpool import`` knows the pool by: our own name, or a foreign zpool's guid."""
+    """The pool's name for ``zpool import``: our own name, or a foreign zpool's guid."""
     return pool.identity if pool.identity.isdigit() else argv.pool_name(pool.identity)
 
 

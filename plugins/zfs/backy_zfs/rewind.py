@@ -37,8 +37,8 @@ class State(NamedTuple):
 async def with_reason(
     probe: Probe, report: PoolReport | None, labels: Sequence[Label]
 ) -> PoolReport | None:
-    """The report of a pool at rest, with why it needs force. Only one that was not exported is
-    looked into: all that was written of another had reached its members."""
+    """The report of a stopped pool, with the reason why it needs force. Only a pool that was not
+    exported is checked: an export ends with everything written to the members."""
     cut_off = any(label.state == _IN_USE for label in labels)
     if report is None or not cut_off or any(it.state == "diverged" for it in report.members):
         return report

@@ -1,5 +1,4 @@
-"""What ``zpool`` says of imported pools, as frozen data. Pure; text that is damaged gives less,
-never an error.
+"""Parse ``zpool``'s output about imported pools to frozen data. Pure; damaged text never raises.
 
 OpenZFS has JSON from 2.3 on. Before, and with zfs-fuse, which lacks even ``-p``, the text of
 ``zpool status`` is all there is; its layout has been the same since 2009.
@@ -72,7 +71,7 @@ def parse_ids(text: str) -> dict[str, str]:
 
 
 class Listed(NamedTuple):
-    """What ``zpool status`` lists; ``odd``: why an imported pool's entry cannot be read, by its
+    """The list of ``zpool status``. ``odd``: why an imported pool's entry cannot be read, by its
     name."""
 
     pools: tuple[Imported, ...]
@@ -80,8 +79,8 @@ class Listed(NamedTuple):
 
 
 def parse_json(text: str, now: float) -> Listed:
-    """Every pool in the output of ``zpool status -j -p``. ``now``: seconds since 1970, for what
-    time a scan still takes. ValueError for what is no such output."""
+    """Every pool in the output of ``zpool status -j -p``. ``now``: seconds since 1970, for the
+    remaining time of a scan. Raises ValueError for other text."""
     try:
         listed = json.loads(text)["pools"].items()
     except (AttributeError, KeyError, TypeError) as error:
@@ -180,7 +179,7 @@ def _imported(part: str) -> Imported:
 
 
 def progress(text: str) -> Scan:
-    """What the line about the scan says."""
+    """The scan's progress, from its line."""
     running = _RUNNING.search(text)
     if running is None:
         return Scan()

@@ -1,4 +1,4 @@
-"""What lies in a zpool beside its root."""
+"""Content of a zpool beside its root."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What OpenZFS 2.1 lacks: by labels, by refused imports, and kept out of new pools."""
+"""Features that OpenZFS 2.1 lacks: in labels, in refused imports, and kept out of new pools."""
 
 from __future__ import annotations
 

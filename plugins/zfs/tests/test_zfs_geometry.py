@@ -1,4 +1,4 @@
-"""What a drive must be like to become a member, by real labels and by made-up ones."""
+"""Requirements on a new member, by real and by invented labels."""
 
 from __future__ import annotations
 

@@ -20,8 +20,8 @@ from .zfs_sample_probe import (
 
 
 async def test_pools_of_one_name_are_told_apart_by_their_guids() -> None:
-    """The running one is on drives that bear no label here, as on LUKS: it must not be exported
-    or destroyed in the place of the one that rests."""
+    """The running pool is on drives without a label here, as on LUKS: it must not be exported or
+    destroyed in place of the stopped one."""
     status = sample("openzfs-mirror-online.status").replace("virtio-LABSER", "luks-LABSER")
     probe = SampleProbe(status, {"vda1": STRANGER})
     probe.signatures = (stamp("vda1", "999", MEMBERS["vda1"]),)

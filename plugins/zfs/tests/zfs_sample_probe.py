@@ -23,7 +23,7 @@ class Outcome:
 
 
 class SampleProbe:
-    """One state. ``labels``: text by device; all devices bear the pool's name."""
+    """One state. ``labels``: text by device; all devices have the pool's name."""
 
     newest, earlier = Outcome(0, ""), Outcome(1, "")
     """What opening a pool at rest comes to, in its newest state and in one that can be read."""

@@ -1,4 +1,4 @@
-"""Which options a portable filesystem is made with, by what the installed mkfs says it knows."""
+"""Options for portable filesystems, by the features that the installed mkfs lists."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the journal gives back after a power cut, and what it never loses."""
+"""The journal after a power cut: records it returns, and records it never loses."""
 
 from __future__ import annotations
 
@@ -197,7 +197,7 @@ async def test_garbage_is_left_alone_and_reported_and_stops_nothing(
 async def test_a_record_that_does_not_fit_on_the_disk_spoils_nothing(
     journal: Journal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A disk that is full takes half a line; the undo's records must still be readable."""
+    """A full disk takes half a line; the records of the roll-back must still be readable."""
     entry = await filled(journal, Begun(round=0, step="first", command=""))
     write = os.write
 

@@ -1,4 +1,4 @@
-"""What a pool takes, what it refuses before anything is changed, and what it never wipes."""
+"""Drives that a pool takes, refuses before any change, and never wipes."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ async def _replaced(bench: Bench) -> Array:
 
 
 async def test_a_former_member_is_wiped_with_consent_alone(bench: Bench) -> None:
-    """What it bears is nothing the pool needs, nor anything it may erase."""
+    """The pool does not need its content, and may not erase it without consent."""
     await _replaced(bench)
     await bench.agent.observer.refresh()
     await _refused(bench, "B", DriveNotEmpty, replaces="A")
@@ -304,7 +304,7 @@ async def test_a_new_pool_mixes_sectors_only_where_its_backend_can(bench: Bench)
 
 
 async def test_a_member_that_left_during_an_operation_is_forgotten_after_it(bench: Bench) -> None:
-    """The look that shows it gone came before the operation ended, and no other one follows."""
+    """The scan that shows it gone came before the operation ended, and no other scan follows."""
     await bench.start()
     await bench.create()
     entry = bench.remembered[GUID]

@@ -48,7 +48,7 @@ MEANWHILE = [_stays, _renumbered, _power_cut, _power_cut_with_udev]
 
 @dataclass(frozen=True)
 class Past:
-    """What the dead agent got done durably."""
+    """Work that the dead agent finished durably."""
 
     reached: tuple[str, ...]
 
@@ -205,7 +205,7 @@ async def _add(bench: Bench) -> None:
 
 
 async def _added_or_not(bench: Bench, past: Past) -> None:
-    """What is remembered is what the drives say."""
+    """The metadata agrees with the drives."""
     assert not bench.journal
     joined = bench.machine.disks["C"].superblock is not None
     assert set(bench.remembered[GUID].drive_serials) == ({"A", "C"} if joined else {"A", "B"})

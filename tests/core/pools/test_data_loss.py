@@ -93,7 +93,7 @@ async def test_a_deletion_whose_wish_was_not_written_is_not_resumed(bench: Bench
 
 
 async def test_what_a_failed_creation_left_cannot_be_imported(bench: Bench) -> None:
-    """Its undo is tried again, and would take the pool away."""
+    """Its roll-back is tried again and would remove the pool."""
     await bench.start()
     bench.machine.interruptions.fail("mkfs")
     bench.machine.interruptions.fail("mdadm --stop")

@@ -1,4 +1,4 @@
-"""Whatever is on a drive or holds it: nothing is wiped that nobody gave away."""
+"""Guards of drives: nothing is wiped without consent, whatever is on a drive or holds it."""
 
 from __future__ import annotations
 

@@ -62,7 +62,7 @@ async def test_forgetting_all_spares_pools_that_are_worked_on(bench: Bench) -> N
 
 
 async def test_the_earlier_agents_entry_is_learnt_and_used(bench: Bench) -> None:
-    """It remembered serials alone; from the first sight on the array's identity counts."""
+    """It remembered only serials; from the first scan on the array's identity counts."""
     bench.machine.make_pool(OTHER, "nas:data", "A", "B", fs=Content("ext4", FS_UUID))
     agent = bench.build()
     bench.settings.state_dir.mkdir()

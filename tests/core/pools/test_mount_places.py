@@ -1,5 +1,4 @@
-"""Where pools may be mounted: below the directories set aside for it, where nobody but root can
-lead the mount elsewhere."""
+"""Pools may be mounted only below the mount roots, where only root can redirect the mount."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a pool opens on: chosen, shown, recorded; and what is said where it does not open."""
+"""Systems that open a pool: chosen, shown and recorded; and the error where it does not open."""
 
 from __future__ import annotations
 

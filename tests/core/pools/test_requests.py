@@ -1,4 +1,4 @@
-"""What a request may ask for, told without a look at the machine."""
+"""Validation of requests, without reading the machine."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ async def _recovering(bench: Bench, command: str) -> asyncio.Event:
 
 
 async def _after(gate: asyncio.Event, call: Awaitable[object]) -> object:
-    """What the call answers; it must wait for what the gate holds up."""
+    """The call's result; the call must wait for the gate."""
     task = asyncio.ensure_future(call)
     for _ in range(50):
         await asyncio.sleep(0)

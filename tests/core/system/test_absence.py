@@ -1,4 +1,4 @@
-"""What cannot be read is never taken for absent: every look, by every kind of error."""
+"""Unreadable things never count as absent: every read, with every kind of error."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 
 
 def changed(image: Path, offset: int, value: bytes) -> tuple[Requirement, ...] | None:
-    """What is read with these bytes in the superblock, of which only a copy is changed."""
+    """The result with these bytes in a copy of the superblock."""
     start = START[image.name]
     block = bytearray(read_at(str(image), start, 4096))
     block[offset : offset + len(value)] = value

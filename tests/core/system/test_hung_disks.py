@@ -1,4 +1,4 @@
-"""A disk that does not answer holds up nobody but those who ask for it."""
+"""A disk that does not answer delays only requests about itself."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""Which copies of a mount an unmount reaches, and what the kernel exports. The rest of finding
-holders is proven on a real kernel."""
+"""Copies of a mount that an unmount reaches, and the kernel's exports. The other ways to find
+holders are proven on a real kernel."""
 
 from __future__ import annotations
 

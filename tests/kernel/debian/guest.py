@@ -24,7 +24,7 @@ _DRIVE_BYTES = 256 << 20
 
 @dataclass(frozen=True)
 class Answer:
-    """What `curl` got in the guest."""
+    """The reply that `curl` got in the guest."""
 
     status: int
     body: Any
@@ -86,7 +86,7 @@ class DebianGuest:
         return int(at.with_suffix(".rc").read_text()), said
 
     def output(self, command: str, *, timeout: float = 300) -> str:
-        """What a command that must succeed says."""
+        """The output of a command that must succeed."""
         status, said = self.run(command, timeout=timeout)
         if status != 0:
             errors = (self._job / f"{self._commands - 1}.err").read_text(errors="replace")

@@ -1,4 +1,4 @@
-"""What is on the machine, seen by other tools than the agent's, in one call."""
+"""The machine's state, read by other tools than the agent's, in one call."""
 
 import json
 from dataclasses import dataclass, field

@@ -116,7 +116,7 @@ class Site:
         return found
 
     def look(self) -> Look:
-        """What is on the machine now."""
+        """The machine's current state."""
         return look(self.guest)
 
     def metadata(self) -> dict[str, dict[str, Any]]:
@@ -130,7 +130,7 @@ class Site:
         return self.guest.exec(script)
 
     def output(self, script: str) -> str:
-        """What a script that must succeed prints, without the last newline."""
+        """The output of a script that must succeed, without the last newline."""
         return self.guest.exec(script, check=True).out.strip()
 
     def node(self, serial: str) -> str:
@@ -138,7 +138,7 @@ class Site:
         return self.output(f"readlink -e /dev/disk/by-id/*-*{serial}")
 
     def wipe_leftover(self, serial: str, **alone: Any) -> None:
-        """What a replaced drive still bears goes with a pool that is made on it with consent."""
+        """Clean a replaced drive by making a pool on it, with consent, and deleting the pool."""
         self.made(serial, **alone, wipe=True).delete()
         self.check_clean([serial])
 
@@ -224,7 +224,7 @@ class Pool:
 
     @property
     def path(self) -> str:
-        """Where it is asked to be mounted."""
+        """The requested mount path."""
         path: str = self.request["mountPath"]
         return path
 

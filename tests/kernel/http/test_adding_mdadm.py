@@ -86,7 +86,7 @@ def test_a_frozen_array_takes_no_drive(site: Site, backend: Backend) -> None:
 
 
 def _forced(site: Site, *serials: str) -> str:
-    """What mdadm can still make of members that nothing was written to."""
+    """mdadm's report after assembling, by force, members to which nothing was written."""
     nodes = " ".join(map(site.node, serials))
     read = "mount -o ro /dev/md9 /srv && sha256sum < /srv/data; umount /srv"
     assembled = f"mdadm --assemble --force --run /dev/md9 {nodes} >&2"

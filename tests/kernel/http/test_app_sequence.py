@@ -1,4 +1,4 @@
-"""What the app really sends: its calls, its patience, its re-sends."""
+"""The app's real behaviour: its calls, its patience, its re-sends."""
 
 import time
 from typing import Any
@@ -133,7 +133,7 @@ def test_asynchronous_calls(site: Site, backend: Backend) -> None:
 
 @pytest.mark.parametrize("pause", [0.1, 0.8])
 def test_agent_stopped_in_mid_creation(site: Site, backend: Backend, pause: float) -> None:
-    """SIGTERM: it ends or is undone, and the app gets an answer that ends its wait."""
+    """SIGTERM: the creation ends or is rolled back, and the app's reply ends its wait."""
     pool = site.create(ONE, TWO, **backend.options())
     time.sleep(pause)
     site.restart("stop")

@@ -115,7 +115,7 @@ _KEEP = "(setsid unshare -m --propagation {how} sleep 1000 >/dev/null 2>&1 & ech
 
 @dataclass(frozen=True)
 class Obstacle:
-    """What holds a pool, how it comes and goes, and words that a refusal must name it by."""
+    """A holder of a pool: how to add and remove it, and the words that a refusal must contain."""
 
     make: str
     end: str

@@ -1,7 +1,7 @@
-"""The agent killed in mid-creation: undone before the commit, standing after it.
+"""The agent killed during a creation: rolled back before the commit, kept after it.
 
-One guest, and for each moment: arm it, start the operation, let the agent die and come back, and
-look at what it made of it.
+One guest. For each moment: arm it, start the operation, let the agent die and restart, and check
+the result.
 """
 
 import pytest
@@ -28,7 +28,7 @@ def check_undone(pool: Pool, backend: Backend, moment: str) -> None:
 
 
 def commands(site: Site, backend: Backend) -> list[str]:
-    """What the steps of a creation run."""
+    """Commands of a creation's steps."""
     pool = Pool.plan(site, [ONE, TWO], **backend.options())
     plan = site.done("POST", "/pools?dryRun=true", pool.request)["plan"]
     return [step["command"] for step in plan["steps"]]

@@ -1,4 +1,4 @@
-"""Drives that fail under a creation: it is undone, said, and the drives come back clean."""
+"""Drives that fail during a creation: it is rolled back and reported, and the drives are clean."""
 
 import pytest
 
@@ -42,7 +42,7 @@ def _failed(site: Site, backend: Backend, fault: Fault) -> Pool:
 
 
 def _check_set_apart(site: Site, pool: Pool, backend: Backend) -> None:
-    """The undo could not reach the drive: it is kept from harm until the next start undoes."""
+    """The roll-back could not reach the drive: it is quarantined until the next start."""
     drive = site.drives()["faulty"]
     assert not drive["available"] and drive["unavailableBecause"]
     other = Pool.plan(site, ["faulty"], **backend.alone(), wipe=True)
@@ -71,7 +71,7 @@ def test_set_apart_drives_are_freed_by_delete(site: Site, backend: Backend, faul
 
 
 def test_drive_pulled_while_it_is_made(site: Site, backend: Backend) -> None:
-    """It is remembered while it is away, and undone when it returns."""
+    """The creation is remembered while the drive is away, and rolled back when it returns."""
     with held_maker(site, backend) as maker:
         pool = site.create("faulty", **backend.alone())
         maker.began()
@@ -87,7 +87,7 @@ def test_drive_pulled_while_it_is_made(site: Site, backend: Backend) -> None:
 
 
 def _await_clean(site: Site, pool: Pool) -> None:
-    """Undone as soon as the drive is seen again, or when the pool is deleted."""
+    """Wait for the roll-back when the drive is back, or when the pool is deleted."""
     for _ in range(100):
         if not site.journal() and site.drives().get("faulty", {}).get("available"):
             break

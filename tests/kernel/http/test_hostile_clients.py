@@ -1,4 +1,4 @@
-"""A creation under way does not notice a thousand clients that mean no good."""
+"""A running creation is not disturbed by a thousand hostile clients."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""A device that does not answer holds up nobody but those who ask about it."""
+"""A device that does not answer delays only requests about itself."""
 
 import time
 from collections.abc import Iterator

@@ -147,7 +147,7 @@ prlimit --pid $pid --nofile=$((free + 1)):4096; echo $pid"""
 
 
 def test_an_agent_out_of_descriptors(site: Site, backend: Backend) -> None:
-    """What cannot be read is not absent: lists stay, and nothing is changed."""
+    """Unreadable things are not absent: lists stay, and nothing is changed."""
     node = site.node("plain2")
     site.output(f"mkfs.ext4 -q {node} && mkdir -p /srv/kept && mount {node} /srv/kept")
     site.output("udevadm settle")

@@ -1,4 +1,4 @@
-"""What only LVM has."""
+"""Behaviour specific to LVM."""
 
 import time
 from typing import Any

@@ -1,4 +1,4 @@
-"""What only Linux software RAID has."""
+"""Behaviour specific to Linux software RAID."""
 
 import json
 import re
@@ -107,7 +107,7 @@ def test_stopped_behind_its_back(site: Site, backend: Backend) -> None:
 
 
 def test_an_array_of_somebody_else(site: Site, backend: Backend) -> None:
-    """Drives of an array that is not ours are held; stopped, they bear a signature."""
+    """Drives of a foreign array are held; when it is stopped, they have a signature."""
     nodes = f"{site.node(ONE)} {site.node(TWO)}"
     create = "mdadm --create /dev/md/strange --run --level=1 --raid-devices=2 --assume-clean"
     site.output(f"{create} {nodes} && udevadm settle")

@@ -1,4 +1,4 @@
-"""Where pools may be mounted: below the mount roots, and where only root leads the way."""
+"""Pools may be mounted only below the mount roots, where only root can change the path."""
 
 import pytest
 

@@ -69,7 +69,7 @@ END
 
 
 def by_hand(site: Site, command: str) -> str:
-    """What this prints of the pool's array, which is assembled for it and stopped again."""
+    """The output of ``command`` on the pool's array, which is assembled and stopped for it."""
     members = f"{site.node(ONE)} {site.node(TWO)}"
     then = command.replace("{node}", "/dev/md99")
     return site.output(f"{_ASSEMBLED.format(members=members, then=then)}{_STOPPED}")
@@ -112,7 +112,7 @@ def test_a_portable_btrfs(site: Site, backend: Backend) -> None:
 
 
 def check_portable(pool: Pool, filesystem: str) -> None:
-    """What the real mkfs left out, and what is said of it."""
+    """Check the features that the real mkfs left out, and the agent's reply about them."""
     site, detail = pool.site, pool.detail()
     assert detail["portability"] == "portable" and set(detail["opensOn"]) == fields.OPENS_ON
     assert detail["opensOn"]["checked"] == ["mdadm metadata", f"{filesystem} superblock"]

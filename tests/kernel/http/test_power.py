@@ -1,4 +1,4 @@
-"""Power cuts and reboots: what was ready is ready again, what was begun is undone or finished."""
+"""Power cuts and reboots: ready pools are ready again, operations are rolled back or finished."""
 
 import contextlib
 import time

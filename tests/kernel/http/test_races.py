@@ -136,7 +136,7 @@ def _reads(site: Site, pool: Pool) -> list[float]:
 
 
 def test_delete_of_a_creation_that_runs(site: Site, backend: Backend) -> None:
-    """It is cancelled at a safe point, undone, and gone."""
+    """The creation is cancelled at a safe point, rolled back, and gone."""
     for pause in (0.0, 0.2, 0.5):
         pool = site.create(ONE, TWO, **backend.options())
         time.sleep(pause)

@@ -1,4 +1,4 @@
-"""What must be refused before anything is changed, each with its documented reply."""
+"""Requests that must be refused before any change, each with its documented reply."""
 
 import contextlib
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ ONE, TWO, THREE, FOUR = (drive.serial for drive in DRIVES)
 
 @contextlib.contextmanager
 def untouched(site: Site) -> Iterator[None]:
-    """What happens in here changes nothing on drives, in the metadata or the journal."""
+    """Check that the block changes nothing on drives, in the metadata or the journal."""
     before = site.look()
     yield
     assert site.look() == before

@@ -1,4 +1,4 @@
-"""What only ZFS has."""
+"""Behaviour specific to ZFS."""
 
 from ..lab.drives import numbered
 from .backends import ZFS, Backend
@@ -11,7 +11,7 @@ _LABEL = 256 << 10
 
 
 def test_a_drive_with_damaged_labels_is_in_doubt_alone(site: Site, backend: Backend) -> None:
-    """What names its pool is gone from all four copies of the label."""
+    """The pool's name and guid are gone from all four copies of the label."""
     pool = site.made(ONE, TWO, **backend.options())
     written = pool.write()
     node, size = site.node(THREE), DRIVES[2].size

@@ -1,4 +1,4 @@
-"""What writes a new pool replaced for a while: by a program that waits, or by one that fails."""
+"""Replace tools for a while, by a program that waits or by one that fails."""
 
 import contextlib
 from collections.abc import Iterator

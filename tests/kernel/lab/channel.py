@@ -29,7 +29,7 @@ class Buffer:
         self.data += data
 
     def text(self) -> str:
-        """What was written, as UTF-8 with replacement."""
+        """The written output, as UTF-8 with replacement."""
         return self.data.decode(errors="replace")
 
 

@@ -1,4 +1,4 @@
-"""What can go wrong with the lab itself, as opposed to a command that ran in it."""
+"""Failures of the lab itself, as opposed to those of a command that ran in it."""
 
 
 class LabError(Exception):

@@ -32,7 +32,7 @@ Command = str | Sequence[str]
 
 @dataclass(frozen=True)
 class Result:
-    """What a command came to; `seconds` as the host saw it."""
+    """The outcome of a command; `seconds` by the host's clock."""
 
     rc: int
     out: str

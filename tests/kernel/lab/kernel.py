@@ -59,7 +59,7 @@ def command_line(console: int, drives: list[Drive], memory: str, raid6: bool) ->
 
 
 def modules(drives: list[Drive], system: System) -> dict[str, Any]:
-    """What the guest's first process loads: paths in order, the overlay module, the directory."""
+    """Modules for the guest's first process: paths in order, the overlay module, the directory."""
     names = [*POOLS, *(name for name in OPTIONAL if _normal(name) in _index(system))]
     if any(drive.bus == "scsi" for drive in drives):
         names += SCSI

@@ -1,4 +1,4 @@
-"""What this machine needs before it can run a guest."""
+"""Requirements for running a guest on this machine."""
 
 import os
 import shutil

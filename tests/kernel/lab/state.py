@@ -39,7 +39,7 @@ class Spec:
 
     @property
     def system(self) -> System:
-        """What is booted."""
+        """The booted system."""
         return System(self.suite)
 
     def to_json(self) -> dict[str, Any]:
@@ -196,7 +196,7 @@ def hidden_directories(system: System) -> dict[str, Path]:
 
 
 def place_at_boot(path: Path, system: System) -> str:
-    """Where the guest's first process finds a path of the host's, before the overlay is up."""
+    """A path of the host's, as the guest's first process sees it before the overlay is mounted."""
     for name, top in hidden_directories(system).items():
         if path.is_relative_to(top):
             return str(Path("/srv/host", name) / path.relative_to(top))

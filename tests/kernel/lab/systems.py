@@ -19,7 +19,7 @@ class System:
 
     @property
     def root(self) -> Path:
-        """Where its root directory lies on the host."""
+        """Its root directory on the host."""
         return _ENVIRONMENT / "suites" / self.suite if self.suite else Path("/")
 
     @property
@@ -39,5 +39,5 @@ class System:
 
 
 def chosen() -> System:
-    """What the environment asks for; tests and demo run on it."""
+    """The system that the environment selects; tests and demo run on it."""
     return System(os.environ.get("BACKY_TEST_SUITE", ""))

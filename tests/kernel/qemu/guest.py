@@ -197,7 +197,7 @@ class QemuGuest:
         self.exec(f"pid=$(cat /run/agent.pid); kill -{number} $pid; {gone}")
 
     def log(self) -> str:
-        """What the agent and the kernel said."""
+        """Messages of the agent and the kernel."""
         files = (self._job / "agent.log", self.state.console)
         return "\n".join(f.read_text(errors="replace")[-4000:] for f in files if f.exists())
 

@@ -1,4 +1,4 @@
-"""What the tests must know of a backend to run the same way for each."""
+"""The interface that lets the same tests run for each backend."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
@@ -55,7 +55,7 @@ class Backend(ABC):
 
     @abstractmethod
     def leftovers(self, site: Site) -> str:
-        """What the backend's own tools still see of any pool; empty for nothing."""
+        """Remains of any pool that the backend's own tools find; empty if there are none."""
 
     @abstractmethod
     def fail(self, pool: Pool, serial: str) -> None:
@@ -72,7 +72,7 @@ class Backend(ABC):
         site.output("dmsetup remove holder && udevadm settle")
 
     def notice(self, pool: Pool) -> None:  # noqa: B027 most need nothing
-        """What a person does so that it takes note of a pulled drive, if it does not by itself."""
+        """Make the backend notice a pulled drive, by hand if it does not do so itself."""
 
     @abstractmethod
     def slow_sync(self, site: Site) -> None:

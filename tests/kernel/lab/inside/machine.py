@@ -44,7 +44,7 @@ def pivot_root(new: str, old: str) -> None:
 
 
 def load_module(path: str) -> None:
-    """finit_module(2) of a .ko file; a module that is already there is no error."""
+    """Load a .ko file with finit_module(2). No-op if it is already loaded."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         _checked(_libc().syscall(_FINIT_MODULE, descriptor, b"", 0), f"insmod {path}")

@@ -49,7 +49,7 @@ def drives() -> list[BlockDevice]:
 
 
 def signed(node: str) -> list[str]:
-    """What the system's own wipefs says, apart from the code under test."""
+    """Output of the system's own wipefs, independent of the code under test."""
     return [row["type"] for row in json.loads(sh(f"wipefs -nJ {node}"))["signatures"]]
 
 
