@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 
 
 def load_or_make(file: OwnFile) -> str:
-    """Read the key from ``file``, or make one if the file is absent. A key has no default.
+    """Read the key from ``file``, or make one if the file is absent. The key has no default.
 
     Raises :class:`ConfigurationError` for a file that cannot be read, or that does not hold
     exactly one key: making another one would lock every client out.

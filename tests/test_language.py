@@ -8,7 +8,7 @@ import pytest
 
 from tests.language import ROOT, bindings, marked_per_1000_words, prose, vague_percent
 
-MARKED_PER_1000_WORDS = 4.4
+MARKED_PER_1000_WORDS = 1.5
 VAGUE_PERCENT = 5.7
 """Lower them with every improvement; never raise them."""
 

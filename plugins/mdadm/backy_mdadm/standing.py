@@ -25,8 +25,8 @@ def newest(blocks: Iterable[Superblock]) -> Superblock | None:
 
 
 def standing(block: Superblock, judge: Superblock, live: frozenset[int]) -> MemberState:
-    """The state of one member, by the superblock of the ``judge``, a member in use. ``live``: slots
-    in use.
+    """The state of one member, judged by the superblock that stands for the array (``judge``).
+    ``live``: slots in use.
 
     A stale member's superblock still shows one of the live slots as active. A diverged one has
     marked every live slot missing: both sides then hold their own writes, and md, which compares
