@@ -113,7 +113,11 @@ def backy_plan_create(pool: PoolSpec, drives: tuple[DriveId, ...]) -> BackendPla
     # zfs-fuse, whose pools every OpenZFS imports, does not know the property.
     portable = Exec(argv=argv.create_portable(pool.guid, pool.level, drives), ok_codes=(0, 2))
     first = create.model_copy(update={"run": portable, "expect": ()})
-    update = {"id": "create-pool-fuse", "title": f"{create.title} with zfs-fuse", "already": "skip"}
+    update = {
+        "id": "create-pool-fuse",
+        "title": f"{create.title} with zfs-fuse",
+        "if_satisfied": "skip",
+    }
     return plan_of(pool, first, create.model_copy(update=update), *_mount(pool, name))
 
 
