@@ -73,10 +73,10 @@ def writable_here(requirements: Iterable[Requirement]) -> tuple[Requirement, ...
 
 
 def lacking(requirements: Iterable[Requirement]) -> tuple[Requirement, ...]:
-    """Those that need a newer kernel than the running one."""
+    """Those that this machine lacks: by the backend's word, else by the kernel they need."""
     running = release.running()
     return tuple(
-        each for each in requirements if each.kernel and not release.reaches(running, each.kernel)
+        requirement for requirement in requirements if not _is_supported(requirement, running)
     )
 
 
@@ -87,7 +87,9 @@ def sentence(name: str, lacked: Sequence[Requirement]) -> str:
     least = _least(lacked)
     if least is None:
         return f"Pool {name} uses {features}, which neither this agent nor {running} knows"
-    needs = f"that needs {least} or newer, and this machine runs {running}"
+    needs = f"that needs {least} or newer"
+    if any(requirement.kernel for requirement in lacked):
+        needs += f", and this machine runs {running}"
     return f"Pool {name} uses {features}; {needs}"
 
 
@@ -118,6 +120,12 @@ def _beyond(tools: Mapping[str, str], requirements: Iterable[Requirement]) -> li
             and not release.reaches(tools.get(each.tool or "", ""), each.tool_version)
         )
     ]
+
+
+def _is_supported(requirement: Requirement, running: str) -> bool:
+    if requirement.supported is not None:
+        return requirement.supported
+    return requirement.kernel is None or release.reaches(running, requirement.kernel)
 
 
 def _unknown(requirement: Requirement) -> bool:

@@ -135,6 +135,8 @@ class Requirement(Model):
     tool: str | None = None
     """The package that has to be ``tool_version`` or newer."""
     tool_version: str | None = None
+    supported: bool | None = None
+    """Whether this machine has it, where the backend can tell; None: the kernel's version does."""
 
 
 class BackendInfo(Model):

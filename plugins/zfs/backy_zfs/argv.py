@@ -17,6 +17,8 @@ STATUS = ("zpool", "status")
 AS_JSON = ("-j", "-p")
 """From OpenZFS 2.3 on; numbers in full."""
 IDS = ("zpool", "list", "-H", "-o", "name,guid")
+PROPERTIES = ("zpool", "get", "-H", "-o", "name,property,value", "all")
+"""Of OpenZFS: with the state of each feature."""
 DATASETS = ("zfs", "list", "-H", "-o", "name", "-t", "filesystem,volume,snapshot", "-r")
 LABEL = ("zdb", "-l")
 STATES = (*LABEL, "-u")

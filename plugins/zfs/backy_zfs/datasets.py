@@ -17,13 +17,14 @@ async def with_others(
     too many members is not asked: the tools wait for it, maybe for ever."""
     return [
         each.model_copy(update={"others": await _others(probe, each.name)})
-        if isinstance(each, PoolReport) and _answers(each) and each.name
+        if isinstance(each, PoolReport) and answers(each) and each.name
         else each
         for each in seen
     ]
 
 
-def _answers(report: PoolReport) -> bool:
+def answers(report: PoolReport) -> bool:
+    """Whether the tools get to it without waiting for drives that are gone."""
     return report.presence == "active" and report.health != "failed"
 
 

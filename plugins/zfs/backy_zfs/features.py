@@ -1,14 +1,14 @@
 """Features of a zpool that the oldest supported OpenZFS, 2.1, lacks.
 
-A label names those without which not even the pool's own structures can be read; the others show
-only when an import is refused. Sources: the lists of features by version in OpenZFS 2.4 (its
-``compatibility.d``), and which of them labels name, zfeature_common.c.
+A label names those without which not even the pool's own structures can be read. The others are
+known of an imported zpool, and of one that is not when its import is refused. Source: the lists of
+features by version in OpenZFS 2.4 (its ``compatibility.d``).
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from backy_core.sdk.models import Requirement
 from backy_zfs.labels import Label
@@ -29,8 +29,6 @@ PACKAGE = "zfsutils-linux"
 UNSUPPORTED = "unsupported version or feature"
 """How ``zpool import`` refuses."""
 
-_IN_LABELS = frozenset(("hole_birth", "embedded_data", "device_removal", "draid"))
-"""Of 2.1."""
 _SINCE = {
     "blake3": "2.2",
     "block_cloning": "2.2",
@@ -49,15 +47,24 @@ _SINCE = {
 _HEADING = re.compile(r"uses the following\s+feature\(s\) not supported (?:by|on) this system:?$")
 _NAME = re.compile(r"\s+[\w.-]+:([\w-]{1,100})(?: \(.*\))?$")
 _MOST = 64
+_CALLED = "zpool feature "
 
 
 def of_labels(labels: Sequence[Label]) -> tuple[Requirement, ...] | None:
     """Requirements of the features in labels; None without a label."""
     if not labels:
         return None
-    names = (name for label in labels for name in label.features)
-    found = dict.fromkeys(name.rpartition(":")[2] for name in names)
-    return tuple(_requirement(name) for name in found if name not in _IN_LABELS)
+    return required(short(name) for label in labels for name in label.features)
+
+
+def short(name: str) -> str:
+    """A feature's name without the organisation that made it."""
+    return name.rpartition(":")[2]
+
+
+def required(names: Iterable[str]) -> tuple[Requirement, ...]:
+    """The requirements of those features that 2.1 lacks."""
+    return tuple(_requirement(name) for name in dict.fromkeys(names) if name not in OF_OLDEST)
 
 
 def refused(output: str) -> tuple[Requirement, ...]:
@@ -80,5 +87,10 @@ def _listed(output: str) -> Iterator[str]:
 def _requirement(name: str) -> Requirement:
     since = _SINCE.get(name)
     return Requirement(
-        feature=f"zpool feature {name}", tool=PACKAGE if since else None, tool_version=since
+        feature=f"{_CALLED}{name}", tool=PACKAGE if since else None, tool_version=since
     )
+
+
+def name_of(requirement: Requirement) -> str:
+    """The feature's name."""
+    return requirement.feature.removeprefix(_CALLED)

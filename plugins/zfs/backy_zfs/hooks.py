@@ -39,6 +39,7 @@ from backy_core.sdk.plan import (
 from backy_zfs import __version__, argv, features
 from backy_zfs.datasets import with_others
 from backy_zfs.growth import grow
+from backy_zfs.in_use import with_features
 from backy_zfs.inspect import look
 from backy_zfs.naming import SIGNATURE, TABLE, name_of, plan_of, stamp
 
@@ -74,7 +75,7 @@ def backy_backend() -> BackendInfo:
             Tool(name="mount", package="mount"),
         ),
         read_commands=(
-            *(argv.STATUS, argv.IDS, argv.DATASETS, argv.LABEL),
+            *(argv.STATUS, argv.IDS, argv.PROPERTIES, argv.DATASETS, argv.LABEL),
             *(argv.NEWEST, argv.EARLIER),
         ),
         signature_types=(SIGNATURE,),
@@ -85,7 +86,7 @@ def backy_backend() -> BackendInfo:
 
 @hookimpl
 async def backy_inspect(probe: Probe) -> Sequence[PoolReport | Unreadable]:
-    return await with_others(probe, await look(probe))
+    return await with_features(probe, await with_others(probe, await look(probe)))
 
 
 @hookimpl

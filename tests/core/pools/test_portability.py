@@ -92,13 +92,20 @@ def test_versions_are_compared_as_numbers(monkeypatch: pytest.MonkeyPatch) -> No
     assert lacking([UNKNOWN, CLONING]) == ()
 
 
+def test_the_backend_decides_where_it_knows_the_support(monkeypatch: pytest.MonkeyPatch) -> None:
+    linux(monkeypatch, "6.1")
+    supported = [PARENTS.model_copy(update={"supported": True})]
+    unsupported = [CLONING.model_copy(update={"supported": False})]
+    assert lacking([*supported, *unsupported, UNKNOWN]) == tuple(unsupported)
+
+
 def test_the_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     linux(monkeypatch, "6.1.176")
     assert sentence("cold", [PARENTS, BLOCK_SIZE]) == (
         "Pool cold uses XFS parent pointers and md logical block size; that needs Linux 6.19 or "
         "newer, and this machine runs Linux 6.1.176"
     )
-    assert "; that needs zfsutils-linux 2.2 or newer, " in sentence("cold", [CLONING])
+    assert sentence("cold", [CLONING]).endswith("; that needs zfsutils-linux 2.2 or newer")
     assert ", which neither this agent nor Linux " in sentence("cold", [UNKNOWN, PARENTS])
 
 
