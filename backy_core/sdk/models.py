@@ -107,13 +107,45 @@ class Signature(Model):
 
 
 class Level(Model):
-    """A redundancy level by its common name, with the numbers of drives it takes."""
+    """A redundancy level by its common name: the numbers of drives it takes, and how many it can
+    lose."""
 
     name: str
     min_drives: int
     max_drives: int | None = None
     """None: any number."""
     aliases: tuple[str, ...] = ()
+    parity: int = 0
+    """How many drives' worth of each stripe is parity."""
+    copies: int | None = 1
+    """How many members hold each block; None: all of them, as in a mirror."""
+
+    @property
+    def redundant(self) -> bool:
+        return self.parity > 0 or self.copies != 1
+
+    def tolerates(self, count: int) -> int:
+        """How many of ``count`` members may be lost, whichever they are."""
+        return self.parity + (count if self.copies is None else self.copies) - 1
+
+    def data_drives(self, count: int) -> int:
+        """The capacity of ``count`` members of one size, in members."""
+        return 1 if self.copies is None else (count - self.parity) // self.copies
+
+    def survives(self, slots: int, working: frozenset[int], *, near: int | None = None) -> bool:
+        """Whether the slots in ``working`` hold all data of a pool with ``slots`` members.
+
+        Copies lie on neighbouring slots, the next stripe's on those after them. ``near``: where the
+        next stripe begins only that many slots further.
+        """
+        if self.copies is None:
+            return bool(working)
+        if self.copies > 1:
+            # With a number of members that is no multiple the groups go round more than once.
+            starts = {at * (near or self.copies) % slots for at in range(slots)}
+            groups = ({(at + copy) % slots for copy in range(self.copies)} for at in starts)
+            return all(group & working for group in groups)
+        return len(working) >= slots - self.parity
 
 
 class Tool(Model):

@@ -13,6 +13,7 @@ from collections.abc import Collection, Iterable, Sequence
 from backy_core.sdk.models import DriveId
 from backy_core.sdk.plan import Arg, DriveRef, Join
 from backy_lvm.config import config, report_config
+from backy_lvm.levels import data_drives
 
 NAME_PREFIX = "backy-"
 VOLUME = "pool"
@@ -82,15 +83,13 @@ def create_group(guid: str, drives: Sequence[DriveId]) -> tuple[Arg, ...]:
 
 def create_volume(guid: str, level: str, drives: Sequence[DriveId]) -> tuple[Arg, ...]:
     """One volume over all the space. ``linear`` and ``striped`` need no dm-raid."""
-    count = len(drives)
+    stripes = ("--stripes", f"{data_drives(level, len(drives))}")
     shape = {
         "linear": ("linear",),
-        "raid0": ("striped", "--stripes", f"{count}"),
-        "raid1": ("raid1", "--mirrors", f"{count - 1}"),
-        "raid5": ("raid5", "--stripes", f"{count - 1}"),
-        "raid6": ("raid6", "--stripes", f"{count - 2}"),
-        "raid10": ("raid10", "--mirrors", "1", "--stripes", f"{count // 2}"),
-    }[level]
+        "raid0": ("striped", *stripes),
+        "raid1": ("raid1", "--mirrors", f"{len(drives) - 1}"),
+        "raid10": ("raid10", "--mirrors", "1", *stripes),
+    }.get(level, (level, *stripes))
     wiped = ("--wipesignatures", "y", "--zero", "y")
     words = ("--type", *shape, "--extents", "100%FREE", "--name", VOLUME, group_name(guid))
     return _lvm("lvcreate", drives, *wiped, *words, settings=config(group_name(guid)))

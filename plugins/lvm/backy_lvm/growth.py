@@ -18,15 +18,15 @@ from backy_core.sdk.plan import (
     WipeMember,
 )
 from backy_lvm import argv
+from backy_lvm.levels import is_redundant
 from backy_lvm.naming import SIGNATURE, Named, stamp, stamps
-from backy_lvm.standing import REDUNDANT
 
 
 def grow(
     pool: PoolSpec, report: PoolReport, drive: DriveId, replaces: DriveId | None
 ) -> BackendPlan:
     """Conflict for a drive that is in already, InvalidRequest for a pool without redundancy."""
-    if report.level not in REDUNDANT:
+    if not is_redundant(report.level):
         raise InvalidRequest(f"A pool of level {report.level} cannot rebuild a drive.")
     named = Named.of(pool, report)
     mine = _member(report, drive)

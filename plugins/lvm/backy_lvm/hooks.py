@@ -14,7 +14,6 @@ from backy_core.sdk.errors import Conflict, InvalidRequest
 from backy_core.sdk.models import (
     BackendInfo,
     DriveId,
-    Level,
     PoolReport,
     PoolSpec,
     Probe,
@@ -35,18 +34,9 @@ from backy_core.sdk.plan import (
 from backy_lvm import __version__, argv
 from backy_lvm.growth import grow
 from backy_lvm.inspect import look
+from backy_lvm.levels import LEVELS, is_redundant, survives
 from backy_lvm.naming import SIGNATURE, Named, stamp, stamps
-from backy_lvm.standing import REDUNDANT, survives
 
-_LEVELS = (
-    Level(name="linear", min_drives=1, aliases=("single",)),
-    Level(name="raid0", min_drives=2, aliases=("0", "stripe", "striped")),
-    Level(name="raid1", min_drives=2, aliases=("1", "mirror")),
-    Level(name="raid5", min_drives=3, aliases=("5",)),
-    # LVM wants three stripes beside the two parities.
-    Level(name="raid6", min_drives=5, aliases=("6",)),
-    Level(name="raid10", min_drives=4, aliases=("10",)),
-)
 _ACTIVE = PoolIs(presence="active")
 _STOPPED = PoolIs(presence="stopped")
 _LEFT_BEHIND = ("missing", "failed", "stale", "diverged")
@@ -57,7 +47,7 @@ def backy_backend() -> BackendInfo:
     return BackendInfo(
         name="lvm",
         version=__version__,
-        levels=_LEVELS,
+        levels=LEVELS,
         filesystems=("ext4", "xfs", "btrfs"),
         capabilities=frozenset(("add_drive", "degraded_open", "import")),
         tools=(
@@ -172,7 +162,7 @@ def _mark_apart(
     # A copy of a member bears the handle of the one in use.
     missing = [handle for handle in behind if handle and handle not in in_use]
     # Without copies no member can be used apart from another.
-    if not missing or not named.good or report.level not in REDUNDANT:
+    if not missing or not named.good or not is_redundant(report.level):
         return ()
     step = Step(
         id="mark-missing",

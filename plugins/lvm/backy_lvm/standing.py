@@ -8,10 +8,10 @@ from typing import NamedTuple
 
 from backy_core.sdk.models import Health, MemberReport, MemberState, PoolReport, Presence
 from backy_lvm import argv
+from backy_lvm.levels import is_known, is_redundant, survives
 from backy_lvm.parse import Group, Member, Volume
 
 _GUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-_TOLERATED_LOSSES = {"raid5": 1, "raid6": 2}
 _MOVING: dict[str, Health] = {
     "resync": "resync",
     "recover": "recovering",
@@ -23,7 +23,6 @@ _RESTING = ("", "idle", "frozen")
 _HARMLESS = ("", "mismatches exist", "writemostly")
 """Of LVM's words for a volume's health, those by which all members are in use."""
 _GOOD = ("active", "rebuilding")
-REDUNDANT = ("raid1", "raid5", "raid6", "raid10")
 
 
 class Sight(NamedTuple):
@@ -107,15 +106,6 @@ def level_of(volume: Volume | None) -> str:
     if segment in ("striped", "raid0_meta"):
         return "raid0"
     return re.sub(r"^(raid5|raid6|raid10)_\w+$", r"\1", segment)
-
-
-def survives(level: str, slots: int, working: frozenset[int]) -> bool:
-    """Whether the working slots still hold all data. raid10 keeps copies in pairs."""
-    if level == "raid1":
-        return bool(working)
-    if level == "raid10":
-        return all(working & {at, at + 1} for at in range(0, slots, 2))
-    return len(working) >= slots - _TOLERATED_LOSSES.get(level, 0)
 
 
 def _presence(group: Group, volume: Volume | None) -> Presence:
@@ -243,7 +233,7 @@ def _unusable(group: Group, volume: Volume | None, sight: Sight) -> str | None:
         return "It is a copy: the kernel runs another volume group as this pool."
     if volume is None:
         return "Only volume groups with a single logical volume can be pools."
-    if level_of(volume) not in ("linear", "raid0", *REDUNDANT):
+    if not is_known(level_of(volume)):
         return f"Logical volumes of type {volume.segment} cannot be pools."
     if group.exported:
         return "The volume group is exported."
@@ -258,7 +248,7 @@ def _apart(members: Sequence[MemberReport]) -> str | None:
 
 
 def _loss(level: str, members: Sequence[MemberReport]) -> str:
-    if level not in REDUNDANT:
+    if not is_redundant(level):
         return f"Too few of its drives are there: {level} keeps no copies and needs all of them."
     if not any(each.state == "stale" and each.device for each in members):
         return "Too few of its drives are there to hold all data."

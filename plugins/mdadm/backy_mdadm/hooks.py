@@ -13,7 +13,6 @@ from backy_core.sdk.errors import Conflict
 from backy_core.sdk.models import (
     BackendInfo,
     DriveId,
-    Level,
     MemberState,
     PoolReport,
     PoolSpec,
@@ -38,16 +37,10 @@ from backy_mdadm import __version__, argv
 from backy_mdadm.features import BLOCK_SIZE, UNWRITTEN
 from backy_mdadm.growth import grow
 from backy_mdadm.inspect import look
+from backy_mdadm.levels import LEVELS
 from backy_mdadm.naming import SIGNATURE, ref, stamp
 from backy_mdadm.standing import FORCED
 
-_LEVELS = (
-    Level(name="raid1", min_drives=1, aliases=("1", "mirror")),
-    Level(name="raid0", min_drives=2, aliases=("0", "stripe")),
-    Level(name="raid5", min_drives=3, aliases=("5",)),
-    Level(name="raid6", min_drives=4, aliases=("6",)),
-    Level(name="raid10", min_drives=4, aliases=("10",)),
-)
 _ACTIVE = PoolIs(presence="active")
 _STOP = Exec(argv=argv.stop())
 _TOO_FEW = ("use --run to insist",)
@@ -59,7 +52,7 @@ def backy_backend() -> BackendInfo:
     return BackendInfo(
         name="mdadm",
         version=__version__,
-        levels=_LEVELS,
+        levels=LEVELS,
         filesystems=("ext4", "xfs", "btrfs"),
         capabilities=frozenset(("add_drive", "degraded_open", "force_open", "import")),
         tools=(Tool(name="mdadm", package="mdadm", oldest="4.2"),),

@@ -24,6 +24,7 @@ from backy_core.sdk.models import (
 from backy_mdadm import argv, features, parse, standing
 from backy_mdadm.examine import superblocks
 from backy_mdadm.kernel import kernel_arrays
+from backy_mdadm.levels import survives
 from backy_mdadm.naming import SIGNATURE
 from backy_mdadm.parse import KernelArray, KernelMember, Superblock
 
@@ -214,7 +215,7 @@ def _running(found: _Found, array: KernelArray) -> PoolReport:
         member.slot for member in held if member.state == "active" and member.slot is not None
     )
     strays = _strays(found, held, working)
-    survives = standing.survives(array.level or "", array.layout, array.slots, working)
+    enough = survives(array.level or "", array.layout, array.slots, working)
     degraded = len(working) < array.slots
     rebuilding = any(member.state == "rebuilding" for member in held)
     return PoolReport(
@@ -224,7 +225,7 @@ def _running(found: _Found, array: KernelArray) -> PoolReport:
         level=array.level or "unknown",
         presence="active",
         health=standing.health(
-            array, failed=array.broken or not survives, degraded=degraded, rebuilding=rebuilding
+            array, failed=array.broken or not enough, degraded=degraded, rebuilding=rebuilding
         ),
         degraded=degraded,
         device=array.name,

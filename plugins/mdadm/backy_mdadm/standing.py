@@ -6,10 +6,8 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
 from backy_core.sdk.models import Health, MemberReport, MemberState
+from backy_mdadm.levels import parity_of, survives
 from backy_mdadm.parse import KernelArray, KernelMember, Superblock
-
-_TOLERATED_LOSSES = {"raid4": 1, "raid5": 1, "raid6": 2}
-
 
 FORCED = "taken by force, which raised its event count"
 """How far behind an active member is that the newest one still calls failed."""
@@ -93,40 +91,25 @@ def with_missing(members: Sequence[MemberReport], slots: int) -> tuple[MemberRep
     return tuple(sorted((*members, *lost), key=_order))
 
 
-def survives(level: str, layout: int, slots: int, working: frozenset[int]) -> bool:
-    """Whether the working slots still hold all data. ``layout`` is md's number for raid10:
-    near copies in the low byte, far copies in the next."""
-    if level == "raid1":
-        return bool(working)
-    if level == "raid10":
-        near = layout & 0xFF or 2
-        copies = near * (layout >> 8 & 0xFF or 1)
-        # With an odd number of members the groups overlap, and go round more than once.
-        starts = {at * near % slots for at in range(slots)}
-        groups = ({(at + copy) % slots for copy in range(copies)} for at in starts)
-        return all(group & working for group in groups)
-    return len(working) >= slots - _TOLERATED_LOSSES.get(level, 0)
-
-
-def needs_force(judge: Superblock, members: Iterable[MemberReport]) -> str | None:
+def needs_force(judge: Superblock, members: Sequence[MemberReport]) -> str | None:
     """Why a stopped array does not start without force, where force would start it."""
-    slots = {state: frozenset[int]() for state in ("active", "stale")}
-    for member in members:
-        if member.slot is not None and member.state in slots:
-            slots[member.state] |= {member.slot}
-
-    def suffices(working: frozenset[int]) -> bool:
-        return survives(judge.level, judge.layout, judge.slots, working)
-
-    good = slots["active"]
-    if not suffices(good):
-        if not suffices(good | slots["stale"]):
+    good = _slots(members, "active")
+    if not _suffice(judge, good):
+        if not _suffice(judge, good | _slots(members, "stale")):
             return None
         verb = "is" if len(good) == 1 else "are"
         return f"Only {len(good)} of its {judge.slots} members {verb} up to date"
-    if judge.level in _TOLERATED_LOSSES and not judge.clean and len(good) < judge.slots:
+    if parity_of(judge.level) and not judge.clean and len(good) < judge.slots:
         return "It was being written to when it stopped, and not all of its members are up to date"
     return None
+
+
+def _slots(members: Iterable[MemberReport], state: MemberState) -> frozenset[int]:
+    return frozenset(it.slot for it in members if it.slot is not None and it.state == state)
+
+
+def _suffice(judge: Superblock, slots: frozenset[int]) -> bool:
+    return survives(judge.level, judge.layout, judge.slots, slots)
 
 
 def health(array: KernelArray, *, failed: bool, degraded: bool, rebuilding: bool) -> Health:

@@ -44,10 +44,10 @@ from backy_zfs.inspect import look
 from backy_zfs.naming import SIGNATURE, TABLE, name_of, plan_of, stamp
 
 _LEVELS = (
-    Level(name="mirror", min_drives=2, aliases=("raid1", "1")),
-    Level(name="raidz1", min_drives=3, aliases=("raidz", "raid5")),
-    Level(name="raidz2", min_drives=4, aliases=("raid6",)),
-    Level(name="raidz3", min_drives=5),
+    Level(name="mirror", min_drives=2, copies=None, aliases=("raid1", "1")),
+    Level(name="raidz1", min_drives=3, parity=1, aliases=("raidz", "raid5")),
+    Level(name="raidz2", min_drives=4, parity=2, aliases=("raid6",)),
+    Level(name="raidz3", min_drives=5, parity=3),
     Level(name="stripe", min_drives=2, aliases=("raid0", "0")),
     Level(name="single", min_drives=1, max_drives=1),
 )
