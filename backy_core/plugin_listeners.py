@@ -14,36 +14,49 @@ from collections.abc import Callable
 import pluggy
 
 BACKLOG = 1000
-"""Events kept for a slow listener; later ones are dropped until it catches up."""
+"""Calls kept for a slow listener; later ones are dropped until it catches up."""
 
 _log = logging.getLogger(__name__)
 
 
 class Listener:
-    """One listener plugin. The thread starts with the first event and ends with the agent."""
+    """One listener plugin. The thread starts with the first call and ends with the agent."""
 
     def __init__(self, name: str, manager: pluggy.PluginManager) -> None:
         self.name = name
         self.manager = manager
-        self._events: queue.Queue[Callable[[], object]] = queue.Queue(BACKLOG)
+        self._calls: queue.Queue[Callable[[], object]] = queue.Queue(BACKLOG)
+        self._dropped = 0
         self._thread: threading.Thread | None = None
 
     def post(self, call: Callable[[], object]) -> None:
-        """Have ``call`` made soon, in order; never blocks nor raises."""
+        """Have ``call`` made soon, in order; never blocks nor raises. Of one thread alone."""
         if self._thread is None:
             self._thread = threading.Thread(
                 target=self._deliver, name=f"listener-{self.name}", daemon=True
             )
             self._thread.start()
         try:
-            self._events.put_nowait(call)
+            self._calls.put_nowait(call)
         except queue.Full:
-            _log.warning("Listener %s is too slow; an event was dropped", self.name)
+            self._drop()
+        else:
+            self._count_dropped()
+
+    def _drop(self) -> None:
+        if self._dropped == 0:
+            _log.warning("Listener %s is too slow: %d calls wait for it", self.name, BACKLOG)
+        self._dropped += 1
+
+    def _count_dropped(self) -> None:
+        if self._dropped:
+            _log.warning("Listener %s missed %d calls", self.name, self._dropped)
+            self._dropped = 0
 
     def _deliver(self) -> None:
         while True:
-            call = self._events.get()
+            call = self._calls.get()
             try:
                 call()
-            except BaseException:  # whatever a plugin raises, the next event is delivered
+            except BaseException:  # whatever a plugin raises, the next call is made
                 _log.exception("Listener %s failed", self.name)

@@ -27,6 +27,7 @@ from backy_core.plugin_registry import Candidate, FailedPlugin
 from backy_core.plugin_reports import cleaned, with_clean_names
 from backy_core.plugin_threads import call_async_within, call_within
 from backy_core.sdk.errors import BackendFailure, BackyError, Conflict, PlanRefused
+from backy_core.sdk.events import OperationRecord, PoolChange
 from backy_core.sdk.models import (
     BackendInfo,
     DriveId,
@@ -80,7 +81,7 @@ class PluginHost:
     ) -> None:
         self.backends: Mapping[str, LoadedBackend] = MappingProxyType(dict(backends))
         self.failed = tuple(failed)
-        self._listeners = tuple(listeners)
+        self.listeners = tuple(listeners)
         self._plan_deadline_s = plan_deadline_s
         self._inspect_deadline_s = inspect_deadline_s
         self._lookers = {name: Looker(f"{name}-backy_inspect") for name in self.backends}
@@ -198,17 +199,17 @@ class PluginHost:
             return ()
         return tuple(map(with_clean_names, told))
 
-    def notify_operation_finished(self, operation: object) -> None:
+    def notify_operation_finished(self, operation: OperationRecord) -> None:
         """Tell the listeners; returns at once."""
-        for listener in self._listeners:
+        for listener in self.listeners:
             hook = listener.manager.hook.backy_operation_finished
             listener.post(partial(hook, operation=operation))
 
-    def notify_pool_changed(self, before: PoolReport | None, after: PoolReport | None) -> None:
+    def notify_pool_changed(self, change: PoolChange) -> None:
         """Tell the listeners; returns at once."""
-        for listener in self._listeners:
+        for listener in self.listeners:
             hook = listener.manager.hook.backy_pool_changed
-            listener.post(partial(hook, before=before, after=after))
+            listener.post(partial(hook, change=change))
 
     async def _plan(
         self,

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import uuid
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from backy_core import api_key
@@ -122,7 +123,8 @@ class Runtime:
     def _changed(self, before: Snapshot, after: Snapshot) -> None:
         """Drives came or went: pending work may go on, old entries may be recognised. Or a
         replaced member was let go."""
-        self._notify_listeners(before, after)
+        for change in after.changes_since(before, datetime.now(UTC)):
+            self.host.notify_pool_changed(change)
         same = {drive.id for drive in before.drives} == {drive.id for drive in after.drives}
         if not same or awaits_leavers(self._core):
             self._spawn(self._learn())
@@ -134,7 +136,7 @@ class Runtime:
 
     def _finished(self, operation: Operation) -> None:
         """Reconcile the metadata with the snapshots taken while the operation ran."""
-        self.host.notify_operation_finished(operation)
+        self.host.notify_operation_finished(operation.record())
         if awaits_leavers(self._core):
             self._spawn(self._learn())
 
@@ -143,14 +145,6 @@ class Runtime:
             await learn(self._core)
         except SystemFailure as error:  # a full disk: the next look learns it
             log.warning("What was seen of the pools could not be noted: %s", error)
-
-    def _notify_listeners(self, before: Snapshot, after: Snapshot) -> None:
-        for backend in {*before.reports, *after.reports}:
-            old = {report.native_id: report for report in before.reports.get(backend, ())}
-            new = {report.native_id: report for report in after.reports.get(backend, ())}
-            for identity in {*old, *new}:
-                if old.get(identity) != new.get(identity):
-                    self.host.notify_pool_changed(old.get(identity), new.get(identity))
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
 
 from backy_core.drives.inventory import Drive, names_of
+from backy_core.sdk.events import PoolChange
 from backy_core.sdk.models import DriveId, PoolReport, Presence, Signature
 from backy_core.system.blocks import BlockDevice
 from backy_core.system.mountinfo import MountTree
@@ -147,6 +149,19 @@ class Snapshot:
     def devices_with(self, uuid: str) -> tuple[BlockDevice, ...]:
         """Devices whose filesystem has this UUID, by udev's word."""
         return self._devices_by_uuid.get(uuid, ())
+
+    def changes_since(self, before: Snapshot, seen_at: datetime) -> Iterator[PoolChange]:
+        """The pools whose reports differ from those in ``before``, by backend and native id."""
+        for backend in sorted({*before.reports, *self.reports}):
+            old, new = before._by_native_id(backend), self._by_native_id(backend)
+            for native_id in sorted({*old, *new}):
+                was, now = old.get(native_id), new.get(native_id)
+                if was != now:
+                    yield PoolChange(backend=backend, seen_at=seen_at, before=was, after=now)
+
+    def _by_native_id(self, backend: str) -> dict[str, PoolReport]:
+        reports = reversed(nearest(self.reports.get(backend, ())))
+        return {report.native_id: report for report in reports}
 
     @cached_property
     def connected(self) -> frozenset[str]:

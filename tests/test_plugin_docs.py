@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from backy_core.sdk import hookspecs, models, plan
+from backy_core.sdk import events, hookspecs, models, plan
 
 DOCS = Path(__file__).parents[1] / "docs"
 PAGE = (DOCS / "writing-a-plugin.md").read_text()
-EXAMPLE = DOCS / "examples" / "backy-btrfs"
+EXAMPLES = DOCS / "examples"
+EXAMPLE = EXAMPLES / "backy-btrfs"
 MOST_LINES = 150
 CORES_OWN = {
     *(plan.Plan, plan.WipeSignatures, plan.MakeFilesystem, plan.Mount, plan.Unmount),
@@ -50,7 +51,10 @@ def models_of(module: object) -> set[type[BaseModel]]:
     }
 
 
-WRITTEN = sorted((models_of(models) | models_of(plan)) - CORES_OWN, key=lambda each: each.__name__)
+WRITTEN = sorted(
+    (models_of(models) | models_of(plan) | models_of(events)) - CORES_OWN,
+    key=lambda each: each.__name__,
+)
 
 
 def test_every_hook_is_there_with_exactly_its_arguments() -> None:
@@ -84,8 +88,8 @@ def test_the_probe_is_there_with_exactly_its_members() -> None:
     assert table == public
 
 
-def test_every_piece_of_code_is_from_the_example() -> None:
-    files = [path.read_text() for path in EXAMPLE.rglob("*") if path.suffix in (".py", ".toml")]
+def test_every_piece_of_code_is_from_an_example() -> None:
+    files = [path.read_text() for path in EXAMPLES.rglob("*") if path.suffix in (".py", ".toml")]
     pieces = re.findall(r"^```(?:python|toml)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
     assert len(pieces) >= 8
     for piece in pieces:
@@ -97,8 +101,8 @@ def test_the_example_is_as_small_as_it_says() -> None:
     assert 50 < lines <= MOST_LINES
 
 
-def test_the_example_imports_the_sdk_alone() -> None:
-    for path in (EXAMPLE / "backy_btrfs").rglob("*.py"):
+def test_the_examples_import_the_sdk_alone() -> None:
+    for path in EXAMPLES.glob("*/backy_*/*.py"):
         core = re.findall(r"^(?:from|import) (backy_core[\w.]*)", path.read_text(), re.MULTILINE)
         assert core
         assert all(f"{name}.".startswith("backy_core.sdk.") for name in core)
@@ -110,6 +114,13 @@ def test_the_times_are_the_settings() -> None:
     settings = Settings()
     assert f"have {settings.plugin_deadline_s:g} seconds" in PAGE
     assert f"inspect {settings.inspect_deadline_s:g} (" in PAGE
+
+
+def test_the_backlog_of_a_listener_is_what_it_is() -> None:
+    from backy_core.plugin_listeners import BACKLOG
+
+    assert f"Up to {BACKLOG} calls wait" in " ".join(sections()["A listener"].split())
+    assert f"up to {BACKLOG} calls wait" in " ".join(str(hookspecs.ListenerSpecs.__doc__).split())
 
 
 def test_what_programs_start_with_is_what_they_get() -> None:

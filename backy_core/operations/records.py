@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from backy_core.operations.outputs import OutputLog
 from backy_core.sdk.errors import BackyError, Cancelled
+from backy_core.sdk.events import OperationOutcome, OperationRecord
 
 
 class OperationState(StrEnum):
@@ -17,6 +18,13 @@ class OperationState(StrEnum):
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     CANCELLED = "cancelled"
+
+
+_OUTCOMES: dict[OperationState, OperationOutcome] = {
+    OperationState.SUCCEEDED: "succeeded",
+    OperationState.FAILED: "failed",
+    OperationState.CANCELLED: "cancelled",
+}
 
 
 class Progress(NamedTuple):
@@ -42,11 +50,14 @@ class Operation:
         guid: str,
         fingerprint: str,
         *,
+        label: str = "",
         max_lines: int = 2000,
     ) -> None:
         self.id = str(uuid.uuid4())
         self.kind = kind
         self.guid = guid
+        self.label = label
+        """The pool's, for listeners."""
         self.fingerprint = fingerprint
         self.state = OperationState.RUNNING
         self.progress = Progress()
@@ -119,6 +130,27 @@ class Operation:
         else:
             self.state = OperationState.FAILED
         self._ended.set()
+
+    def record(self) -> OperationRecord:
+        """What listeners are told once it has ended."""
+        assert self.finished_at is not None
+        return OperationRecord(
+            id=self.id,
+            kind=self.kind,
+            pool_guid=self.guid,
+            pool_label=self.label,
+            outcome=_OUTCOMES[self.state],
+            started_at=self.started_at,
+            finished_at=self.finished_at,
+            step=self.progress.step,
+            steps=self.progress.steps,
+            step_title=self.progress.title,
+            error_code=self.error.code if self.error else None,
+            error_message=self.error_message,
+            hint=self.error.hint if self.error else None,
+            note=self.message,
+            recovery=self.recovers,
+        )
 
     async def wait(self) -> None:
         """Wait for the end; raises the operation's error."""

@@ -46,6 +46,7 @@ class OperationRegistry:
         claims: Iterable[Claim],
         body: Body,
         *,
+        label: str = "",
         cancellable: bool = True,
     ) -> Operation:
         """Start ``body`` in a task of its own, or join the same operation if it is running.
@@ -63,7 +64,13 @@ class OperationRegistry:
                 f"Pool {guid} is being worked on: {running.kind} is running",
                 hint=f"Wait for operation {running.id} to end",
             )
-        op = Operation(kind, guid, fingerprint, max_lines=self._max_lines)
+        op = Operation(
+            kind,
+            guid,
+            fingerprint,
+            label=label,
+            max_lines=self._max_lines,
+        )
         op.cancellable = cancellable
         self.claims.take(op.id, [Claim("pool", guid), *claims])
         self._operations[op.id] = op

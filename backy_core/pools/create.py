@@ -49,7 +49,12 @@ class PoolCreation:
             return interrupted
         self._refuse_used_guid(wanted)
         op = self._core.registry.start(
-            KIND, wanted.guid, wanted.fingerprint, _claims(wanted), lambda op: self._run(op, wanted)
+            KIND,
+            wanted.guid,
+            wanted.fingerprint,
+            _claims(wanted),
+            lambda op: self._run(op, wanted),
+            label=wanted.label,
         )
         op.subject = wanted
         return op

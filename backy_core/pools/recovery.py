@@ -81,6 +81,7 @@ class Recovery:
             f"recovery {entry.opened.operation}",
             [Claim("drive", drive.serial) for drive in plan.drives],
             lambda op: self._recover(op, entry),
+            label=plan.pool.label,
             cancellable=False,
         )
         op.recovers = True

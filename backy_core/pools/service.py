@@ -256,8 +256,15 @@ class PoolService:
     ) -> Operation:
         await self._after_recovery(kind, guid)
         state = self.viewer.state(guid)
+        entry = self._core.metadata.get(guid)
         op = self._core.registry.start(
-            kind, guid, fingerprint, claims, body, cancellable=cancellable
+            kind,
+            guid,
+            fingerprint,
+            claims,
+            body,
+            label=entry.label if entry else "",
+            cancellable=cancellable,
         )
         if op.earlier_state is None and not op.is_accepted:
             op.earlier_state = state

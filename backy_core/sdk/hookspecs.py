@@ -18,6 +18,7 @@ from collections.abc import Awaitable, Sequence
 
 import pluggy
 
+from backy_core.sdk.events import OperationRecord, PoolChange
 from backy_core.sdk.models import (
     BackendInfo,
     DriveId,
@@ -157,26 +158,31 @@ class BackendSpecs:
 class ListenerSpecs:
     """The hooks of a listener: any number of plugins in the group ``backy.listeners``.
 
-    Called after the fact. What a listener raises is logged and has no other consequence.
+    Hooks fire after the fact. Each listener has its own thread and queue: its calls come one at a
+    time, in the order of the events, and may block. A slow listener delays nobody but itself; up to
+    1000 calls wait for it, later ones are dropped and counted in the log. An exception is logged,
+    and the next call follows as usual. The agent does not wait for listeners when it stops.
     """
 
     @hookspec
-    def backy_operation_finished(self, operation: object) -> None:
-        """Take note of an operation's end. Fires once for each operation that ended while the
-        agent ran.
+    def backy_operation_finished(self, operation: OperationRecord) -> None:
+        """Take note of an operation's end. Fires once for each accepted operation, after
+        ``backy_pool_changed`` for the change that it made to its pool. An operation that a power
+        cut or the agent's end interrupted is reported once the next start has recovered it.
 
-        - ``operation``: its public record (see ``GET /operations``).
+        - ``operation``: a frozen record of the operation.
 
         The result is ignored.
         """
 
     @hookspec
-    def backy_pool_changed(self, before: PoolReport | None, after: PoolReport | None) -> None:
-        """Take note of a changed pool. Fires after an inspection gave a different report; several
-        changes in a short time may arrive as one.
+    def backy_pool_changed(self, change: PoolChange) -> None:
+        """Take note of a changed pool. Fires for each pool that differs between two successive
+        inspections, in the order of backend and native id; several changes in a short time arrive
+        as one. Pools that are present at the agent's start are not reported, and no change is
+        while the backend's inspection fails.
 
-        - ``before``: the former report; None for a new pool.
-        - ``after``: the new report; None for a pool that is gone.
+        - ``change``: the former and the new report, frozen.
 
         The result is ignored.
         """

@@ -1,6 +1,6 @@
-"""The example is a distribution of its own: installed, found by its entry point, and tested.
+"""The examples are distributions of their own: installed, found by their entry points, and tested.
 
-The clean environment has the wheels of the core and of the example, and borrows third parties'
+The clean environment has the wheels of the core and of the examples, and borrows third parties'
 packages from the environment the tests run in.
 """
 
@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-EXAMPLE = ROOT / "docs" / "examples" / "backy-btrfs"
-LEAST_TESTS = 30
+BACKEND = ROOT / "docs" / "examples" / "backy-btrfs"
+LISTENER = ROOT / "docs" / "examples" / "backy-webhook"
 _ASK = """
 from pathlib import Path
 import sys, backy_core
@@ -25,6 +25,7 @@ from backy_core.plugins import load_backends
 assert Path(backy_core.__file__).is_relative_to(sys.prefix), backy_core.__file__
 host = load_backends()
 print(host.backends["btrfs"].origin, host.backends["btrfs"].info.delivers)
+print(*(listener.name for listener in host.listeners))
 """
 
 
@@ -47,9 +48,9 @@ def output(*argv: str | Path, cwd: Path) -> str:
 
 @pytest.fixture(scope="module")
 def clean(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The Python of an environment into which the two wheels were installed."""
+    """The Python of an environment into which the three wheels were installed."""
     place = tmp_path_factory.mktemp("clean")
-    for project in (ROOT, EXAMPLE):
+    for project in (ROOT, BACKEND, LISTENER):
         build = (sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir")
         output(*build, place / "wheels", project, cwd=place)
     output(sys.executable, "-m", "venv", "--without-pip", place / "venv", cwd=place)
@@ -64,16 +65,19 @@ def clean(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return python
 
 
-def test_the_agent_finds_the_installed_example(clean: Path) -> None:
+def test_the_agent_finds_the_installed_examples(clean: Path) -> None:
     told = output(clean, "-c", _ASK, cwd=clean.parent)
-    assert told.split() == ["backy-btrfs", "0.1.0", "filesystem"]
+    assert told.split() == ["backy-btrfs", "0.1.0", "filesystem", "webhook"]
 
 
-def test_the_kit_passes_on_the_installed_example(clean: Path) -> None:
+@pytest.mark.parametrize(
+    ("project", "least_tests"), [(BACKEND, 30), (LISTENER, 3)], ids=["backend", "listener"]
+)
+def test_the_tests_of_the_installed_examples_pass(
+    clean: Path, project: Path, least_tests: int
+) -> None:
     options = ("-q", "-p", "no:cacheprovider", "-k", "not Reboot", "--rootdir", clean.parent)
-    told = output(
-        clean, "-m", "pytest", *options, EXAMPLE / "tests" / "test_contract.py", cwd=clean.parent
-    )
+    told = output(clean, "-m", "pytest", *options, project / "tests", cwd=clean.parent)
     passed = re.search(r"(\d+) passed", told)
     assert passed is not None
-    assert int(passed[1]) >= LEAST_TESTS
+    assert int(passed[1]) >= least_tests

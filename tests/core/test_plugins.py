@@ -454,63 +454,6 @@ def test_the_thread_of_a_host_that_is_gone_ends() -> None:
     assert not threads[0].is_alive()
 
 
-class Ear:
-    """A listener that keeps what it heard."""
-
-    def __init__(self) -> None:
-        self.heard: list[object] = []
-        self.woken = threading.Event()
-
-    @hookimpl
-    def backy_operation_finished(self, operation: object) -> None:
-        self.heard.append(operation)
-        self.woken.set()
-
-    @hookimpl
-    def backy_pool_changed(self, before: PoolReport | None, after: PoolReport | None) -> None:
-        self.heard.append((before, after))
-        self.woken.set()
-
-
-class BadEar:
-    @hookimpl
-    def backy_operation_finished(self, operation: object) -> None:
-        raise RuntimeError("deaf")
-
-
-class StuckEar:
-    def __init__(self) -> None:
-        self.release = threading.Event()
-
-    @hookimpl
-    def backy_operation_finished(self, operation: object) -> None:
-        self.release.wait(30)
-
-
-def test_a_raising_or_hanging_listener_keeps_nothing_from_the_others(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    stuck, ear = StuckEar(), Ear()
-    ears = [("bad", BadEar()), ("stuck", stuck), ("good", ear)]
-    host = load_backends((), found_listeners=(), listeners=ears)
-    host.notify_operation_finished("one")
-    host.notify_operation_finished("two")
-    host.notify_pool_changed(None, REPORT)
-    deadline = time.monotonic() + 20
-    while len(ear.heard) < 3 and time.monotonic() < deadline:
-        ear.woken.wait(0.1)
-    stuck.release.set()
-    assert ear.heard == ["one", "two", (None, REPORT)]
-    while "Listener bad failed" not in caplog.text and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert "deaf" in caplog.text
-
-
-def test_a_listener_without_a_hook_is_left_out() -> None:
-    host = load_backends((), found_listeners=(), listeners=[("mute", object())])
-    assert left_out(host) == "it implements no hook"
-
-
 def stamped(make: Callable[[PoolSpec], SignatureMatch]) -> PluginHost:
     """A backend whose plans have this stamp."""
 

@@ -42,6 +42,7 @@ class Bench:
         self.mounts.mkdir()
         self.options: dict[str, Any] = {}
         self.backends: tuple[tuple[str, object], ...] = (("mdadm", hooks),)
+        self.listeners: tuple[tuple[str, object], ...] = ()
         self.agent: Runtime
 
     # the agent's life
@@ -64,6 +65,7 @@ class Bench:
             found=(),
             found_listeners=(),
             builtin=self.backends,
+            listeners=self.listeners,
             plan_deadline_s=self.settings.plugin_deadline_s,
             inspect_deadline_s=self.settings.inspect_deadline_s,
         )
