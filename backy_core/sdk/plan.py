@@ -238,6 +238,16 @@ class Step(Model):
     """Hold the drives' whole-disk locks while it runs, or leave them to the program."""
 
 
+def wipes(drives: Iterable[DriveId], *bears: SignatureMatch) -> tuple[Action, ...]:
+    """The undo of a creation: erase each drive that bears these and nothing else."""
+    return tuple(WipeMember(drive=drive, bears=bears) for drive in drives)
+
+
+def blank(drives: Iterable[DriveId]) -> tuple[Condition, ...]:
+    """The outcome of :func:`wipes`."""
+    return tuple(Blank(on=DriveRef(drive=drive)) for drive in drives)
+
+
 class BackendPlan(Model):
     """The result of a plan hook. The core adds identity, drives and its own steps."""
 

@@ -11,11 +11,11 @@ import hashlib
 from collections.abc import Collection, Iterable, Sequence
 
 from backy_core.sdk.models import DriveId
+from backy_core.sdk.naming import pool_name
 from backy_core.sdk.plan import Arg, DriveRef, Join
 from backy_lvm.config import config, report_config
 from backy_lvm.levels import data_drives
 
-NAME_PREFIX = "backy-"
 VOLUME = "pool"
 """The one logical volume of a pool made here."""
 GUID_TAG = "backy="
@@ -35,10 +35,6 @@ _COLUMNS = {
     "pvseg": "pv_uuid,lv_uuid,pvseg_size",
     "seg": "lv_uuid,segtype",
 }
-
-
-def group_name(guid: str) -> str:
-    return NAME_PREFIX + guid
 
 
 def pv_uuid(guid: str, drive: DriveId, attempt: int = 0) -> str:
@@ -75,7 +71,7 @@ def create_group(guid: str, drives: Sequence[DriveId]) -> tuple[Arg, ...]:
     return _lvm(
         "vgcreate",
         drives,
-        *("--setautoactivation", "n", "--addtag", GUID_TAG + guid, group_name(guid)),
+        *("--setautoactivation", "n", "--addtag", GUID_TAG + guid, pool_name(guid)),
         *(DriveRef(drive=drive) for drive in drives),
         settings=config(no_system_id=True),
     )
@@ -91,8 +87,8 @@ def create_volume(guid: str, level: str, drives: Sequence[DriveId]) -> tuple[Arg
         "raid10": ("raid10", "--mirrors", "1", *stripes),
     }.get(level, (level, *stripes))
     wiped = ("--wipesignatures", "y", "--zero", "y")
-    words = ("--type", *shape, "--extents", "100%FREE", "--name", VOLUME, group_name(guid))
-    return _lvm("lvcreate", drives, *wiped, *words, settings=config(group_name(guid)))
+    words = ("--type", *shape, "--extents", "100%FREE", "--name", VOLUME, pool_name(guid))
+    return _lvm("lvcreate", drives, *wiped, *words, settings=config(pool_name(guid)))
 
 
 def activate(

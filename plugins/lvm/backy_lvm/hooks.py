@@ -20,16 +20,17 @@ from backy_core.sdk.models import (
     Tool,
     Unreadable,
 )
+from backy_core.sdk.naming import pool_name
 from backy_core.sdk.plan import (
     Action,
     BackendPlan,
     Bears,
-    Blank,
     DriveRef,
     Exec,
     PoolIs,
     Step,
     WipeMember,
+    blank,
 )
 from backy_lvm import __version__, argv
 from backy_lvm.growth import grow
@@ -69,19 +70,19 @@ async def backy_inspect(probe: Probe) -> Sequence[PoolReport | Unreadable]:
 def backy_plan_create(pool: PoolSpec, drives: tuple[DriveId, ...]) -> BackendPlan:
     if pool.level == "raid10" and len(drives) % 2:
         raise InvalidRequest("raid10 on LVM takes an even number of drives.")
-    wipes: tuple[Action, ...] = tuple(_wipe(pool, drive) for drive in drives)
+    wiped: tuple[Action, ...] = tuple(_wipe(pool, drive) for drive in drives)
     group = Step(
         id="create-group",
         title=f"Creating volume group of {len(drives)} drive{'s' * (len(drives) > 1)}",
         run=Exec(argv=argv.create_group(pool.guid, drives)),
         # The group lives on its members: it needs no removal of its own.
-        undo=wipes,
+        undo=wiped,
     )
     volume = Step(
         id="create-volume",
         title=f"Creating {pool.level} volume",
         run=Exec(argv=argv.create_volume(pool.guid, pool.level, drives)),
-        undo=(Exec(argv=argv.deactivate((argv.group_name(pool.guid),), drives), ok_codes=(0, 5)),),
+        undo=(Exec(argv=argv.deactivate((pool_name(pool.guid),), drives), ok_codes=(0, 5)),),
         undo_expect=(_STOPPED,),
         # LVM itself refuses names that are taken, and each look at the pool is a process.
         expect=(_ACTIVE,),
@@ -144,7 +145,7 @@ def _create_member(pool: PoolSpec, drive: DriveId) -> Step:
         title=f"Preparing drive {drive.serial}",
         run=Exec(argv=argv.create_member(drive, uuid)),
         undo=(_wipe(pool, drive),),
-        undo_expect=(Blank(on=DriveRef(drive=drive)),),
+        undo_expect=blank((drive,)),
         expect=(Bears(on=DriveRef(drive=drive), type=SIGNATURE, uuid=uuid),),
         retry_s=5,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from backy_core.sdk.models import DriveId, PoolReport, PoolSpec, SignatureMatch
+from backy_core.sdk.naming import pool_name
 from backy_lvm import argv
 
 SIGNATURE = "LVM2_member"
@@ -30,7 +31,7 @@ class Named(NamedTuple):
     @classmethod
     def of(cls, pool: PoolSpec, report: PoolReport) -> Named:
         if report.guid:
-            group, volume = argv.group_name(report.guid), argv.VOLUME
+            group, volume = pool_name(report.guid), argv.VOLUME
             selected: tuple[str, ...] = (group,)
         else:
             group, _, volume = (report.name or "").partition("/")

@@ -6,12 +6,12 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from backy_core.sdk import naming
 from backy_core.sdk.models import Health, MemberReport, MemberState, PoolReport, Presence
 from backy_lvm import argv
 from backy_lvm.levels import is_known, is_redundant, survives
 from backy_lvm.parse import Group, Member, Volume
 
-_GUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _MOVING: dict[str, Health] = {
     "resync": "resync",
     "recover": "recovering",
@@ -83,9 +83,8 @@ def guid_of(group: Group) -> str | None:
     """The pool's GUID: name and tag agree. A copy by vgimportclone keeps the tag alone."""
     if group.impostor:
         return None
-    guid = group.name.removeprefix(argv.NAME_PREFIX)
-    ours = _GUID.fullmatch(guid) and argv.GUID_TAG + guid in group.tags
-    return guid if ours and group.name != guid else None
+    guid = naming.guid_of(group.name)
+    return guid if guid and argv.GUID_TAG + guid in group.tags else None
 
 
 def pool_volume(group: Group, guid: str | None) -> Volume | None:

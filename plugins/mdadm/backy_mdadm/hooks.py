@@ -22,16 +22,15 @@ from backy_core.sdk.models import (
     Unreadable,
 )
 from backy_core.sdk.plan import (
-    Action,
     Arg,
     BackendPlan,
-    Blank,
     DriveRef,
     Effect,
     Exec,
     PoolIs,
     Step,
-    WipeMember,
+    blank,
+    wipes,
 )
 from backy_mdadm import __version__, argv
 from backy_mdadm.features import BLOCK_SIZE, UNWRITTEN
@@ -70,15 +69,14 @@ async def backy_inspect(probe: Probe) -> Sequence[PoolReport | Unreadable]:
 @hookimpl
 def backy_plan_create(pool: PoolSpec, drives: tuple[DriveId, ...]) -> BackendPlan:
     known = (stamp(pool),)
-    wipes: tuple[Action, ...] = tuple(WipeMember(drive=drive, bears=known) for drive in drives)
     create = Step(
         id="create-array",
         title=f"Creating {pool.level} array of {len(drives)} drive{'s' * (len(drives) > 1)}",
         run=Exec(argv=argv.create(pool.guid, pool.level, drives)),
         # Superblocks are written before the array starts, so a failed create leaves members
         # that udev assembles: stop whatever bears the UUID, then wipe.
-        undo=(_STOP, *wipes),
-        undo_expect=tuple(Blank(on=DriveRef(drive=drive)) for drive in drives),
+        undo=(_STOP, *wipes(drives, *known)),
+        undo_expect=blank(drives),
         expect=(_ACTIVE,),
     )
     # Of all that mdadm 4.6 and Linux 7.2 offer nothing keeps it out of an array with a name.

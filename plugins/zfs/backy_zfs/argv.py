@@ -6,13 +6,12 @@ What is here works with OpenZFS from 2.1 on and with zfs-fuse 0.7, except where 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from uuid import UUID
 
 from backy_core.sdk.models import DriveId
+from backy_core.sdk.naming import pool_name
 from backy_core.sdk.plan import Arg, DriveRef
 from backy_zfs.features import COMPATIBILITY, OF_OLDEST
 
-PREFIX = "backy-"
 STATUS = ("zpool", "status")
 AS_JSON = ("-j", "-p")
 """From OpenZFS 2.3 on; numbers in full."""
@@ -34,20 +33,6 @@ EARLIER = ("zdb", "-F", *NEWEST[1:])
 _NO_CACHE = ("-o", "cachefile=none")
 """Nothing but this agent imports the pool again after a boot."""
 _VDEV_WORDS = {"single": (), "stripe": ()}
-
-
-def pool_name(guid: str) -> str:
-    """The zpool's name, which is in every label on every member."""
-    return PREFIX + guid.lower()
-
-
-def guid_of(name: str) -> str | None:
-    """The GUID in a zpool's name; None for a name that is not ours."""
-    text = name.removeprefix(PREFIX)
-    try:
-        return text if name.startswith(PREFIX) and str(UUID(text)) == text else None
-    except ValueError:
-        return None
 
 
 def create_portable(guid: str, level: str, drives: Sequence[DriveId]) -> tuple[Arg, ...]:

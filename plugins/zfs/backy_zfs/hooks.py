@@ -23,18 +23,17 @@ from backy_core.sdk.models import (
     Tool,
     Unreadable,
 )
+from backy_core.sdk.naming import pool_name
 from backy_core.sdk.plan import (
-    Action,
     Arg,
     BackendPlan,
-    Blank,
-    DriveRef,
     Exec,
     MountedAt,
     NotMounted,
     PoolIs,
     Step,
-    WipeMember,
+    blank,
+    wipes,
 )
 from backy_zfs import __version__, argv, features
 from backy_zfs.datasets import with_others
@@ -91,17 +90,14 @@ async def backy_inspect(probe: Probe) -> Sequence[PoolReport | Unreadable]:
 
 @hookimpl
 def backy_plan_create(pool: PoolSpec, drives: tuple[DriveId, ...]) -> BackendPlan:
-    name, known = argv.pool_name(pool.guid), stamp(pool)
+    name, known = pool_name(pool.guid), stamp(pool)
     # A create that fails half-way leaves the partition table alone on a drive that was blank.
-    wipes: tuple[Action, ...] = tuple(
-        WipeMember(drive=drive, bears=(known, *TABLE)) for drive in drives
-    )
     create = Step(
         id="create-pool",
         title=f"Creating {pool.level} zpool of {len(drives)} drive{'s' * (len(drives) > 1)}",
         run=Exec(argv=argv.create(pool.guid, pool.level, drives), final_words=_FINAL),
-        undo=(Exec(argv=argv.destroy(name), ok_codes=(0, 1)), *wipes),
-        undo_expect=tuple(Blank(on=DriveRef(drive=drive)) for drive in drives),
+        undo=(Exec(argv=argv.destroy(name), ok_codes=(0, 1)), *wipes(drives, known, *TABLE)),
+        undo_expect=blank(drives),
         expect=(_ACTIVE,),
         # zpool partitions the drives and waits for udev's links, which a held lock would keep
         # away; while udev looks once more the kernel may find them gone ("is currently

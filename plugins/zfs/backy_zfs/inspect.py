@@ -26,6 +26,7 @@ from backy_core.sdk.models import (
     Signature,
     Unreadable,
 )
+from backy_core.sdk.naming import guid_of
 from backy_zfs import argv, features, geometry, rewind, status
 from backy_zfs.labels import Child, Label, behind, parse_label, row_names
 from backy_zfs.naming import SIGNATURE
@@ -153,12 +154,12 @@ def _unless_taken(report: PoolReport, names: Collection[str]) -> PoolReport:
 def _key(name: str, uuid: str | None) -> _Key:
     """The key of a zpool: our own names are unique, and known even without a guid; others, such as
     ``tank``, need the guid."""
-    return name, "" if argv.guid_of(name) else uuid or ""
+    return name, "" if guid_of(name) else uuid or ""
 
 
 async def _ids(probe: Probe, imported: Iterable[Imported]) -> dict[str, str]:
     """Of imported zpools their guids, where any is not ours."""
-    if all(pool.guid or argv.guid_of(pool.name) for pool in imported):
+    if all(pool.guid or guid_of(pool.name) for pool in imported):
         return {pool.name: pool.guid for pool in imported}
     listed = await probe.run(*argv.IDS)
     if listed.code != 0:
@@ -233,7 +234,7 @@ def _running(pool: Imported, stamped: Sequence[_Stamped], uuid: str) -> PoolRepo
     ]
     members = _marked_diverged([*rows, *strays], stamped)
     lacking = pool.state != "ONLINE" or any(row.state == "missing" for row in rows)
-    guid = argv.guid_of(pool.name)
+    guid = guid_of(pool.name)
     return PoolReport(
         native_id=guid or uuid or pool.name,
         guid=guid,
@@ -328,7 +329,7 @@ def _resting(name: str, stamped: Sequence[_Stamped], uuid: str) -> PoolReport | 
     """A pool that is not imported, by its labels. Remains of a destroyed foreign pool are ignored;
     those of our own pools are reported until they are wiped."""
     labels = [each.label for each in stamped if each.label]
-    guid = None if uuid else argv.guid_of(name)  # see _is_stranger
+    guid = None if uuid else guid_of(name)  # see _is_stranger
     if guid is None and (not labels or all(label.state == _DESTROYED for label in labels)):
         return None
     members = _marked_diverged(tuple(_resting_members(stamped)), stamped)

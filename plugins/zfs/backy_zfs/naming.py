@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from backy_core.sdk.models import PoolSpec, SignatureMatch
+from backy_core.sdk.naming import pool_name
 from backy_core.sdk.plan import BackendPlan, MemberIs, PoolIs, Step
-from backy_zfs import argv
 
 SIGNATURE = "zfs_member"
 TABLE = (SignatureMatch(type="gpt"), SignatureMatch(type="PMBR"))
@@ -24,10 +24,10 @@ def plan_of(pool: PoolSpec, *steps: Step, goal: PoolIs | MemberIs | None = None)
 
 def name_of(pool: PoolSpec) -> str:
     """The pool's name for ``zpool import``: our own name, or a foreign zpool's guid."""
-    return pool.identity if pool.identity.isdigit() else argv.pool_name(pool.identity)
+    return pool.identity if pool.identity.isdigit() else pool_name(pool.identity)
 
 
 def stamp(pool: PoolSpec) -> SignatureMatch:
     if pool.identity.isdigit():
         return SignatureMatch(type=SIGNATURE, uuid=pool.identity)
-    return SignatureMatch(type=SIGNATURE, label=argv.pool_name(pool.identity))
+    return SignatureMatch(type=SIGNATURE, label=pool_name(pool.identity))

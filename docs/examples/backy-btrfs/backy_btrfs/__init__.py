@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from backy_core.sdk import hookimpl, models, plan
 from backy_core.sdk.errors import Conflict, SystemFailure
 from backy_core.sdk.models import DriveId, PoolReport, PoolSpec
+from backy_core.sdk.naming import pool_name
 from backy_core.sdk.plan import BackendPlan, DriveRef, Exec, Join, PoolIs, Step
 
 DUMP = ("btrfs", "inspect-internal", "dump-super", "--full")
 FIELD = re.compile(r"(?m)(?:^|type )(fsid|label|generation|num_devices|SYSTEM)[\t|]+(.*)$")
-NAME = "backy-"
 LEVELS = {"raid1": 2, "raid0": 2, "raid10": 4, "single": 1}
 TOOLS = {"btrfs-progs": ("btrfs", "mkfs.btrfs"), "mount": ("mount", "umount")}
 
@@ -32,13 +32,13 @@ def backy_backend() -> models.BackendInfo:
 @hookimpl
 def backy_plan_create(pool: PoolSpec, drives: tuple[DriveId, ...]) -> BackendPlan:
     metadata = "dup" if pool.level == "single" else pool.level
-    make = ("mkfs.btrfs", "--force", "--quiet", "--uuid", pool.guid, "--label", NAME + pool.guid)
+    make = ("mkfs.btrfs", "--force", "-q", "--uuid", pool.guid, "--label", pool_name(pool.guid))
     step = Step(
         id="make-filesystem",
         title=f"Making a {pool.level} btrfs of {len(drives)} drives",
         run=Exec(argv=(*make, "--data", pool.level, "--metadata", metadata, *map(_ref, drives))),
-        undo=tuple(plan.WipeMember(drive=drive, bears=_stamps(pool)) for drive in drives),
-        undo_expect=tuple(plan.Blank(on=_ref(drive)) for drive in drives),
+        undo=plan.wipes(drives, *_stamps(pool)),
+        undo_expect=plan.blank(drives),
         expect=(PoolIs(presence="stopped"),),
     )
     return _plan(pool, "active", step, _mount(pool, drives))
@@ -95,7 +95,7 @@ def _report(uuid: str, found: dict[str, dict[str, str]], mounted: list[str]) -> 
     missing = max(0, min(_number(newest, "num_devices"), 1024) - len(found))
     return PoolReport(
         native_id=uuid,
-        guid=uuid if newest.get("label") == NAME + uuid else None,
+        guid=uuid if newest.get("label") == pool_name(uuid) else None,
         name=newest.get("label"),
         level=newest.get("SYSTEM", "single").lower().replace("dup", "single"),
         presence="active" if source else "stopped",

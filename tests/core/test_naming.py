@@ -1,0 +1,20 @@
+"""The name that stamps a GUID."""
+
+from __future__ import annotations
+
+import pytest
+
+from backy_core.sdk.naming import guid_of, pool_name
+
+GUID = "0a1b2c3d-4e5f-6071-8293-a4b5c6d7e8f9"
+
+
+def test_a_name_gives_its_guid_back() -> None:
+    assert guid_of(pool_name(GUID)) == guid_of(pool_name(GUID.upper())) == GUID
+
+
+@pytest.mark.parametrize(
+    "name", ["", "tank", "backy-", GUID, f"backy-{GUID.upper()}", f"backy-{GUID[1:]}", "backy-\n"]
+)
+def test_no_other_name_has_one(name: str) -> None:
+    assert guid_of(name) is None
