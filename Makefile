@@ -26,7 +26,7 @@ SHORT_FILES := $(foreach it,life members faulty_drives refusals,tests/kernel/htt
 SHORT := mdadm and (raid1-2 or raid5-3 or failed_and_replaced or test_refusals or \
 	fails_while_it_is_made[mdadm-error])
 
-.PHONY: install suites demo test test-suites test-suites-short mmdebstrap test-portability test-all test-contracts test-openzfs openzfs test-deb deb check lint types docs docs-write bench bench-udisks2 compile clean debian-packages zfs-fuse-libraries
+.PHONY: install suites demo test test-suites test-suites-short mmdebstrap test-portability test-all test-contracts test-openzfs test-openzfs-portability openzfs test-deb deb check lint types docs docs-write bench bench-udisks2 compile clean debian-packages zfs-fuse-libraries
 
 install: debian-packages $(STAMP) compile zfs-fuse-libraries
 
@@ -131,6 +131,10 @@ test-openzfs: install
 	@$(MAKE) --no-print-directory openzfs SUITES=$(SUITE)
 	BACKY_TEST_OPENZFS=1 BACKY_TEST_SUITE=$(SUITE) BACKY_REQUIRE_KERNEL=1 $(BIN)/python -m pytest \
 		-v --durations=0 $(foreach it,life members zfs_portable,tests/kernel/http/test_$(it).py)
+
+# Zpools made on each of these and opened on each; the second table of docs/portability.md.
+test-openzfs-portability: openzfs
+	$(BIN)/python -m tests.kernel.portability --openzfs --write --suites $(SUITES)
 
 openzfs: suites $(foreach suite,$(SUITES),$(VENV)/openzfs/$(suite)/ready)
 

@@ -4,6 +4,7 @@ One guest of each suite makes a pool of every kind, writes to it and unmounts it
 drives then go to a guest of every suite, whose agent has never seen them: it must offer the pools,
 import and mount them, and find the file as it was written. A pool that does not open where its
 `opensOn` says that it does makes the whole fail. `--write` keeps the table in docs/portability.md.
+With `--openzfs` the same for ZFS, portable and native, in that page's second table.
 """
 
 import argparse
@@ -13,23 +14,23 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
-from .http.backends import LVM, MDADM, Backend
+from .http.backends import LVM, MDADM, OPENZFS, Backend
+from .http.machine import AnyGuest
 from .http.site import Pool, Site
-from .lab.agent import AgentGuest
 from .lab.drives import Drive
 from .lab.state import REPOSITORY, State
 from .lab.systems import SUITES, System
 
 _PAGE = REPOSITORY / "docs/portability.md"
-_BEGIN, _END = "<!-- matrix -->", "<!-- end of matrix -->"
 _SIZE = 400 << 20
 _UNFORESEEN = "unforeseen"
 _ANY = "0"
-"""The kernel a pool needs of which nothing is said."""
+"""The version a pool needs of which nothing is said."""
 _NAMES = {"bookworm": "Debian 12", "trixie": "Debian 13", "forky": "testing"}
 _NOT_WORTH_TELLING = re.compile(
     r"pool-[0-9a-f]{4}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|\bmd\d+\b|\bsd[a-z]+\b"
@@ -43,26 +44,43 @@ class Kind:
     backend: Backend
     level: str
     filesystem: str
+    portability: str = "portable"
 
     def __str__(self) -> str:
-        return f"{self.backend.name} {self.level}, {self.filesystem}"
+        filesystem = "" if self.backend is OPENZFS else f", {self.filesystem}"
+        return f"{self.backend.name} {self.level}{filesystem}{self._native(', ')}"
 
     @property
     def drives(self) -> list[Drive]:
         """Drives no other kind has."""
-        count = {"raid1": 2, "raid5": 3}[self.level]
-        name = f"{self.level}-{self.filesystem}"
+        count = {"raid1": 2, "raid5": 3, "mirror": 2, "raidz1": 3}[self.level]
+        name = f"{self.level}-{self.filesystem}{self._native('-')}"
         return [Drive(f"{name}-{number}", _SIZE) for number in range(1, count + 1)]
+
+    @property
+    def running(self) -> str:
+        """The command that tells a machine's version of what decides whether it opens."""
+        return "cat /sys/module/zfs/version" if self.backend is OPENZFS else "uname -r"
+
+    def needs(self, opens_on: Mapping[str, Any] | None) -> str:
+        """The least version of that, by what is said of a pool."""
+        if opens_on is None or opens_on["kernel"] is None:
+            return _ANY
+        zfs = self.backend is OPENZFS
+        return str(opens_on["tools"]["zfsutils-linux"] if zfs else opens_on["kernel"])
+
+    def _native(self, joint: str) -> str:
+        return "" if self.portability == "portable" else f"{joint}{self.portability}"
 
 
 @dataclass(frozen=True)
 class Made:
-    """A pool that was made, the checksum of its file, and the kernel it is said to need."""
+    """A pool that was made, the checksum of its file, and the version it is said to need."""
 
     request: dict[str, object]
     guid: str
     written: str
-    kernel: str
+    needs: str
 
 
 Verdicts = dict[tuple[Kind, str, str], str]
@@ -74,6 +92,11 @@ KINDS = [
     for level in ("raid1", "raid5")
     for filesystem in ("ext4", "xfs", "btrfs")
 ]
+ZFS_KINDS = [
+    Kind(OPENZFS, level, "zfs", portability)
+    for level in ("mirror", "raidz1")
+    for portability in ("portable", "native")
+]
 
 
 def main(argv: list[str]) -> int:
@@ -83,24 +106,33 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--native", action="store_true", help="pools with the tools' own defaults")
     parser.add_argument("--write", action="store_true", help="keep the table in the docs")
     parser.add_argument("--only", default="", metavar="TEXT", help="kinds with this in their name")
+    parser.add_argument("--openzfs", action="store_true", help="zpools, in emulated machines")
     options = parser.parse_args(argv)
-    kinds = [kind for kind in KINDS if options.only in str(kind)]
+    kinds = ZFS_KINDS if options.openzfs else KINDS
+    if options.native:
+        kinds = list(dict.fromkeys(replace(kind, portability="native") for kind in kinds))
+    kinds = [kind for kind in kinds if options.only in str(kind)]
     verdicts: Verdicts = {}
     for maker in options.suites:
         for _, group in groupby(kinds, key=lambda kind: kind.backend.name):
-            verdicts |= _carried(maker, options.suites, list(group), native=options.native)
+            verdicts |= _carried(maker, options.suites, list(group))
     shown = table(kinds, options.suites, verdicts)
     print(shown)
     if options.write:
-        before, _, rest = _PAGE.read_text().partition(_BEGIN)
-        _PAGE.write_text(f"{before}{_BEGIN}\n\n{shown}\n\n{_END}{rest.partition(_END)[2]}")
+        _keep(shown, "openzfs" if options.openzfs else "matrix")
     return 1 if any(_UNFORESEEN in verdict for verdict in verdicts.values()) else 0
 
 
-def _carried(maker: str, openers: Iterable[str], kinds: list[Kind], *, native: bool) -> Verdicts:
+def _keep(shown: str, name: str) -> None:
+    begin, end = f"<!-- {name} -->", f"<!-- end of {name} -->"
+    before, _, rest = _PAGE.read_text().partition(begin)
+    _PAGE.write_text(f"{before}{begin}\n\n{shown}\n\n{end}{rest.partition(end)[2]}")
+
+
+def _carried(maker: str, openers: Iterable[str], kinds: list[Kind]) -> Verdicts:
     with tempfile.TemporaryDirectory(prefix="backy-lab-") as folder:
         origin = Path(folder, "made")
-        made, failed = _make(origin, maker, kinds, "native" if native else "portable")
+        made, failed = _make(origin, maker, kinds)
         verdicts = {(kind, maker, opener): failed[kind] for kind in failed for opener in openers}
         for opener in openers:
             target = Path(folder, opener)
@@ -112,14 +144,14 @@ def _carried(maker: str, openers: Iterable[str], kinds: list[Kind], *, native: b
         return verdicts
 
 
-def _guest(path: Path, suite: str, kinds: Iterable[Kind]) -> AgentGuest:
+def _guest(path: Path, suite: str, kinds: list[Kind]) -> AnyGuest:
     drives = [drive for kind in kinds for drive in kind.drives]
-    return AgentGuest(path, drives, memory="768M", lifetime=3600, system=System(suite))
+    backend = kinds[0].backend
+    options = {"memory": "768M", "lifetime": 3600, "system": System(suite), **backend.guest}
+    return backend.machine(path, drives, **options)
 
 
-def _make(
-    path: Path, suite: str, kinds: list[Kind], portability: str
-) -> tuple[dict[Kind, Made], dict[Kind, str]]:
+def _make(path: Path, suite: str, kinds: list[Kind]) -> tuple[dict[Kind, Made], dict[Kind, str]]:
     made, failed = {}, {}
     with _guest(path, suite, kinds) as guest:
         site = Site(guest, Backend.flush)
@@ -127,15 +159,14 @@ def _make(
             wanted = {
                 "level": kind.level,
                 "filesystem": kind.filesystem,
-                "portability": portability,
+                "portability": kind.portability,
             }
             serials = [drive.serial for drive in kind.drives]
             try:
                 pool = site.made(*serials, backend=kind.backend.name, **wanted)
                 pool.until_health("active")
-                said = pool.detail()["opensOn"] or {"kernel": None}
-                kernel = said["kernel"] or _ANY
-                made[kind] = Made(pool.request, pool.guid, pool.write(), kernel)
+                needs = kind.needs(pool.detail()["opensOn"])
+                made[kind] = Made(pool.request, pool.guid, pool.write(), needs)
                 pool.unmount()
             except AssertionError as error:
                 failed[kind] = f"not made: {_short(str(error))}"
@@ -156,15 +187,18 @@ def _open_all(
 ) -> dict[Kind, str]:
     with _guest(path, suite, kinds) as guest:
         site = Site(guest, Backend.flush)
-        offered = {each["poolGroupGuid"] for each in site.get("/pools/importable")}
-        linux = site.output("uname -r")
+        offered = {each["poolGroupGuid"]: each for each in site.get("/pools/importable")}
+        running = site.output(kinds[0].running)
         verdicts = {}
         for kind, one in made.items():
             pool = Pool(site, one.guid, one.request)
             refused = _open(pool, one) if one.guid in offered else "not offered for import"
-            foreseen = _number(one.kernel) <= _number(linux)
+            foreseen = _number(one.needs) <= _number(running)
+            foretold = offered.get(one.guid, {}).get("cannotOpenBecause")
             if foreseen == bool(refused):
-                refused = f"{refused or 'opens'} ({_UNFORESEEN}: opensOn has {one.kernel})"
+                refused = f"{refused or 'opens'} ({_UNFORESEEN}: opensOn has {one.needs})"
+            elif foretold and not refused:
+                refused = f"opens ({_UNFORESEEN}: {_short(foretold)})"
             verdicts[kind] = refused
         guest.down()
     return verdicts
