@@ -6,7 +6,7 @@ import logging
 import secrets
 import stat
 
-from backy_core.config import ConfigurationError
+from backy_core.config_errors import ConfigurationError
 from backy_core.system.own_files import OwnFile
 
 LEAST = 32

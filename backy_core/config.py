@@ -11,7 +11,7 @@ import json
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Literal
 
 from pydantic import (
     AfterValidator,
@@ -23,8 +23,11 @@ from pydantic import (
     ValidationInfo,
     field_validator,
 )
+from pydantic.fields import FieldInfo
 
-from backy_core.sdk.errors import BackyError, SystemFailure
+from backy_core.config_errors import ConfigurationError, first_problem
+from backy_core.plugin_tables import VARIABLE_PREFIX, PluginTables
+from backy_core.sdk.errors import SystemFailure
 from backy_core.system import ownership
 from backy_core.system.directories import DirectoryMissing
 
@@ -44,12 +47,6 @@ _SYSTEM_TREES = tuple(
     )
 )
 """No pool is mounted in them, nor over them."""
-
-
-class ConfigurationError(BackyError):
-    """A setting is unknown or has a value that cannot be used. Never leaves the command line."""
-
-    code: ClassVar[str] = "CONFIGURATION_ERROR"
 
 
 def _absolute(path: Path) -> Path:
@@ -181,6 +178,7 @@ class Settings(BaseModel):
     log_format: Literal["text", "json"] = Field(
         "text", description="Log lines for people or, one object a line, for programs."
     )
+    plugins: PluginTables = PluginTables()
 
     @field_validator("exclude_drives")
     @classmethod
@@ -226,6 +224,11 @@ class Settings(BaseModel):
         return self.state_dir / "protection.json"
 
 
+def single_settings() -> dict[str, FieldInfo]:
+    """The settings that are one key, one variable and one flag each: all but plugins' tables."""
+    return {name: field for name, field in Settings.model_fields.items() if name != "plugins"}
+
+
 def variable_of(setting: str) -> str:
     """The environment variable of a setting."""
     return ENV_PREFIX + setting.upper()
@@ -237,25 +240,31 @@ def load_settings(flags: Mapping[str, object], env: Mapping[str, str]) -> Settin
     ``flags`` holds only what was given, by setting name, and optionally ``config``, the file's
     path. Raises :class:`ConfigurationError` naming the key and where it stands.
     """
-    variables = {name: variable_of(name) for name in Settings.model_fields}
+    variables = {name: variable_of(name) for name in single_settings()}
     from_env = {name: env[var] for name, var in variables.items() if var in env}
     from_flags = {name: value for name, value in flags.items() if name != "config"}
     path, from_file = _read_file(flags, env, {**from_env, **from_flags})
+    plugins = PluginTables.read(str(path), from_file.pop("plugins", {}), env)
     origins = {
         **dict.fromkeys(from_file, str(path)),
         **{name: f"environment variable {variables[name]}" for name in from_env},
         **{name: f"flag --{name.replace('_', '-')}" for name in from_flags},
     }
     try:
-        return Settings.model_validate({**from_file, **from_env, **from_flags})
+        given = {**from_file, **from_env, **from_flags, "plugins": plugins}
+        return Settings.model_validate(given)
     except ValidationError as error:
-        raise _translated(error, origins) from None
+        raise first_problem(error, lambda key: origins.get(key, "defaults")) from None
 
 
 def unknown_variables(env: Mapping[str, str]) -> tuple[str, ...]:
-    """``BACKY_*`` variables that set nothing: worth a warning, for they may be mistyped."""
-    known = {variable_of(name) for name in Settings.model_fields} | _OTHER_VARIABLES
-    return tuple(sorted(v for v in env if v.startswith(ENV_PREFIX) and v not in known))
+    """``BACKY_*`` variables that set nothing: worth a warning, for they may be mistyped.
+
+    Those of plugins are known only once the plugins are loaded.
+    """
+    known = {variable_of(name) for name in single_settings()} | _OTHER_VARIABLES
+    named = {name for name in env if name.startswith(ENV_PREFIX)}
+    return tuple(sorted(name for name in named - known if not name.startswith(VARIABLE_PREFIX)))
 
 
 def _read_file(
@@ -278,16 +287,3 @@ def _read_file(
         raise ConfigurationError(f"Cannot read {path}: {error.strerror}") from error
     except ValueError as error:  # bad TOML and bad UTF-8 alike
         raise ConfigurationError(f"{path} is not valid TOML: {error}") from error
-
-
-def _translated(error: ValidationError, origins: Mapping[str, str]) -> ConfigurationError:
-    """One sentence for the first problem, in our words where the library's would not do."""
-    problem = error.errors(include_url=False)[0]
-    key = str(problem["loc"][0]) if problem["loc"] else "settings"
-    origin = origins.get(key, "defaults")
-    if problem["type"] == "extra_forbidden":
-        return ConfigurationError(f"Unknown setting '{key}' ({origin})")
-    reason = problem["msg"].removeprefix("Value error, ")
-    return ConfigurationError(
-        f"Setting '{key}' ({origin}) cannot be {problem['input']!r}: {reason}",
-    )

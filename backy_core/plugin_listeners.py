@@ -13,6 +13,8 @@ from collections.abc import Callable
 
 import pluggy
 
+from backy_core.sdk.settings import PluginSettings
+
 BACKLOG = 1000
 """Calls kept for a slow listener; later ones are dropped until it catches up."""
 
@@ -22,9 +24,10 @@ _log = logging.getLogger(__name__)
 class Listener:
     """One listener plugin. The thread starts with the first call and ends with the agent."""
 
-    def __init__(self, name: str, manager: pluggy.PluginManager) -> None:
+    def __init__(self, name: str, manager: pluggy.PluginManager, settings: PluginSettings) -> None:
         self.name = name
         self.manager = manager
+        self.settings = settings
         self._calls: queue.Queue[Callable[[], object]] = queue.Queue(BACKLOG)
         self._dropped = 0
         self._thread: threading.Thread | None = None

@@ -53,8 +53,6 @@ def candidates(
 
 def backend_manager(candidate: Candidate) -> pluggy.PluginManager:
     """A manager with this one backend; BackendFailure says why it cannot be used."""
-    if not _NAME.fullmatch(candidate.name):
-        raise BackendFailure("its name is not made of lower-case letters, digits and dashes")
     manager = _manager(candidate, BackendSpecs)
     missing = [hook for hook in REQUIRED_HOOKS if hook not in hooks_of(manager)]
     if missing:
@@ -65,7 +63,7 @@ def backend_manager(candidate: Candidate) -> pluggy.PluginManager:
 def listener_manager(candidate: Candidate) -> pluggy.PluginManager:
     """A manager with this one listener; BackendFailure says why it cannot be used."""
     manager = _manager(candidate, ListenerSpecs)
-    if not hooks_of(manager):
+    if not hooks_of(manager) - {"backy_settings"}:
         raise BackendFailure("it implements no hook")
     return manager
 
@@ -86,6 +84,8 @@ def reason_of(error: BaseException) -> str:
 
 
 def _manager(candidate: Candidate, specs: type) -> pluggy.PluginManager:
+    if not _NAME.fullmatch(candidate.name):
+        raise BackendFailure("its name is not made of lower-case letters, digits and dashes")
     manager = pluggy.PluginManager("backy")
     manager.add_hookspecs(specs)
     manager.register(candidate.load(), name=candidate.name)

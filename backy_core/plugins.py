@@ -1,4 +1,4 @@
-"""The typed plugin host: the only place that calls hooks.
+"""The typed plugin host: the only place that calls hooks of loaded plugins.
 
 Everything that leaves it was checked: the right type, within its deadline, and, for plans,
 within the rules of :mod:`backy_core.plan_rules`. A plugin that raises, hangs or lies becomes a
@@ -9,23 +9,21 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
-from importlib.metadata import EntryPoint, entry_points
 from types import MappingProxyType
-from typing import Any, NamedTuple, TypeVar, cast
+from typing import Any, NamedTuple, cast
 
 import pluggy
 
 from backy_core import plugin_registry as registry
-from backy_core.backend_rules import check_backend
 from backy_core.plan_rules import PlannedFor, validate_plan
 from backy_core.plugin_inspect import Looker
 from backy_core.plugin_listeners import Listener
-from backy_core.plugin_registry import Candidate, FailedPlugin
+from backy_core.plugin_registry import FailedPlugin
 from backy_core.plugin_reports import cleaned, with_clean_names
-from backy_core.plugin_threads import call_async_within, call_within
+from backy_core.plugin_threads import call_async_within
 from backy_core.sdk.errors import BackendFailure, BackyError, Conflict, PlanRefused
 from backy_core.sdk.events import OperationRecord, PoolChange
 from backy_core.sdk.models import (
@@ -39,17 +37,13 @@ from backy_core.sdk.models import (
     Unreadable,
 )
 from backy_core.sdk.plan import BackendPlan
+from backy_core.sdk.settings import PluginSettings
 from backy_core.stamp_rules import of_another_pool, refuse_shared, unproven
 from backy_core.system.child import SEARCH_PATH
 
-__all__ = ["FailedPlugin", "LoadedBackend", "PluginHost", "load_backends"]
-
-
-LOAD_DEADLINE_S = 30.0
-"""For importing a plugin: generous, for a loaded machine must not lose its pools by it."""
+__all__ = ["FailedPlugin", "LoadedBackend", "PluginHost"]
 
 _log = logging.getLogger(__name__)
-T = TypeVar("T")
 
 
 class LoadedBackend(NamedTuple):
@@ -58,6 +52,7 @@ class LoadedBackend(NamedTuple):
     info: BackendInfo
     origin: str
     manager: pluggy.PluginManager
+    settings: PluginSettings
 
     def missing_tools(self) -> tuple[Tool, ...]:
         """Declared programs that are not installed now. Starts no process."""
@@ -160,7 +155,7 @@ class PluginHost:
         loaded = self.backend(backend)
 
         async def ask(relayed: Probe) -> Any:
-            return await loaded.manager.hook.backy_inspect(probe=relayed)
+            return await loaded.manager.hook.backy_inspect(probe=relayed, settings=loaded.settings)
 
         with _blaming(backend, hook):
             seen: Sequence[PoolReport | Unreadable] = await self._lookers[backend].look(
@@ -187,7 +182,11 @@ class PluginHost:
         try:
             with _blaming(backend, hook):
                 told = await call_async_within(
-                    partial(loaded.manager.hook.backy_explain, output=output),
+                    partial(
+                        loaded.manager.hook.backy_explain,
+                        output=output,
+                        settings=loaded.settings,
+                    ),
                     f"{backend}-{hook}",
                     self._plan_deadline_s,
                 )
@@ -203,13 +202,13 @@ class PluginHost:
         """Tell the listeners; returns at once."""
         for listener in self.listeners:
             hook = listener.manager.hook.backy_operation_finished
-            listener.post(partial(hook, operation=operation))
+            listener.post(partial(hook, operation=operation, settings=listener.settings))
 
     def notify_pool_changed(self, change: PoolChange) -> None:
         """Tell the listeners; returns at once."""
         for listener in self.listeners:
             hook = listener.manager.hook.backy_pool_changed
-            listener.post(partial(hook, change=change))
+            listener.post(partial(hook, change=change, settings=listener.settings))
 
     async def _plan(
         self,
@@ -225,7 +224,7 @@ class PluginHost:
             validate_plan(loaded.info, kind, plan, drives)
             await self._prove_stamps(backend, kind, call, plan)
         except PlanRefused as error:
-            hook = _PLAN_HOOKS[kind]
+            hook = PLAN_HOOKS[kind]
             message = f"The plan of backend {backend} ({hook}) breaks a rule: {error.message}"
             raise PlanRefused(message, details=error.details, hint=error.hint) from None
         return plan
@@ -241,60 +240,20 @@ class PluginHost:
     async def _asked(
         self, backend: str, kind: PlannedFor, call: Mapping[str, object]
     ) -> BackendPlan:
-        hook = _PLAN_HOOKS[kind]
-        caller = getattr(self.backend(backend).manager.hook, hook)
+        hook = PLAN_HOOKS[kind]
+        loaded = self.backend(backend)
+        caller = getattr(loaded.manager.hook, hook)
         with _blaming(backend, hook):
             plan: BackendPlan = await call_async_within(
-                partial(caller, **call), f"{backend}-{hook}", self._plan_deadline_s
+                partial(caller, **call, settings=loaded.settings),
+                f"{backend}-{hook}",
+                self._plan_deadline_s,
             )
         _require(backend, hook, plan, BackendPlan)
         return plan
 
 
-def load_backends(
-    found: Iterable[EntryPoint] | None = None,
-    builtin: Iterable[tuple[str, object]] = (),
-    *,
-    found_listeners: Iterable[EntryPoint] | None = None,
-    listeners: Iterable[tuple[str, object]] = (),
-    plan_deadline_s: float = 5,
-    inspect_deadline_s: float = 30,
-    load_deadline_s: float = LOAD_DEADLINE_S,
-) -> PluginHost:
-    """Load every plugin that can be; the others are in ``failed``. Never raises for a plugin.
-
-    ``found`` are entry points, the installed ones if None; ``builtin`` are names and plugin
-    objects that need none. Of two backends with one name the first stays.
-    """
-    if found is None or found_listeners is None:
-        installed = entry_points()  # reads a file of every installed package, so only once
-        found = installed.select(group=registry.BACKEND_GROUP) if found is None else found
-        if found_listeners is None:
-            found_listeners = installed.select(group=registry.LISTENER_GROUP)
-    backends: dict[str, LoadedBackend] = {}
-    heard: list[Listener] = []
-    failed: list[FailedPlugin] = []
-    for candidate in registry.candidates(found, builtin):
-        try:
-            _refuse_second(candidate, backends)
-            backends[candidate.name] = _within(_load_backend, candidate, load_deadline_s)
-        except Exception as error:
-            failed.append(_left_out(candidate, error))
-    for candidate in registry.candidates(found_listeners, listeners):
-        try:
-            heard.append(_within(_load_listener, candidate, load_deadline_s))
-        except Exception as error:
-            failed.append(_left_out(candidate, error))
-    return PluginHost(
-        backends,
-        heard,
-        failed,
-        plan_deadline_s=plan_deadline_s,
-        inspect_deadline_s=inspect_deadline_s,
-    )
-
-
-_PLAN_HOOKS: Mapping[PlannedFor, str] = MappingProxyType(
+PLAN_HOOKS: Mapping[PlannedFor, str] = MappingProxyType(
     {
         "create": "backy_plan_create",
         "open": "backy_plan_open",
@@ -304,36 +263,6 @@ _PLAN_HOOKS: Mapping[PlannedFor, str] = MappingProxyType(
         "import": "backy_plan_import",
     }
 )
-
-
-def _load_backend(candidate: Candidate) -> LoadedBackend:
-    manager = registry.backend_manager(candidate)
-    info = manager.hook.backy_backend()
-    check_backend(candidate.name, info)
-    loaded = LoadedBackend(info, candidate.origin, manager)
-    if "add_drive" in info.capabilities and not loaded.implements(_PLAN_HOOKS["add"]):
-        raise BackendFailure(f"it advertises add_drive without {_PLAN_HOOKS['add']}")
-    return loaded
-
-
-def _load_listener(candidate: Candidate) -> Listener:
-    return Listener(candidate.name, registry.listener_manager(candidate))
-
-
-def _refuse_second(candidate: Candidate, backends: Mapping[str, LoadedBackend]) -> None:
-    if candidate.name in backends:
-        first = backends[candidate.name].origin
-        raise BackendFailure(f"{first} already provides a backend of this name")
-
-
-def _within(load: Callable[[Candidate], T], candidate: Candidate, deadline_s: float) -> T:
-    return call_within(lambda: load(candidate), f"load-{candidate.name}", deadline_s)
-
-
-def _left_out(candidate: Candidate, error: Exception) -> FailedPlugin:
-    reason = registry.reason_of(error)
-    _log.error("Plugin %s (%s) is left out: %s", candidate.name, candidate.origin, reason)
-    return FailedPlugin(candidate.name, candidate.origin, reason)
 
 
 def _drives(pool: PoolSpec, report: PoolReport) -> tuple[DriveId, ...]:

@@ -19,7 +19,8 @@ from backy_core.operations.records import Operation
 from backy_core.operations.registry import OperationRegistry
 from backy_core.operations.retention import Limits
 from backy_core.operations.undo import Undoer
-from backy_core.plugins import PluginHost, load_backends
+from backy_core.plugin_loading import load_backends
+from backy_core.plugins import PluginHost
 from backy_core.pools.core import Core
 from backy_core.pools.drive_service import DriveService
 from backy_core.pools.learning import awaits_leavers, learn
@@ -52,6 +53,7 @@ class Runtime:
         self.settings = settings
         self.agent_instance = str(uuid.uuid4())
         self.host = host or load_backends(
+            tables=settings.plugins,
             plan_deadline_s=settings.plugin_deadline_s,
             inspect_deadline_s=settings.inspect_deadline_s,
         )

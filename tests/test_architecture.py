@@ -25,12 +25,13 @@ MAX_LINES = 400
 LAYERS = (
     {"sdk"},
     {"system"},
-    {"config", "logs"},
+    {"config", "config_errors", "logs", "plugin_tables"},
     {
         "plugins",
         "plugin_registry",
         "plugin_inspect",
         "plugin_listeners",
+        "plugin_loading",
         "plugin_reports",
         "plugin_threads",
         "backend_rules",
@@ -160,13 +161,13 @@ def test_no_pool_of_threads_is_shared_with_what_may_hang() -> None:
     assert not uses
 
 
-def test_hooks_are_called_in_one_file_only() -> None:
+def test_hooks_are_called_where_plugins_are_loaded_and_hosted_only() -> None:
     callers = {
         module.name
         for module in CORE
         if any(CALLS_HOOKS.search(use) for use in attribute_uses(module))
     }
-    assert callers == {"backy_core.plugins"}
+    assert callers == {"backy_core.plugins", "backy_core.plugin_loading"}
 
 
 def test_nothing_happens_at_import() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic.fields import FieldInfo
 
 from backy_core import __version__
-from backy_core.config import CONFIG_FILE_VARIABLE, Settings, variable_of
+from backy_core.config import CONFIG_FILE_VARIABLE, single_settings, variable_of
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -31,7 +31,7 @@ def build_parser() -> argparse.ArgumentParser:
         help=f"configuration file (default: backy.toml in the config directory; "
         f"{CONFIG_FILE_VARIABLE})",
     )
-    for name, field in Settings.model_fields.items():
+    for name, field in single_settings().items():
         _add_flag(serve, name, field)
     return parser
 

@@ -15,7 +15,7 @@ from pydantic.fields import FieldInfo
 from backy_core import __version__
 from backy_core.cli.exits import Exit
 from backy_core.cli.reference import choices_of, default_of
-from backy_core.config import CONFIG_FILE_VARIABLE, Settings, variable_of
+from backy_core.config import CONFIG_FILE_VARIABLE, Settings, single_settings, variable_of
 
 _PATHS = Settings()
 
@@ -75,7 +75,7 @@ def _of_the_file() -> str:
             ],
             "SETTINGS": [
                 line
-                for name, field in Settings.model_fields.items()
+                for name, field in single_settings().items()
                 for line in _item(name, _setting(name, field))
             ],
             "SEE ALSO": ["backy(8)"],

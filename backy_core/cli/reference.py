@@ -10,7 +10,7 @@ from typing import get_args
 from pydantic.fields import FieldInfo
 
 from backy_core.cli.exits import Exit
-from backy_core.config import Settings, variable_of
+from backy_core.config import single_settings, variable_of
 
 _HEAD = """\
 # Configuration
@@ -30,6 +30,24 @@ open_wait_s = 60
 ```
 """
 
+_PLUGINS = """
+## Plugins: `[plugins.NAME]`
+
+Each plugin has its own table; a backend's name is the one that `GET /api/v1/backends` shows. The
+plugin's own page lists its keys. The agent does not start with a table of a plugin that is not
+installed, with an unknown key or without a required one, and names it.
+
+```toml
+# /etc/backy/backy.toml
+[plugins.webhook]
+url = "https://monitor.example/backy"
+```
+
+- Environment: `BACKY_PLUGIN_WEBHOOK_URL`, and so on; it wins over the file. A list can only be set
+  in the file.
+- Flag: none
+"""
+
 _EXITS = """
 ## Exit statuses of `backy`
 
@@ -40,9 +58,9 @@ _EXITS = """
 
 def render() -> str:
     """The whole page."""
-    settings = "\n".join(_section(name, it) for name, it in Settings.model_fields.items())
+    settings = "\n".join(_section(name, it) for name, it in single_settings().items())
     rows = "".join(f"| {status.value} | {status.meaning} |\n" for status in Exit)
-    return f"{_HEAD}\n{settings}{_EXITS}{rows}"
+    return f"{_HEAD}\n{settings}{_PLUGINS}{_EXITS}{rows}"
 
 
 def _section(name: str, field: FieldInfo) -> str:

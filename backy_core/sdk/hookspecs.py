@@ -5,6 +5,8 @@ group ``backy.backends`` registers it under the backend's name. Hooks are called
 implementation may leave out arguments it does not need, so specs can gain arguments without
 breaking old plugins.
 
+``settings`` are the plugin's own, read once at the agent's start; see ``backy_settings``.
+
 Plan hooks are pure and synchronous: the same arguments give the same plan, with no reading, no
 clock and no randomness. Only ``backy_inspect`` reads the machine, and it never changes it.
 
@@ -29,6 +31,7 @@ from backy_core.sdk.models import (
     Unreadable,
 )
 from backy_core.sdk.plan import BackendPlan
+from backy_core.sdk.settings import PluginSettings
 
 hookspec = pluggy.HookspecMarker("backy")
 hookimpl = pluggy.HookimplMarker("backy")
@@ -43,7 +46,20 @@ REQUIRED_HOOKS = (
 )
 
 
-class BackendSpecs:
+class PluginSpecs:
+    """The hook that backends and listeners share."""
+
+    @hookspec(firstresult=True)
+    def backy_settings(self) -> type[PluginSettings]:  # type: ignore[empty-body]
+        """Name the class of the plugin's settings. Fires once, at load.
+
+        Returns a subclass of ``PluginSettings``. The agent makes one object of it, from the table
+        ``[plugins.NAME]`` of ``backy.toml``, and hands that to the other hooks as ``settings``.
+        Without this hook the plugin has no settings.
+        """
+
+
+class BackendSpecs(PluginSpecs):
     """The hooks of a backend. All but add_drive, import and explain are required."""
 
     @hookspec(firstresult=True)
@@ -55,7 +71,7 @@ class BackendSpecs:
 
     @hookspec(firstresult=True)
     def backy_plan_create(  # type: ignore[empty-body]
-        self, pool: PoolSpec, drives: tuple[DriveId, ...]
+        self, pool: PoolSpec, drives: tuple[DriveId, ...], settings: PluginSettings
     ) -> BackendPlan:
         """Plan a new pool. Fires on ``POST /pools``, dry runs included, after all guards passed.
 
@@ -69,7 +85,7 @@ class BackendSpecs:
 
     @hookspec(firstresult=True)
     def backy_inspect(  # type: ignore[empty-body]
-        self, probe: Probe
+        self, probe: Probe, settings: PluginSettings
     ) -> Awaitable[Sequence[PoolReport | Unreadable]]:
         """Report the backend's pools. Fires on kernel events and around every operation.
 
@@ -81,7 +97,12 @@ class BackendSpecs:
 
     @hookspec(firstresult=True)
     def backy_plan_open(  # type: ignore[empty-body]
-        self, pool: PoolSpec, report: PoolReport, degraded: bool, force: bool
+        self,
+        pool: PoolSpec,
+        report: PoolReport,
+        degraded: bool,
+        force: bool,
+        settings: PluginSettings,
     ) -> BackendPlan:
         """Plan assembling, activating or importing. Fires on mount, and at start for pools that
         should be mounted.
@@ -97,7 +118,9 @@ class BackendSpecs:
         """
 
     @hookspec(firstresult=True)
-    def backy_plan_close(self, pool: PoolSpec, report: PoolReport) -> BackendPlan:  # type: ignore[empty-body]
+    def backy_plan_close(  # type: ignore[empty-body]
+        self, pool: PoolSpec, report: PoolReport, settings: PluginSettings
+    ) -> BackendPlan:
         """Plan stopping, deactivating or exporting. Fires on unmount, after the core unmounted.
 
         - ``pool``: the remembered pool.
@@ -107,7 +130,9 @@ class BackendSpecs:
         """
 
     @hookspec(firstresult=True)
-    def backy_plan_teardown(self, pool: PoolSpec, report: PoolReport) -> BackendPlan:  # type: ignore[empty-body]
+    def backy_plan_teardown(  # type: ignore[empty-body]
+        self, pool: PoolSpec, report: PoolReport, settings: PluginSettings
+    ) -> BackendPlan:
         """Plan releasing the container. Fires on delete, and when a failed creation is rolled
         back. The core wipes the content before these steps and the members after them.
 
@@ -119,7 +144,12 @@ class BackendSpecs:
 
     @hookspec(firstresult=True)
     def backy_plan_add_drive(  # type: ignore[empty-body]
-        self, pool: PoolSpec, report: PoolReport, drive: DriveId, replaces: DriveId | None
+        self,
+        pool: PoolSpec,
+        report: PoolReport,
+        drive: DriveId,
+        replaces: DriveId | None,
+        settings: PluginSettings,
     ) -> BackendPlan:
         """Plan re-adding a returned member or adding a blank drive. Fires on ``drives/add``, only
         with the capability ``add_drive``.
@@ -134,7 +164,9 @@ class BackendSpecs:
         """
 
     @hookspec(firstresult=True)
-    def backy_plan_import(self, pool: PoolSpec, report: PoolReport) -> BackendPlan:  # type: ignore[empty-body]
+    def backy_plan_import(  # type: ignore[empty-body]
+        self, pool: PoolSpec, report: PoolReport, settings: PluginSettings
+    ) -> BackendPlan:
         """Plan adopting a pool. Fires on import of a pool that the agent does not remember.
 
         - ``pool``: the pool as it will be remembered.
@@ -145,7 +177,9 @@ class BackendSpecs:
         """
 
     @hookspec(firstresult=True)
-    def backy_explain(self, output: str) -> Sequence[Requirement]:  # type: ignore[empty-body]
+    def backy_explain(  # type: ignore[empty-body]
+        self, output: str, settings: PluginSettings
+    ) -> Sequence[Requirement]:
         """Name the features that this machine lacks. Fires when a program of an open failed.
 
         - ``output``: everything that program printed.
@@ -155,7 +189,7 @@ class BackendSpecs:
         """
 
 
-class ListenerSpecs:
+class ListenerSpecs(PluginSpecs):
     """The hooks of a listener: any number of plugins in the group ``backy.listeners``.
 
     Hooks fire after the fact. Each listener has its own thread and queue: its calls come one at a
@@ -165,7 +199,9 @@ class ListenerSpecs:
     """
 
     @hookspec
-    def backy_operation_finished(self, operation: OperationRecord) -> None:
+    def backy_operation_finished(
+        self, operation: OperationRecord, settings: PluginSettings
+    ) -> None:
         """Take note of an operation's end. Fires once for each accepted operation, after
         ``backy_pool_changed`` for the change that it made to its pool. An operation that a power
         cut or the agent's end interrupted is reported once the next start has recovered it.
@@ -176,7 +212,7 @@ class ListenerSpecs:
         """
 
     @hookspec
-    def backy_pool_changed(self, change: PoolChange) -> None:
+    def backy_pool_changed(self, change: PoolChange, settings: PluginSettings) -> None:
         """Take note of a changed pool. Fires for each pool that differs between two successive
         inspections, in the order of backend and native id; several changes in a short time arrive
         as one. Pools that are present at the agent's start are not reported, and no change is

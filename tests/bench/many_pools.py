@@ -11,7 +11,7 @@ from backy_mdadm import hooks
 
 from backy_core.config import Settings
 from backy_core.drives import Drive
-from backy_core.plugins import load_backends
+from backy_core.plugin_loading import load_backends
 from backy_core.runtime import Runtime
 from backy_core.sdk.models import DriveId, MemberReport, PoolReport
 from backy_core.snapshot import Snapshot

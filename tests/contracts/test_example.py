@@ -21,9 +21,11 @@ LISTENER = ROOT / "docs" / "examples" / "backy-webhook"
 _ASK = """
 from pathlib import Path
 import sys, backy_core
-from backy_core.plugins import load_backends
+from backy_core.plugin_loading import load_backends
+from backy_core.plugin_tables import PluginTables
+TABLES = PluginTables(tables={"webhook": {"url": "https://monitor.example/backy"}})
 assert Path(backy_core.__file__).is_relative_to(sys.prefix), backy_core.__file__
-host = load_backends()
+host = load_backends(tables=TABLES)
 print(host.backends["btrfs"].origin, host.backends["btrfs"].info.delivers)
 print(*(listener.name for listener in host.listeners))
 """

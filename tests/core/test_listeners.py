@@ -11,7 +11,8 @@ import pytest
 from pydantic import ValidationError
 
 from backy_core import plugin_listeners
-from backy_core.plugins import PluginHost, load_backends
+from backy_core.plugin_loading import load_backends
+from backy_core.plugins import PluginHost
 from backy_core.sdk import hookimpl
 from backy_core.sdk.events import OperationRecord, PoolChange
 from backy_core.sdk.models import PoolReport

@@ -17,7 +17,7 @@ from backy_core.config import Settings
 from backy_core.observer import Observer, cache, observer, ticker
 from backy_core.observer import probe as probing_view
 from backy_core.observer.probe import MachineProbe
-from backy_core.plugins import load_backends
+from backy_core.plugin_loading import load_backends
 from backy_core.sdk import hookimpl
 from backy_core.sdk.errors import BackendFailure
 from backy_core.sdk.models import (

@@ -13,7 +13,8 @@ from typing import Any, cast
 
 import pytest
 
-from backy_core.plugins import PluginHost, load_backends
+from backy_core.plugin_loading import load_backends
+from backy_core.plugins import PluginHost
 from backy_core.sdk import hookimpl
 from backy_core.sdk.errors import BackendFailure, Conflict, InvalidRequest, PlanRefused
 from backy_core.sdk.models import (
@@ -216,7 +217,7 @@ def test_of_two_backends_with_one_name_the_first_stays() -> None:
     first, second = Toy(), Toy()
     host = hosting(first, second)
     assert host.backends["toy"].manager.is_registered(first)
-    assert left_out(host) == "builtin already provides a backend of this name"
+    assert left_out(host) == "builtin already provides a plugin of this name"
 
 
 def test_a_name_that_is_no_name_is_left_out() -> None:

@@ -15,7 +15,7 @@ from backy_mdadm import hooks
 
 from backy_core.config import Settings
 from backy_core.operations.records import Operation
-from backy_core.plugins import load_backends
+from backy_core.plugin_loading import load_backends
 from backy_core.pools.metadata import MetadataStore
 from backy_core.pools.views import CreateRequest, PoolView
 from backy_core.runtime import Runtime
@@ -66,6 +66,7 @@ class Bench:
             found_listeners=(),
             builtin=self.backends,
             listeners=self.listeners,
+            tables=settings.plugins,
             plan_deadline_s=self.settings.plugin_deadline_s,
             inspect_deadline_s=self.settings.inspect_deadline_s,
         )

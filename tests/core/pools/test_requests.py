@@ -5,7 +5,7 @@ from __future__ import annotations
 import backy_zfs.hooks
 import pytest
 
-from backy_core.plugins import load_backends
+from backy_core.plugin_loading import load_backends
 from backy_core.pools.requests import complete
 from backy_core.pools.views import CreateRequest
 from backy_core.sdk.errors import InvalidRequest

@@ -46,6 +46,8 @@ class Server(HTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.posted: list[dict[str, object]] = []
+        url = f"http://127.0.0.1:{self.server_port}/"
+        self.settings = backy_webhook.Settings.model_validate({"url": url})
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -62,23 +64,22 @@ class Handler(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+def server() -> Iterator[Server]:
     with Server() as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        monkeypatch.setattr(backy_webhook, "URL", f"http://127.0.0.1:{server.server_port}/")
         yield server
         server.shutdown()
 
 
 def test_an_operation_is_posted(server: Server) -> None:
-    backy_webhook.backy_operation_finished(OPERATION)
+    backy_webhook.backy_operation_finished(OPERATION, server.settings)
     (posted,) = server.posted
     assert (posted["event"], posted["outcome"]) == ("operation", "failed")
     assert posted["error_message"] == "target is busy"
 
 
 def test_a_change_of_a_pool_is_posted(server: Server) -> None:
-    backy_webhook.backy_pool_changed(CHANGE)
+    backy_webhook.backy_pool_changed(CHANGE, server.settings)
     (posted,) = server.posted
     assert (posted["event"], posted["before"]) == ("pool", None)
     assert posted["after"] == REPORT.model_dump(mode="json")
@@ -87,4 +88,4 @@ def test_a_change_of_a_pool_is_posted(server: Server) -> None:
 def test_a_refusal_is_raised_for_the_agent_to_log(server: Server) -> None:
     server.status = 500
     with pytest.raises(HTTPError):
-        backy_webhook.backy_operation_finished(OPERATION)
+        backy_webhook.backy_operation_finished(OPERATION, server.settings)
