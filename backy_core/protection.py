@@ -48,7 +48,9 @@ class ProtectionStore:
     def _parse(self, text: str) -> frozenset[str]:
         try:
             serials = json.loads(text)["serials"]
-            if not isinstance(serials, list) or not all(isinstance(it, str) for it in serials):
+            if not isinstance(serials, list) or not all(
+                isinstance(serial, str) for serial in serials
+            ):
                 raise TypeError("serials is not a list of texts")
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise self._unusable(str(error)) from error

@@ -184,7 +184,9 @@ class Snapshot:
     def _reports_by_identity(self) -> dict[tuple[str, str], PoolReport]:
         """Native ids win over stamps, and what the kernel runs over what drives say of it."""
         found: dict[tuple[str, str], PoolReport] = {}
-        each = [(backend, it) for backend, its in self.reports.items() for it in nearest(its)]
+        each = [
+            (backend, report) for backend, its in self.reports.items() for report in nearest(its)
+        ]
         for backend, report in each:
             found.setdefault((backend, report.native_id), report)
         for backend, report in each:

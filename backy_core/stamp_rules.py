@@ -73,7 +73,7 @@ def unproven(
     return tuple(
         stamp
         for stamp in plan.stamps
-        if stamp.uuid not in handles and not any(_shows(stamp, each) for each in identities)
+        if stamp.uuid not in handles and not any(_shows(stamp, identity) for identity in identities)
     )
 
 

@@ -24,7 +24,9 @@ In /usr/lib/backy are these libraries as well, under the licences given here.
 def render(folder: Path) -> str:
     """One section for each library, in the order of their names."""
     libraries = sorted(distributions(path=[str(folder)]), key=lambda it: it.name.lower())
-    return HEAD + "".join(_section(it) for it in libraries if not it.name.startswith("backy"))
+    return HEAD + "".join(
+        _section(library) for library in libraries if not library.name.startswith("backy")
+    )
 
 
 def _section(library: Distribution) -> str:
@@ -36,7 +38,7 @@ def _section(library: Distribution) -> str:
 
 def _licence(library: Distribution) -> str:
     files = [it for it in library.files or () if ".dist-info" in str(it)]
-    texts = [it.read_text() for it in files if it.stem in ("LICENSE", "COPYING")]
+    texts = [file.read_text() for file in files if file.stem in ("LICENSE", "COPYING")]
     if not texts:
         raise SystemExit(f"{library.name} comes without its licence")
     return "\n".join(map(_named_or_whole, texts))

@@ -77,7 +77,7 @@ def upward_imports(module: Module) -> list[str]:
     if part is None:
         return []
     targets = {name for name in imports(module) if part_of(name) not in (None, "__version__")}
-    return sorted(it for it in targets if layer_of(str(part_of(it))) > layer_of(part))
+    return sorted(target for target in targets if layer_of(str(part_of(target))) > layer_of(part))
 
 
 def forbidden_in_plugin(module: Module, own: str) -> list[str]:
@@ -182,7 +182,7 @@ def test_nothing_happens_at_import() -> None:
 
 
 def test_no_module_is_longer_than_it_can_be_read() -> None:
-    plugin = [it for folder in PLUGIN_FOLDERS for it in modules(folder, folder.name)]
+    plugin = [module for folder in PLUGIN_FOLDERS for module in modules(folder, folder.name)]
     tests = modules(ROOT / "tests", "tests")
     long = {
         module.name: lines

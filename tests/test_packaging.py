@@ -112,7 +112,9 @@ def test_a_plugin_wheel_brings_its_entry_point(wheels: dict[Path, Path], folder:
     entries.read_string(text_in(wheels[folder], "/entry_points.txt"))
     assert entries["backy.backends"][folder.name].startswith(f"backy_{folder.name}")
     packages = {name.split("/")[0] for name in members(wheels[folder])}
-    assert [it for it in packages if not it.endswith(".dist-info")] == [f"backy_{folder.name}"]
+    assert [package for package in packages if not package.endswith(".dist-info")] == [
+        f"backy_{folder.name}"
+    ]
 
 
 def test_an_installed_core_runs(wheels: dict[Path, Path], tmp_path: Path) -> None:

@@ -84,7 +84,10 @@ def _of_the_file() -> str:
 
 
 def _setting(name: str, field: FieldInfo) -> str:
-    facts = [f"Default: {default_of(field.default)}.", *(f"{it}." for it in choices_of(field))]
+    facts = [
+        f"Default: {default_of(field.default)}.",
+        *(f"{choice}." for choice in choices_of(field)),
+    ]
     return " ".join([field.description or "", *facts, f"Environment: `{variable_of(name)}`."])
 
 
@@ -95,7 +98,9 @@ def _page(name: str, section: int, parts: dict[str, list[str]]) -> str:
 
 def _paragraphs(lines: Iterable[str]) -> str:
     """Lines that begin with a dot are requests already; each other one is a paragraph."""
-    return "".join(f"{it}\n" if it.startswith(".") else f".PP\n{_text(it)}\n" for it in lines)
+    return "".join(
+        f"{line}\n" if line.startswith(".") else f".PP\n{_text(line)}\n" for line in lines
+    )
 
 
 def _item(tag: str, text: str) -> list[str]:

@@ -169,11 +169,13 @@ def _mounted(case: _Case) -> BackyError | None:
 
 def _own_filesystems(snapshot: Snapshot) -> list[PoolReport]:
     """Pools whose mounts name no device: who is a member of them says on what they lie."""
-    return [it for reports in snapshot.reports.values() for it in reports if it.source]
+    return [report for reports in snapshot.reports.values() for report in reports if report.source]
 
 
 def _swapped_to(case: _Case) -> BackyError | None:
-    swaps = [each.name for each in case.drive.device.walk() if each.name in case.snapshot.swaps]
+    swaps = [
+        device.name for device in case.drive.device.walk() if device.name in case.snapshot.swaps
+    ]
     if not swaps:
         return None
     return DriveInUse(f"Drive {case.serial} is used as swap", hint=f"swapoff /dev/{swaps[0]}")
@@ -224,7 +226,7 @@ def _member_error(case: _Case, backend: str, report: PoolReport) -> BackyError:
             if report.release
             else "Find out what it is, and take it apart by hand if it is not needed",
         )
-    kept = [it.id.serial for it in case.snapshot.drives if it.system or it.excluded]
+    kept = [drive.id.serial for drive in case.snapshot.drives if drive.system or drive.excluded]
     out_of_reach = [m.drive.serial for m in report.members if m.drive and m.drive.serial in kept]
     if out_of_reach:
         return DriveInUse(
@@ -244,7 +246,7 @@ def _held(case: _Case) -> BackyError | None:
     own = names_of(case.drive.device)
     pool = case.joining.device if case.joining else None
     everything = tuple(case.drive.device.walk())
-    inside = {it.name for each in everything if each.name == pool for it in each.walk()}
+    inside = {device.name for each in everything if each.name == pool for device in each.walk()}
     built = [
         each
         for each in everything

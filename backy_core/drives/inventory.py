@@ -197,7 +197,7 @@ def resolve(drives: Iterable[Drive], identity: DriveId) -> Drive:
     Raises :class:`DriveAbsent`, or :class:`SystemFailure` if another drive, or more than one,
     answers to the serial. A drive known by its kernel name alone is never the one that is meant.
     """
-    named = [it for it in drives if it.id.serial == identity.serial and it.identified]
+    named = [drive for drive in drives if drive.id.serial == identity.serial and drive.identified]
     if not named:
         raise DriveAbsent(f"Drive {identity.serial} is not connected")
     found = [drive for drive in named if _same(drive.id, identity)]

@@ -56,9 +56,11 @@ class SignatureCache:
     async def look(self, devices: Sequence[BlockDevice]) -> Probed:
         """Signatures of each device, or why it cannot be read; both by kernel name."""
         current = {device.name: device for device in devices}
-        hung = {it.name: why for it in devices if (why := self._hangs(it)) is not None}
-        known = {it.name: kept.signatures for it in devices if (kept := self._valid(it))}
-        unknown = [it for it in devices if it.name not in known.keys() | hung.keys()]
+        hung = {device.name: why for device in devices if (why := self._hangs(device)) is not None}
+        known = {
+            device.name: kept.signatures for device in devices if (kept := self._valid(device))
+        }
+        unknown = [device for device in devices if device.name not in known.keys() | hung.keys()]
         marks = {device.name: self._mark(device.name) for device in unknown}
         began = time.monotonic()
         probed = await probe_each([device.path for device in unknown])

@@ -185,7 +185,11 @@ class Observer:
         told = (answer for answer in answers.values() if not isinstance(answer, str))
         reports = [report for answer in told for report in answer.reports]
         here = Snapshot(devices=survey.devices, mounts=survey.mounts)
-        if all(here.mounts_of(it) for it in reports if it.presence == "active" and it.usable):
+        if all(
+            here.mounts_of(report)
+            for report in reports
+            if report.presence == "active" and report.usable
+        ):
             return ()
         try:
             others = await apart(namespaces.read_namespaces, "mount namespaces")

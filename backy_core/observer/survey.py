@@ -97,7 +97,9 @@ class Surveyor:
         given_up = await mount_health.given_up(machine.mounts)
         drives = build_inventory(*machine, self._settings)
         shown = {n for drive in drives if not drive.excluded for n in names_of(drive.device)}
-        probed = await self.cache.look([it for it in machine.devices if it.name in shown])
+        probed = await self.cache.look(
+            [device for device in machine.devices if device.name in shown]
+        )
         return Survey(ticket, *machine, drives, probed.found, probed.failed, given_up)
 
     async def mounts_changed(self, known: Snapshot) -> bool:

@@ -76,4 +76,6 @@ class Ticker:
 
     def _moves(self, backend: str) -> bool:
         reports = self._observer.snapshot.reports.get(backend, ())
-        return any(it.sync_percent is not None or it.health in _MOVING for it in reports)
+        return any(
+            report.sync_percent is not None or report.health in _MOVING for report in reports
+        )

@@ -278,7 +278,11 @@ class Actions:
         snapshot = self._observer.snapshot
         reports = (report for each in snapshot.reports.values() for report in each)
         others = (report for report in reports if report.native_id != plan.pool.identity)
-        uuids = {it.uuid for it in snapshot.signatures.get(Path(entry.source).name, ()) if it.uuid}
+        uuids = {
+            signature.uuid
+            for signature in snapshot.signatures.get(Path(entry.source).name, ())
+            if signature.uuid
+        }
         return any(mounts.is_of_pool(entry, other) for other in others) or bool(
             plan.pool.fs_uuid and uuids and plan.pool.fs_uuid not in uuids
         )

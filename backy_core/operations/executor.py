@@ -56,7 +56,7 @@ class Executor:
                 op.check_cancelled()
                 op.report(index, len(plan.steps), step.title)
                 proven = await self._step(op, entry, number, plan, step)
-        goal = tuple(each for each in plan.goal if each not in proven)
+        goal = tuple(condition for condition in plan.goal if condition not in proven)
         if seen := await self.conditions.unmet(goal, plan):
             raise SystemFailure("The operation did not reach its goal", details=seen)
 
@@ -206,7 +206,9 @@ class Executor:
 
     async def _attempt(self, op: Operation, step: Step, context: Context) -> None:
         seen = await _watched(op, step, self.actions.perform(step.run, context))
-        expected = tuple(each for each in step.expect if step.stable_s or each not in seen)
+        expected = tuple(
+            condition for condition in step.expect if step.stable_s or condition not in seen
+        )
         await self.conditions.wait(
             expected, context.plan, within_s=step.expect_s, stable_s=step.stable_s
         )

@@ -33,7 +33,7 @@ class Resolver:
         :class:`PoolUnseen` if what would tell of it cannot be read."""
         reports = await self._observer.inspect(plan.backend)
         wanted = plan.pool.identity
-        report = next((it for it in nearest(reports) if it.native_id == wanted), None)
+        report = next((report for report in nearest(reports) if report.native_id == wanted), None)
         self._remember((plan.backend, wanted), report.device if report else None)
         if report is None and plan.kind != "create":  # which has been given what is on its drives
             serials = [drive.serial for drive in (*plan.drives, *plan.pool.drives)]

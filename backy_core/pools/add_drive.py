@@ -110,7 +110,7 @@ def _refuse_unasked_wipe(backend: str, planned: tuple[Step, ...]) -> None:
     it did not."""
     asked = False
     for step in planned:
-        conditional = any(isinstance(each, MemberIs) for each in step.only_if)
+        conditional = any(isinstance(condition, MemberIs) for condition in step.only_if)
         if isinstance(step.run, WipeMember) and not (asked and conditional):
             raise PlanRefused(
                 f"Backend {backend} would wipe a member of the pool without trying to take it back",

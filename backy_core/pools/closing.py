@@ -159,7 +159,7 @@ class PoolClosing:
             drive.id.serial
             for drive in snapshot.drives
             if drive.id.serial in entry.drive_serials
-            and {each.name for each in drive.device.walk()} > set(names_of(drive.device))
+            and {device.name for device in drive.device.walk()} > set(names_of(drive.device))
         ]
         if unseen and (held or (report and report.presence in ("active", "inactive"))):
             raise SystemFailure(unseen)

@@ -129,7 +129,7 @@ async def refuse_writers(found: Iterable[Drive]) -> None:
     """
     for drive in found:
         names = frozenset(drives.names_of(drive.device))
-        numbers = [each.majmin for each in drive.device.walk() if each.name in names]
+        numbers = [device.majmin for device in drive.device.walk() if device.name in names]
         if await raw_writers(numbers):
             await asyncio.sleep(_PASSING_S)
             if writers := await raw_writers(numbers):

@@ -98,7 +98,7 @@ def _in_doubt(core: Core, guid: str) -> frozenset[str]:
     """Drives that interrupted operations on other pools left quarantined."""
     others = (entry for entry in core.pending.values() if entry.plan.pool.guid != guid)
     stuck = (entry.stuck for entry in others if entry.commit is None)
-    return frozenset(serial for each in stuck if each is not None for serial in each.drives)
+    return frozenset(serial for entry in stuck if entry is not None for serial in entry.drives)
 
 
 async def listed(core: Core) -> tuple[ImportablePool, ...]:
@@ -143,7 +143,7 @@ async def adopt(
     backend, report = found
     if (obstacle := _obstacle(core, guid, backend, report, snapshot, op)) is not None:
         raise obstacle
-    core.registry.claims.take(op.id, [Claim("drive", each.serial) for each in _members(report)])
+    core.registry.claims.take(op.id, [Claim("drive", member.serial) for member in _members(report)])
     promised = _promised(core, guid)
     wanted = mount_path or (promised.last_mount_path if promised else None)
     path = await _path(core, guid, report, snapshot, wanted)

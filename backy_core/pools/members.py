@@ -80,7 +80,11 @@ def members_of(
         drive
         for drive in snapshot.drives
         if drive.id in reported
-        or any(it.matches(stamp) for it in snapshot.signatures_of(drive) for stamp in stamps)
+        or any(
+            signature.matches(stamp)
+            for signature in snapshot.signatures_of(drive)
+            for stamp in stamps
+        )
     ]
     running = _running_on(entry, report) if scope.begun is None else frozenset()
     named = scope.consent.copies | (scope.begun or frozenset())
@@ -140,9 +144,13 @@ def _running_on(entry: PoolEntry, report: PoolReport | None) -> frozenset[DriveI
     there are only superblocks, which copies have too."""
     if report is None or report.presence != "active":
         return frozenset()
-    taken = {it.handle for it in report.members if it.drive and remembers(entry, it.drive)}
+    taken = {
+        member.handle
+        for member in report.members
+        if member.drive and remembers(entry, member.drive)
+    }
     return frozenset(
-        it.drive
-        for it in report.members
-        if it.drive and it.state in IN_PLACE and it.handle not in taken - {None}
+        member.drive
+        for member in report.members
+        if member.drive and member.state in IN_PLACE and member.handle not in taken - {None}
     )

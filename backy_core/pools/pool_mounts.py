@@ -42,7 +42,7 @@ def filesystem_of(entry: PoolEntry, report: PoolReport | None, snapshot: Snapsho
     mounts = own_mounts(entry, report, snapshot)
     numbers = {mount.majmin for mount in mounts}
     numbers |= {device.majmin for device in devices.values()}
-    sources = {node for each in devices.values() for node in (each.path, f"/dev/{each.name}")}
+    sources = {node for device in devices.values() for node in (device.path, f"/dev/{device.name}")}
     dataset = report.source if report else None
     return Filesystem(
         mounts=mounts,

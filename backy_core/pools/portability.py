@@ -91,7 +91,7 @@ async def explained(
     if isinstance(cause, MountFailed) and cause.errno in _NOT_UNDERSTOOD:
         info = core.host.backends[entry.backend].info
         features = await _features(info, device, entry.filesystem) or ()
-        unknown = (each for each in features if each.kernel is None)
+        unknown = (feature for feature in features if feature.kernel is None)
         lacked += (*lacking(features), *unknown)
     if not lacked or not isinstance(error, SystemFailure):
         return error

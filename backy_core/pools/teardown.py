@@ -42,7 +42,7 @@ class PoolTeardown:
         core = self._core
         entry = core.entry(guid)
         older = core.pending_of(guid)
-        begun = any(each.began("destroys") for each in older)
+        begun = any(entry.began("destroys") for entry in older)
         scope = Scope(consent, _drives_of(older) if begun else None)
         target, plan = await self._admitted(entry, scope)
         await refuse_busy(core, entry)
@@ -235,7 +235,7 @@ def _half_done(entry: PoolEntry, error: BackyError) -> SystemFailure:
 
 
 def _drives_of(entries: tuple[JournalEntry, ...]) -> frozenset[str]:
-    return frozenset(d.serial for each in entries for plan in each.plans for d in plan.drives)
+    return frozenset(d.serial for entry in entries for plan in entry.plans for d in plan.drives)
 
 
 def _joined(
@@ -253,7 +253,7 @@ def _nodes_of(entry: PoolEntry, snapshot: Snapshot) -> list[str]:
 
 async def _not_wiped(identity: DriveId, snapshot: Snapshot) -> str | None:
     """Why a member does not count as wiped, by a separate probe; None if it is proved blank."""
-    found = [it for it in snapshot.drives if it.id.serial == identity.serial]
+    found = [drive for drive in snapshot.drives if drive.id.serial == identity.serial]
     same = [it for it in found if identity.size == 0 or is_same_drive(it.id, identity)]
     if len(same) != 1:
         return "another drive answers to its serial" if found else "it is not connected"
@@ -312,7 +312,7 @@ def _refuse_left_mounted(entry: PoolEntry, report: PoolReport | None, snapshot: 
 
 def _wiped(journal: JournalEntry, problem: Exception) -> bool:
     """Whether anything of the pool may be gone. A device that was in use was not written to."""
-    done = {(each.round, each.step) for each in journal.records if isinstance(each, Done)}
+    done = {(record.round, record.step) for record in journal.records if isinstance(record, Done)}
     begun = [(n, step.id) for n, step in journal.begun() if step.effect == "destroys"]
     untouched = isinstance(problem.__cause__, DriveInUse) and done.isdisjoint(begun)
     return bool(begun) and not untouched

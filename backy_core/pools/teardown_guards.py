@@ -47,7 +47,9 @@ class Target(NamedTuple):
     def shown_on(self, drive: DriveId) -> tuple[Signature, ...]:
         """Signatures that show on a bare member and belong to the pool's content."""
         members = self.report.members if self.report else ()
-        names = {it.device for it in members if it.drive == drive and it.content_shows}
+        names = {
+            member.device for member in members if member.drive == drive and member.content_shows
+        }
         own = (*self.stamps, *self.enclosing)
         return tuple(
             signature
@@ -94,7 +96,11 @@ def refuse_unknown_copies(target: Target, consent: Consent) -> None:
 def refuse_mixed(entry: PoolEntry, report: PoolReport, members: Members) -> None:
     """A running pool with a copy in the place of a member holds two owners' data."""
     copies = {drive.id for drive in members.copies}
-    mixed = [it.drive for it in report.members if it.drive in copies and it.state in IN_PLACE]
+    mixed = [
+        member.drive
+        for member in report.members
+        if member.drive in copies and member.state in IN_PLACE
+    ]
     if mixed and members.own and report.presence == "active":
         raise Conflict(
             f"Pool {entry.label or entry.guid} runs with drive {mixed[0]}, a copy of one of its "
@@ -131,11 +137,11 @@ def _refuse_drive(core: Core, target: Target, drive: Drive) -> None:
 def _refuse_shared(target: Target, drive: Drive) -> None:
     """An adopted pool may be made of partitions: then its drives hold more than the pool, and
     would not be wiped in the end."""
-    for each in target.snapshot.signatures_of(drive):
-        ours = target.entry.fs_uuid is not None and each.uuid == target.entry.fs_uuid
-        if not ours and not any(each.matches(it) for it in target.erasable_on(drive.id)):
+    for signature in target.snapshot.signatures_of(drive):
+        ours = target.entry.fs_uuid is not None and signature.uuid == target.entry.fs_uuid
+        if not ours and not any(signature.matches(it) for it in target.erasable_on(drive.id)):
             raise DriveNotEmpty(
-                f"Drive {drive.id} of this pool also bears {each} on {each.device}",
+                f"Drive {drive.id} of this pool also bears {signature} on {signature.device}",
                 hint=f"Forget the pool: DELETE /api/v1/pools/metadata/{target.entry.guid}, and "
                 "take it apart by hand",
             )
@@ -146,7 +152,12 @@ def _refuse_unreported(target: Target) -> None:
     itself, in a state its backend does not understand."""
     if target.report is not None:
         return
-    known = {it.drive for its in target.snapshot.reports.values() for r in its for it in r.members}
+    known = {
+        member.drive
+        for its in target.snapshot.reports.values()
+        for r in its
+        for member in r.members
+    }
     for drive in target.snapshot.drives:
         held = drive.id.serial in target.entry.drive_serials and drive.id not in known
         if held and (holders := blocks.holders(drive.name)):
@@ -160,7 +171,7 @@ def _refuse_unreported(target: Target) -> None:
 async def _refuse_held(target: Target, drive: Drive) -> None:
     """Refuse a drive that is held by anything other than the pool's device, which releases it when
     it is stopped."""
-    own = {it.device for it in target.report.members} if target.report else set()
+    own = {member.device for member in target.report.members} if target.report else set()
     for part in drive.device.children:
         if part.type == "part" and part.name not in own and part.children:
             above = part.children[0]
@@ -178,7 +189,7 @@ def _in_pool(report: PoolReport | None, drive: DriveId) -> bool:
     """Whether the kernel holds the drive for the pool."""
     if report is None or report.presence not in ("active", "inactive"):
         return False
-    if any(it.drive == drive and it.state in IN_PLACE for it in report.members):
+    if any(member.drive == drive and member.state in IN_PLACE for member in report.members):
         return True
     return bool(report.device)  # a failed member stays in the array until it is stopped
 
@@ -221,9 +232,9 @@ async def _inside(target: Target) -> tuple[str, ...]:
     children = device.children if device else ()
     # By number: the device itself may have another name when it runs again.
     parts = [
-        f"partition {it.name.removeprefix(report.device).removeprefix('p')}"
-        for it in children
-        if it.type == "part"
+        f"partition {child.name.removeprefix(report.device).removeprefix('p')}"
+        for child in children
+        if child.type == "part"
     ]
     probed = await signatures.probe_each([f"/dev/{report.device}"])
     found = probed.found.get(report.device, ())

@@ -63,7 +63,7 @@ def caveat(entry: PoolEntry, report: PoolReport | None, snapshot: Snapshot) -> s
 def _write_protected(entry: PoolEntry, report: PoolReport | None, snapshot: Snapshot) -> str | None:
     known = {m.drive.serial for m in report.members if m.drive} if report else set()
     serials = known or set(entry.drive_serials)
-    drives = [each.id.serial for each in snapshot.drives if each.device.ro]
+    drives = [drive.id.serial for drive in snapshot.drives if drive.device.ro]
     found = ", ".join(serial for serial in drives if serial in serials)
     if found:
         return f"drive {found}"

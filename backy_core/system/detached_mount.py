@@ -78,7 +78,9 @@ def _mounted(node: str, fstype: str) -> Iterator[int]:
 
 def _call(number: int, *arguments: bytes | int | None) -> int:
     """Each argument as wide as a register: what ctypes takes an int for is narrower."""
-    words = [ctypes.c_long(each) if isinstance(each, int) else each for each in arguments]
+    words = [
+        ctypes.c_long(argument) if isinstance(argument, int) else argument for argument in arguments
+    ]
     answer: int = _libc().syscall(ctypes.c_long(number), *words)
     if answer < 0:
         error = ctypes.get_errno()

@@ -78,7 +78,7 @@ def _name_of(number: int) -> str | None:
 
 def _mount_of(path: str, mounts: Sequence[MountEntry]) -> MountEntry | None:
     """The mount that holds ``path``, by its name alone: a dead filesystem is not touched."""
-    above = [it for it in mounts if path.startswith(it.path.rstrip("/") + "/")]
+    above = [mount for mount in mounts if path.startswith(mount.path.rstrip("/") + "/")]
     return max(above, key=lambda it: len(it.path), default=None)
 
 

@@ -90,7 +90,7 @@ async def processes_on(path: str) -> tuple[ProcessInfo, ...]:
     at = mount_at(mounts, path)
     if at is None:
         return ()
-    own = tuple(each for each in mounts if each.majmin == at.majmin)
+    own = tuple(mount for mount in mounts if mount.majmin == at.majmin)
     found = await find_holders(Filesystem(own, frozenset((at.majmin,))))
     return tuple(each.process for each in found if each.process is not None)
 
@@ -115,7 +115,7 @@ def _keeping(
     """The namespaces that keep a copy of the filesystem, and where it is mounted there."""
     found: dict[str, str] = {}
     for namespace, mounts in others.items():
-        copies = [each for each in mounts if filesystem.has(each)]
+        copies = [mount for mount in mounts if filesystem.has(mount)]
         for copy in copies:
             if namespace not in found and reach.stays(copy, mounts):
                 found[namespace] = copy.path

@@ -66,7 +66,7 @@ class Reach:
     def stays(self, entry: MountEntry, mounts: Sequence[MountEntry]) -> bool:
         """Whether ``entry``, one of ``mounts`` of a namespace, is left when ours are gone."""
         parent = MountTree(mounts).parent(entry)
-        if parent is None or any(each.parent == entry.id for each in mounts):
+        if parent is None or any(mount.parent == entry.id for mount in mounts):
             return True
         place = _place(entry, parent)
         groups = self._upwards(parent.shared | parent.masters)

@@ -52,7 +52,7 @@ def devices_of(
         return
     uuids = {device.uuid for device in direct if device.uuid}
     for device in direct:
-        own = (each for each in probed.get(device.name, ()) if each.type == kind)
+        own = (signature for signature in probed.get(device.name, ()) if signature.type == kind)
         uuids |= {each.uuid for each in own if each.uuid}
     for device in devices:
         named = entry.fstype not in _ZFS or _in_zpool(device, entry)

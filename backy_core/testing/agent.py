@@ -98,7 +98,7 @@ class Agent:
         """The backend's current report of the pool."""
         backend = next(iter(self.runtime.host.backends))
         reports = await self.runtime.observer.inspect(backend)
-        return next((each for each in reports if guid in (each.guid, each.native_id)), None)
+        return next((report for report in reports if guid in (report.guid, report.native_id)), None)
 
     async def whole(self, guid: str) -> bool:
         """All members are in place and in sync."""

@@ -216,7 +216,7 @@ class PlanContract(Subject):
         def told(shown: hostile.Recorded) -> str | None:
             seen = asyncio.run(self._inspected(shown, ""))
             reports = (each for each in seen if isinstance(each, PoolReport))
-            presence = next((each.presence for each in reports if each.guid == guid), None)
+            presence = next((report.presence for report in reports if report.guid == guid), None)
             unread = {each.device for each in seen if isinstance(each, Unreadable)}
             return presence or ("unreadable" if unread else None)
 

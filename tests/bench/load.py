@@ -51,13 +51,13 @@ def requests_per_second(port: int, path: str, key: str, seconds: float) -> float
     with selectors.DefaultSelector() as selector:
         connections = [_connect(port) for _ in range(_CONNECTIONS)]
         try:
-            for each in connections:
-                selector.register(each.sock, selectors.EVENT_READ, each)
-                each.sock.sendall(request)
+            for connection in connections:
+                selector.register(connection.sock, selectors.EVENT_READ, connection)
+                connection.sock.sendall(request)
             return _pump(selector, request, seconds)
         finally:
-            for each in connections:
-                each.sock.close()
+            for connection in connections:
+                connection.sock.close()
 
 
 def _connect(port: int) -> _Connection:

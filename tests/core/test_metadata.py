@@ -161,14 +161,14 @@ async def test_changes_are_on_disk_and_in_memory(path: Path) -> None:
     await store.put(entry(ONE))
     await store.put(entry(TWO))
     await store.put(entry(ONE, label="renamed"))
-    assert [(it.guid, it.label) for it in loaded(path).entries()] == [
+    assert [(entry.guid, entry.label) for entry in loaded(path).entries()] == [
         (ONE, "renamed"),
         (TWO, "shelf"),
     ]
     await store.remove(ONE)
     await store.remove("unknown")
-    assert [it.guid for it in store.entries()] == [TWO]
-    assert [it.guid for it in loaded(path).entries()] == [TWO]
+    assert [entry.guid for entry in store.entries()] == [TWO]
+    assert [entry.guid for entry in loaded(path).entries()] == [TWO]
 
 
 async def test_a_revision_is_of_what_is_known_when_its_turn_comes(path: Path) -> None:
@@ -241,14 +241,14 @@ async def test_an_entry_that_cannot_be_used_is_said_and_kept(path: Path) -> None
     assert TWO in store.warnings[0] and "driveSerials" in store.warnings[0]
     await store.put(entry())
     assert json.loads(path.read_text())["pools"][1:] == [strange, "text", {"label": "x"}]
-    assert [it.guid for it in loaded(path).entries()] == [ONE]
+    assert [entry.guid for entry in loaded(path).entries()] == [ONE]
 
 
 def test_of_two_entries_with_one_guid_the_first_is_used(path: Path) -> None:
     pools = [{"poolGroupGuid": ONE, "label": label} for label in ("first", "second")]
     path.write_text(json.dumps({"version": 1, "pools": pools}))
     store = loaded(path)
-    assert [it.label for it in store.entries()] == ["first"]
+    assert [entry.label for entry in store.entries()] == ["first"]
     assert "twice" in store.warnings[0]
 
 
@@ -262,7 +262,7 @@ async def test_a_broken_file_is_set_aside_and_the_previous_used(path: Path, brok
     await store.put(entry(TWO))
     path.write_bytes(broken)
     again = loaded(path)
-    assert [it.guid for it in again.entries()] == [ONE], "the previous generation"
+    assert [entry.guid for entry in again.entries()] == [ONE], "the previous generation"
     (aside,) = asides(path)
     assert aside.read_bytes() == broken
     (warning,) = again.warnings
@@ -276,7 +276,7 @@ async def test_a_broken_file_is_set_aside_once(path: Path) -> None:
     path.write_bytes(b"{")
     loaded(path)
     third = loaded(path)
-    assert [it.guid for it in third.entries()] == [ONE]
+    assert [entry.guid for entry in third.entries()] == [ONE]
     assert third.warnings == ()
     assert len(asides(path)) == 1
 
@@ -321,8 +321,8 @@ async def test_a_failed_write_changes_nothing(path: Path, monkeypatch: pytest.Mo
             await store.put(entry(TWO))
         with pytest.raises(SystemFailure):
             await store.remove(ONE)
-    assert [it.guid for it in store.entries()] == [ONE]
-    assert [it.guid for it in loaded(path).entries()] == [ONE]
+    assert [entry.guid for entry in store.entries()] == [ONE]
+    assert [entry.guid for entry in loaded(path).entries()] == [ONE]
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)

@@ -122,7 +122,7 @@ async def create(
 async def told(client: Client) -> dict[str, Any]:
     """The agent's descriptions of its backends, by name."""
     answer = await client.get("/api/v1/backends")
-    return {each["name"]: each for each in answer.json["backends"]}
+    return {backend["name"]: backend for backend in answer.json["backends"]}
 
 
 async def test_a_backend_tells_all_there_is_to_know(client: Client) -> None:

@@ -173,13 +173,15 @@ class Server:
             lambda each: not each.waited_for,
         )
         for kind in kinds:
-            chosen = [each for each in self._connections if kind(each)]
+            chosen = [connection for connection in self._connections if kind(connection)]
             yield from sorted(chosen, key=lambda each: each.deadline)
 
     def _sweep(self) -> None:
         """End what has had its time, as long as there is anyone."""
         now = self._loop.time()
-        for connection in [each for each in self._connections if each.deadline <= now]:
+        for connection in [
+            connection for connection in self._connections if connection.deadline <= now
+        ]:
             connection.give_up()
         more = bool(self._connections)
         self._sweeping = self._loop.call_later(_SWEEP_S, self._sweep) if more else None

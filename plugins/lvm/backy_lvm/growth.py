@@ -104,7 +104,7 @@ def _exchange(
             # 5: other members are missing still, and something lies on them.
             run=Exec(argv=drop, ok_codes=(0, 5)),
         ),
-        *_clear(named, [each for each in report.members if each.device is None]),
+        *_clear(named, [member for member in report.members if member.device is None]),
     )
 
 
@@ -163,4 +163,4 @@ def _refuse_member(mine: MemberReport | None) -> None:
 
 
 def _member(report: PoolReport, drive: DriveId) -> MemberReport | None:
-    return next((each for each in report.members if each.drive == drive), None)
+    return next((member for member in report.members if member.drive == drive), None)

@@ -158,8 +158,8 @@ def _wipe(pool: PoolSpec, drive: DriveId) -> WipeMember:
 def _mark_apart(
     named: Named, report: PoolReport, ok_codes: tuple[int, ...] = (0,)
 ) -> tuple[Step, ...]:
-    in_use = {it.handle for it in report.members if it.state not in _LEFT_BEHIND}
-    behind = (it.handle for it in report.members if it.state in _LEFT_BEHIND)
+    in_use = {member.handle for member in report.members if member.state not in _LEFT_BEHIND}
+    behind = (member.handle for member in report.members if member.state in _LEFT_BEHIND)
     # A copy of a member bears the handle of the one in use.
     missing = [handle for handle in behind if handle and handle not in in_use]
     # Without copies no member can be used apart from another.
@@ -194,8 +194,8 @@ def _deactivate(named: Named) -> Step:
 def _refuse_copies(report: PoolReport) -> None:
     """LVM would choose between the two by size and name, whichever is older."""
     drives: dict[str, list[str]] = {}
-    for each in report.members:
-        drives.setdefault(each.handle or "", []).append(str(each.drive or each.device))
+    for member in report.members:
+        drives.setdefault(member.handle or "", []).append(str(member.drive or member.device))
     copied = [" and ".join(them) for handle, them in drives.items() if handle and len(them) > 1]
     if copied:
         raise Conflict(
@@ -206,11 +206,11 @@ def _refuse_copies(report: PoolReport) -> None:
 
 def _refuse_incomplete(pool: PoolSpec, report: PoolReport, degraded: bool) -> None:
     """Refuse a pool with missing members; stale ones do not count as missing."""
-    missing = sum(each.state == "missing" for each in report.members)
-    slots = {it.slot for it in report.members if it.state == "active"}
+    missing = sum(member.state == "missing" for member in report.members)
+    slots = {member.slot for member in report.members if member.state == "active"}
     working = frozenset(slot for slot in slots if slot is not None)
     if not survives(report.level, report.expected_members, working):
-        stale = [str(each.drive) for each in report.members if each.state == "stale"]
+        stale = [str(member.drive) for member in report.members if member.state == "stale"]
         left = f": {', '.join(stale)} dropped out while it was in use" if stale else ""
         raise Conflict(
             f"Too few drives of the pool {pool.label} are connected and up to date{left}.",

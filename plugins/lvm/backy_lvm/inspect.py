@@ -113,9 +113,9 @@ def _told_apart(told: _Told, mapped: Mapping[str, _Mapped]) -> list[Group]:
     """Of several groups with the name of a running pool, keep the one that the kernel runs."""
     running = {guid: it.group for guid, it in mapped.items() if it.group}
     return [
-        it._replace(impostor=running.get(guid_of(it) or "", uuid) != uuid)
-        for it in told.groups
-        for uuid in (it.uuid.replace("-", ""),)
+        group._replace(impostor=running.get(guid_of(group) or "", uuid) != uuid)
+        for group in told.groups
+        for uuid in (group.uuid.replace("-", ""),)
     ]
 
 
@@ -125,7 +125,7 @@ async def _as_used(probe: Probe, group: Group, bearers: Mapping[str, str]) -> Gr
     volume = pool_volume(group, guid_of(group))
     devices = _devices(group, bearers)
     counted = {member.uuid for member in group.members if not member.missing}
-    filled = {uuid for it in group.volumes for uuid in it.members}
+    filled = {uuid for volume in group.volumes for uuid in volume.members}
     idle = filled & counted - await _held(probe, devices)
     used = [device for device, uuid in bearers.items() if uuid not in idle]
     if volume is None or not volume.active or not idle or not used:

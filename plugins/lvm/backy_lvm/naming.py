@@ -36,7 +36,11 @@ class Named(NamedTuple):
         else:
             group, _, volume = (report.name or "").partition("/")
             selected = ("--select", f"vg_uuid={report.native_id}")
-        here = [(it.drive, it.state) for it in report.members if it.drive and it.device]
+        here = [
+            (member.drive, member.state)
+            for member in report.members
+            if member.drive and member.device
+        ]
         return cls(
             group=group,
             volume=volume,

@@ -109,7 +109,9 @@ def complaint(stderr: str, device: str) -> str | None:
     """The first thing LVM says of this device, else of a group that it will not open."""
     lines = [line.strip().removeprefix("WARNING: ").rstrip(".") for line in stderr.splitlines()]
     named = (line for line in lines if re.search(rf"/dev/{re.escape(device)}(?![\w/])", line))
-    return next(named, None) or next((it for it in lines if it.startswith("Cannot access")), None)
+    return next(named, None) or next(
+        (line for line in lines if line.startswith("Cannot access")), None
+    )
 
 
 def _sections(text: str) -> list[dict[str, Any]]:

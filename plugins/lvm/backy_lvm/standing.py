@@ -44,11 +44,11 @@ def describe(group: Group, sight: Sight) -> PoolReport:
     volume = pool_volume(group, guid)
     members = _members(group, volume, sight)
     level = level_of(volume)
-    here = frozenset(each.slot or 0 for each in members if each.state in _GOOD)
+    here = frozenset(member.slot or 0 for member in members if member.state in _GOOD)
     presence = _presence(group, volume)
     doubt = _doubt(volume)
     partial = volume is not None and volume.trouble in ("partial", "refresh needed")
-    degraded = partial or any(each.state not in ("active", "spare") for each in members)
+    degraded = partial or any(member.state not in ("active", "spare") for member in members)
     lost = volume is not None and not survives(level, len(_in_use(members)), here)
     unusable = _unusable(group, volume, sight)
     copies = tuple(
@@ -89,7 +89,7 @@ def guid_of(group: Group) -> str | None:
 
 def pool_volume(group: Group, guid: str | None) -> Volume | None:
     """The volume that is the pool: ours by name, elsewhere the only visible one."""
-    named = [it for it in group.visible if it.name == argv.VOLUME or guid is None]
+    named = [volume for volume in group.visible if volume.name == argv.VOLUME or guid is None]
     return named[0] if len(named) == 1 else None
 
 
@@ -111,14 +111,14 @@ def _presence(group: Group, volume: Volume | None) -> Presence:
     if volume and volume.active:
         return "active"
     # Parts of a volume whose creation broke off hold their drives.
-    return "inactive" if any(it.active or it.odd for it in group.volumes) else "stopped"
+    return "inactive" if any(volume.active or volume.odd for volume in group.volumes) else "stopped"
 
 
 def _members(group: Group, volume: Volume | None, sight: Sight) -> tuple[MemberReport, ...]:
     """In slot order; drives that are in the group and hold nothing of the volume come last."""
     images = group.images(volume) if volume else ()
     slots = {uuid: image for image in images for uuid in image.members}
-    held = {uuid for it in group.volumes for uuid in it.members}
+    held = {uuid for volume in group.volumes for uuid in volume.members}
     found = []
     for member in group.members:
         if member.missing and member.uuid not in held and volume:
@@ -175,7 +175,7 @@ def _state(
 
 
 def _in_use(members: Sequence[MemberReport]) -> list[MemberReport]:
-    return [each for each in members if each.state != "spare"]
+    return [member for member in members if member.state != "spare"]
 
 
 def _health(
@@ -194,7 +194,7 @@ def _health(
     moving = _MOVING.get(volume.action)
     if moving in ("reshape", "recovering"):
         return moving
-    states = {each.state for each in members}
+    states = {member.state for member in members}
     if states - {"active", "spare", "rebuilding"}:
         return "degraded"
     if "rebuilding" in states:
@@ -242,14 +242,14 @@ def _unusable(group: Group, volume: Volume | None, sight: Sight) -> str | None:
 
 
 def _apart(members: Sequence[MemberReport]) -> str | None:
-    apart = [each.device or "" for each in members if each.state == "diverged"]
+    apart = [member.device or "" for member in members if member.state == "diverged"]
     return f"Used apart from the others, or a copy: {', '.join(apart)}." if apart else None
 
 
 def _loss(level: str, members: Sequence[MemberReport]) -> str:
     if not is_redundant(level):
         return f"Too few of its drives are there: {level} keeps no copies and needs all of them."
-    if not any(each.state == "stale" and each.device for each in members):
+    if not any(member.state == "stale" and member.device for member in members):
         return "Too few of its drives are there to hold all data."
     return (
         "Too many of its drives dropped out while it was in use, and LVM does not take them back "

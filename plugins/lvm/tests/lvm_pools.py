@@ -43,7 +43,7 @@ def member(
 def report(
     *members: MemberReport, presence: str = "active", level: str = "raid1", foreign: bool = False
 ) -> PoolReport:
-    in_use = [each for each in members if each.state != "spare"]
+    in_use = [member for member in members if member.state != "spare"]
     return PoolReport.model_validate(
         {
             "native_id": VG_UUID if foreign else GUID,
@@ -55,6 +55,6 @@ def report(
             "degraded": any(each.state != "active" for each in in_use),
             "device": "dm-3" if presence == "active" else None,
             "expected_members": len(in_use),
-            "members": [each.model_dump() for each in members],
+            "members": [member.model_dump() for member in members],
         }
     )

@@ -98,7 +98,9 @@ def test_a_creation_is_undone_by_deactivating_and_wiping_what_bears_the_stamps()
         "vgchange [<1>,<2>] --activate n VG",
         *("wipe <1>", "wipe <2>", "wipe <2>", "wipe <1>"),
     ]
-    wipes = [it for step in plan.steps for it in step.undo if isinstance(it, WipeMember)]
+    wipes = [
+        action for step in plan.steps for action in step.undo if isinstance(action, WipeMember)
+    ]
     assert {stamp.uuid for wipe in wipes for stamp in wipe.bears} == stamped(plan)
     assert all(wipe.bears[0].uuid == pv_uuid(GUID, wipe.drive) for wipe in wipes)
 
@@ -249,7 +251,7 @@ def test_a_blank_drive_takes_a_missing_members_place() -> None:
     ]
     assert [step.id for step in plan.steps if step.effect == "pivot"] == ["convert-volume"]
     before = plan.steps[:2]
-    assert [text(it) for step in reversed(before) for it in step.undo] == [
+    assert [text(action) for step in reversed(before) for action in step.undo] == [
         "vgreduce [<1>] --removemissing VG",
         "wipe <3>",
     ]

@@ -60,4 +60,6 @@ def _must_be_read(array: KernelArray) -> bool:
 
 
 def _each_once(found: Iterable[tuple[Requirement, ...]]) -> tuple[Requirement, ...]:
-    return tuple(dict.fromkeys(each for requirements in found for each in requirements))
+    return tuple(
+        dict.fromkeys(requirement for requirements in found for requirement in requirements)
+    )

@@ -131,8 +131,13 @@ def _each_running(found: _Found) -> tuple[_Found, ...]:
         return (found,)
     first, *others = running
     held = [{member.device for member in array.members} for array in others]
-    own = [tuple(it for it in found.stamped if it.device in devices) for devices in held]
-    rest = tuple(it for it in found.stamped if not any(it in stamps for stamps in own))
+    own = [
+        tuple(signature for signature in found.stamped if signature.device in devices)
+        for devices in held
+    ]
+    rest = tuple(
+        signature for signature in found.stamped if not any(signature in stamps for stamps in own)
+    )
     idle = tuple(array for array in found.arrays if not array.running)
     names = tuple(array.name for array in running)
     return (

@@ -29,7 +29,7 @@ def member(drive: DriveId | None, state: MemberState, slot: int | None = None) -
 
 
 def report(*members: MemberReport, presence: str = "active", level: str = "raid1") -> PoolReport:
-    good = sum(each.state == "active" for each in members)
+    good = sum(member.state == "active" for member in members)
     slots = {"raid1": 2, "raid0": 2, "raid5": 3}[level]
     return PoolReport.model_validate(
         {
@@ -41,6 +41,6 @@ def report(*members: MemberReport, presence: str = "active", level: str = "raid1
             "degraded": good < slots,
             "device": None if presence == "stopped" else "md127",
             "expected_members": slots,
-            "members": [each.model_dump() for each in members],
+            "members": [member.model_dump() for member in members],
         }
     )

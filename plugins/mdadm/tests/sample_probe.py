@@ -116,8 +116,8 @@ async def unreadable(probe: SampleProbe) -> dict[str, str]:
 def line(report: PoolReport) -> str:
     """A report in one line: presence/health, degraded or whole, members as device:slot:state."""
     members = " ".join(
-        f"{each.device or '-'}:{'-' if each.slot is None else each.slot}:{each.state}"
-        for each in report.members
+        f"{member.device or '-'}:{'-' if member.slot is None else member.slot}:{member.state}"
+        for member in report.members
     )
     whole = "degraded" if report.degraded else "whole"
     return f"{report.level} {report.presence}/{report.health} {whole} [{members}]"

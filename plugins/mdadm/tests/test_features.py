@@ -68,7 +68,7 @@ async def test_a_stripe_of_linux_7_2_is_told_by_its_drives() -> None:
     probe.files[f"{array}/logical_block_size"] = "512\n"
     (report,) = await reports(probe)
     assert report.requires is None, "nothing of it can be read"
-    probe.superblocks = {each.device: superblock() for each in probe.signatures}
+    probe.superblocks = {signature.device: superblock() for signature in probe.signatures}
     (report,) = await reports(probe)
     assert report.requires == ()
     probe.superblocks[probe.signatures[0].device] = superblock(block_size=512)
@@ -78,7 +78,9 @@ async def test_a_stripe_of_linux_7_2_is_told_by_its_drives() -> None:
 
 async def test_an_array_that_rests_is_told_by_its_drives() -> None:
     probe = SampleProbe("raid1x2-stopped")
-    probe.superblocks = {each.device: superblock(block_size=512) for each in probe.signatures}
+    probe.superblocks = {
+        signature.device: superblock(block_size=512) for signature in probe.signatures
+    }
     (report,) = await reports(probe)
     assert (report.presence, report.requires) == ("stopped", (BLOCK_SIZE,))
 

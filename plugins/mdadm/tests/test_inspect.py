@@ -296,8 +296,8 @@ async def test_two_running_arrays_with_one_uuid_are_both_in_doubt() -> None:
     copy = line_of.replace("ubda", "ubdc").replace("ubdb", "ubdd")
     probe.files["/proc/mdstat"] += f"md126 :{copy}\n"
     probe.signatures += tuple(
-        it.model_copy(update={"device": {"ubda": "ubdc", "ubdb": "ubdd"}[it.device]})
-        for it in probe.signatures
+        signature.model_copy(update={"device": {"ubda": "ubdc", "ubdb": "ubdd"}[signature.device]})
+        for signature in probe.signatures
     )
     one, other = await reports(probe)
     assert one.native_id == other.native_id and {one.device, other.device} == {"md0", "md126"}

@@ -38,5 +38,7 @@ async def _others(probe: Probe, name: str) -> tuple[str, ...]:
 def beside_root(name: str, listed: Iterable[str]) -> tuple[str, ...]:
     """A dataset stands for its snapshots; those of the root stand for themselves."""
     datasets = [line.strip() for line in listed]
-    below = [it for it in datasets if it.startswith(f"{name}/") and "@" not in it]
-    return (*below, *(it for it in datasets if it.startswith(f"{name}@")))
+    below = [
+        dataset for dataset in datasets if dataset.startswith(f"{name}/") and "@" not in dataset
+    ]
+    return (*below, *(dataset for dataset in datasets if dataset.startswith(f"{name}@")))

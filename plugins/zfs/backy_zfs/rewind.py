@@ -40,7 +40,11 @@ async def with_reason(
     """The report of a stopped pool, with the reason why it needs force. Only a pool that was not
     exported is checked: an export ends with everything written to the members."""
     cut_off = any(label.state == _IN_USE for label in labels)
-    if report is None or not cut_off or any(it.state == "diverged" for it in report.members):
+    if (
+        report is None
+        or not cut_off
+        or any(member.state == "diverged" for member in report.members)
+    ):
         return report
     try:
         async with asyncio.timeout(_PATIENCE_S):

@@ -23,10 +23,16 @@ def _probe(state: str, *crafted_labels: tuple[str, str]) -> SampleProbe:
     probe = SampleProbe(text, LABELS | labels)
     names = dict(zip(labels, (name for name, _ in crafted_labels), strict=True))
     probe.signatures = tuple(
-        Signature(device=it.device, type=it.type, uuid=THEIRS, label=names[it.device], member="7")
-        if it.device in names
-        else it
-        for it in probe.signatures
+        Signature(
+            device=signature.device,
+            type=signature.type,
+            uuid=THEIRS,
+            label=names[signature.device],
+            member="7",
+        )
+        if signature.device in names
+        else signature
+        for signature in probe.signatures
     )
     return probe
 

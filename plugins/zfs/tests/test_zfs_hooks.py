@@ -56,7 +56,7 @@ def report(*members: MemberReport, presence: str = "active", **more: object) -> 
             "presence": presence,
             "health": "active",
             "expected_members": 2,
-            "members": [each.model_dump() for each in members],
+            "members": [member.model_dump() for member in members],
         }
         | more
     )

@@ -18,7 +18,7 @@ class JsonProbe(SampleProbe):
     answer: Outcome | None = None
 
     def __init__(self, name: str, devices: str = "ab") -> None:
-        labels = {f"vd{each}1": sample(f"openzfs23-mirror-{each}.label") for each in devices}
+        labels = {f"vd{device}1": sample(f"openzfs23-mirror-{device}.label") for device in devices}
         super().__init__(sample("openzfs23-mirror-online.status"), labels)
         self._json = sample(f"openzfs23-{name}.json")
         self.signatures = tuple(
@@ -51,7 +51,9 @@ async def test_json_tells_members_and_the_pool_by_their_guids() -> None:
     report = await one(probe)
     assert line(report) == "mirror active/active whole [vda1:active vdb1:active]"
     assert report.native_id == probe.signatures[0].uuid
-    assert [member.handle for member in report.members] == [it.member for it in probe.signatures]
+    assert [member.handle for member in report.members] == [
+        signature.member for signature in probe.signatures
+    ]
     label = ("zdb", "-l", "/dev/vda1")
     assert probe.commands == [("zpool", "status", "-j", "-p"), label], "and nothing else is asked"
 

@@ -98,7 +98,7 @@ async def one(probe: SampleProbe) -> PoolReport:
 
 
 def line(report: PoolReport) -> str:
-    members = " ".join(f"{each.device or '-'}:{each.state}" for each in report.members)
+    members = " ".join(f"{member.device or '-'}:{member.state}" for member in report.members)
     whole = "degraded" if report.degraded else "whole"
     return f"{report.level} {report.presence}/{report.health} {whole} [{members}]"
 

@@ -67,7 +67,7 @@ async def test_an_agent_out_of_descriptors_shows_what_it_saw_and_changes_nothing
     assert (during.state, during.drives) == (before.state, before.drives)
     assert "Too many open files" in (during.stale_because or "")
     listed = await agent.drives_service.list()
-    assert [each.drive for each in listed] == [each.drive for each in drives]
+    assert [each.drive for each in listed] == [drive.drive for drive in drives]
 
     bench.machine.out_of_descriptors = False
     assert await bench.delete() is None

@@ -52,7 +52,7 @@ async def test_what_is_refused_for_good_is_not_tried_again(
     await bench.start()
     bench.machine.interruptions.fail("mdadm --create", how)
     assert (await bench.create()).state == "failed"
-    tries = [each for each in bench.machine.commands if "mdadm --create" in each]
+    tries = [command for command in bench.machine.commands if "mdadm --create" in command]
     assert (len(tries) == 1) is final, tries
     bench.assert_nothing_left("A", "B")
 

@@ -133,7 +133,7 @@ async def test_a_failed_pool_says_what_to_do(bench: Bench, monkeypatch: pytest.M
     async def failed(*given: Any) -> tuple[PoolReport, ...]:
         seen = await inspect(*given)
         reports = [each for each in seen if isinstance(each, PoolReport)]
-        return tuple(each.model_copy(update={"health": "failed"}) for each in reports)
+        return tuple(report.model_copy(update={"health": "failed"}) for report in reports)
 
     monkeypatch.setattr(bench.agent.host, "inspect", failed)
     await bench.agent.observer.refresh()

@@ -102,8 +102,8 @@ async def test_no_pool_is_mounted_over_or_in_the_agents_own_directories(
     (tmp_path / "alias").symlink_to(ours.state_dir)
     aliased = ours.model_copy(update={"runtime_dir": tmp_path / "alias"})
     refused = [
-        *(str(each) for each in ours.own_directories),
-        *(str(each / "deep" / "er") for each in ours.own_directories),
+        *(str(directory) for directory in ours.own_directories),
+        *(str(directory / "deep" / "er") for directory in ours.own_directories),
         str(tmp_path),
         str(tmp_path.parent),
     ]

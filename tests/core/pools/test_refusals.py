@@ -136,7 +136,7 @@ async def test_a_delete_that_is_refused_for_what_else_there_is(
 
     async def look(probe: Probe) -> tuple[Any, ...]:
         reports = await inspect.look(probe)
-        return tuple(each.model_copy(update={"others": ("precious",)}) for each in reports)
+        return tuple(report.model_copy(update={"others": ("precious",)}) for report in reports)
 
     monkeypatch.setattr(hooks, "look", look)
     _busy(bench)

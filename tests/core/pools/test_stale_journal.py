@@ -52,7 +52,9 @@ def _fill(bench: Bench) -> None:
 
 def _kept(bench: Bench) -> bool:
     superblocks = [bench.machine.disks[serial].superblock for serial in ("A", "B")]
-    return all(each is not None and "photos" in each.volume.files for each in superblocks)
+    return all(
+        superblock is not None and "photos" in superblock.volume.files for superblock in superblocks
+    )
 
 
 @pytest.mark.parametrize("rebooted", [False, True], ids=["same boot", "rebooted"])

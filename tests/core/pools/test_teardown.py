@@ -79,9 +79,9 @@ def _with_others(monkeypatch: pytest.MonkeyPatch, *others: str) -> None:
     async def look(probe: Probe) -> tuple[PoolReport, ...]:
         reports = await inspect.look(probe)
         return tuple(
-            each.model_copy(update={"others": others})
-            for each in reports
-            if isinstance(each, PoolReport)
+            report.model_copy(update={"others": others})
+            for report in reports
+            if isinstance(report, PoolReport)
         )
 
     monkeypatch.setattr(hooks, "look", look)

@@ -156,7 +156,7 @@ def test_loop_devices_are_part_of_the_stack(tree: Tree) -> None:
             "loop2": Backing("/net/b.img", None, is_file=True),
         }
     )
-    assert {it.name for it in devices["sda"].walk()} == {"sda", "sda1", "loop0", "loop1"}
+    assert {device.name for device in devices["sda"].walk()} == {"sda", "sda1", "loop0", "loop1"}
     files = [devices[name].backing_file for name in ("loop0", "loop1", "loop2")]
     assert files == [None, "/srv/a.img", "/net/b.img"]
 
@@ -166,7 +166,7 @@ def test_a_volume_extended_by_a_loop_device_whose_file_it_holds(tree: Tree) -> N
     tree.add("loop0", within="virtual/block")
     tree.add("dm-0", within="virtual/block", slaves=("sda", "loop0"), dm__uuid="LVM-x")
     devices = tree.devices(loops={"loop0": Backing("/vg/loop.img", "dm-0", is_file=True)})
-    assert [it.name for it in devices["loop0"].walk()] == ["loop0", "dm-0"]
+    assert [device.name for device in devices["loop0"].walk()] == ["loop0", "dm-0"]
 
 
 def test_partitions_lie_below_their_disk(tree: Tree) -> None:

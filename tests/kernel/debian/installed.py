@@ -26,7 +26,9 @@ SHORT_WATCHDOG = "/run/systemd/system/backy.service.d/watchdog.conf"
 @pytest.fixture(scope="module")
 def guest() -> Iterator[DebianGuest]:
     folder = Path(tempfile.mkdtemp(prefix="backy-debian-"))
-    guest = DebianGuest(folder, SUITE, tuple(it for _, drives in POOLS.values() for it in drives))
+    guest = DebianGuest(
+        folder, SUITE, tuple(drive for _, drives in POOLS.values() for drive in drives)
+    )
     try:
         guest.boot()
         yield guest
@@ -38,7 +40,7 @@ def guest() -> Iterator[DebianGuest]:
 def mounts(guest: DebianGuest) -> dict[str, str]:
     """The pools' mounts as everything else on the machine sees them, path by mount id."""
     fields = [line.split() for line in guest.output("cat /proc/1/mountinfo").splitlines()]
-    return {each[0]: each[4] for each in fields if each[4] in PATHS}
+    return {field[0]: field[4] for field in fields if field[4] in PATHS}
 
 
 def check_pools(guest: DebianGuest, *, within: float = 0) -> None:

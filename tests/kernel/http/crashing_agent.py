@@ -46,7 +46,7 @@ def _crash_if_due(entry: JournalEntry, record: Record, when: str) -> None:
     moments = _moments()
     if moments and moments[0].removesuffix(_COPY) == moment:
         with open(MOMENTS, "w") as file:
-            file.writelines(f"{each}\n" for each in moments[1:])
+            file.writelines(f"{moment}\n" for moment in moments[1:])
         if moments[0].endswith(_COPY):
             shutil.copytree(STATE, COPY)
             return

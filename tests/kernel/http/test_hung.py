@@ -100,7 +100,7 @@ def test_pools_are_seen_while_a_mirror_waits_for_its_drive(site: Site, backend: 
     with waiting_for_a_bitmap(site, asleep):
         site.unplug(THREE)
         pool.until_health("degraded", within=BOUND_S)
-        assert {each["poolGroupGuid"] for each in site.get("/pools")} == {asleep.guid, pool.guid}
+        assert {pool["poolGroupGuid"] for pool in site.get("/pools")} == {asleep.guid, pool.guid}
         assert asleep.detail()["state"] == "ready"
         waiting = site.create(FOUR, **backend.alone())
         assert waiting.detail()["state"] == "creating"

@@ -84,7 +84,7 @@ def test_a_drive_below_a_loop_device(site: Site, backend: Backend, layout: str) 
     site.output(f"mkdir -p /srv/below; {LOOPS[layout].format(node=node)} && udevadm settle")
     before = site.output(f"blkid -p -o value -s UUID {node}")
     site.done("POST", "/drives/refresh")
-    listed = {it["serial"]: it for it in site.get("/drives")["blockdevices"]}.get("plain1")
+    listed = {drive["serial"]: drive for drive in site.get("/drives")["blockdevices"]}.get("plain1")
     assert listed is None or not listed["available"]
     pool = Pool.plan(site, ["plain1"], **backend.alone(), wipe=True)
     code = "DRIVE_IN_USE" if listed else "DRIVE_PROTECTED"
@@ -130,14 +130,14 @@ def test_a_drive_that_only_its_kernel_name_tells_apart(site: Site, backend: Back
     name = site.node("plain2").rpartition("/")[2]
     site.output((UNTIL_UDEV + NAMELESS).format(name=name))
     site.done("POST", "/drives/refresh")
-    listed = {it["serial"]: it for it in site.get("/drives")["blockdevices"]}[name]
+    listed = {drive["serial"]: drive for drive in site.get("/drives")["blockdevices"]}[name]
     assert (listed["identifiedBy"], listed["available"]) == ("name", False)
     site.refused("PUT", f"/drives/{name}/protection", status=409, code="CONFLICT")
     pool = Pool.plan(site, [name], **backend.alone(), wipe=True)
     site.refused("POST", "/pools", pool.request, status=409, code="CONFLICT")
     site.output((UNTIL_UDEV + NAMED).format(name=name))
     site.done("POST", "/drives/refresh")
-    assert {it["serial"] for it in site.get("/drives")["blockdevices"]} == {"twin", *PLAIN}
+    assert {drive["serial"] for drive in site.get("/drives")["blockdevices"]} == {"twin", *PLAIN}
 
 
 LIMIT = """sleep 7; pid=$(pgrep -o -f 'backy.* serve'); free=0

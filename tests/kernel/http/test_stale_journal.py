@@ -53,7 +53,7 @@ def test_state_restored_from_a_copy_of_the_creation(site: Site, backend: Backend
     site.guest.cut()
     site.boot()
     check_asked(site, pool)
-    assert [each["poolGroupGuid"] for each in site.get("/pools/importable")] == [pool.guid]
+    assert [pool["poolGroupGuid"] for pool in site.get("/pools/importable")] == [pool.guid]
     site.done("POST", f"{pool.url}/import", {"label": "kept"})
     assert site.journal() == []
     pool.mount()

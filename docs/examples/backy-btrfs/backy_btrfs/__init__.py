@@ -71,7 +71,9 @@ def backy_plan_teardown(pool: PoolSpec, report: PoolReport) -> BackendPlan:
 
 @hookimpl
 async def backy_inspect(probe: models.Probe) -> Sequence[PoolReport]:
-    devices = sorted({each.device for each in probe.signatures if each.type == "btrfs"})
+    devices = sorted(
+        {signature.device for signature in probe.signatures if signature.type == "btrfs"}
+    )
     if not devices:
         return ()
     dumped = await probe.run(*DUMP, *(f"/dev/{device}" for device in devices))

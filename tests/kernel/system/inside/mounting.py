@@ -60,7 +60,7 @@ async def test_busy_then_killed_then_unmounted() -> None:
         with pytest.raises(PoolBusy, match="target is busy"):
             await mounts.unmount(MOUNT)
         holders = await mount_holders.processes_on(MOUNT)
-        assert [each.pid for each in holders] == [pid]
+        assert [holder.pid for holder in holders] == [pid]
         assert await procs.kill(holders, grace_s=5) == ()
         assert not procs.is_alive(pid)
         await mounts.unmount(MOUNT)
