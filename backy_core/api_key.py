@@ -37,7 +37,7 @@ def _checked(data: bytes, file: OwnFile) -> str:
     key = data.strip()
     if not key:
         raise _unusable(file, "is empty")
-    if not all(0x20 < each < 0x7F for each in key):
+    if not all(0x20 < character < 0x7F for character in key):
         raise _unusable(file, "holds more than one line of printable ASCII without blanks")
     if len(key) < LEAST:
         raise _unusable(file, f"holds a key of less than {LEAST} characters")

@@ -41,9 +41,9 @@ def _check_programs(info: BackendInfo) -> None:
         "tool": [tool.name for tool in info.tools],
         "read command": [words[0] for words in info.read_commands if words],
     }
-    for what, programs in named.items():
+    for kind, programs in named.items():
         if shell := next((program for program in programs if program in _RUN_ANYTHING), None):
             raise BackendFailure(
-                f"backy_backend declares {shell} as a {what}, which runs whatever it is given: "
+                f"backy_backend declares {shell} as a {kind}, which runs whatever it is given: "
                 "declare the programs themselves, and run each of them"
             )

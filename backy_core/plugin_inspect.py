@@ -42,8 +42,8 @@ class Looker:
             raise TimeoutError
         loop = self._running()
         relayed = RelayedProbe(probe, asyncio.get_running_loop())
-        asked = asyncio.run_coroutine_threadsafe(_answer(ask, relayed), loop)
-        answer = asyncio.wrap_future(asked)
+        future = asyncio.run_coroutine_threadsafe(_answer(ask, relayed), loop)
+        answer = asyncio.wrap_future(future)
         try:
             done, _ = await asyncio.wait({answer}, timeout=deadline_s)
         except asyncio.CancelledError:

@@ -42,13 +42,13 @@ class Candidate(NamedTuple):
 
 
 def candidates(
-    found: Iterable[EntryPoint], builtin: Iterable[tuple[str, object]]
+    installed: Iterable[EntryPoint], builtin: Iterable[tuple[str, object]]
 ) -> tuple[Candidate, ...]:
     """Built-in objects first, then entry points by name and distribution."""
-    named = [Candidate(point.name, _origin(point), point.load) for point in found]
+    named = [Candidate(point.name, _origin(point), point.load) for point in installed]
     named.sort(key=lambda candidate: (candidate.name, candidate.origin))
-    given = [Candidate(name, "builtin", partial(_itself, plugin)) for name, plugin in builtin]
-    return (*given, *named)
+    candidates = [Candidate(name, "builtin", partial(_itself, plugin)) for name, plugin in builtin]
+    return (*candidates, *named)
 
 
 def backend_manager(candidate: Candidate) -> pluggy.PluginManager:

@@ -19,10 +19,10 @@ def cleaned(report: PoolReport | Unreadable) -> PoolReport | Unreadable:
     if isinstance(report, Unreadable):
         return with_clean_names(report)
     members = tuple(map(with_clean_names, report.members))
-    others = tuple(_name(each) for each in report.others)
+    other_names = tuple(_name(other_name) for other_name in report.others)
     requires = report.requires and tuple(map(with_clean_names, report.requires))
-    if (members, others, requires) != (report.members, report.others, report.requires):
-        update = {"members": members, "others": others, "requires": requires}
+    if (members, other_names, requires) != (report.members, report.others, report.requires):
+        update = {"members": members, "others": other_names, "requires": requires}
         report = report.model_copy(update=update)
     return with_clean_names(report)
 

@@ -73,11 +73,11 @@ class Snapshot:
             return f"Backend {backend} cannot look at its pools: {problem}"
         if report is not None and report.native_id not in self.kept.get(backend, ()):
             return None
-        wanted = (
+        member_serials = (
             {member.drive.serial for member in report.members if member.drive} if report else ()
         )
         for drive, reason in self.unreadable.get(backend, {}).items():
-            if drive.serial in {*serials, *wanted}:
+            if drive.serial in {*serials, *member_serials}:
                 return f"Backend {backend} cannot read drive {drive.serial}: {reason}"
         return None
 
@@ -87,13 +87,13 @@ class Snapshot:
 
     def drives_below(self, device_name: str) -> frozenset[Drive]:
         """The whole drives a device lies on, through any stack of devices."""
-        seen, pending = {device_name}, [device_name]
+        visited, pending = {device_name}, [device_name]
         while pending:
             device = self._devices_by_name.get(pending.pop())
-            above = set(device.parents if device else ()) - seen
-            seen |= above
+            above = set(device.parents if device else ()) - visited
+            visited |= above
             pending += above
-        return frozenset(drive for name in seen if (drive := self.drive_of(name)) is not None)
+        return frozenset(drive for name in visited if (drive := self.drive_of(name)) is not None)
 
     def signatures_of(self, drive: Drive) -> tuple[Signature, ...]:
         """Signatures of the drive and its partitions."""
@@ -183,16 +183,16 @@ class Snapshot:
     @cached_property
     def _reports_by_identity(self) -> dict[tuple[str, str], PoolReport]:
         """Native ids win over stamps, and what the kernel runs over what drives say of it."""
-        found: dict[tuple[str, str], PoolReport] = {}
-        each = [
+        by_identity: dict[tuple[str, str], PoolReport] = {}
+        reported = [
             (backend, report) for backend, its in self.reports.items() for report in nearest(its)
         ]
-        for backend, report in each:
-            found.setdefault((backend, report.native_id), report)
-        for backend, report in each:
+        for backend, report in reported:
+            by_identity.setdefault((backend, report.native_id), report)
+        for backend, report in reported:
             if report.guid is not None:
-                found.setdefault((backend, report.guid), report)
-        return found
+                by_identity.setdefault((backend, report.guid), report)
+        return by_identity
 
     @cached_property
     def _tree(self) -> MountTree:
@@ -230,7 +230,7 @@ def _source(entry: MountEntry) -> str:
 
 
 def _grouped(pairs: Iterable[tuple[str, T]]) -> dict[str, tuple[T, ...]]:
-    found: dict[str, list[T]] = {}
+    groups: dict[str, list[T]] = {}
     for key, value in pairs:
-        found.setdefault(key, []).append(value)
-    return {key: tuple(values) for key, values in found.items()}
+        groups.setdefault(key, []).append(value)
+    return {key: tuple(values) for key, values in groups.items()}

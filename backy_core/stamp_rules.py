@@ -49,10 +49,10 @@ def check_stamps(info: BackendInfo, plan: BackendPlan) -> None:
 
 def _check_wipes(plan: BackendPlan) -> None:
     """Check that steps wipe only drives with a stamp of the plan."""
-    known = {*plan.stamps, *plan.enclosing}
+    own = {*plan.stamps, *plan.enclosing}
     for step in plan.steps:
         for action in (step.run, *step.undo):
-            strange = [m for m in getattr(action, "bears", ()) if m not in known]
+            strange = [m for m in getattr(action, "bears", ()) if m not in own]
             if isinstance(action, WipeMember) and strange:
                 raise PlanRefused(
                     f"Step {step.id} may wipe a drive that bears {strange[0].type}, which is none "
@@ -79,23 +79,23 @@ def unproven(
 
 def of_another_pool(call: Mapping[str, object]) -> dict[str, object]:
     """The same question about a pool with another identity, in identifiers of the same form."""
-    asked = dict(call)
+    arguments = dict(call)
     pool, report = call["pool"], call.get("report")
     if isinstance(pool, PoolSpec):
-        asked["pool"] = pool.model_copy(
+        arguments["pool"] = pool.model_copy(
             update={"guid": _other(pool.guid), "native_id": _other(pool.native_id)}
         )
     if isinstance(report, PoolReport):
-        asked["report"] = report.model_copy(
+        arguments["report"] = report.model_copy(
             update={"guid": _other(report.guid), "native_id": _other(report.native_id)}
         )
-    return asked
+    return arguments
 
 
-def refuse_shared(stamps: tuple[SignatureMatch, ...], other: BackendPlan) -> None:
+def refuse_shared(stamps: tuple[SignatureMatch, ...], other_plan: BackendPlan) -> None:
     """Raise :class:`PlanRefused` for a stamp that another pool's plan has as well."""
     for stamp in stamps:
-        if stamp in other.stamps:
+        if stamp in other_plan.stamps:
             named = f"uuid {stamp.uuid}" if stamp.uuid else f"label {stamp.label!r}"
             raise PlanRefused(
                 f"The stamp of type {stamp.type} with {named} is the same for every pool, so it "

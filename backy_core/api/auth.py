@@ -30,17 +30,17 @@ async def require_key() -> None:
     current = current_request()
     if _is_open(current):
         return
-    given = current.headers.get(HEADER)
-    if not given:
+    key = current.headers.get(HEADER)
+    if not key:
         raise Unauthorized("API key is required")
-    if not matches(given.encode(), agent().api_key):
+    if not matches(key.encode(), agent().api_key):
         _wrong_key("A request with a wrong API key was refused")
         raise Unauthorized("Invalid API key")
 
 
-def matches(given: bytes, key: str) -> bool:
+def matches(candidate: bytes, key: str) -> bool:
     """Whether ``given`` is the key, in a time that does not tell how much of it is right."""
-    return bool(key) and hmac.compare_digest(given, key.encode())
+    return bool(key) and hmac.compare_digest(candidate, key.encode())
 
 
 def bears_key(fields: Iterable[tuple[bytes, bytes]], key: str) -> bool:

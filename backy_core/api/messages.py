@@ -41,10 +41,10 @@ def explain(error: RequestSchemaValidationError) -> InvalidRequest:
         return InvalidRequest("The request is malformed")
     in_query = isinstance(error, QuerystringValidationError)
     failures = cause.errors(include_url=False)
-    first, *others = [_sentence(failure, in_query) for failure in failures[:_MOST_FAILURES]]
+    first, *sentences = [_sentence(failure, in_query) for failure in failures[:_MOST_FAILURES]]
     if (unsaid := len(failures) - _MOST_FAILURES) > 0:
-        others.append(f"and {unsaid} more")
-    return InvalidRequest(first, details="; ".join(others) or None)
+        sentences.append(f"and {unsaid} more")
+    return InvalidRequest(first, details="; ".join(sentences) or None)
 
 
 def clipped(text: str, most: int = 100) -> str:

@@ -39,17 +39,17 @@ _UNEXPLAINED = "The reason is not known"
 
 def _remembered(render: Callable[[PoolView], str]) -> Callable[[PoolView], str]:
     """By identity: to hash a view costs more than all the rest of a read."""
-    known: dict[str, tuple[PoolView, str]] = {}
+    replies: dict[str, tuple[PoolView, str]] = {}
 
     @wraps(render)
     def rendered(pool: PoolView) -> str:
-        last = known.get(pool.guid)
+        last = replies.get(pool.guid)
         if last is not None and last[0] is pool:
             return last[1]
-        if len(known) >= _REMEMBERED:
-            known.clear()
+        if len(replies) >= _REMEMBERED:
+            replies.clear()
         text = render(pool)
-        known[pool.guid] = (pool, text)
+        replies[pool.guid] = (pool, text)
         return text
 
     return rendered

@@ -82,8 +82,8 @@ async def refuse_undeclared() -> None:
         _refuse_fields("field", await current.get_json())
 
 
-def _refuse_fields(what: str, fields: Any) -> None:
+def _refuse_fields(place: str, fields: Any) -> None:
     if not hasattr(fields, "keys"):
         raise InvalidRequest("The body must be a JSON object")
     for name in fields:
-        raise InvalidRequest(f"Unknown {what} {clipped(name)}")
+        raise InvalidRequest(f"Unknown {place} {clipped(name)}")

@@ -46,7 +46,11 @@ def _of_the_program() -> str:
                 *_item("--config FILE", "The configuration file to read."),
                 *_item("--SETTING VALUE", "Each setting of backy.toml(5) is a flag as well."),
             ],
-            "EXIT STATUS": [line for it in Exit for line in _item(str(it.value), it.meaning)],
+            "EXIT STATUS": [
+                line
+                for exit_status in Exit
+                for line in _item(str(exit_status.value), exit_status.meaning)
+            ],
             "FILES": [
                 *_item(str(_PATHS.config_dir / "backy.toml"), "Settings; see backy.toml(5)."),
                 *_item(str(_PATHS.api_key_path), "The API key, readable by root only."),

@@ -54,7 +54,7 @@ def unavailable_because(
     protected: Collection[str] = frozenset(),
     allow_signatures: bool = False,
     deleted: Collection[str] = frozenset(),
-    known: Mapping[str, str] = MappingProxyType({}),
+    known_pools: Mapping[str, str] = MappingProxyType({}),
     joining: PoolReport | None = None,
     pool_guid: Callable[[str], str | None] = lambda _: None,
 ) -> BackyError | None:
@@ -70,7 +70,7 @@ def unavailable_because(
     """
     case = _Case(
         *(drive, snapshot, pools, claimed, quarantined or {}, protected, allow_signatures),
-        *(deleted, known, joining, pool_guid),
+        *(deleted, known_pools, joining, pool_guid),
     )
     return next((error for guard in _GUARDS if (error := guard(case)) is not None), None)
 
@@ -246,13 +246,18 @@ def _held(case: _Case) -> BackyError | None:
     own = names_of(case.drive.device)
     pool = case.joining.device if case.joining else None
     everything = tuple(case.drive.device.walk())
-    inside = {device.name for each in everything if each.name == pool for device in each.walk()}
+    inside = {
+        device.name
+        for device_below in everything
+        if device_below.name == pool
+        for device in device_below.walk()
+    }
     built = [
-        each
-        for each in everything
-        if each.name not in own
-        and each.name not in inside
-        and all(above.name != pool for above in each.walk())
+        device_below
+        for device_below in everything
+        if device_below.name not in own
+        and device_below.name not in inside
+        and all(above.name != pool for above in device_below.walk())
     ]
     if not built:
         return None
@@ -292,10 +297,10 @@ def _unknown_content(case: _Case) -> BackyError | None:
 
 
 def _not_empty(case: _Case) -> BackyError | None:
-    found = case.snapshot.signatures_of(case.drive)
-    if case.allow_signatures or not found:
+    signatures = case.snapshot.signatures_of(case.drive)
+    if case.allow_signatures or not signatures:
         return None
-    named = ", ".join(dict.fromkeys(str(signature) for signature in found))
+    named = ", ".join(dict.fromkeys(str(signature) for signature in signatures))
     reasons = (
         f", which backend {backend} cannot read: {drives[case.drive.id]}"
         for backend, drives in case.snapshot.unreadable.items()

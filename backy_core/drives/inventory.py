@@ -118,14 +118,14 @@ def _serial(device: BlockDevice) -> str:
 
 def _identity(device: BlockDevice) -> tuple[str, IdentifiedBy]:
     """The first of what tells it from other drives. ``serial`` is what the list shows it by."""
-    told: tuple[tuple[str | None, IdentifiedBy], ...] = (
+    candidates: tuple[tuple[str | None, IdentifiedBy], ...] = (
         (device.serial, "serial"),
         (device.wwn, "wwn"),
         (device.id_link, "link"),
         (device.backing_file, "file"),
     )
-    found = ((name, by) for text, by in told if (name := (text or "").strip()))
-    return next(found, (device.name, "name"))
+    identifiers = ((name, by) for text, by in candidates if (name := (text or "").strip()))
+    return next(identifiers, (device.name, "name"))
 
 
 def _is_excluded(device: BlockDevice, patterns: Iterable[str]) -> bool:
@@ -167,16 +167,16 @@ def url_of(serial: str) -> str:
 
 def find(drives: Iterable[Drive], serial: str) -> Drive:
     """The drive with this serial. Raises :class:`NotFound`, or :class:`Conflict` for two."""
-    found = [drive for drive in drives if drive.id.serial == serial]
-    if not found:
+    matching = [drive for drive in drives if drive.id.serial == serial]
+    if not matching:
         raise NotFound(f"There is no drive {serial}", hint=_LISTED)
-    if len(found) > 1:
+    if len(matching) > 1:
         raise Conflict(
-            f"{len(found)} drives answer to the serial {serial}",
-            details=", ".join(drive.node for drive in found),
+            f"{len(matching)} drives answer to the serial {serial}",
+            details=", ".join(drive.node for drive in matching),
             hint="Unplug all but one of them",
         )
-    return found[0]
+    return matching[0]
 
 
 def find_by_path(drives: Iterable[Drive], dev_path: str) -> Drive:
@@ -200,28 +200,28 @@ def resolve(drives: Iterable[Drive], identity: DriveId) -> Drive:
     named = [drive for drive in drives if drive.id.serial == identity.serial and drive.identified]
     if not named:
         raise DriveAbsent(f"Drive {identity.serial} is not connected")
-    found = [drive for drive in named if _same(drive.id, identity)]
-    if not found:
+    matching = [drive for drive in named if _same(drive.id, identity)]
+    if not matching:
         raise SystemFailure(
             f"Another drive answers to the serial {identity.serial}",
             details=f"{named[0].node} has another size or WWN",
         )
-    if len(found) > 1:
+    if len(matching) > 1:
         raise SystemFailure(
-            f"{len(found)} drives answer to the serial {identity.serial}",
-            details=", ".join(drive.node for drive in found),
+            f"{len(matching)} drives answer to the serial {identity.serial}",
+            details=", ".join(drive.node for drive in matching),
         )
-    return found[0]
+    return matching[0]
 
 
-def is_same_drive(seen: DriveId, wanted: DriveId) -> bool:
+def is_same_drive(current: DriveId, expected: DriveId) -> bool:
     """Serial and size agree and, where both are known, the WWN."""
-    return seen.serial == wanted.serial and _same(seen, wanted)
+    return current.serial == expected.serial and _same(current, expected)
 
 
-def _same(seen: DriveId, wanted: DriveId) -> bool:
-    same_wwn = None in (seen.wwn, wanted.wwn) or seen.wwn == wanted.wwn
-    return seen.size == wanted.size and same_wwn
+def _same(current: DriveId, expected: DriveId) -> bool:
+    same_wwn = None in (current.wwn, expected.wwn) or current.wwn == expected.wwn
+    return current.size == expected.size and same_wwn
 
 
 def names_of(device: BlockDevice) -> Iterator[str]:

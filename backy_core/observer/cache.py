@@ -57,10 +57,10 @@ class SignatureCache:
         """Signatures of each device, or why it cannot be read; both by kernel name."""
         current = {device.name: device for device in devices}
         hung = {device.name: why for device in devices if (why := self._hangs(device)) is not None}
-        known = {
+        valid = {
             device.name: kept.signatures for device in devices if (kept := self._valid(device))
         }
-        unknown = [device for device in devices if device.name not in known.keys() | hung.keys()]
+        unknown = [device for device in devices if device.name not in valid.keys() | hung.keys()]
         marks = {device.name: self._mark(device.name) for device in unknown}
         began = time.monotonic()
         probed = await probe_each([device.path for device in unknown])
@@ -71,7 +71,7 @@ class SignatureCache:
                 self._known[name] = _Known(_disk(current[name]), signatures)
         self._known = {name: self._known[name] for name in self._known.keys() & current.keys()}
         # As it was known when this look began: what is forgotten meanwhile is for the next one.
-        found = {**known, **probed.found}
+        found = {**valid, **probed.found}
         # No answer must never be taken for "blank".
         silent = dict.fromkeys(current.keys() - found.keys(), "it was not probed")
         return Probed(found, {**silent, **hung, **probed.failed})
@@ -90,8 +90,8 @@ class SignatureCache:
         return hung.reason
 
     def _valid(self, device: BlockDevice) -> _Known | None:
-        known = self._known.get(device.name)
-        return known if known is not None and known.disk == _disk(device) else None
+        valid = self._known.get(device.name)
+        return valid if valid is not None and valid.disk == _disk(device) else None
 
     def _mark(self, name: str) -> int:
         return self._marks.get(name, 0) + self._all_marks

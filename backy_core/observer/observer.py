@@ -47,7 +47,7 @@ class Observer:
         self._host = host
         self._events = events
         self._surveyor = Surveyor(settings)
-        self._board = Board({name: each.info for name, each in host.backends.items()})
+        self._board = Board({name: backend.info for name, backend in host.backends.items()})
         self._ticker = Ticker(self, host, settings.drives_rescan_s)
         self._running: asyncio.Task[Snapshot] | None = None
         self._waiting: asyncio.Task[Snapshot] | None = None
@@ -158,21 +158,21 @@ class Observer:
     async def _look(self) -> Snapshot:
         began = time.monotonic()
         survey = await self._survey()
-        asked = {
+        tasks = {
             backend: asyncio.create_task(self._ask(backend, survey))
             for backend in self._host.backends
         }
-        if not asked:
+        if not tasks:
             return self._board.post(survey, {})
         try:
-            _, slow = await asyncio.wait(asked.values(), timeout=_PUBLISH_AFTER_S)
+            _, slow = await asyncio.wait(tasks.values(), timeout=_PUBLISH_AFTER_S)
             if slow:
-                self._board.post(survey, {b: t.result() for b, t in asked.items() if t.done()})
+                self._board.post(survey, {b: t.result() for b, t in tasks.items() if t.done()})
                 await asyncio.wait(slow)
         finally:
-            for task in asked.values():
+            for task in tasks.values():
                 task.cancel()
-        answers = {backend: task.result() for backend, task in asked.items()}
+        answers = {backend: task.result() for backend, task in tasks.items()}
         elsewhere = await self._elsewhere(survey, answers)
         self._looked_at = began
         return self._board.post(survey, answers, elsewhere)
@@ -182,21 +182,21 @@ class Observer:
     ) -> tuple[MountEntry, ...] | None:
         """Mounts in other mount namespaces; None if they cannot be read. This reads every process,
         so it is done only while a pool runs that is not mounted here."""
-        told = (answer for answer in answers.values() if not isinstance(answer, str))
-        reports = [report for answer in told for report in answer.reports]
-        here = Snapshot(devices=survey.devices, mounts=survey.mounts)
+        answers_given = (answer for answer in answers.values() if not isinstance(answer, str))
+        reports = [report for answer in answers_given for report in answer.reports]
+        local = Snapshot(devices=survey.devices, mounts=survey.mounts)
         if all(
-            here.mounts_of(report)
+            local.mounts_of(report)
             for report in reports
             if report.presence == "active" and report.usable
         ):
             return ()
         try:
-            others = await apart(namespaces.read_namespaces, "mount namespaces")
+            elsewhere = await apart(namespaces.read_namespaces, "mount namespaces")
         except LookFailed as error:
             _log.debug("Mounts of other processes are unknown: %s", error)
             return None
-        return tuple(dict.fromkeys(mount for mounts in others.values() for mount in mounts))
+        return tuple(dict.fromkeys(mount for mounts in elsewhere.values() for mount in mounts))
 
     async def _survey(self) -> Survey:
         """Raises :class:`LookFailed`; what was seen last then stays, and is said to be old."""
@@ -215,13 +215,13 @@ class Observer:
         probe = MachineProbe(info, survey.probed_drives(), survey.all_signatures(), deadline_s)
         try:
             async with asyncio.timeout(deadline_s + 1):
-                seen = await self._host.inspect(backend, probe)
+                reported = await self._host.inspect(backend, probe)
         except TimeoutError:
             return f"it did not answer within {deadline_s:g} s"
         except BackyError as error:
             _log.warning("Backend %s cannot look at its pools: %s", backend, error)
             return str(error)
-        return survey.answered(seen)
+        return survey.answered(reported)
 
     def _on_block(self, action: str, name: str) -> None:
         _log.debug("Block device %s: %s", name or "(any)", action)

@@ -26,11 +26,11 @@ class Answer(NamedTuple):
 
     def keeps(self, last: Iterable[PoolReport]) -> tuple[PoolReport, ...]:
         """The ``last`` reports that stay: what would tell of these pools cannot be read."""
-        seen = {report.native_id for report in self.reports}
+        reported = {report.native_id for report in self.reports}
         return tuple(
             report
             for report in last
-            if report.native_id not in seen
+            if report.native_id not in reported
             and any(member.drive in self.unreadable for member in report.members)
         )
 
@@ -58,14 +58,20 @@ class Survey(NamedTuple):
         )
 
     def all_signatures(self) -> tuple[Signature, ...]:
-        return tuple(each for found in self.signatures.values() for each in found)
+        return tuple(backend for signatures in self.signatures.values() for backend in signatures)
 
-    def answered(self, seen: Iterable[PoolReport | Unreadable]) -> Answer:
+    def answered(self, reported: Iterable[PoolReport | Unreadable]) -> Answer:
         """A backend's result, with devices translated to drives."""
         by_device = {name: drive.id for drive in self.drives for name in names_of(drive.device)}
-        reports = tuple(_with_drives(it, by_device) for it in seen if isinstance(it, PoolReport))
-        doubts = (it for it in seen if isinstance(it, Unreadable) and it.device in by_device)
-        return Answer(reports, {by_device[it.device]: it.reason for it in doubts})
+        reports = tuple(
+            _with_drives(report, by_device) for report in reported if isinstance(report, PoolReport)
+        )
+        doubts = (
+            report
+            for report in reported
+            if isinstance(report, Unreadable) and report.device in by_device
+        )
+        return Answer(reports, {by_device[doubt.device]: doubt.reason for doubt in doubts})
 
 
 def _with_drives(report: PoolReport, by_device: Mapping[str, DriveId]) -> PoolReport:
@@ -102,12 +108,12 @@ class Surveyor:
         )
         return Survey(ticket, *machine, drives, probed.found, probed.failed, given_up)
 
-    async def mounts_changed(self, known: Snapshot) -> bool:
+    async def mounts_changed(self, snapshot: Snapshot) -> bool:
         """Whether filesystems differ from the last scan: no kernel event announces one that turned
         read-only."""
         if await apart(read_own, "mounts") != self._mountinfo:
             return True
-        return await mount_health.given_up(known.mounts) != known.given_up
+        return await mount_health.given_up(snapshot.mounts) != snapshot.given_up
 
 
 def _read_machine() -> _Machine:

@@ -183,11 +183,11 @@ class Actions:
             raise DriveInUse(
                 f"Drive {drive.id.serial} is held by {', '.join(held)} and is not wiped"
             )
-        found = await signatures.probe_drive(drive.name)
-        if not found:
+        probed = await signatures.probe_drive(drive.name)
+        if not probed:
             return
         await self._refuse_member(drive.id, context.plan)
-        strange = [s for s in found if not any(s.matches(match) for match in action.bears)]
+        strange = [s for s in probed if not any(s.matches(match) for match in action.bears)]
         if strange:
             raise DriveNotEmpty(
                 f"Drive {drive.id.serial} is not wiped: it bears {strange[0]}, "
@@ -255,9 +255,9 @@ class Actions:
             report = await self._resolver.report(context.plan)
         except PoolUnseen:  # a mount that is left keeps the device, which is asked next
             return
-        seen = mounts.read_mounts()
-        tree = MountTree(seen)
-        for entry in reversed(seen):
+        mounted = mounts.read_mounts()
+        tree = MountTree(mounted)
+        for entry in reversed(mounted):
             if mounts.is_of_pool(entry, report) and tree.covers(entry) is None:
                 await self._unmount_at(entry.path, context)
 
@@ -276,14 +276,14 @@ class Actions:
         """Whether another pool, or a filesystem that is known to be another, is mounted there: a
         journal may be older than what uses its drives and its mount path by now."""
         snapshot = self._observer.snapshot
-        reports = (report for each in snapshot.reports.values() for report in each)
-        others = (report for report in reports if report.native_id != plan.pool.identity)
+        reports = (report for reported in snapshot.reports.values() for report in reported)
+        other_reports = (report for report in reports if report.native_id != plan.pool.identity)
         uuids = {
             signature.uuid
             for signature in snapshot.signatures.get(Path(entry.source).name, ())
             if signature.uuid
         }
-        return any(mounts.is_of_pool(entry, other) for other in others) or bool(
+        return any(mounts.is_of_pool(entry, report) for report in other_reports) or bool(
             plan.pool.fs_uuid and uuids and plan.pool.fs_uuid not in uuids
         )
 

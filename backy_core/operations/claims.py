@@ -26,11 +26,11 @@ class Claims:
 
     def take(self, owner: str, claims: Iterable[Claim]) -> None:
         """Give all ``claims`` to ``owner`` or raise naming the first that is taken."""
-        wanted = tuple(claims)
-        for claim in wanted:
+        requested = tuple(claims)
+        for claim in requested:
             if any(_meet(claim, held) and by != owner for held, by in self._owners.items()):
                 raise _clash(claim)
-        self._owners.update(dict.fromkeys(wanted, owner))
+        self._owners.update(dict.fromkeys(requested, owner))
 
     def release(self, owner: str) -> None:
         self._owners = {claim: held for claim, held in self._owners.items() if held != owner}
@@ -44,13 +44,15 @@ class Claims:
         )
 
 
-def _meet(one: Claim, other: Claim) -> bool:
+def _meet(claim: Claim, running_claim: Claim) -> bool:
     """The same thing, or mount paths of which one lies below the other."""
-    if one == other:
+    if claim == running_claim:
         return True
-    if (one.kind, other.kind) != ("mount", "mount"):
+    if (claim.kind, running_claim.kind) != ("mount", "mount"):
         return False
-    return one.name.startswith(other.name + "/") or other.name.startswith(one.name + "/")
+    return claim.name.startswith(running_claim.name + "/") or running_claim.name.startswith(
+        claim.name + "/"
+    )
 
 
 def _clash(claim: Claim) -> BackyError:
@@ -59,8 +61,8 @@ def _clash(claim: Claim) -> BackyError:
             f"Drive {claim.name} is being used by a running operation",
             hint="Wait for it to end, or cancel it: GET /api/v1/operations",
         )
-    what = "Pool" if claim.kind == "pool" else "Mount path"
+    noun = "Pool" if claim.kind == "pool" else "Mount path"
     return Conflict(
-        f"{what} {claim.name} is being worked on by another operation",
+        f"{noun} {claim.name} is being worked on by another operation",
         hint="Wait for it to end: GET /api/v1/operations",
     )

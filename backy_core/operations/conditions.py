@@ -46,11 +46,11 @@ class Conditions:
         pool = _Pool(self._resolver, plan)
         for condition in conditions:
             try:
-                seen = await self._check(condition, plan, pool)
+                difference = await self._check(condition, plan, pool)
             except SystemFailure as error:
-                seen = str(error)
-            if seen is not None:
-                return seen
+                difference = str(error)
+            if difference is not None:
+                return difference
         return None
 
     async def wait(
@@ -66,15 +66,17 @@ class Conditions:
         pause = _FIRST_WAIT_S
         held_since: float | None = None
         while True:
-            seen = await self.unmet(conditions, plan)
+            difference = await self.unmet(conditions, plan)
             now = time.monotonic()
-            held_since = None if seen else (held_since or now)
+            held_since = None if difference else (held_since or now)
             if held_since is not None and now - held_since >= stable_s:
                 return
-            if seen is not None and now >= deadline:
-                raise SystemFailure("The expected outcome did not appear", details=seen)
+            if difference is not None and now >= deadline:
+                raise SystemFailure("The expected outcome did not appear", details=difference)
             await asyncio.sleep(pause)
-            pause = min(pause * 1.5, _LONGEST_WAIT_S, max(stable_s / 4, 0.05) if not seen else 1)
+            pause = min(
+                pause * 1.5, _LONGEST_WAIT_S, max(stable_s / 4, 0.05) if not difference else 1
+            )
 
     async def _check(self, condition: Condition, plan: Plan, pool: _Pool) -> str | None:
         match condition:
@@ -108,8 +110,8 @@ class Conditions:
         return None
 
     def _connected(self, plan: Plan) -> list[DriveId]:
-        there = {drive.id for drive in self._observer.snapshot.drives}
-        return [drive for drive in {*plan.drives, *plan.pool.drives} if drive in there]
+        connected = {drive.id for drive in self._observer.snapshot.drives}
+        return [drive for drive in {*plan.drives, *plan.pool.drives} if drive in connected]
 
     async def _in_use(self, identity: DriveId) -> str | None:
         drive = await self._resolver.drive(identity)
@@ -120,12 +122,14 @@ class Conditions:
 
     async def _bears(self, condition: Bears, plan: Plan) -> str | None:
         node = await self._resolver.target(condition.on, plan)
-        seen = await _lacks(
+        difference = await _lacks(
             node,
             condition.type,
-            lambda it: it.type == condition.type and condition.uuid in (None, it.uuid),
+            lambda signature: (
+                signature.type == condition.type and condition.uuid in (None, signature.uuid)
+            ),
         )
-        return f"it bears {seen}, not {condition.type}" if seen else None
+        return f"it bears {difference}, not {condition.type}" if difference else None
 
     async def _signatures(self, target: Target, plan: Plan) -> tuple[Signature, ...]:
         node = await self._resolver.target(target, plan)
@@ -154,8 +158,14 @@ class Conditions:
             return f"{entry.source} is mounted at {condition.path} for writing"
         if condition.fs_uuid is None:
             return _own_filesystem(entry, await pool.report())
-        seen = await _lacks(entry.source, entry.fstype, lambda it: it.uuid == condition.fs_uuid)
-        return f"{entry.source} with {seen} is mounted at {condition.path}" if seen else None
+        difference = await _lacks(
+            entry.source, entry.fstype, lambda signature: signature.uuid == condition.fs_uuid
+        )
+        return (
+            f"{entry.source} with {difference} is mounted at {condition.path}"
+            if difference
+            else None
+        )
 
 
 class _Pool:
@@ -214,17 +224,17 @@ async def _exclusively_openable(node: str) -> str | None:
         return str(error)
 
 
-async def _lacks(node: str, likely: str, wanted: Callable[[Signature], bool]) -> str | None:
+async def _lacks(node: str, likely: str, matches: Callable[[Signature], bool]) -> str | None:
     """The device's signatures in words, if none of them matches.
 
     Usually there is a superblock of the ``likely`` type, which is found quickly. A partition table
     has no superblock, and the kernel's name of a filesystem may differ from libblkid's.
     """
-    if any(map(wanted, await signatures.probe_for(node, likely))):
+    if any(map(matches, await signatures.probe_for(node, likely))):
         return None
-    found = (await signatures.probe([node]))[blocks.kernel_name(node)]
-    return None if any(map(wanted, found)) else _listed(found)
+    probed = (await signatures.probe([node]))[blocks.kernel_name(node)]
+    return None if any(map(matches, probed)) else _listed(probed)
 
 
-def _listed(found: Iterable[Signature]) -> str:
-    return ", ".join(str(signature) for signature in found) or "nothing"
+def _listed(signatures: Iterable[Signature]) -> str:
+    return ", ".join(str(signature) for signature in signatures) or "nothing"

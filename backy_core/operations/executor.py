@@ -57,8 +57,8 @@ class Executor:
                 op.report(index, len(plan.steps), step.title)
                 proven = await self._step(op, entry, number, plan, step)
         goal = tuple(condition for condition in plan.goal if condition not in proven)
-        if seen := await self.conditions.unmet(goal, plan):
-            raise SystemFailure("The operation did not reach its goal", details=seen)
+        if unmet := await self.conditions.unmet(goal, plan):
+            raise SystemFailure("The operation did not reach its goal", details=unmet)
 
     async def run_unjournalled(self, op: Operation, plan: Plan) -> None:
         """Run steps that need no recovery after a crash: those that open or close a pool to read
@@ -76,7 +76,7 @@ class Executor:
         Raises :class:`Conflict` if one cannot be told from another drive, and
         :class:`DriveAbsent` if one is not connected.
         """
-        named = dict.fromkeys(it for step in plan.steps for it in drives_of_step(step))
+        named = dict.fromkeys(drive for step in plan.steps for drive in drives_of_step(step))
         for identity in named:
             try:
                 await self.resolver.drive(identity)
@@ -97,8 +97,8 @@ class Executor:
             return ()
         if await self._already(step, plan):
             return step.expect
-        if seen := await self.conditions.unmet(step.needs, plan):
-            raise Conflict(f"{step.title} would do harm now: {seen}")
+        if unmet := await self.conditions.unmet(step.needs, plan):
+            raise Conflict(f"{step.title} would do harm now: {unmet}")
         await self._refuse_content(entry, plan, step)
         disks = await self._disks(step)
         command = await self.actions.describe(step.run, plan)
@@ -129,26 +129,30 @@ class Executor:
         """
         if plan.kind not in ("create", "add") or not isinstance(step.run, Exec):
             return
-        had = {d for _, s in entry.begun() if isinstance(s.run, Exec) for d in drives_of(s.run)}
-        new = [identity for identity in drives_of(step.run) if identity not in had]
+        reached_by_program = {
+            d for _, s in entry.begun() if isinstance(s.run, Exec) for d in drives_of(s.run)
+        }
+        new = [identity for identity in drives_of(step.run) if identity not in reached_by_program]
         await asyncio.gather(*(self._refuse_foreign(identity, plan) for identity in new))
 
     async def _refuse_foreign(self, identity: DriveId, plan: Plan) -> None:
         drive = await self.resolver.drive(identity)
-        found = await signatures.probe_drive(drive.name)
-        if found and not any(each.matches(stamp) for each in found for stamp in plan.stamps):
+        probed = await signatures.probe_drive(drive.name)
+        if probed and not any(
+            signature.matches(stamp) for signature in probed for stamp in plan.stamps
+        ):
             raise DriveNotEmpty(
-                f"Drive {identity} is not taken: it bears {found[0]} since a moment ago",
+                f"Drive {identity} is not taken: it bears {probed[0]} since a moment ago",
                 hint="Look what it is, and ask again",
             )
 
     async def _disks(self, step: Step) -> dict[str, int]:
-        found = {}
+        by_device = {}
         for identity in drives_of(step.run):
             drive = await self.resolver.drive(identity)
             if (number := blocks.diskseq(drive.name)) is not None:
-                found[identity.serial] = number
-        return found
+                by_device[identity.serial] = number
+        return by_device
 
     async def _attempt_until(self, op: Operation, step: Step, context: Context) -> None:
         log = open_kernel_log()
@@ -157,10 +161,10 @@ class Executor:
         except Cancelled:
             raise
         except SystemFailure as error:
-            said = log.about(self._devices(context.plan))
-            if said:
-                told = (error.details, *(f"kernel: {line}" for line in said))
-                error.details = "; ".join(filter(None, told))
+            kernel_lines = log.about(self._devices(context.plan))
+            if kernel_lines:
+                details = (error.details, *(f"kernel: {line}" for line in kernel_lines))
+                error.details = "; ".join(filter(None, details))
             raise
         finally:
             log.close()
@@ -205,9 +209,9 @@ class Executor:
         return True
 
     async def _attempt(self, op: Operation, step: Step, context: Context) -> None:
-        seen = await _watched(op, step, self.actions.perform(step.run, context))
+        reached = await _watched(op, step, self.actions.perform(step.run, context))
         expected = tuple(
-            condition for condition in step.expect if step.stable_s or condition not in seen
+            condition for condition in step.expect if step.stable_s or condition not in reached
         )
         await self.conditions.wait(
             expected, context.plan, within_s=step.expect_s, stable_s=step.stable_s

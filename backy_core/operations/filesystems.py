@@ -136,8 +136,10 @@ async def options(name: str, portability: Portability) -> tuple[str, ...]:
         return ()
     if not filesystem.help:
         return filesystem.portable
-    said = await exec.run(filesystem.help, check=False, timeout_s=_ASK_S)
-    known_here = (it.options for it in filesystem.switches if said.says((it.word,)))
+    help_output = await exec.run(filesystem.help, check=False, timeout_s=_ASK_S)
+    known_here = (
+        switch.options for switch in filesystem.switches if help_output.says((switch.word,))
+    )
     return (*filesystem.portable, *(word for options in known_here for word in options))
 
 

@@ -261,12 +261,12 @@ class Journal:
         self._directory.make()
         names = (name for name in self._directory.names() if name.endswith(_SUFFIX))
         entries = [self._read(self._directory.file(name)) for name in names]
-        found = [entry for entry in entries if entry is not None]
-        self._last = max((entry.opened.number for entry in found), default=0)
-        for entry in found:
+        readable = [entry for entry in entries if entry is not None]
+        self._last = max((entry.opened.number for entry in readable), default=0)
+        for entry in readable:
             if entry.closed:
                 entry.remove()
-        return tuple(entry for entry in found if not entry.closed)
+        return tuple(entry for entry in readable if not entry.closed)
 
     def _read(self, file: OwnFile) -> JournalEntry | None:
         lines = (file.read() or b"").split(b"\n")

@@ -32,9 +32,9 @@ class Resolver:
         """This pool by a fresh inspect of its backend; None: it is not there. Raises
         :class:`PoolUnseen` if what would tell of it cannot be read."""
         reports = await self._observer.inspect(plan.backend)
-        wanted = plan.pool.identity
-        report = next((report for report in nearest(reports) if report.native_id == wanted), None)
-        self._remember((plan.backend, wanted), report.device if report else None)
+        identity = plan.pool.identity
+        report = next((report for report in nearest(reports) if report.native_id == identity), None)
+        self._remember((plan.backend, identity), report.device if report else None)
         if report is None and plan.kind != "create":  # which has been given what is on its drives
             serials = [drive.serial for drive in (*plan.drives, *plan.pool.drives)]
             reason = self._observer.snapshot.unseen_because(plan.backend, None, serials)

@@ -178,8 +178,8 @@ class Undoer:
         return await signatures.probe_drive(drive.name)
 
 
-def _match(found: Iterable[Signature], stamps: tuple[SignatureMatch, ...]) -> bool:
-    return any(signature.matches(stamp) for signature in found for stamp in stamps)
+def _match(signatures: Iterable[Signature], stamps: tuple[SignatureMatch, ...]) -> bool:
+    return any(signature.matches(stamp) for signature in signatures for stamp in stamps)
 
 
 async def _note(op: Operation, entry: JournalEntry, record: Record) -> None:

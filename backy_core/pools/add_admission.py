@@ -141,13 +141,13 @@ def _replaced(case: AddCase) -> DriveId | None:
             )
         return None
     reported = (member.drive for member in report.members if member.drive is not None)
-    known = {drive.serial: drive for drive in (*case.entry.drive_ids, *reported)}
-    if replaces not in known:
+    drives_by_serial = {drive.serial: drive for drive in (*case.entry.drive_ids, *reported)}
+    if replaces not in drives_by_serial:
         raise InvalidRequest(f"Drive {replaces} is not a member of pool {case.pool}")
-    old = member_of(report, known[replaces])
+    old = member_of(report, drives_by_serial[replaces])
     if old is not None and old.state in IN_PLACE:
         _refuse_to_let_go(case, replaces)
-    return known[replaces]
+    return drives_by_serial[replaces]
 
 
 def _refuse_to_let_go(case: AddCase, replaces: str) -> None:
@@ -205,5 +205,5 @@ def _content(case: AddCase) -> tuple[SignatureMatch, ...]:
         )
     if state is not None and state != "diverged" and not _is_former(case):
         return ()
-    found = case.snapshot.signatures_of(case.drive)
-    return tuple(dict.fromkeys(signature.as_match() for signature in found))
+    signatures = case.snapshot.signatures_of(case.drive)
+    return tuple(dict.fromkeys(signature.as_match() for signature in signatures))

@@ -63,15 +63,17 @@ class PoolGrowth:
                 raise failure from error
             op.outputs.append(f"# {expected(error)}; the pool has taken the drive all the same")
         await journal.append(Commit(entry=dumped))
-        seen = core.find_report(new, await core.observer.refresh())
-        await core.remember(journal, without_left(new, seen))
+        new_report = core.find_report(new, await core.observer.refresh())
+        await core.remember(journal, without_left(new, new_report))
 
     async def _plan(self, case: AddCase, admitted: Admitted) -> Plan:
         core, entry, drive = self._core, case.entry, case.drive.id
         spec = spec_of(entry).model_copy(update={"native_id": case.report.native_id})
         wiped = bool(admitted.content)
-        seen = _without(case.report, drive) if wiped else case.report
-        draft = await core.host.plan_add_drive(entry.backend, spec, seen, drive, admitted.replaced)
+        report_after = _without(case.report, drive) if wiped else case.report
+        draft = await core.host.plan_add_drive(
+            entry.backend, spec, report_after, drive, admitted.replaced
+        )
         if not wiped and case.member is not None:
             _refuse_unasked_wipe(entry.backend, draft.steps)
         first = (steps.wipe_content(drive, admitted.content),) if wiped else ()
@@ -108,15 +110,15 @@ def _guarded(step: Step) -> Step:
 def _refuse_unasked_wipe(backend: str, planned: tuple[Step, ...]) -> None:
     """A member is wiped only after the pool's own engine was asked to take it back, and only if
     it did not."""
-    asked = False
+    past_pivot = False
     for step in planned:
         conditional = any(isinstance(condition, MemberIs) for condition in step.only_if)
-        if isinstance(step.run, WipeMember) and not (asked and conditional):
+        if isinstance(step.run, WipeMember) and not (past_pivot and conditional):
             raise PlanRefused(
                 f"Backend {backend} would wipe a member of the pool without trying to take it back",
                 details=f"step {step.id}",
             )
-        asked = asked or step.effect == "pivot"
+        past_pivot = past_pivot or step.effect == "pivot"
 
 
 def _without(report: PoolReport, drive: DriveId) -> PoolReport:

@@ -38,8 +38,8 @@ async def find_holders(core: Core, entry: PoolEntry) -> tuple[Holder, ...]:
 
 async def processes_of(core: Core, entry: PoolEntry) -> tuple[ProcessInfo, ...]:
     """The processes among them."""
-    found = await find_holders(core, entry)
-    return tuple(holder.process for holder in found if holder.process is not None)
+    holders = await find_holders(core, entry)
+    return tuple(holder.process for holder in holders if holder.process is not None)
 
 
 async def refuse_busy(core: Core, entry: PoolEntry) -> None:
@@ -94,11 +94,11 @@ def _beside(
 def _stacked(members: Sequence[str], snapshot: Snapshot) -> Iterator[str]:
     for member in members:
         device = snapshot.device_named(member)
-        for each in device.walk() if device else ():
-            if each.name not in members:
-                yield each.name
+        for held_device in device.walk() if device else ():
+            if held_device.name not in members:
+                yield held_device.name
 
 
 def _is_below(device: BlockDevice, filesystem: Filesystem) -> bool:
     """The pool's device itself, or what it is built on."""
-    return any(each.name in filesystem.devices for each in device.walk())
+    return any(held_device.name in filesystem.devices for held_device in device.walk())

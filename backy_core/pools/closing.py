@@ -172,12 +172,12 @@ class PoolClosing:
         report = self._core.find_report(entry)
         if report and report.presence == "active":
             await self._core.metadata.revise(
-                entry.guid, lambda known: known.model_copy(update={"others": report.others})
+                entry.guid, lambda entry: entry.model_copy(update={"others": report.others})
             )
 
     async def _wish(self, entry: PoolEntry, *, mounted: bool) -> None:
         await self._core.metadata.revise(
-            entry.guid, lambda known: known.model_copy(update={"is_mounted": mounted})
+            entry.guid, lambda entry: entry.model_copy(update={"is_mounted": mounted})
         )
         if not mounted:
             self._core.open_errors.pop(entry.guid, None)
@@ -186,8 +186,8 @@ class PoolClosing:
         """A busy pool's error names what holds it."""
         if not isinstance(error, PoolBusy | DriveInUse | SystemFailure):
             return error
-        found = await find_holders(self._core, entry)
-        holders = [holder for holder in found if not holder.passing]
+        holders_found = await find_holders(self._core, entry)
+        holders = [holder for holder in holders_found if not holder.passing]
         if holders or isinstance(error, PoolBusy):
             return busy_error(entry, holders, error.details)
         return error

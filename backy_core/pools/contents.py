@@ -143,9 +143,9 @@ class PoolContents:
     async def _in_filesystem(
         self, entry: JournalEntry, node: str, filesystem: Signature
     ) -> str | None:
-        made = any(isinstance(step.run, MakeFilesystem) for step in entry.ever_begun())
+        makes_filesystem = any(isinstance(step.run, MakeFilesystem) for step in entry.ever_begun())
         ours = filesystem.uuid == entry.opened.plan.pool.fs_uuid
-        if ours and not made:
+        if ours and not makes_filesystem:
             return f"holds {filesystem}, which the journal says was not made yet"
         look = partial(detached_mount.names_inside, node, filesystem.type)
         try:
@@ -154,7 +154,7 @@ class PoolContents:
             raise SystemFailure(f"{node} does not answer") from error
         except OSError as error:
             # What shows through from an earlier use of the drives is often not whole.
-            if not (ours or made) and error.errno in _NO_FILESYSTEM:
+            if not (ours or makes_filesystem) and error.errno in _NO_FILESYSTEM:
                 return None
             raise SystemFailure(
                 f"{filesystem} cannot be looked into", details=str(error)
@@ -186,8 +186,8 @@ def _is_part_of_what_was_made(report: PoolReport) -> bool:
     """Whether the pool lacks members that are on no connected drive, as after a power cut between
     the first and the last drive that its creation stamped. Opening it without them makes no
     connected drive stale."""
-    there = [member for member in report.members if member.drive is not None]
-    return report.degraded and all(member.state == "active" for member in there)
+    connected = [member for member in report.members if member.drive is not None]
+    return report.degraded and all(member.state == "active" for member in connected)
 
 
 def _beside(report: PoolReport) -> str:

@@ -58,10 +58,10 @@ class Core:
 
     def entry(self, guid: str) -> PoolEntry:
         """The remembered pool; raises :class:`NotFound`."""
-        found = self.metadata.get(guid)
-        if found is None:
+        entry = self.metadata.get(guid)
+        if entry is None:
             raise NotFound(f"There is no pool {guid}")
-        return found
+        return entry
 
     def quarantined(self) -> dict[str, str]:
         """Drives that an interrupted or failed roll-back left quarantined: serial and reason."""
@@ -73,8 +73,8 @@ class Core:
 
     def pending_of(self, guid: str) -> tuple[JournalEntry, ...]:
         """This pool's unsettled entries, oldest first."""
-        found = (e for e in self.pending.values() if e.opened.plan.pool.guid == guid)
-        return tuple(sorted(found, key=JournalEntry.order))
+        entries = (e for e in self.pending.values() if e.opened.plan.pool.guid == guid)
+        return tuple(sorted(entries, key=JournalEntry.order))
 
     async def open_journal(
         self, op: Operation, plan: Plan, subject: dict[str, Any] | None = None
@@ -98,13 +98,13 @@ class Core:
         await entry.close()
         self.pending.pop(entry.opened.operation, None)
 
-    async def remember(self, entry: JournalEntry, made: PoolEntry) -> None:
+    async def remember(self, entry: JournalEntry, pool_entry: PoolEntry) -> None:
         """Record in the metadata what the commit record promises, and end the operation's work.
 
         If the metadata file cannot be written, the commit still stands: the journal keeps the
         promise until it can be written, or for the next start.
         """
-        if await self.metadata.promise(made):
+        if await self.metadata.promise(pool_entry):
             await self.settle(entry)
         else:
             self.unwritten.append(entry)
@@ -161,10 +161,10 @@ class Core:
 
     def _legacy_report(self, entry: PoolEntry, snapshot: Snapshot) -> PoolReport | None:
         """The earlier agent remembered serials only: the pool with exactly these members."""
-        wanted = set(entry.drive_serials)
+        remembered_serials = set(entry.drive_serials)
         for report in snapshot.reports.get(entry.backend, ()):
-            seen = {member.drive.serial for member in report.members if member.drive}
-            if seen == wanted:
+            member_serials = {member.drive.serial for member in report.members if member.drive}
+            if member_serials == remembered_serials:
                 return report
         return None
 

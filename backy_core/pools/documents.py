@@ -50,10 +50,12 @@ class DocumentFile:
         document = None if old is None else self._parse(old)
         if old is not None and document is None:
             self._set_aside(self._file.previous)
-        found = "was used" if document is not None else "does not help, so nothing is remembered"
+        previous_use = (
+            "was used" if document is not None else "does not help, so nothing is remembered"
+        )
         self.warnings.append(
             f"{self.path} could not be understood and was set aside as {aside}; "
-            f"its previous generation {found}"
+            f"its previous generation {previous_use}"
         )
         # Replaces the bad file in one rename: at no moment is there no file.
         self._file.write(_text(document or {self._list_key: []}))

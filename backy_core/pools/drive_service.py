@@ -62,11 +62,11 @@ class DriveService:
 
     def _pools(self) -> dict[str, str]:
         """Serial of every member of a remembered pool, and the pool's GUID."""
-        found: dict[str, str] = {}
+        uses: dict[str, str] = {}
         for entry in self._core.metadata.entries():
             members = guards.belonging(entry, self._core.find_report(entry))
-            found.update(dict.fromkeys((*entry.drive_serials, *members), entry.guid))
-        return found
+            uses.update(dict.fromkeys((*entry.drive_serials, *members), entry.guid))
+        return uses
 
     async def status(self, serial: str) -> DriveStatus:
         """Raises :class:`NotFound` for a drive that is not connected."""

@@ -37,8 +37,8 @@ def check_label(entry: PoolEntry, label: str | None) -> None:
 def check_unforced(entry: PoolEntry, report: PoolReport, *, asked_for: bool) -> None:
     """Raise :class:`Conflict` for an ordinary mount of a pool that takes force, unless a person
     asked for it who has seen the pool by force, for the same reason."""
-    seen = entry.seen_by_force if asked_for else None
-    if report.needs_force and report.needs_force != seen:
+    reason = entry.seen_by_force if asked_for else None
+    if report.needs_force and report.needs_force != reason:
         raise Conflict(
             f"Pool {entry.label or entry.guid} cannot be opened as it is. "
             f"{report.needs_force}{_told(report)}",
@@ -131,5 +131,5 @@ def may_be_lost(report: PoolReport, delivers: Delivers) -> str:
 def _told(report: PoolReport) -> str:
     """List how far each drive is behind."""
     stale = [m for m in report.members if m.drive is not None and m.state == "stale"]
-    told = "; ".join(f"{member.drive} is {member.behind or 'behind'}" for member in stale)
-    return f": {told}" if told else ""
+    stale_members = "; ".join(f"{member.drive} is {member.behind or 'behind'}" for member in stale)
+    return f": {stale_members}" if stale_members else ""

@@ -27,19 +27,19 @@ async def refuse_unfit(core: Core, entry: PoolEntry, report: PoolReport, drive: 
             f"member needs {least}",
             hint="Choose a larger drive",
         )
-    sector, known = drive.device.logical_sector, report.sector_size
+    sector, pool_sector = drive.device.logical_sector, report.sector_size
     rule = core.host.backends[entry.backend].info.sectors
-    if known is None or sector == known or (rule != "equal" and sector < known):
+    if pool_sector is None or sector == pool_sector or (rule != "equal" and sector < pool_sector):
         return
-    because = f"pool {pool} has sectors of {known}"
+    because = f"pool {pool} has sectors of {pool_sector}"
     if rule == "raised":
         block = await _block_size(report)
         if block is not None and block % sector == 0:
             return
-        because = f"the filesystem of pool {pool} was made for blocks of {block or known}"
+        because = f"the filesystem of pool {pool} was made for blocks of {block or pool_sector}"
     raise Conflict(
         f"Drive {drive.id} does not fit: it has sectors of {sector} bytes, and {because}",
-        hint=f"Choose a drive with sectors of {known} bytes",
+        hint=f"Choose a drive with sectors of {pool_sector} bytes",
     )
 
 
@@ -61,8 +61,8 @@ async def _block_size(report: PoolReport) -> int | None:
     if report.device is None:
         return None
     try:
-        found = await signatures.probe([f"/dev/{report.device}"])
+        probed = await signatures.probe([f"/dev/{report.device}"])
     except SystemFailure:
         return None
-    sizes = [signature.block_size for signature in found[report.device]]
+    sizes = [signature.block_size for signature in probed[report.device]]
     return sizes[0] if len(sizes) == 1 else None

@@ -103,15 +103,15 @@ def unavailable(
         deleted=frozenset(
             stone.guid for stone in core.tombstones.all() if core.metadata.get(stone.guid) is None
         ),
-        known=_guids_by_native_id(core),
+        known_pools=_guids_by_native_id(core),
         joining=joining,
         pool_guid=lambda serial: _pool_with(core, serial),
     )
 
 
 def _guids_by_native_id(core: Core) -> dict[str, str]:
-    seen = ((core.find_report(entry), entry.guid) for entry in core.metadata.entries())
-    return {report.native_id: guid for report, guid in seen if report is not None}
+    pools = ((core.find_report(entry), entry.guid) for entry in core.metadata.entries())
+    return {report.native_id: guid for report, guid in pools if report is not None}
 
 
 def _pool_with(core: Core, serial: str) -> str | None:
@@ -204,7 +204,10 @@ def refuse_own_directories(settings: Settings, path: str) -> None:
     for own in settings.own_directories:
         real = own.resolve()
         theirs = _places(real)
-        named = any(mount == it or mount in it.parents or it in mount.parents for it in (own, real))
+        named = any(
+            mount == candidate or mount in candidate.parents or candidate in mount.parents
+            for candidate in (own, real)
+        )
         same = _place(real) in ours or _place(mount) in theirs
         if named or same:
             raise InvalidRequest(
@@ -215,7 +218,7 @@ def refuse_own_directories(settings: Settings, path: str) -> None:
 
 def _places(path: Path) -> frozenset[tuple[int, int]]:
     """Of a directory and those above it, as far as they are there: device and inode number."""
-    return frozenset(found for each in (path, *path.parents) if (found := _place(each)))
+    return frozenset(place for directory in (path, *path.parents) if (place := _place(directory)))
 
 
 def _place(path: Path) -> tuple[int, int] | None:
@@ -238,9 +241,9 @@ def _refuse_if_taken(core: Core, path: str, snapshot: Snapshot, guid: str) -> No
 
 
 def _overlaps(entry: PoolEntry, path: str) -> bool:
-    other = entry.last_mount_path
-    return other is not None and (
-        path == other or path.startswith(other + "/") or other.startswith(path + "/")
+    other_path = entry.last_mount_path
+    return other_path is not None and (
+        path == other_path or path.startswith(other_path + "/") or other_path.startswith(path + "/")
     )
 
 

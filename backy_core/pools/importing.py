@@ -43,17 +43,17 @@ def importable(
 def _unknown(
     core: Core, snapshot: Snapshot, operation: Operation | None
 ) -> dict[str, tuple[str, PoolReport]]:
-    known = core.claimed_identities()
-    found = {
+    claimed = core.claimed_identities()
+    unknown_pools = {
         importable_guid(backend, report): (backend, report)
         for backend, reports in snapshot.reports.items()
         for report in reports
-        if report.usable and (backend, report.native_id) not in known and _members(report)
+        if report.usable and (backend, report.native_id) not in claimed and _members(report)
     }
     untouchable = {drive.id for drive in snapshot.drives if drive.system or drive.excluded}
     return {
         guid: (backend, report)
-        for guid, (backend, report) in found.items()
+        for guid, (backend, report) in unknown_pools.items()
         if core.tombstones.get(guid) is None
         and core.registry.running_on(guid) in (None, operation)
         and all(_found_in_use(entry) for entry in core.pending_of(guid))
@@ -76,9 +76,9 @@ def _obstacle(
     for drive in snapshot.drives:
         if drive.id in below and (unidentified := unidentified_because(drive)) is not None:
             return unidentified
-    other = sharing.other_pool(core, backend, serials, snapshot)
-    if other is not None:
-        entry, serial = other
+    sharing_pool = sharing.other_pool(core, backend, serials, snapshot)
+    if sharing_pool is not None:
+        entry, serial = sharing_pool
         return Conflict(
             f"{name} shares drive {serial} with pool {entry.label or entry.guid} of backend "
             f"{entry.backend}",
@@ -96,17 +96,22 @@ def _obstacle(
 
 def _in_doubt(core: Core, guid: str) -> frozenset[str]:
     """Drives that interrupted operations on other pools left quarantined."""
-    others = (entry for entry in core.pending.values() if entry.plan.pool.guid != guid)
-    stuck = (entry.stuck for entry in others if entry.commit is None)
+    other_entries = (entry for entry in core.pending.values() if entry.plan.pool.guid != guid)
+    stuck = (entry.stuck for entry in other_entries if entry.commit is None)
     return frozenset(serial for entry in stuck if entry is not None for serial in entry.drives)
 
 
 async def listed(core: Core) -> tuple[ImportablePool, ...]:
     """Every pool that may be imported."""
     snapshot = core.observer.snapshot
-    found = importable(core, snapshot).items()
+    importable_pools = importable(core, snapshot).items()
     return tuple(
-        await asyncio.gather(*(_described(core, guid, *each, snapshot) for guid, each in found))
+        await asyncio.gather(
+            *(
+                _described(core, guid, *pool_found, snapshot)
+                for guid, pool_found in importable_pools
+            )
+        )
     )
 
 
@@ -134,19 +139,19 @@ async def adopt(
 ) -> None:
     """The body of an import: remember a found pool without writing to its drives."""
     snapshot = await core.observer.refresh()
-    found = _unknown(core, snapshot, op).get(guid)
-    if found is None:
+    unknown_pool = _unknown(core, snapshot, op).get(guid)
+    if unknown_pool is None:
         raise NotFound(
             f"There is no pool {guid} to import",
             hint="GET /api/v1/pools/importable lists what there is",
         )
-    backend, report = found
+    backend, report = unknown_pool
     if (obstacle := _obstacle(core, guid, backend, report, snapshot, op)) is not None:
         raise obstacle
     core.registry.claims.take(op.id, [Claim("drive", member.serial) for member in _members(report)])
     promised = _promised(core, guid)
-    wanted = mount_path or (promised.last_mount_path if promised else None)
-    path = await _path(core, guid, report, snapshot, wanted)
+    requested_path = mount_path or (promised.last_mount_path if promised else None)
+    path = await _path(core, guid, report, snapshot, requested_path)
     entry = _entry(core, guid, backend, report, snapshot, label, path)
     if promised is not None:
         entry = _completed(entry, promised, label)

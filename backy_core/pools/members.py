@@ -44,8 +44,8 @@ class Consent(NamedTuple):
 
     @classmethod
     def of_subject(cls, subject: Mapping[str, Any]) -> Consent:
-        copies, others = subject.get("wipeCopies", ()), subject.get("destroyOthers", ())
-        return cls(bool(subject.get("wipe")), frozenset(copies), frozenset(others))
+        copies, other_content = subject.get("wipeCopies", ()), subject.get("destroyOthers", ())
+        return cls(bool(subject.get("wipe")), frozenset(copies), frozenset(other_content))
 
 
 NOTHING = Consent()
@@ -98,17 +98,24 @@ def members_of(
 
 def remembers(entry: PoolEntry, drive: DriveId) -> bool:
     """Whether this very drive is a remembered member; old entries know serials alone."""
-    known = [it for it in entry.drive_ids if it.serial == drive.serial]
-    if not known:
+    remembered_serials = [
+        remembered_drive
+        for remembered_drive in entry.drive_ids
+        if remembered_drive.serial == drive.serial
+    ]
+    if not remembered_serials:
         return drive.serial in entry.drive_serials
-    return any(is_same_drive(drive, it) for it in known)
+    return any(is_same_drive(drive, remembered_drive) for remembered_drive in remembered_serials)
 
 
 def remembered(entry: PoolEntry) -> tuple[DriveId, ...]:
     """Every remembered member; size 0 where only its serial is known."""
-    known = {drive.serial for drive in entry.drive_ids}
+    remembered_serials = {drive.serial for drive in entry.drive_ids}
     legacy = (DriveId(serial=serial, size=0) for serial in entry.drive_serials)
-    return (*entry.drive_ids, *(drive for drive in legacy if drive.serial not in known))
+    return (
+        *entry.drive_ids,
+        *(drive for drive in legacy if drive.serial not in remembered_serials),
+    )
 
 
 def without(report: PoolReport, drives: tuple[Drive, ...]) -> PoolReport:

@@ -108,8 +108,8 @@ class PoolEntry(BaseModel):
     def _null_is_absent(cls, raw: object) -> object:
         if not isinstance(raw, dict):
             return raw
-        known = {field.alias for field in cls.model_fields.values()}
-        return {key: raw[key] for key in raw if raw[key] is not None or key not in known}
+        known_fields = {field.alias for field in cls.model_fields.values()}
+        return {key: raw[key] for key in raw if raw[key] is not None or key not in known_fields}
 
 
 _Entries = dict[str, PoolEntry]
@@ -166,9 +166,9 @@ class MetadataStore:
         """
 
         def change(entries: dict[str, PoolEntry]) -> dict[str, PoolEntry]:
-            known = entries.get(guid)
-            new = known and revised(known)
-            return entries if new is None or new == known else {**entries, guid: new}
+            entry_before = entries.get(guid)
+            new = entry_before and revised(entry_before)
+            return entries if new is None or new == entry_before else {**entries, guid: new}
 
         return await self._change(change)
 

@@ -121,9 +121,9 @@ class PoolOpening:
     ) -> bool:
         """Whether it is mounted at ``path``. Raises :class:`Conflict` if it is mounted elsewhere,
         or where nobody can reach it."""
-        there = all_mounts(entry, report, snapshot)
-        forcing.refuse_forced(entry, there)
-        at_path = [mount for mount in there if mount.path == path]
+        mounted = all_mounts(entry, report, snapshot)
+        forcing.refuse_forced(entry, mounted)
+        at_path = [mount for mount in mounted if mount.path == path]
         covers = [snapshot.covers(mount) for mount in at_path]
         if None in covers:
             return True
@@ -134,9 +134,9 @@ class PoolOpening:
                     f"is mounted at {cover.path} and covers it",
                     hint=f"Unmount what covers it: umount {cover.path}",
                 )
-        if there:
+        if mounted:
             raise Conflict(
-                f"Pool {entry.label or entry.guid} is mounted at {there[-1].path}",
+                f"Pool {entry.label or entry.guid} is mounted at {mounted[-1].path}",
                 hint=f"Unmount it first: DELETE /api/v1/pools/{entry.guid}/mount",
             )
         return False
@@ -160,14 +160,14 @@ class PoolOpening:
         except Exception as error:
             failed = await core.fail(op, journal, expected(error))
             if any(step.effect == "destroys" for step in journal.ever_begun()):
-                seen = core.find_report(entry, await core.observer.refresh())
-                forcing.tell_taken(failed, entry, seen)
+                contents = core.find_report(entry, await core.observer.refresh())
+                forcing.tell_taken(failed, entry, contents)
             raise failed from error
         await self._remember(journal, mounted)
 
     def _refuse_half_deleted(self, entry: PoolEntry) -> None:
         """Its deletion goes on some day: nobody must have filled it again by then."""
-        if any(each.plan.kind == "teardown" for each in self._core.pending_of(entry.guid)):
+        if any(pending.plan.kind == "teardown" for pending in self._core.pending_of(entry.guid)):
             raise Conflict(
                 f"Deleting pool {entry.label or entry.guid} began and did not end",
                 hint=f"Delete it again: DELETE /api/v1/pools/{entry.guid}",
@@ -230,7 +230,7 @@ class PoolOpening:
         self, op: Operation, journal: JournalEntry, entry: PoolEntry, target: _Target
     ) -> PoolEntry:
         """The entry once it is mounted, which a backend with its own filesystem has done."""
-        made: dict[str, Any] = {
+        changes: dict[str, Any] = {
             "native_id": journal.plan.pool.identity,
             # What was opened by force is not opened for writing at the next start.
             "is_mounted": not target.force,
@@ -241,8 +241,8 @@ class PoolOpening:
             else target.missing,
         }
         if journal.plan.delivers == "block":
-            made |= await self._mount(op, journal, entry, target)
-        mounted = entry.model_copy(update=made)
+            changes |= await self._mount(op, journal, entry, target)
+        mounted = entry.model_copy(update=changes)
         report = await self._core.executor.resolver.report(journal.plan)
         opens_on = await portability.seen(self._core, mounted, report, mounted.md_device_name)
         return mounted.model_copy(update={"opens_on": opens_on})
@@ -257,24 +257,28 @@ class PoolOpening:
         round_steps = _mount_steps(target, content.type, content.uuid)
         plan = journal.plan.model_copy(update={"steps": round_steps, "goal": ()})
         await journal.append(Planned(plan=plan))
-        found = {"filesystem": content.type, "fs_uuid": content.uuid, "md_device_name": device}
+        content_found = {
+            "filesystem": content.type,
+            "fs_uuid": content.uuid,
+            "md_device_name": device,
+        }
         try:
             await self._core.executor.run(op, journal, plan)
         except SystemFailure as error:
-            named = entry.model_copy(update=found)
+            named = entry.model_copy(update=content_found)
             report = self._present(entry, self._core.observer.snapshot)
             raise await portability.explained(self._core, named, error, report, device) from error
-        return found
+        return content_found
 
     async def _content(self, entry: PoolEntry, device: str) -> Signature:
         """The filesystem on the pool's device; it must be the one that is remembered."""
-        found = (await signatures.probe([f"/dev/{device}"]))[device]
-        usable = [s for s in found if filesystems.is_known(s.type) and s.uuid]
-        if len(found) != 1 or not usable:
-            seen = ", ".join(map(str, found)) or "nothing"
+        content_found = (await signatures.probe([f"/dev/{device}"]))[device]
+        usable = [s for s in content_found if filesystems.is_known(s.type) and s.uuid]
+        if len(content_found) != 1 or not usable:
+            contents = ", ".join(map(str, content_found)) or "nothing"
             raise SystemFailure(
                 f"Pool {entry.label or entry.guid} holds no filesystem that can be mounted",
-                details=f"/dev/{device} bears {seen}",
+                details=f"/dev/{device} bears {contents}",
             )
         if entry.fs_uuid is not None and usable[0].uuid != entry.fs_uuid:
             raise SystemFailure(
@@ -288,7 +292,7 @@ class PoolOpening:
         """Record the desired state of a pool that is already mounted there."""
         self._core.open_errors.pop(entry.guid, None)
         update = {"is_mounted": True, "last_mount_path": path}
-        await self._core.metadata.revise(entry.guid, lambda known: known.model_copy(update=update))
+        await self._core.metadata.revise(entry.guid, lambda entry: entry.model_copy(update=update))
 
     async def _remember(self, journal: JournalEntry, mounted: PoolEntry) -> None:
         core = self._core
@@ -319,9 +323,9 @@ def _refuse_former_member(entry: PoolEntry, report: PoolReport) -> None:
     ahead of the members that went on without it. Its old place is taken, so their superblocks do
     not mark it as removed, and udev may already have started the pool from it."""
     states = {m.drive.serial: m.state for m in report.members if m.drive is not None}
-    known = entry.drive_serials
-    former = ", ".join(s for s, state in states.items() if state in IN_PLACE and s not in known)
-    behind = ", ".join(s for s in known if states.get(s) in ("stale", "diverged"))
+    serials = entry.drive_serials
+    former = ", ".join(s for s, state in states.items() if state in IN_PLACE and s not in serials)
+    behind = ", ".join(s for s in serials if states.get(s) in ("stale", "diverged"))
     if former and behind:
         raise Conflict(
             f"{former} is no member of the pool any more, but was used apart from it, and would "

@@ -21,8 +21,8 @@ def all_mounts(
     entry: PoolEntry, report: PoolReport | None, snapshot: Snapshot
 ) -> tuple[MountEntry, ...]:
     """Every mount of the pool's filesystem, bind mounts and covered ones included."""
-    known = snapshot.mounts_of(report) or tuple(_remembered(entry, report, snapshot))
-    numbers = dict.fromkeys(mount.majmin for mount in known)
+    mounts_found = snapshot.mounts_of(report) or tuple(_remembered(entry, report, snapshot))
+    numbers = dict.fromkeys(mount.majmin for mount in mounts_found)
     return tuple(mount for number in numbers for mount in snapshot.mounts_numbered(number))
 
 
@@ -60,7 +60,7 @@ def unreported_device(
     """The kernel's name of the pool's device, if it runs and the backend does not see the pool."""
     if report is not None:
         return None
-    return next((each.name for each in _with_uuid(entry, snapshot)), None)
+    return next((mount.name for mount in _with_uuid(entry, snapshot)), None)
 
 
 def _devices(
@@ -88,7 +88,7 @@ def _with_uuid(entry: PoolEntry, snapshot: Snapshot) -> Iterator[BlockDevice]:
         below = {
             drive.id.serial
             for drive in snapshot.drives
-            if any(each.name == device.name for each in drive.device.walk())
+            if any(held_device.name == device.name for held_device in drive.device.walk())
         }
         stacked = snapshot.drive_of(device.name) is None
         if stacked and below <= set(entry.drive_serials):

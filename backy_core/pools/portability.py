@@ -54,17 +54,17 @@ async def look(
 ) -> Compatibility:
     """By the backend's report, and by the superblock of the filesystem on ``device``."""
     info = core.host.backends[backend].info
-    found: list[Requirement] = []
+    requirements: list[Requirement] = []
     checked = []
     if report is not None and report.requires is not None:
-        found += report.requires
+        requirements += report.requires
         checked.append(f"{backend} metadata")
     features = await _features(info, device, filesystem)
     if features is not None:
-        found += features
+        requirements += features
         checked.append(f"{filesystem} superblock")
-    needed = opens_on(_oldest(info, filesystem), found, checked) if checked else None
-    return Compatibility(needed, tuple(found))
+    needed = opens_on(_oldest(info, filesystem), requirements, checked) if checked else None
+    return Compatibility(needed, tuple(requirements))
 
 
 async def seen(
@@ -86,8 +86,8 @@ async def explained(
     cause = error.__cause__
     lacked = [*lacking(report.requires or ())]
     if isinstance(cause, CommandFailed):
-        said = f"{cause.outcome.stdout}\n{cause.outcome.stderr}"
-        lacked += await core.host.explain(entry.backend, said)
+        output = f"{cause.outcome.stdout}\n{cause.outcome.stderr}"
+        lacked += await core.host.explain(entry.backend, output)
     if isinstance(cause, MountFailed) and cause.errno in _NOT_UNDERSTOOD:
         info = core.host.backends[entry.backend].info
         features = await _features(info, device, entry.filesystem) or ()
@@ -95,8 +95,8 @@ async def explained(
         lacked += (*lacking(features), *unknown)
     if not lacked or not isinstance(error, SystemFailure):
         return error
-    told = sentence(entry.label or entry.guid, lacked)
-    return SystemFailure(told, details=str(error), hint="Open it on a newer system")
+    explanation = sentence(entry.label or entry.guid, lacked)
+    return SystemFailure(explanation, details=str(error), hint="Open it on a newer system")
 
 
 async def _features(
@@ -116,6 +116,6 @@ def _oldest(info: BackendInfo, filesystem: str | None) -> dict[str, str]:
     """Versions, on the oldest supported system, of the packages that the pool needs."""
     tools = {tool.package: tool.oldest for tool in info.tools if tool.oldest}
     if info.delivers == "block" and filesystem and filesystems.is_known(filesystem):
-        made = filesystems.known(filesystem)
-        tools[made.package] = made.oldest
+        filesystem_kind = filesystems.known(filesystem)
+        tools[filesystem_kind.package] = filesystem_kind.oldest
     return tools

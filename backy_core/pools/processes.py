@@ -32,7 +32,7 @@ async def kill_holders(guid: str, holders: Collection[ProcessInfo], pids: tuple[
 
 def require_mount(paths: Collection[str], path: str) -> str:
     """``path`` as one of ``paths``, with or without its leading slash; else NotFound."""
-    wanted = "/" + path.strip("/")
-    if wanted not in paths:
-        raise NotFound(f"No pool is mounted at {wanted}")
-    return wanted
+    path_text = "/" + path.strip("/")
+    if path_text not in paths:
+        raise NotFound(f"No pool is mounted at {path_text}")
+    return path_text

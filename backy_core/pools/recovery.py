@@ -137,15 +137,15 @@ class Recovery:
     async def _repeat_commit(self, op: Operation, entry: JournalEntry) -> None:
         core, commit = self._core, entry.commit
         assert commit is not None
-        known = core.metadata.get(entry.opened.plan.pool.guid)
-        made_known = entry.opened.plan.kind == "create" and known is not None
+        pool_entry = core.metadata.get(entry.opened.plan.pool.guid)
+        made_known = entry.opened.plan.kind == "create" and pool_entry is not None
         if commit.entry is not None and not made_known:
             await core.metadata.put(PoolEntry.model_validate(commit.entry))
         if commit.tombstone is not None:
             await core.tombstones.add(Tombstone.model_validate(commit.tombstone))
-        if entry.opened.plan.kind == "teardown" and known is not None:
-            await remove_made_directories(core, op, entry, known)
-            await core.metadata.remove(known.guid)
+        if entry.opened.plan.kind == "teardown" and pool_entry is not None:
+            await remove_made_directories(core, op, entry, pool_entry)
+            await core.metadata.remove(pool_entry.guid)
         await core.settle(entry)
 
     async def _roll_back_creation(self, op: Operation, entry: JournalEntry) -> None:
@@ -186,10 +186,12 @@ class Recovery:
     async def _settle_open(self, op: Operation, entry: JournalEntry) -> None:
         """A pool that is mounted where it should be is left there."""
         core, pool = self._core, entry.opened.plan.pool
-        known = core.metadata.get(pool.guid)
-        if known is not None and known.is_mounted:
+        pool_entry = core.metadata.get(pool.guid)
+        if pool_entry is not None and pool_entry.is_mounted:
             snapshot = await core.observer.refresh()
-            if known.last_mount_path in reachable(snapshot, core.find_report(known, snapshot)):
+            if pool_entry.last_mount_path in reachable(
+                snapshot, core.find_report(pool_entry, snapshot)
+            ):
                 await core.settle(entry)
                 return
         await self._roll_back(op, entry)
@@ -210,21 +212,21 @@ class Recovery:
 
     async def _settle_alike(self, entry: JournalEntry) -> None:
         """A recovery that was interrupted itself left an entry of its own beside the first."""
-        for each in self._core.pending_of(entry.plan.pool.guid):
-            if each.plan.kind == entry.plan.kind:
-                await self._core.settle(each)
+        for pending in self._core.pending_of(entry.plan.pool.guid):
+            if pending.plan.kind == entry.plan.kind:
+                await self._core.settle(pending)
 
     async def _finish_teardown(self, op: Operation, entry: JournalEntry) -> None:
         guid = entry.opened.plan.pool.guid
-        known = self._core.metadata.get(guid)
-        if known is None:
+        pool_entry = self._core.metadata.get(guid)
+        if pool_entry is None:
             await self._settle_alike(entry)
             return
-        if await self._mounted_since(entry, known):
+        if await self._mounted_since(entry, pool_entry):
             await self._settle_alike(entry)
-            await self._core.metadata.put(known.model_copy(update={"is_mounted": True}))
+            await self._core.metadata.put(pool_entry.model_copy(update={"is_mounted": True}))
             raise Conflict(
-                f"Deleting pool {known.label or guid} broke off, and it has been mounted since",
+                f"Deleting pool {pool_entry.label or guid} failed, and it has been mounted since",
                 hint=f"Delete it again: DELETE /api/v1/pools/{guid}",
             )
         try:
@@ -234,11 +236,11 @@ class Recovery:
                 await self._core.keep(entry, str(error), {})
             raise
 
-    async def _mounted_since(self, entry: JournalEntry, known: PoolEntry) -> bool:
+    async def _mounted_since(self, entry: JournalEntry, pool_entry: PoolEntry) -> bool:
         """Whether somebody mounted the pool after its deletion had unmounted it, or since the
         machine was started: then the journal is older than that use."""
         snapshot = await self._core.observer.refresh()
-        paths = set(mounts_of(snapshot, self._core.find_report(known, snapshot)))
+        paths = set(mounts_of(snapshot, self._core.find_report(pool_entry, snapshot)))
         if entry.opened.boot_id != blocks.boot_id():
             return bool(paths)
         gone = {step.run.path for step in entry.done() if isinstance(step.run, Unmount)}
@@ -269,9 +271,9 @@ class Recovery:
             await self._finish_add(op, entry)
         dumped = entry.opened.subject.get("entry")
         if dumped is not None:
-            made = PoolEntry.model_validate(dumped)
-            seen = self._core.find_report(made, await self._core.observer.refresh())
-            await self._core.metadata.put(without_left(made, seen))
+            pool_entry = PoolEntry.model_validate(dumped)
+            report = self._core.find_report(pool_entry, await self._core.observer.refresh())
+            await self._core.metadata.put(without_left(pool_entry, report))
         await self._core.settle(entry)
 
 

@@ -101,8 +101,8 @@ class PoolRemoval:
         stone = core.tombstones.get(guid)
         if stone is None or core.metadata.get(guid) is not None or core.pending_of(guid):
             return None
-        found = core.find_report(entry_of(stone))
-        return stone if found and any(member.drive for member in found.members) else None
+        report = core.find_report(entry_of(stone))
+        return stone if report and any(member.drive for member in report.members) else None
 
     async def _remember_absent(
         self, op: Operation, entry: JournalEntry, absent: tuple[DriveId, ...]

@@ -71,11 +71,11 @@ class PoolService:
     async def list(
         self, *, backend: str | None = None, state: str | None = None
     ) -> tuple[PoolView, ...]:
-        wanted = _state(state)
+        selected = _state(state)
         shown = [
             view
             for view in self.viewer.all()
-            if (view.state is wanted if wanted else view.state not in _HIDDEN)
+            if (view.state is selected if selected else view.state not in _HIDDEN)
             and backend in (None, view.backend)
         ]
         return await self._measured(shown)
@@ -92,10 +92,10 @@ class PoolService:
         """The same object as long as nothing changed: what is made of it can be remembered."""
         if usage is None:
             return view
-        known = self._filled.get(view.guid)
-        if known is None or known[0] is not view or known[1] is not usage:
-            known = self._filled[view.guid] = (view, usage, _filled(view, usage))
-        return known[2]
+        cached = self._filled.get(view.guid)
+        if cached is None or cached[0] is not view or cached[1] is not usage:
+            cached = self._filled[view.guid] = (view, usage, _filled(view, usage))
+        return cached[2]
 
     async def outputs(self, guid: str, offset: int = 0) -> tuple[tuple[str, ...], int]:
         operations = self._core.registry.of_pool(checked_guid(guid))
@@ -109,11 +109,11 @@ class PoolService:
 
     async def create(self, request: CreateRequest) -> tuple[str, Operation | None]:
         """Returns once the journal has the promise; None: the pool is there already."""
-        wanted = complete(request, self._core.host)
-        op = self.creation.start(wanted)
+        creation = complete(request, self._core.host)
+        op = self.creation.start(creation)
         if op is not None:
             await op.accepted()
-        return wanted.guid, op
+        return creation.guid, op
 
     async def dry_run(self, request: CreateRequest) -> PlannedCreation:
         admitted = await self.creation.plan(complete(request, self._core.host))
@@ -290,10 +290,10 @@ class PoolService:
         with self._core.registry.reserved(guid):
             await self._core.metadata.revise(
                 guid,
-                lambda known: known.model_copy(
+                lambda entry: entry.model_copy(
                     update={
-                        "label": known.label if name is None else name,
-                        "drive_labels": {**known.drive_labels, **labels},
+                        "label": entry.label if name is None else name,
+                        "drive_labels": {**entry.drive_labels, **labels},
                     }
                 ),
             )
@@ -309,11 +309,11 @@ class PoolService:
         return await processes_of(self._core, places[require_mount(places, path)])
 
     async def mount_usage(self, path: str) -> Usage:
-        known = require_mount(self._places(), path)
-        usage = await self._usage.read([known])
-        if known not in usage:
-            raise Conflict(f"The filesystem at {known} does not answer")
-        return usage[known]
+        mount_point = require_mount(self._places(), path)
+        usage = await self._usage.read([mount_point])
+        if mount_point not in usage:
+            raise Conflict(f"The filesystem at {mount_point} does not answer")
+        return usage[mount_point]
 
     def _places(self) -> dict[str, PoolEntry]:
         """Pools by the paths where they are mounted and reachable."""

@@ -18,7 +18,7 @@ def drives_below(report: PoolReport, snapshot: Snapshot) -> frozenset[DriveId]:
     named = {member.drive for member in report.members if member.drive is not None}
     nodes = [member.device for member in report.members] + [report.device]
     below = (snapshot.drives_below(node) for node in nodes if node is not None)
-    return frozenset(named.union(*(({drive.id for drive in found}) for found in below)))
+    return frozenset(named.union(*(({drive.id for drive in drives}) for drives in below)))
 
 
 def other_pool(
@@ -37,14 +37,14 @@ def refuse_shared(core: Core, entry: PoolEntry, snapshot: Snapshot) -> None:
     name = entry.label or entry.guid
     remembered = core.metadata.get(entry.guid) is not None  # else it is deleted
     serials = _serials(core, entry, snapshot) if remembered else _seen(core, entry, snapshot)
-    found = other_pool(core, entry.backend, serials, snapshot)
-    if found is not None:
-        other, serial = found
+    shared = other_pool(core, entry.backend, serials, snapshot)
+    if shared is not None:
+        rival, serial = shared
         raise Conflict(
-            f"Pool {name} shares drive {serial} with pool {other.label or other.guid} of backend "
-            f"{other.backend}",
+            f"Pool {name} shares drive {serial} with pool {rival.label or rival.guid} of backend "
+            f"{rival.backend}",
             hint="Forget the one that is not wanted: DELETE /api/v1/pools/metadata/"
-            f"{other.guid} or /api/v1/pools/metadata/{entry.guid}",
+            f"{rival.guid} or /api/v1/pools/metadata/{entry.guid}",
         )
 
 

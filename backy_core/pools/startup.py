@@ -55,13 +55,13 @@ class Startup:
         joined = []
         for guid, were_here in tuple(self._late.items()):
             entry = self._core.metadata.get(guid)
-            here = self._here(entry) if entry else frozenset()
-            self._late[guid] = here
+            present = self._here(entry) if entry else frozenset()
+            self._late[guid] = present
             if entry is None or not entry.is_mounted:
                 del self._late[guid]
-            elif here - were_here:
+            elif present - were_here:
                 joined.append(guid)
-                if len(here) == len(entry.drive_serials):
+                if len(present) == len(entry.drive_serials):
                     self._core.open_errors[guid] = ""  # what it says of missing drives is over
                     self._expect(guid)
         return joined
@@ -101,9 +101,9 @@ class Startup:
         return True
 
     async def _try(self, entry: PoolEntry) -> BackyError | None:
-        here = self._here(entry)
-        if len(here) < len(entry.drive_serials):
-            self._late[entry.guid] = here
+        present = self._here(entry)
+        if len(present) < len(entry.drive_serials):
+            self._late[entry.guid] = present
         try:
             operation = await self._service.mount(entry.guid, degraded=False)
             await operation.wait()

@@ -239,9 +239,9 @@ def _drives_of(entries: tuple[JournalEntry, ...]) -> frozenset[str]:
 
 
 def _joined(
-    known: tuple[SignatureMatch, ...], seen: tuple[SignatureMatch, ...]
+    own_stamps: tuple[SignatureMatch, ...], shown: tuple[SignatureMatch, ...]
 ) -> tuple[SignatureMatch, ...]:
-    return tuple(dict.fromkeys((*seen, *known)))
+    return tuple(dict.fromkeys((*shown, *own_stamps)))
 
 
 def _nodes_of(entry: PoolEntry, snapshot: Snapshot) -> list[str]:
@@ -253,10 +253,12 @@ def _nodes_of(entry: PoolEntry, snapshot: Snapshot) -> list[str]:
 
 async def _not_wiped(identity: DriveId, snapshot: Snapshot) -> str | None:
     """Why a member does not count as wiped, by a separate probe; None if it is proved blank."""
-    found = [drive for drive in snapshot.drives if drive.id.serial == identity.serial]
-    same = [it for it in found if identity.size == 0 or is_same_drive(it.id, identity)]
+    drives_found = [drive for drive in snapshot.drives if drive.id.serial == identity.serial]
+    same = [
+        drive for drive in drives_found if identity.size == 0 or is_same_drive(drive.id, identity)
+    ]
     if len(same) != 1:
-        return "another drive answers to its serial" if found else "it is not connected"
+        return "another drive answers to its serial" if drives_found else "it is not connected"
     drive = same[0]
     if drive.excluded:
         return "it is excluded by the agent's settings"
@@ -279,7 +281,7 @@ def _message(
         reasons: dict[str, list[str]] = {}
         for drive, why in left.items():
             reasons.setdefault(why, []).append(drive.serial)
-        named = "; ".join(f"{', '.join(them)} ({why})" for why, them in reasons.items())
+        named = "; ".join(f"{', '.join(serials)} ({why})" for why, serials in reasons.items())
         sentences.append(
             f"These drives of the pool were not wiped: {named}. "
             f"When they can be, DELETE /api/v1/pools/{entry.guid} wipes what they bear of it"

@@ -86,10 +86,10 @@ def refuse_unknown_copies(target: Target, consent: Consent) -> None:
     copies = {drive.id.serial for drive in target.members.copies}
     bearing = {drive.id.serial for drive in target.members.own} | copies
     for serial in sorted(consent.copies - bearing):
-        found = f"drive {', '.join(sorted(copies))} does" if copies else "only its own drives do"
+        clause = f"drive {', '.join(sorted(copies))} does" if copies else "only its own drives do"
         raise InvalidRequest(
             f"Drive {serial} does not bear the identity of pool {target.label}",
-            hint=f"Leave it out of wipeCopies: of the connected drives, {found}",
+            hint=f"Leave it out of wipeCopies: of the connected drives, {clause}",
         )
 
 
@@ -139,7 +139,7 @@ def _refuse_shared(target: Target, drive: Drive) -> None:
     would not be wiped in the end."""
     for signature in target.snapshot.signatures_of(drive):
         ours = target.entry.fs_uuid is not None and signature.uuid == target.entry.fs_uuid
-        if not ours and not any(signature.matches(it) for it in target.erasable_on(drive.id)):
+        if not ours and not any(signature.matches(stamp) for stamp in target.erasable_on(drive.id)):
             raise DriveNotEmpty(
                 f"Drive {drive.id} of this pool also bears {signature} on {signature.device}",
                 hint=f"Forget the pool: DELETE /api/v1/pools/metadata/{target.entry.guid}, and "
@@ -152,14 +152,14 @@ def _refuse_unreported(target: Target) -> None:
     itself, in a state its backend does not understand."""
     if target.report is not None:
         return
-    known = {
+    members_anywhere = {
         member.drive
         for its in target.snapshot.reports.values()
         for r in its
         for member in r.members
     }
     for drive in target.snapshot.drives:
-        held = drive.id.serial in target.entry.drive_serials and drive.id not in known
+        held = drive.id.serial in target.entry.drive_serials and drive.id not in members_anywhere
         if held and (holders := blocks.holders(drive.name)):
             raise DriveInUse(
                 f"Drive {drive.id} of pool {target.label} is held by {', '.join(holders)}, of "
@@ -201,8 +201,8 @@ def _unread(snapshot: Snapshot, drive: Drive) -> bool:
 
 async def refuse_others(core: Core, target: Target, consent: Consent) -> None:
     """Refuse to destroy other content of the container that the request did not name."""
-    found = dict.fromkeys((*_reported_others(core, target), *await _inside(target)))
-    unnamed = [name for name in found if name not in consent.others]
+    others_found = dict.fromkeys((*_reported_others(core, target), *await _inside(target)))
+    unnamed = [name for name in others_found if name not in consent.others]
     if unnamed:
         query = "&".join(f"destroyOthers={quote(name)}" for name in unnamed)
         raise DriveNotEmpty(
@@ -227,7 +227,7 @@ async def _inside(target: Target) -> tuple[str, ...]:
     report = target.report
     if report is None or report.presence != "active" or report.device is None:
         shown = [target.shown_on(drive.id) for drive in target.members.own]
-        return tuple(str(it) for its in shown for it in _strange(target.entry, its))
+        return tuple(str(signature) for its in shown for signature in _strange(target.entry, its))
     device = target.snapshot.device_named(report.device)
     children = device.children if device else ()
     # By number: the device itself may have another name when it runs again.
@@ -237,14 +237,14 @@ async def _inside(target: Target) -> tuple[str, ...]:
         if child.type == "part"
     ]
     probed = await signatures.probe_each([f"/dev/{report.device}"])
-    found = probed.found.get(report.device, ())
-    return (*parts, *map(str, _strange(target.entry, found)))
+    device_signatures = probed.found.get(report.device, ())
+    return (*parts, *map(str, _strange(target.entry, device_signatures)))
 
 
-def _strange(entry: PoolEntry, found: tuple[Signature, ...]) -> list[Signature]:
+def _strange(entry: PoolEntry, clause: tuple[Signature, ...]) -> list[Signature]:
     """Signatures other than the pool's filesystem. In a pool that was never opened, a single
     filesystem counts as its own."""
     if entry.fs_uuid is not None:
-        return [it for it in found if it.uuid != entry.fs_uuid]
-    alone = len(found) == 1 and filesystems.is_known(found[0].type)
-    return [] if alone else list(found)
+        return [signature for signature in clause if signature.uuid != entry.fs_uuid]
+    alone = len(clause) == 1 and filesystems.is_known(clause[0].type)
+    return [] if alone else list(clause)

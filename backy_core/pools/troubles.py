@@ -61,12 +61,12 @@ def caveat(entry: PoolEntry, report: PoolReport | None, snapshot: Snapshot) -> s
 
 
 def _write_protected(entry: PoolEntry, report: PoolReport | None, snapshot: Snapshot) -> str | None:
-    known = {m.drive.serial for m in report.members if m.drive} if report else set()
-    serials = known or set(entry.drive_serials)
+    reported_serials = {m.drive.serial for m in report.members if m.drive} if report else set()
+    serials = reported_serials or set(entry.drive_serials)
     drives = [drive.id.serial for drive in snapshot.drives if drive.device.ro]
-    found = ", ".join(serial for serial in drives if serial in serials)
-    if found:
-        return f"drive {found}"
+    listed = ", ".join(serial for serial in drives if serial in serials)
+    if listed:
+        return f"drive {listed}"
     device = snapshot.device_named(report.device) if report and report.device else None
     return f"its device /dev/{device.name}" if device and device.ro else None
 
@@ -114,10 +114,10 @@ def _without_device(
 
 
 def _gave_up(entry: PoolEntry, mount: MountEntry, snapshot: Snapshot) -> str | None:
-    said = snapshot.given_up.get(mount.majmin)
-    if said is None and not mount.gave_up:
+    cause = snapshot.given_up.get(mount.majmin)
+    if cause is None and not mount.gave_up:
         return None
-    shown = f" ({said})" if said else ""
+    shown = f" ({cause})" if cause else ""
     return (
         f"The filesystem at {mount.path} met an error and may take no more data{shown}; the kernel "
         f"log says why. See to that, {_again(entry)}"

@@ -25,13 +25,13 @@ class UsageReader:
 
     async def read(self, paths: Iterable[str]) -> dict[str, Usage]:
         """Usage by mount path; a path that never answered is left out."""
-        wanted = tuple(dict.fromkeys(paths))
+        unique_paths = tuple(dict.fromkeys(paths))
         now = time.monotonic()
-        stale = [path for path in wanted if self._older(path, now)]
+        stale = [path for path in unique_paths if self._older(path, now)]
         if stale:
             self._ask([path for path in stale if path not in self._asked])
             await asyncio.wait({self._asked[path] for path in stale})
-        return {path: self._known[path][1] for path in wanted if path in self._known}
+        return {path: self._known[path][1] for path in unique_paths if path in self._known}
 
     def _older(self, path: str, now: float) -> bool:
         return path not in self._known or now - self._known[path][0] > _FRESH_S
@@ -54,10 +54,10 @@ class UsageReader:
         self._silent.difference_update(answers)
         self._silent.update(path for path in paths if path not in answers)
         for path, usage in answers.items():
-            known = self._known.get(path)
+            cached = self._known.get(path)
             # the same object while nothing changed: callers remember what they made of it
-            same = known is not None and known[1] == usage
-            self._known[path] = (now, known[1] if known is not None and same else usage)
+            same = cached is not None and cached[1] == usage
+            self._known[path] = (now, cached[1] if cached is not None and same else usage)
 
     async def _answers(self, paths: Sequence[str]) -> dict[str, Usage]:
         if len(paths) > 1:

@@ -34,10 +34,10 @@ class PoolViewer:
 
     def view(self, guid: str) -> PoolView:
         """Raises :class:`NotFound`. Sizes are zero; the service fills them in."""
-        found = self.find(guid)
-        if found is None:
+        view = self.find(guid)
+        if view is None:
             raise NotFound(f"There is no pool {guid}")
-        return found
+        return view
 
     def find(self, guid: str) -> PoolView | None:
         """As :meth:`view`; None for a pool nobody knows."""
@@ -46,8 +46,8 @@ class PoolViewer:
     def all(self) -> tuple[PoolView, ...]:
         """Every pool that answers, remembered ones first."""
         unsettled = self._unsettled()
-        found = (self._find(guid, unsettled) for guid in self.guids())
-        return tuple(view for view in found if view is not None)
+        views = (self._find(guid, unsettled) for guid in self.guids())
+        return tuple(view for view in views if view is not None)
 
     def _find(self, guid: str, unsettled: frozenset[str]) -> PoolView | None:
         entry = self._core.metadata.get(guid)
@@ -71,18 +71,18 @@ class PoolViewer:
         snapshot = self._core.observer.snapshot
         if snapshot is not self._seen:
             self._seen, self._views = snapshot, {}
-        known = self._views.get(entry.guid)
-        if known is None or known[0] is not entry:
+        cached = self._views.get(entry.guid)
+        if cached is None or cached[0] is not entry:
             state = derive(self._evidence(entry.guid))
             assert state is not None
-            known = self._views[entry.guid] = (entry, self._known(entry, state))
-        return known[1]
+            cached = self._views[entry.guid] = (entry, self._known(entry, state))
+        return cached[1]
 
     def guids(self) -> tuple[str, ...]:
         """Every pool that answers, remembered ones first."""
         remembered = [entry.guid for entry in self._core.metadata.entries()]
-        others = [op.guid for op in self._core.registry.all()]
-        return tuple(dict.fromkeys((*remembered, *others)))
+        operation_guids = [op.guid for op in self._core.registry.all()]
+        return tuple(dict.fromkeys((*remembered, *operation_guids)))
 
     def _evidence(self, guid: str) -> Evidence:
         core = self._core
@@ -128,23 +128,23 @@ class PoolViewer:
     def _unborn(self, guid: str, state: PoolState) -> PoolView:
         """A pool without metadata: being created, failed or deleted."""
         op = _last(self._core.registry.of_pool(guid), CREATE)
-        wanted = op.subject if op and isinstance(op.subject, Creation) else None
+        creation = op.subject if op and isinstance(op.subject, Creation) else None
         error = op.error_message if op and state is PoolState.FAILED else None
-        if wanted is None:
+        if creation is None:
             return PoolView(guid=guid, label="", state=state, error_message=error)
         connected = self._core.observer.snapshot.connected
         return PoolView(
             guid=guid,
-            label=wanted.label,
+            label=creation.label,
             state=state,
-            backend=wanted.backend,
-            level=wanted.level,
-            filesystem=wanted.filesystem,
-            mount_path=wanted.mount_path,
+            backend=creation.backend,
+            level=creation.level,
+            filesystem=creation.filesystem,
+            mount_path=creation.mount_path,
             error_message=error,
             drives=tuple(
-                DriveView(serial, wanted.drive_labels.get(serial), "active", serial in connected)
-                for serial in wanted.drive_serials
+                DriveView(serial, creation.drive_labels.get(serial), "active", serial in connected)
+                for serial in creation.drive_serials
             ),
         )
 
@@ -196,9 +196,9 @@ class PoolViewer:
         return self._core.unseen_because(entry)
 
     def _why(self, entry: PoolEntry, report: PoolReport | None) -> str:
-        known = self._trouble(entry) or self._blind(entry)
-        if known is not None:
-            return known
+        problem = self._trouble(entry) or self._blind(entry)
+        if problem is not None:
+            return problem
         snapshot = self._core.observer.snapshot
         remembered = self._core.open_errors.get(entry.guid)
         absent = [serial for serial in entry.drive_serials if serial not in snapshot.connected]
@@ -222,8 +222,8 @@ class PoolViewer:
 def _absent(entry: PoolEntry, absent: list[str], remembered: str | None) -> str:
     drives = f"Drive {absent[0]} is" if len(absent) == 1 else f"Drives {', '.join(absent)} are"
     open_without = f"POST /api/v1/pools/{entry.guid}/mount opens it without, if the others suffice"
-    seen = f" ({remembered})" if remembered else ""
-    return f"{drives} not connected{seen}. Plug in what is missing, or {open_without}"
+    suffix = f" ({remembered})" if remembered else ""
+    return f"{drives} not connected{suffix}. Plug in what is missing, or {open_without}"
 
 
 def _last(operations: tuple[Operation, ...], kind: str) -> Operation | None:

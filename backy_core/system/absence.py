@@ -24,15 +24,15 @@ class LookFailed(SystemFailure):
     """The machine could not be looked at, so nothing is known about it."""
 
 
-def look_failed(what: Path | str, error: OSError) -> LookFailed:
+def look_failed(subject: Path | str, error: OSError) -> LookFailed:
     """The error to raise for ``error``, which does not mean that ``what`` is gone."""
     hint = "Close programs or raise the limit, and try again" if error.errno in STARVED else None
     reason = error.strerror or str(error)
-    return LookFailed(f"{what} cannot be read", details=reason, hint=hint)
+    return LookFailed(f"{subject} cannot be read", details=reason, hint=hint)
 
 
 @contextmanager
-def suppress_gone(what: Path | str, also: frozenset[int] = frozenset()) -> Iterator[None]:
+def suppress_gone(subject: Path | str, also: frozenset[int] = frozenset()) -> Iterator[None]:
     """Leave the block if ``what`` is gone; any other OSError becomes :class:`LookFailed`.
 
     ``also``: further error numbers that mean there is nothing to read.
@@ -41,4 +41,4 @@ def suppress_gone(what: Path | str, also: frozenset[int] = frozenset()) -> Itera
         yield
     except OSError as error:
         if error.errno not in GONE | also:
-            raise look_failed(what, error) from error
+            raise look_failed(subject, error) from error

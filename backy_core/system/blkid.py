@@ -97,19 +97,19 @@ def _probe(descriptor: int, node: str, name: str, only: str | None) -> tuple[Sig
 
 
 def _collect(blkid: ctypes.CDLL, probe: int, node: str, name: str) -> tuple[Signature, ...]:
-    found: dict[tuple[int, str], Signature] = {}
+    signatures: dict[tuple[int, str], Signature] = {}
     for _ in range(_MOST):
         ctypes.set_errno(0)
         answer = blkid.blkid_do_probe(probe)
         if answer == _NOTHING:
-            return tuple(found.values())
+            return tuple(signatures.values())
         if answer != _FOUND:
             raise BlkidFailed(f"{node} cannot be read: {_reason()}")
         located = _located(blkid, probe)
         if located is None:  # a type without a place, which wipefs leaves out as well
             continue
         kind, offset, length = located
-        found[offset, kind] = Signature(
+        signatures[offset, kind] = Signature(
             device=name,
             type=kind,
             uuid=_value(blkid, probe, "UUID"),

@@ -81,14 +81,14 @@ def assemble(
     for name, above in parents.items():
         for parent in above:
             children.setdefault(parent, []).append(name)
-    known = {device.name: device for device in raw}
+    by_name = {device.name: device for device in raw}
     mounted = _mountpoints(mounts)
     built: dict[str, BlockDevice] = {}
 
     def build(name: str) -> BlockDevice:
         if name not in built:
             below = tuple(build(child) for child in sorted(children.get(name, ()), key=natural))
-            device = known[name]
+            device = by_name[name]
             place = "[SWAP]" if name in swaps else _mountpoint(device, mounted)
             backing = loops.get(name)
             built[name] = _device(
@@ -101,7 +101,7 @@ def assemble(
             )
         return built[name]
 
-    return tuple(build(name) for name in sorted(known, key=natural))
+    return tuple(build(name) for name in sorted(by_name, key=natural))
 
 
 def _add_loops(parents: dict[str, tuple[str, ...]], loops: Mapping[str, Backing]) -> None:
@@ -115,12 +115,12 @@ def _add_loops(parents: dict[str, tuple[str, ...]], loops: Mapping[str, Backing]
 
 def _ancestry(name: str, parents: Mapping[str, tuple[str, ...]]) -> set[str]:
     """The device itself and all it lies on."""
-    seen, pending = {name}, [name]
+    visited, pending = {name}, [name]
     while pending:
-        above = set(parents.get(pending.pop(), ())) - seen
-        seen |= above
+        above = set(parents.get(pending.pop(), ())) - visited
+        visited |= above
         pending += above
-    return seen
+    return visited
 
 
 def _parents(device: RawDevice) -> tuple[str, ...]:
@@ -188,16 +188,18 @@ def _type(raw: RawDevice) -> str:
 
 def _serial(raw: RawDevice) -> str | None:
     """As lsblk chooses; without udev's word, what the driver itself says."""
-    said = _first(raw.properties, *_WHOLE_SERIALS) or clean_name(raw.attribute("device/serial"))
-    return said or clean_name(raw.attribute("serial"))
+    serial = _first(raw.properties, *_WHOLE_SERIALS) or clean_name(raw.attribute("device/serial"))
+    return serial or clean_name(raw.attribute("serial"))
 
 
-def _described(raw: RawDevice, what: str) -> str | None:
-    encoded = raw.properties.get(f"ID_{what}_ENC")
+def _described(raw: RawDevice, property_name: str) -> str | None:
+    encoded = raw.properties.get(f"ID_{property_name}_ENC")
     if encoded:
         return clean_name(unescape_hex(encoded))
-    said = raw.properties.get(f"ID_{what}") or raw.attribute(f"device/{what.lower()}")
-    return clean_name(said)
+    value = raw.properties.get(f"ID_{property_name}") or raw.attribute(
+        f"device/{property_name.lower()}"
+    )
+    return clean_name(value)
 
 
 def _first(properties: Mapping[str, str], *keys: str) -> str | None:
@@ -212,12 +214,12 @@ def _rank(link: str, serial: str | None) -> tuple[bool, bool, int, str]:
 
 def _mountpoints(mounts: Sequence[MountEntry]) -> dict[str, str]:
     """First mount point by device number and, for many-device filesystems, by node."""
-    found: dict[str, str] = {}
+    mount_paths: dict[str, str] = {}
     for entry in mounts:
-        found.setdefault(entry.majmin, entry.path)
+        mount_paths.setdefault(entry.majmin, entry.path)
         if entry.source.startswith("/dev/"):
-            found.setdefault(str(Path(entry.source).resolve()), entry.path)
-    return found
+            mount_paths.setdefault(str(Path(entry.source).resolve()), entry.path)
+    return mount_paths
 
 
 def _mountpoint(raw: RawDevice, mounted: Mapping[str, str]) -> str | None:

@@ -56,8 +56,8 @@ def read_block_devices(roots: Roots = HOST) -> tuple[BlockDevice, ...]:
 
 def _loops(raw: Sequence[RawDevice], mounts: Sequence[MountEntry]) -> dict[str, Backing]:
     names = [device.name for device in raw if device.name.startswith("loop")]
-    found = {name: backing_of(name, mounts) for name in names}
-    return {name: backing for name, backing in found.items() if backing is not None}
+    backings = {name: backing_of(name, mounts) for name in names}
+    return {name: backing for name, backing in backings.items() if backing is not None}
 
 
 def links_by_device(roots: Roots = HOST) -> dict[str, tuple[str, ...]]:
@@ -84,11 +84,11 @@ def node_exists(name: str) -> bool:
 def holders(name: str) -> tuple[str, ...]:
     """Devices built on a device or its partitions (``md127``, ``dm-0``, ``loop0``)."""
     directory = _CLASS_BLOCK / name
-    found = set(names_in(directory / "holders"))
+    holder_names = set(names_in(directory / "holders"))
     for part in names_in(directory):
         if part.startswith(name):
-            found.update(names_in(directory / part / "holders"))
-    return tuple(sorted((*found, *_loops_over({name, *partitions(name)}))))
+            holder_names.update(names_in(directory / part / "holders"))
+    return tuple(sorted((*holder_names, *_loops_over({name, *partitions(name)}))))
 
 
 def _loops_over(names: Collection[str]) -> Iterator[str]:

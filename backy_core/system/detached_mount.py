@@ -49,13 +49,15 @@ def names_in(path: str, *, dir_fd: int | None = None) -> tuple[str, ...]:
 def _holds_files(top: int) -> bool:
     """Whether ``lost+found`` counts as data: files that fsck found, or not a directory at all."""
     try:
-        found = os.open(_MADE_WITH_IT, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=top)
+        descriptor = os.open(
+            _MADE_WITH_IT, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=top
+        )
     except NotADirectoryError:
         return True
     try:
-        return bool(os.listdir(found))  # noqa: PTH208
+        return bool(os.listdir(descriptor))  # noqa: PTH208
     finally:
-        os.close(found)
+        os.close(descriptor)
 
 
 @contextmanager

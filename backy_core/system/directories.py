@@ -97,7 +97,7 @@ def missing_directories(path: Path | str) -> tuple[str, ...]:
             return ()
     except DirectoryMissing as missing:
         below = (target, *target.parents)
-        return tuple(str(each) for each in below[: below.index(missing.path) + 1])
+        return tuple(str(directory) for directory in below[: below.index(missing.path) + 1])
 
 
 def is_empty(path: Path | str) -> bool:
@@ -111,20 +111,20 @@ def make_directories(path: Path | str, mode: int = 0o755) -> tuple[str, ...]:
 
     Raises as :func:`opened`; what was made until then is removed.
     """
-    made: list[str] = []
+    new_directories: list[str] = []
 
-    def make(here: Path, above: int) -> None:
-        os.mkdir(here.name, mode, dir_fd=above)
-        made.append(str(here))
+    def make(walked: Path, above: int) -> None:
+        os.mkdir(walked.name, mode, dir_fd=above)
+        new_directories.append(str(walked))
         # Whatever the umask is.
-        os.chmod(here.name, mode, dir_fd=above)
+        os.chmod(walked.name, mode, dir_fd=above)
 
     try:
         os.close(_descend(Path(path), make, others_may_change))
     except SystemFailure:
-        remove_directories(made)
+        remove_directories(new_directories)
         raise
-    return tuple(made)
+    return tuple(new_directories)
 
 
 def remove_directories(paths: Iterable[Path | str]) -> None:
@@ -159,39 +159,39 @@ def _open(target: Path, absent: Callable[[Path, int], None], judge: Judge) -> in
     """A descriptor of ``target``; ``absent`` makes or refuses what is not there."""
     if not target.is_absolute() or ".." in target.parts:
         raise SystemFailure(f"{target} is not an absolute path without '..'")
-    here, descriptor = Path("/"), os.open("/", _FLAGS)
+    walked, descriptor = Path("/"), os.open("/", _FLAGS)
     try:
-        _refuse(here, descriptor, judge)
+        _refuse(walked, descriptor, judge)
         for part in target.parts[1:]:
-            here /= part
+            walked /= part
             try:
-                below = _step(here, descriptor)
+                below = _step(walked, descriptor)
             except FileNotFoundError:
-                absent(here, descriptor)
-                below = _step(here, descriptor)
+                absent(walked, descriptor)
+                below = _step(walked, descriptor)
             os.close(descriptor)
             descriptor = below
-            _refuse(here, descriptor, judge)
+            _refuse(walked, descriptor, judge)
     except BaseException:
         os.close(descriptor)
         raise
     return descriptor
 
 
-def _step(here: Path, above: int) -> int:
+def _step(walked: Path, above: int) -> int:
     try:
-        return os.open(here.name, _FLAGS, dir_fd=above)
+        return os.open(walked.name, _FLAGS, dir_fd=above)
     except OSError as error:
         if error.errno not in (errno.ENOTDIR, errno.ELOOP):
             raise
-        info = os.lstat(here.name, dir_fd=above)
-        what = "is a symbolic link" if stat.S_ISLNK(info.st_mode) else "is no directory"
-        raise DirectoryRefused(here, what, "Use a path without it") from error
+        info = os.lstat(walked.name, dir_fd=above)
+        problem = "is a symbolic link" if stat.S_ISLNK(info.st_mode) else "is no directory"
+        raise DirectoryRefused(walked, problem, "Use a path without it") from error
 
 
-def _refuse(here: Path, descriptor: int, judge: Judge) -> None:
+def _refuse(walked: Path, descriptor: int, judge: Judge) -> None:
     if (reason := judge(os.fstat(descriptor), descriptor)) is not None:
-        raise refused(here, reason)
+        raise refused(walked, reason)
 
 
 def refused(path: Path, reason: str) -> DirectoryRefused:
@@ -204,8 +204,8 @@ def refused(path: Path, reason: str) -> DirectoryRefused:
     )
 
 
-def _refuse_missing(here: Path, above: int) -> None:
-    raise DirectoryMissing(here)
+def _refuse_missing(walked: Path, above: int) -> None:
+    raise DirectoryMissing(walked)
 
 
 def _anyone(info: os.stat_result, descriptor: int) -> None:

@@ -24,8 +24,8 @@ class KernelLog:
         if not devices:
             return ()
         named = re.compile(rf"(?<![\w-])(?:{'|'.join(map(re.escape, devices))})(?![\w-])")
-        found = [message for message in self._messages() if named.search(message)]
-        return tuple(dict.fromkeys(found))[-_MOST_LINES:]
+        matching = [message for message in self._messages() if named.search(message)]
+        return tuple(dict.fromkeys(matching))[-_MOST_LINES:]
 
     def _messages(self) -> list[str]:
         """Messages since the last call. Each read gives one record."""

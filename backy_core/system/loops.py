@@ -79,7 +79,7 @@ def _name_of(number: int) -> str | None:
 def _mount_of(path: str, mounts: Sequence[MountEntry]) -> MountEntry | None:
     """The mount that holds ``path``, by its name alone: a dead filesystem is not touched."""
     above = [mount for mount in mounts if path.startswith(mount.path.rstrip("/") + "/")]
-    return max(above, key=lambda it: len(it.path), default=None)
+    return max(above, key=lambda mount: len(mount.path), default=None)
 
 
 def _device_of(mount: MountEntry | None) -> str | None:

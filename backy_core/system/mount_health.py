@@ -29,9 +29,9 @@ async def given_up(mounts: Iterable[MountEntry]) -> Mapping[str, str]:
 
     Leave out filesystems that do not answer: a disk that hangs may come back.
     """
-    asked = {entry.majmin: entry for entry in mounts if entry.fstype in _ASK}
-    answers = await asyncio.gather(*(_problem(entry) for entry in asked.values()))
-    return {number: said for number, said in zip(asked, answers, strict=True) if said}
+    by_device = {entry.majmin: entry for entry in mounts if entry.fstype in _ASK}
+    answers = await asyncio.gather(*(_problem(entry) for entry in by_device.values()))
+    return {number: answer for number, answer in zip(by_device, answers, strict=True) if answer}
 
 
 async def _problem(entry: MountEntry) -> str | None:

@@ -91,16 +91,16 @@ async def processes_on(path: str) -> tuple[ProcessInfo, ...]:
     if at is None:
         return ()
     own = tuple(mount for mount in mounts if mount.majmin == at.majmin)
-    found = await find_holders(Filesystem(own, frozenset((at.majmin,))))
-    return tuple(each.process for each in found if each.process is not None)
+    holders = await find_holders(Filesystem(own, frozenset((at.majmin,))))
+    return tuple(holder.process for holder in holders if holder.process is not None)
 
 
 def _find(filesystem: Filesystem) -> tuple[Holder, ...]:
     mounts = read_mounts()
-    others = read_namespaces()
-    reach = Reach(mounts, filesystem.mounts, others)
+    other_namespaces = read_namespaces()
+    reach = Reach(mounts, filesystem.mounts, other_namespaces)
     return (
-        *_processes(filesystem, _keeping(filesystem, others, reach)),
+        *_processes(filesystem, _keeping(filesystem, other_namespaces, reach)),
         *_mounts(filesystem, mounts, reach),
         *_loops(filesystem),
         *_swaps(filesystem),
@@ -110,11 +110,11 @@ def _find(filesystem: Filesystem) -> tuple[Holder, ...]:
 
 
 def _keeping(
-    filesystem: Filesystem, others: Mapping[str, Sequence[MountEntry]], reach: Reach
+    filesystem: Filesystem, other_namespaces: Mapping[str, Sequence[MountEntry]], reach: Reach
 ) -> dict[str, str]:
     """The namespaces that keep a copy of the filesystem, and where it is mounted there."""
     found: dict[str, str] = {}
-    for namespace, mounts in others.items():
+    for namespace, mounts in other_namespaces.items():
         copies = [mount for mount in mounts if filesystem.has(mount)]
         for copy in copies:
             if namespace not in found and reach.stays(copy, mounts):
@@ -135,8 +135,8 @@ def _processes(filesystem: Filesystem, keeping: Mapping[str, str]) -> Iterator[H
         keeping=keeping,
     )
     for process, hold in procs.holding(search):
-        what = f"{process.name} (pid {process.pid}) holds {process.path}"
-        yield Holder(what, process=process, passing=hold.of_device)
+        holder_text = f"{process.name} (pid {process.pid}) holds {process.path}"
+        yield Holder(holder_text, process=process, passing=hold.of_device)
 
 
 def _mounts(filesystem: Filesystem, mounts: Sequence[MountEntry], reach: Reach) -> Iterator[Holder]:
@@ -158,8 +158,8 @@ def _mounts(filesystem: Filesystem, mounts: Sequence[MountEntry], reach: Reach) 
         # What lies right on it was named above.
         if cover is not None and cover.id not in own and cover.parent not in own:
             release = f"umount {shlex.quote(cover.path)}"
-            what = f"{cover.source} is mounted at {cover.path} and covers {entry.path}"
-            yield Holder(what, release)
+            holder_text = f"{cover.source} is mounted at {cover.path} and covers {entry.path}"
+            yield Holder(holder_text, release)
 
 
 def _is_child(source: str, dataset: str | None) -> bool:
@@ -209,7 +209,7 @@ def _lies_on(filesystem: Filesystem, path: str, number: int | None) -> bool:
 
 
 def _below(filesystem: Filesystem, path: str) -> bool:
-    return any(path == each or path.startswith(each + "/") for each in filesystem.paths)
+    return any(path == listed or path.startswith(listed + "/") for listed in filesystem.paths)
 
 
 def _number_of(name: str) -> str | None:

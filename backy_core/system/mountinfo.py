@@ -82,7 +82,7 @@ def parse_mountinfo(text: bytes) -> tuple[MountEntry, ...]:
 
 def unescape(field: bytes) -> str:
     """The kernel writes space, tab, newline and backslash as three octal digits."""
-    plain = _ESCAPED.sub(lambda found: bytes([int(found[1], 8) & 0xFF]), field)
+    plain = _ESCAPED.sub(lambda match: bytes([int(match[1], 8) & 0xFF]), field)
     return os.fsdecode(plain)
 
 
@@ -121,8 +121,8 @@ def _tagged(fields: Sequence[bytes], tag: bytes) -> frozenset[str]:
 
 def mount_at(mounts: Sequence[MountEntry], path: str | Path) -> MountEntry | None:
     """The topmost mount exactly at ``path``: the last one there hides the others."""
-    wanted = os.path.normpath(path)
-    return next((entry for entry in reversed(mounts) if entry.path == wanted), None)
+    normal_path = os.path.normpath(path)
+    return next((entry for entry in reversed(mounts) if entry.path == normal_path), None)
 
 
 class MountTree:
@@ -152,7 +152,7 @@ class MountTree:
         way = self._way(entry.path)
         if way and way[-1] == entry:
             return None
-        return next((each for each in way if each.id not in below or not each.id), None)
+        return next((mount for mount in way if mount.id not in below or not mount.id), None)
 
     def _way(self, path: str) -> list[MountEntry]:
         """The mounts a path leads through."""

@@ -28,12 +28,12 @@ def namespace_of(pid: int | str) -> str | None:
 def read_namespaces() -> dict[str, tuple[MountEntry, ...]]:
     """The mounts of every other mount namespace that a process lives in."""
     own = namespace_of("self")
-    found: dict[str, tuple[MountEntry, ...]] = {}
+    mounts_of: dict[str, tuple[MountEntry, ...]] = {}
     for pid in pids():
         namespace = namespace_of(pid)
-        if namespace not in (None, own) and not found.get(namespace):
-            found[namespace] = read_mounts(pid)
-    return found
+        if namespace not in (None, own) and not mounts_of.get(namespace):
+            mounts_of[namespace] = read_mounts(pid)
+    return mounts_of
 
 
 class Reach:
@@ -48,7 +48,7 @@ class Reach:
         self,
         ours: Sequence[MountEntry],
         leaving: Sequence[MountEntry],
-        others: Mapping[str, Sequence[MountEntry]],
+        other_namespaces: Mapping[str, Sequence[MountEntry]],
     ) -> None:
         tree = MountTree(ours)
         self._sources: set[tuple[str, str]] = set()
@@ -58,7 +58,7 @@ class Reach:
                 place = _place(entry, parent)
                 self._sources.update((group, place) for group in parent.shared)
         self._masters: dict[str, set[str]] = defaultdict(set)
-        for mounts in (ours, *others.values()):
+        for mounts in (ours, *other_namespaces.values()):
             for entry in mounts:
                 for group in entry.shared:
                     self._masters[group] |= entry.masters
@@ -74,14 +74,14 @@ class Reach:
 
     def _upwards(self, groups: frozenset[str]) -> set[str]:
         """These peer groups and all that they receive from."""
-        found: set[str] = set()
+        mounts_of: set[str] = set()
         pending = list(groups)
         while pending:
             group = pending.pop()
-            if group not in found:
-                found.add(group)
+            if group not in mounts_of:
+                mounts_of.add(group)
                 pending += self._masters.get(group, ())
-        return found
+        return mounts_of
 
 
 def _place(entry: MountEntry, parent: MountEntry) -> str:

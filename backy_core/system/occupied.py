@@ -22,8 +22,8 @@ def occupied_by_system(
 ) -> frozenset[str]:
     """Kernel names of the devices that hold a system directory or swap, stacks not followed."""
     system = [entry for entry in mounts if entry.path in SYSTEM_PATHS]
-    found = (name for entry in system for name in devices_of(entry, devices))
-    return swaps | frozenset(found)
+    names = (name for entry in system for name in devices_of(entry, devices))
+    return swaps | frozenset(names)
 
 
 def devices_of(
@@ -53,12 +53,14 @@ def devices_of(
     uuids = {device.uuid for device in direct if device.uuid}
     for device in direct:
         own = (signature for signature in probed.get(device.name, ()) if signature.type == kind)
-        uuids |= {each.uuid for each in own if each.uuid}
+        uuids |= {signature.uuid for signature in own if signature.uuid}
     for device in devices:
         named = entry.fstype not in _ZFS or _in_zpool(device, entry)
-        told = device.fstype == kind and named and (not uuids or device.uuid in uuids)
+        identified = device.fstype == kind and named and (not uuids or device.uuid in uuids)
         bears = probed.get(device.name, ())
-        if told or any(each.type == kind and each.uuid in uuids for each in bears):
+        if identified or any(
+            signature.type == kind and signature.uuid in uuids for signature in bears
+        ):
             yield device.name
 
 

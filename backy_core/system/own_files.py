@@ -57,8 +57,8 @@ class OwnDirectory:
 
     def names(self) -> tuple[str, ...]:
         """Sorted names in the directory. Raises :class:`OSError`."""
-        found = os.listdir(self.descriptor)  # noqa: PTH208 Path knows no descriptors
-        return tuple(sorted(found))
+        names = os.listdir(self.descriptor)  # noqa: PTH208 Path knows no descriptors
+        return tuple(sorted(names))
 
     def sync(self) -> None:
         """Make renames, new and removed names survive a power cut."""

@@ -59,8 +59,8 @@ def opened_file(path: Path) -> Iterator[int]:
         except FileNotFoundError:
             raise
         except OSError as error:
-            what = "is a symbolic link" if error.errno == errno.ELOOP else error.strerror
-            raise NotRoots(f"{path} {what}", hint="Put a plain file there") from error
+            problem = "is a symbolic link" if error.errno == errno.ELOOP else error.strerror
+            raise NotRoots(f"{path} {problem}", hint="Put a plain file there") from error
     try:
         reason = directories.others_may_change(os.fstat(descriptor), descriptor)
         if reason is not None:

@@ -58,8 +58,8 @@ async def probe_for(node: str, type: str) -> tuple[Signature, ...]:
 
 async def probe_drive(name: str) -> tuple[Signature, ...]:
     """Signatures of a drive and its partitions. Raises :class:`ProbeFailed`."""
-    found = await probe([f"/dev/{each}" for each in (name, *partitions(name))])
-    return tuple(signature for signatures in found.values() for signature in signatures)
+    probed = await probe([f"/dev/{node}" for node in (name, *partitions(name))])
+    return tuple(signature for signatures in probed.values() for signature in signatures)
 
 
 async def probe_each(nodes: Sequence[str]) -> Probed:
@@ -69,14 +69,14 @@ async def probe_each(nodes: Sequence[str]) -> Probed:
     """
     names = {kernel_name(node): node for node in nodes}
     answers = await asyncio.gather(*(_look(node, name) for name, node in names.items()))
-    found: dict[str, tuple[Signature, ...]] = {}
+    by_name: dict[str, tuple[Signature, ...]] = {}
     failed: dict[str, str] = {}
     for name, answer in zip(names, answers, strict=True):
         if isinstance(answer, str):
             failed[name] = answer
         else:
-            found[name] = answer
-    return Probed(found, failed)
+            by_name[name] = answer
+    return Probed(by_name, failed)
 
 
 def _failure(name: str, reason: str) -> ProbeFailed:

@@ -62,8 +62,8 @@ class HeldBy:
         links = (f"{directory}/{name}" for name in _LINKS)
         opened = [hold for link in descriptors_of(directory) if (hold := self._linked(link, pid))]
         for hold in (
-            next((found for link in links if (found := self._linked(link, pid))), None),
-            next((found for found in opened if not found.of_device), None),
+            next((handle for link in links if (handle := self._linked(link, pid))), None),
+            next((handle for handle in opened if not handle.of_device), None),
             self._mapped(directory),
             self._kept_mounted(pid),
             *opened,
@@ -75,11 +75,11 @@ class HeldBy:
     def _linked(self, link: str, pid: int) -> Hold | None:
         by_path = True
         with suppress_unanswered(link):
-            found = os.stat(link)  # noqa: PTH116
+            status = os.stat(link)  # noqa: PTH116
             by_path = self._many_trees
-            if found.st_dev in self._devices:
+            if status.st_dev in self._devices:
                 return Hold(os.readlink(link))  # noqa: PTH115
-            if stat.S_ISBLK(found.st_mode) and found.st_rdev in self._nodes:
+            if stat.S_ISBLK(status.st_mode) and status.st_rdev in self._nodes:
                 return Hold(os.readlink(link), of_device=True)  # noqa: PTH115
         return self._below(link, pid) if by_path else None
 
@@ -116,14 +116,14 @@ def descriptors_of(directory: str) -> Iterator[str]:
 
 
 @contextmanager
-def suppress_unanswered(what: str) -> Iterator[None]:
+def suppress_unanswered(subject: str) -> Iterator[None]:
     """Leave the block if ``what`` leads to nothing, or to a filesystem that answers with an error
     (a dead network mount, another user's FUSE): it is none of ours."""
     try:
         yield
     except OSError as error:
         if error.errno in STARVED:
-            raise look_failed(what, error) from error
+            raise look_failed(subject, error) from error
 
 
 def _lines(path: Path) -> Iterator[str]:

@@ -41,9 +41,9 @@ class ProcessInfo(NamedTuple):
 def holding(search: HeldBy) -> Iterator[tuple[ProcessInfo, Hold]]:
     """The processes that hold what is searched for, each once; this process left out."""
     for pid in pids():
-        found = _describe(pid, search) if pid != os.getpid() else None
-        if found is not None:
-            yield found
+        holder = _describe(pid, search) if pid != os.getpid() else None
+        if holder is not None:
+            yield holder
 
 
 def _describe(pid: int, search: HeldBy) -> tuple[ProcessInfo, Hold] | None:
@@ -87,7 +87,7 @@ async def _signal_and_wait(
     ended = await asyncio.gather(
         *(wait_for_exit(process.pid, process.start_time, within_s) for process in processes)
     )
-    return tuple(each for each, gone in zip(processes, ended, strict=True) if not gone)
+    return tuple(process for process, gone in zip(processes, ended, strict=True) if not gone)
 
 
 def _signal(process: ProcessInfo, number: signal.Signals) -> None:

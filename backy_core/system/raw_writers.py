@@ -61,8 +61,8 @@ def _search(numbers: Collection[int]) -> Iterator[RawWriter]:
 def _written(directory: str, numbers: Collection[int]) -> Iterator[str]:
     for link in descriptors_of(directory):
         with suppress_unanswered(link):
-            found = os.stat(link)  # noqa: PTH116
-            if not stat.S_ISBLK(found.st_mode) or found.st_rdev not in numbers:
+            status = os.stat(link)  # noqa: PTH116
+            if not stat.S_ISBLK(status.st_mode) or status.st_rdev not in numbers:
                 continue
             if _writable(directory, link.rpartition("/")[2]):
                 with suppress_gone(link):

@@ -11,14 +11,14 @@ _NUMBERS = re.compile(r"\d{1,9}(?:\.\d{1,9}){0,7}")
 def running() -> str:
     """The running Linux as people name it: ``6.1.176`` of ``6.1.176-amd64``."""
     release = os.uname().release
-    found = _NUMBERS.match(release)
-    return found[0] if found else release
+    match = _NUMBERS.match(release)
+    return match[0] if match else release
 
 
 def parts(version: str) -> tuple[int, ...]:
     """``6.12`` as ``(6, 12)``, to be compared; ``()`` for what begins with no number."""
-    found = _NUMBERS.match(version)
-    return tuple(map(int, found[0].split("."))) if found else ()
+    match = _NUMBERS.match(version)
+    return tuple(map(int, match[0].split("."))) if match else ()
 
 
 def reaches(version: str, least: str) -> bool:

@@ -34,10 +34,10 @@ def read_swaps() -> tuple[Swap, ...]:
 
 def _swap(path: str, is_file: bool) -> Swap:
     with suppress_gone(path):
-        found = Path(path).stat()
-        if stat.S_ISBLK(found.st_mode):
-            return Swap(path, is_file, device=_name_of(found.st_rdev))
-        return Swap(path, is_file, filesystem=found.st_dev)
+        status = Path(path).stat()
+        if stat.S_ISBLK(status.st_mode):
+            return Swap(path, is_file, device=_name_of(status.st_rdev))
+        return Swap(path, is_file, filesystem=status.st_dev)
     return Swap(path, is_file)
 
 

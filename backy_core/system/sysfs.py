@@ -64,8 +64,8 @@ class RawDevice(NamedTuple):
 
 def read_raw_devices(roots: Roots = HOST) -> tuple[RawDevice, ...]:
     """Every block device of the kernel but empty ones (unused loops, empty readers)."""
-    found = (_read(roots, name) for name in names_in(roots.sys / "class/block"))
-    return tuple(device for device in found if device is not None)
+    devices = (_read(roots, name) for name in names_in(roots.sys / "class/block"))
+    return tuple(device for device in devices if device is not None)
 
 
 def read_attribute(path: Path) -> str | None:
@@ -111,7 +111,7 @@ def natural(name: str) -> tuple[list[str | int], str]:
 
 def unescape_hex(text: str) -> str:
     """udev writes unsafe characters of ``*_ENC`` values as ``\\xNN`` bytes of UTF-8."""
-    raw = _HEX_ESCAPE.sub(lambda found: chr(int(found[1], 16)), text)
+    raw = _HEX_ESCAPE.sub(lambda devices: chr(int(devices[1], 16)), text)
     try:
         return raw.encode("latin-1").decode("utf-8", "replace").strip()
     except UnicodeEncodeError:

@@ -51,7 +51,9 @@ def escaped(text: str) -> str:
     """``text`` on one line, with nothing in it that a terminal or a reader takes for more."""
     if text.isprintable():
         return text
-    return "".join(it if it.isprintable() else ascii(it)[1:-1] for it in text)
+    return "".join(
+        character if character.isprintable() else ascii(character)[1:-1] for character in text
+    )
 
 
 def _carry_out_backspaces(text: str) -> str:

@@ -81,8 +81,8 @@ class _Call(threading.Thread):
 def _ages(name: str) -> list[float]:
     """How many seconds each call of this name has been running."""
     now = time.monotonic()
-    calls = (each for each in threading.enumerate() if isinstance(each, _Call))
-    return [now - each.begun_at for each in calls if each.name == name]
+    calls = (thread for thread in threading.enumerate() if isinstance(thread, _Call))
+    return [now - call.begun_at for call in calls if call.name == name]
 
 
 def _begin(call: Callable[[], T], name: str) -> asyncio.Future[T]:

@@ -33,13 +33,13 @@ async def filesystem_usage(path: str, deadline_s: float = _DEADLINE_S) -> Usage:
     statvfs(3) hangs for as long as the disk does, so it has a thread of its own.
     """
     try:
-        found = await in_thread(lambda: os.statvfs(path), f"statvfs {path}", deadline_s)
+        statistics = await in_thread(lambda: os.statvfs(path), f"statvfs {path}", deadline_s)
     except TimeoutError as error:
         raise SystemFailure(f"The filesystem at {path} does not answer") from error
     except (OSError, ValueError) as error:
         message = f"The filesystem at {path} cannot be read"
         raise SystemFailure(message, details=str(error)) from error
-    return _usage(found)
+    return _usage(statistics)
 
 
 async def filesystem_usages(
@@ -49,22 +49,22 @@ async def filesystem_usages(
 
     One that hangs leaves out those after it as well: ask for them one by one then.
     """
-    found: dict[str, os.statvfs_result] = {}
+    by_path: dict[str, os.statvfs_result] = {}
 
     def ask() -> None:
         for path in paths:
             with suppress(OSError, ValueError):
-                found[path] = os.statvfs(path)
+                by_path[path] = os.statvfs(path)
 
     with suppress(TimeoutError):
         await in_thread(ask, "statvfs", deadline_s)
-    return {path: _usage(answer) for path, answer in tuple(found.items())}
+    return {path: _usage(answer) for path, answer in tuple(by_path.items())}
 
 
-def _usage(found: os.statvfs_result) -> Usage:
-    block = found.f_frsize
+def _usage(statistics: os.statvfs_result) -> Usage:
+    block = statistics.f_frsize
     return Usage(
-        size=found.f_blocks * block,
-        used=(found.f_blocks - found.f_bfree) * block,
-        available=found.f_bavail * block,
+        size=statistics.f_blocks * block,
+        used=(statistics.f_blocks - statistics.f_bfree) * block,
+        available=statistics.f_bavail * block,
     )

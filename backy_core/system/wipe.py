@@ -81,8 +81,8 @@ class _Brief:
 async def _until_blank(node: str, log: Log) -> None:
     """One pass does not always find everything: one signature may hide another."""
     for _ in range(_PASSES):
-        found = await probe([node])
-        if not any(found.values()):
+        probed = await probe([node])
+        if not any(probed.values()):
             return
         await _erase_signatures(node, log)
     raise SystemFailure(f"{node} still bears signatures after it was wiped {_PASSES} times")

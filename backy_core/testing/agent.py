@@ -75,12 +75,12 @@ class Agent:
         return await self._do(self.runtime.pools.delete(guid))
 
     async def add_drive(self, guid: str, serial: str, **how: Any) -> BackyError | None:
-        given = {"dev_path": None, "replaces": None, "wipe": False} | how
-        return await self._do(self.runtime.pools.add_drive(guid, serial=serial, **given))
+        arguments = {"dev_path": None, "replaces": None, "wipe": False} | how
+        return await self._do(self.runtime.pools.add_drive(guid, serial=serial, **arguments))
 
-    async def _do(self, asked: Awaitable[Operation]) -> BackyError | None:
+    async def _do(self, pending: Awaitable[Operation]) -> BackyError | None:
         try:
-            return await self.ended(await asked)
+            return await self.ended(await pending)
         except BackyError as error:
             return error
 
@@ -110,7 +110,7 @@ class Agent:
             and report.health in ("active", "check")
         )
 
-    async def until(self, check: Callable[[], Awaitable[bool]], what: str) -> None:
+    async def until(self, check: Callable[[], Awaitable[bool]], goal: str) -> None:
         """Wait until ``check`` holds; fail saying ``what`` was waited for."""
         try:
             async with asyncio.timeout(_PATIENCE_S):
@@ -118,8 +118,8 @@ class Agent:
                     await asyncio.sleep(0.2)
         except TimeoutError:
             backend = next(iter(self.runtime.host.backends))
-            seen = await self.runtime.observer.inspect(backend)
-            message = f"in {_PATIENCE_S:g} s it did not come to this: {what}; seen is {seen}"
+            reports = await self.runtime.observer.inspect(backend)
+            message = f"in {_PATIENCE_S:g} s it did not come to this: {goal}; seen is {reports}"
             raise AssertionError(message) from None
 
     async def available(self) -> dict[str, str]:
@@ -127,8 +127,8 @@ class Agent:
         await self.runtime.observer.refresh()
         listed = await self.runtime.drives_service.list()
         return {
-            each.drive.id.serial: "" if each.available else str(each.unavailable_because)
-            for each in listed
+            line.drive.id.serial: "" if line.available else str(line.unavailable_because)
+            for line in listed
         }
 
     def outputs(self) -> str:
@@ -142,10 +142,10 @@ def fine(agent: Agent, error: BackyError | None) -> None:
         raise AssertionError(f"{error}\nhint: {error.hint}\n{agent.outputs()}")
 
 
-def refused(error: BackyError | None, what: str) -> BackyError:
+def refused(error: BackyError | None, goal: str) -> BackyError:
     """Fail unless there was an error, which must say something."""
-    assert error is not None, f"{what} succeeded"
-    assert str(error), f"{what} was refused without a word"
+    assert error is not None, f"{goal} succeeded"
+    assert str(error), f"{goal} was refused without a word"
     return error
 
 

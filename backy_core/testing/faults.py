@@ -62,7 +62,7 @@ class FaultContract(OnSite):
     def test_a_drive_that_dies_in_mid_creation(self, site: Site) -> None:
         """The creation fails, the other drives are clean at once, the dead one when it is back."""
         guid, (level, drives) = new_guid(), self.usual()
-        dying, others = site.serials[drives - 1], site.serials[: drives - 1]
+        dying, other_serials = site.serials[drives - 1], site.serials[: drives - 1]
 
         async def die(agent: Agent) -> None:
             killed: list[str] = []
@@ -81,7 +81,7 @@ class FaultContract(OnSite):
             await agent.until(lambda: _all_available(agent, site), "the drive is clean again")
 
         site.agent(die)
-        machine.check_clean(others)
+        machine.check_clean(other_serials)
         self.mend_drives(site)
         site.agent(mend)
         site.check_nothing_left()

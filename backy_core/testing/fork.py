@@ -105,9 +105,11 @@ def _given_up(pid: int, limit_s: float) -> str:
     """End the process; what it was at is on its standard error, the rest in what is returned."""
     os.kill(pid, signal.SIGUSR1)
     time.sleep(_TELLS_S)
-    told = "; ".join(_processes(pid)) or "none"
+    listing = "; ".join(_processes(pid)) or "none"
     os.kill(pid, signal.SIGKILL)
-    return f"the agent's process did not end within {limit_s:g} s; children and stuck ones: {told}"
+    return (
+        f"the agent's process did not end within {limit_s:g} s; children and stuck ones: {listing}"
+    )
 
 
 def _processes(parent: int) -> Iterator[str]:

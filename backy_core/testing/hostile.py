@@ -111,9 +111,9 @@ class ReplayProbe:
             )
         return path
 
-    def _refuse(self, what: str) -> None:
-        self.refused.append(what)
-        raise UndeclaredLook(what)
+    def _refuse(self, subject: str) -> None:
+        self.refused.append(subject)
+        raise UndeclaredLook(subject)
 
 
 class RecordingProbe:
@@ -142,9 +142,9 @@ class RecordingProbe:
 
     async def run(self, *argv: str) -> Given:
         outcome = await self._real.run(*argv)  # type: ignore[attr-defined]
-        given = Given(outcome.code, outcome.stdout, outcome.stderr)
-        self.recorded.commands[argv] = given
-        return given
+        recorded_outcome = Given(outcome.code, outcome.stdout, outcome.stderr)
+        self.recorded.commands[argv] = recorded_outcome
+        return recorded_outcome
 
 
 def invented(info: BackendInfo, drives: Sequence[ProbedDrive]) -> Iterator[tuple[str, Recorded]]:
@@ -210,11 +210,11 @@ def _spoil_commands(
 ) -> dict[tuple[str, ...], Given]:
     return {
         argv: Given(
-            chance.choice((given.code, given.code, 1, 5, None)),
-            _spoil(given.stdout, chance) or "",
-            _spoil(given.stderr, chance) or "",
+            chance.choice((recorded_outcome.code, recorded_outcome.code, 1, 5, None)),
+            _spoil(recorded_outcome.stdout, chance) or "",
+            _spoil(recorded_outcome.stderr, chance) or "",
         )
-        for argv, given in commands.items()
+        for argv, recorded_outcome in commands.items()
     }
 
 

@@ -98,11 +98,11 @@ class KernelContract(OnSite):
         shown = site.agent(make)
         machine.settle()
         before = [machine.checksum(serial) for serial in site.serials[:drives]]
-        seen = site.agent(look)
+        report = site.agent(look)
         after = [machine.checksum(serial) for serial in site.serials[:drives]]
         assert before == after, "drives changed while they were only looked at"
-        assert seen[0] is not None, "a closed pool is not reported"
-        assert seen[0] == seen[1] == seen[2], "looks at a pool at rest differ"
+        assert report[0] is not None, "a closed pool is not reported"
+        assert report[0] == report[1] == report[2], "looks at a pool at rest differ"
         rules = type("Rules", (PlanContract,), {"backend": self.backend})()
         for real in shown:
             rules.check_not_overlooked(real, guid)
@@ -114,15 +114,19 @@ class KernelContract(OnSite):
 
         async def one_after_the_other(agent: Agent) -> list[str]:
             host, own = agent.runtime.host, self.info().name
-            able = [name for name, each in host.backends.items() if not each.missing_tools()]
+            able = [
+                name
+                for name, name_and_backend in host.backends.items()
+                if not name_and_backend.missing_tools()
+            ]
             for name in [name for name in able if name != own] or [own]:
                 first = host.backends[name].info.levels[0]
                 request = site.request(new_guid(), first.name, first.min_drives)
-                other = replace(request, backend=name, filesystem=None)
+                other_request = replace(request, backend=name, filesystem=None)
                 mine = site.request(new_guid(), level, drives)
-                for each in (mine, other):
-                    fine(agent, await agent.create(each))
-                    fine(agent, await agent.delete(str(each.guid)))
+                for pool_request in (mine, other_request):
+                    fine(agent, await agent.create(pool_request))
+                    fine(agent, await agent.delete(str(pool_request.guid)))
             return able
 
         assert site.agent(one_after_the_other, others=True)

@@ -19,8 +19,10 @@ _UDEV_QUEUE = Path("/run/udev/queue")
 
 def names() -> dict[str, str]:
     """Kernel names of whole disks by serial, now."""
-    found = blocks.read_block_devices()
-    return {device.serial: device.name for device in found if device.serial and not device.parents}
+    devices = blocks.read_block_devices()
+    return {
+        device.serial: device.name for device in devices if device.serial and not device.parents
+    }
 
 
 def checksum(serial: str) -> str:
@@ -39,11 +41,11 @@ def check_clean(serials: Collection[str]) -> None:
     lost = sorted(set(serials) - now.keys())
     assert not lost, f"drives that are not connected: {lost}"
     mounted = Path("/proc/self/mounts").read_text().split()
-    found = signatures(now[serial] for serial in serials)
-    assert not found, f"there still is {found}"
+    signatures_found = signatures(now[serial] for serial in serials)
+    assert not signatures_found, f"there still is {signatures_found}"
     for serial in serials:
         name = now[serial]
-        held = sorted(each.name for each in Path(f"/sys/block/{name}/holders").iterdir())
+        held = sorted(path.name for path in Path(f"/sys/block/{name}/holders").iterdir())
         assert not held, f"{name} ({serial}) is held by {held}"
         assert f"/dev/{name}" not in mounted, f"{name} ({serial}) is mounted"
         os.close(os.open(f"/dev/{name}", os.O_RDONLY | os.O_EXCL))
@@ -54,8 +56,8 @@ def signatures(names: Iterable[str]) -> list[str]:
     nodes = [f"/dev/{name}" for name in names]
     if not nodes:  # wipefs wants one
         return []
-    seen = run("wipefs", "--no-act", "--json", *nodes)
-    rows = json.loads(seen)["signatures"] if seen.strip() else []
+    output = run("wipefs", "--no-act", "--json", *nodes)
+    rows = json.loads(output)["signatures"] if output.strip() else []
     return [f"{row['type']} on {row['device']}" for row in rows]
 
 
@@ -93,8 +95,8 @@ def bring_online(serials: Iterable[str]) -> None:
             state.write_text("running")
 
 
-def await_that(check: Callable[[], bool], what: str) -> None:
+def await_that(check: Callable[[], bool], goal: str) -> None:
     deadline = time.monotonic() + _APPEARS_S
     while not check():
-        assert time.monotonic() < deadline, f"in {_APPEARS_S:g} s it did not happen that {what}"
+        assert time.monotonic() < deadline, f"in {_APPEARS_S:g} s it did not happen that {goal}"
         time.sleep(0.05)

@@ -51,14 +51,14 @@ def required() -> bool:
 
 def permission() -> Permission:
     """Raises :class:`NotDisposable` unless every named drive is emulated and not the system's."""
-    found = build_inventory(
+    inventory = build_inventory(
         blocks.read_block_devices(), mounts.read_mounts(), blocks.swaps(), Settings()
     )
-    named = [d for d in found if fnmatch.fnmatch(d.id.serial, os.environ[DRIVES])]
+    named = [d for d in inventory if fnmatch.fnmatch(d.id.serial, os.environ[DRIVES])]
     for drive in named:
         _prove(drive)
-    others = tuple(d.name for d in found if d not in named)
-    return Permission(tuple(sorted(d.id.serial for d in named)), others)
+    other_names = tuple(d.name for d in inventory if d not in named)
+    return Permission(tuple(sorted(d.id.serial for d in named)), other_names)
 
 
 def _prove(drive: Drive) -> None:

@@ -60,7 +60,7 @@ class PlanContract(Subject):
             "tools: declare them, or nobody can tell when one is missing"
         )
         module = getattr(self.backend, "__name__", None)
-        points = [it for it in entry_points(group=BACKEND_GROUP) if it.module == module]
+        points = [point for point in entry_points(group=BACKEND_GROUP) if point.module == module]
         named = {point.name for point in points}
         assert named <= {info.name}, f"it calls itself {info.name}, its entry point {named}"
 
@@ -95,10 +95,10 @@ class PlanContract(Subject):
             ("degraded_open", self._degraded, "stopped"),
             ("add_drive", self._add, "active"),
         ):
-            seen = specs.report(self.info(), pool, specs.NUMBERINGS[0], presence, ("missing",))  # type: ignore[arg-type]
+            short = specs.report(self.info(), pool, specs.NUMBERINGS[0], presence, ("missing",))  # type: ignore[arg-type]
             try:
                 if hook in able:
-                    self._twice(ask, pool, seen)
+                    self._twice(ask, pool, short)
             except BackyError as error:
                 raise AssertionError(
                     f"{type(self).__name__}.redundant is {self.redundant}, but {self._name()}, "
@@ -119,7 +119,7 @@ class PlanContract(Subject):
         for label in specs.LABELS:
             pool = self._pool(level, label=label)
             plan = self._twice(self._create, pool)
-            options = [it for step in plan.steps for it in arguments.options(step, label)]
+            options = [option for step in plan.steps for option in arguments.options(step, label)]
             assert not options, (
                 f"{self._told(self._create)}: the label {label!r} is read as an option in "
                 f"{options}: put it into one argument with its option, or behind `--`"
@@ -138,15 +138,15 @@ class PlanContract(Subject):
     def test_closing_and_tearing_down(self, level: Level) -> None:
         """Plans to close and tear down may have no steps if only the mount holds the drives."""
         for ask in (self._close, self._teardown):
-            plan, told = self._everywhere(level, "active", ask), self._told(ask)
+            plan, hook = self._everywhere(level, "active", ask), self._told(ask)
             assert plan.goal or any(step.expect for step in plan.steps), (
-                f"{told} says neither in `goal` nor in any `expect` that the pool is released: add "
+                f"{hook} says neither in `goal` nor in any `expect` that the pool is released: add "
                 "PoolIs(presence='stopped')"
             )
             assert plan.steps or self.info().delivers == "filesystem", (
-                f"{told} releases a running pool without any step: stop what holds its drives"
+                f"{hook} releases a running pool without any step: stop what holds its drives"
             )
-            assert plan.stamps, f"{told} has no stamps. {HINT}"
+            assert plan.stamps, f"{hook} has no stamps. {HINT}"
 
     def test_importing(self, level: Level) -> None:
         if not self.hosting().backends[self._name()].implements("backy_plan_import"):
@@ -214,20 +214,20 @@ class PlanContract(Subject):
         unreported pool counts as gone, and a stopped one may be opened."""
 
         def told(shown: hostile.Recorded) -> str | None:
-            seen = asyncio.run(self._inspected(shown, ""))
-            reports = (each for each in seen if isinstance(each, PoolReport))
+            answers = asyncio.run(self._inspected(shown, ""))
+            reports = (answer for answer in answers if isinstance(answer, PoolReport))
             presence = next((report.presence for report in reports if report.guid == guid), None)
-            unread = {each.device for each in seen if isinstance(each, Unreadable)}
+            unread = {answer.device for answer in answers if isinstance(answer, Unreadable)}
             return presence or ("unreadable" if unread else None)
 
         try:
-            seen = told(hostile.silenced(recorded))
+            answers = told(hostile.silenced(recorded))
         except BackyError as error:
             _refuse_crash(error, recorded)
             return
         # What is said to be unreadable is kept as it was.
-        assert seen in (told(recorded), "unreadable"), (
-            f"the pool is {seen or 'overlooked'} when commands fail"
+        assert answers in (told(recorded), "unreadable"), (
+            f"the pool is {answers or 'overlooked'} when commands fail"
         )
 
     async def _inspected(
@@ -236,15 +236,15 @@ class PlanContract(Subject):
         """Report every forbidden read, even if the backend swallows the refusal."""
         probe = hostile.ReplayProbe(info := self.info(), recorded, otherwise)
         try:
-            seen = await self.hosting().inspect(self._name(), probe)
+            answers = await self.hosting().inspect(self._name(), probe)
         finally:
             if probe.refused:
                 raise hostile.UndeclaredLook(f"{self._name()}: {probe.refused[0]}")
-        needs = any(isinstance(it, PoolReport) and it.needs_force for it in seen)
+        needs = any(isinstance(option, PoolReport) and option.needs_force for option in answers)
         assert not needs or "force_open" in info.capabilities, (
             f"{info.name}: backy_inspect sets needs_force, and force_open is not advertised"
         )
-        return seen
+        return answers
 
     def _pool(self, level: Level, count: int | None = None, label: str = "backup") -> PoolSpec:
         return specs.spec(self.info(), level, specs.drives(count or level.min_drives), label)
@@ -292,14 +292,16 @@ class PlanContract(Subject):
         """Half of its members are behind. Fails where an open without force goes as far."""
         pool = self._pool(level, count := max(2, level.min_drives))
         stale = ("stale",) * (count // 2)
-        seen = specs.report(self.info(), pool, specs.NUMBERINGS[0], "stopped", stale)  # type: ignore[arg-type]
-        seen = seen.model_copy(update={"needs_force": "Half of its members are up to date"})
+        plain_report = specs.report(self.info(), pool, specs.NUMBERINGS[0], "stopped", stale)  # type: ignore[arg-type]
+        plain_report = plain_report.model_copy(
+            update={"needs_force": "Half of its members are up to date"}
+        )
 
         def planned(ask: Ask) -> BackendPlan | None:
             try:
-                plan: BackendPlan = self._twice(ask, pool, seen)
+                plan: BackendPlan = self._twice(ask, pool, plain_report)
             except BackyError as error:
-                _refuse_crash(error, pool, seen)
+                _refuse_crash(error, pool, plain_report)
                 return None
             return plan
 

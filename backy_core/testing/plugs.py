@@ -58,5 +58,5 @@ def _link_of(name: str) -> Path | None:
     if "tcm_loop" not in address:
         return None
     lun = address.rpartition(":")[2]
-    found = [each for each in _LOOPBACK.glob(f"*/tpgt_*/lun/lun_{lun}/*") if each.is_symlink()]
-    return found[0] if found else None
+    links = [link for link in _LOOPBACK.glob(f"*/tpgt_*/lun/lun_{lun}/*") if link.is_symlink()]
+    return links[0] if links else None

@@ -54,10 +54,10 @@ def pure(backend: str) -> Iterator[None]:
             setattr(module, name, real)
 
 
-def _refusing(what: str, real: Callable[..., Any]) -> Callable[..., Any]:
+def _refusing(call_name: str, real: Callable[..., Any]) -> Callable[..., Any]:
     def refuse(*args: Any, **options: Any) -> Any:
         if _watched():
-            raise ImpurePlan(f"a plan hook called {what}")
+            raise ImpurePlan(f"a plan hook called {call_name}")
         return real(*args, **options)
 
     return refuse

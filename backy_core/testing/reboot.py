@@ -36,15 +36,15 @@ class RebootContract(OnSite):
         yield Site(directory, type(self), permission.permission(), telling(request))
 
     def test_before_the_power_goes(self, site: Site) -> None:
-        made, cut_off, (level, drives) = new_guid(), new_guid(), self.usual()
+        pool_guid, cut_off, (level, drives) = new_guid(), new_guid(), self.usual()
         mine, beside = site.serials[:drives], site.serials[drives : 2 * drives]
         assert len(beside) == drives, f"{2 * drives} drives are needed"
 
         async def leave(agent: Agent) -> bool:
-            fine(agent, await agent.create(site.request(made, level, drives)))
+            fine(agent, await agent.create(site.request(pool_guid, level, drives)))
             remembered = {
-                "digest": write_data(site.path(made)),
-                "made": made,
+                "digest": write_data(site.path(pool_guid)),
+                "made": pool_guid,
                 "cut_off": cut_off,
                 "names": {serial: machine.names()[serial] for serial in (*mine, *beside)},
             }

@@ -51,8 +51,8 @@ class Subject:
     @classmethod
     def host(cls, *, others: bool = False) -> PluginHost:
         """A new plugin host with this backend, and with every installed one if ``others``."""
-        found = None if others else ()
-        return load_backends(found=found, found_listeners=(), builtin=((cls._name(), cls.backend),))
+        installed = None if others else ()
+        return load_backends(installed, ((cls._name(), cls.backend),), found_listeners=())
 
     @classmethod
     def _name(cls) -> str:

@@ -195,7 +195,9 @@ class Watched:
 @asynccontextmanager
 async def observing(*, start: bool = True, **settings: Any) -> AsyncIterator[Watched]:
     backends = Backend("fake"), Backend("other")
-    host = load_backends(found=(), builtin=[(b.name, b) for b in backends], found_listeners=())
+    host = load_backends(
+        installed_points=(), builtin=[(b.name, b) for b in backends], found_listeners=()
+    )
     assert set(host.backends) == {"fake", "other"}, host.failed
     events = Events()
     made = Observer(Settings(**{"drives_rescan_s": 0, **settings}), host, events)

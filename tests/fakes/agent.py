@@ -62,7 +62,7 @@ class Bench:
         self.settings = settings
         (self.directory / "etc").mkdir(exist_ok=True)
         host = load_backends(
-            found=(),
+            installed_points=(),
             found_listeners=(),
             builtin=self.backends,
             listeners=self.listeners,

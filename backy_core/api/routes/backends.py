@@ -24,8 +24,10 @@ async def list_backends() -> Response:
     """List the backends, and the plugins that could not be loaded."""
     host, problems = agent().host, agent().backend_problems
     failed = tuple(
-        FailedPluginReply(name=one.name, reason=one.reason, origin=one.origin)
-        for one in host.failed
+        FailedPluginReply(
+            name=failed_plugin.name, reason=failed_plugin.reason, origin=failed_plugin.origin
+        )
+        for failed_plugin in host.failed
     )
     backends = tuple(
         _backend_reply(backend, problems.get(name)) for name, backend in host.backends.items()

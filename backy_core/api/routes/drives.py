@@ -26,17 +26,17 @@ async def list_drives() -> Response:
 @endpoint(blueprint, "GET", "/drives/<serial:serial>/status", replies={200: DriveStatusReply})
 async def get_drive_status(serial: str) -> Response:
     """Show what a drive is used for."""
-    found = await agent().drives_service.status(serial)
+    status = await agent().drives_service.status(serial)
     return reply(
         DriveStatusReply(
-            status=found.status,
-            state=found.status,
-            in_pool=found.pool_guid is not None,
-            pool_group_guid=found.pool_guid,
-            pool_id=found.device,
-            md_device_name=found.device,
-            mount_point=found.mount_point,
-            processes=process_replies(found.processes),
+            status=status.status,
+            state=status.status,
+            in_pool=status.pool_guid is not None,
+            pool_group_guid=status.pool_guid,
+            pool_id=status.device,
+            md_device_name=status.device,
+            mount_point=status.mount_point,
+            processes=process_replies(status.processes),
         )
     )
 

@@ -17,8 +17,8 @@ blueprint = Blueprint("operations", __name__, url_prefix=BASE_PATH)
 @endpoint(blueprint, "GET", "/operations", replies={200: OperationList})
 async def list_operations() -> Response:
     """List the operations that run or are still remembered."""
-    known = agent().operations.all()
-    return reply(OperationList(tuple(operation_reply(operation) for operation in known)))
+    operations = agent().operations.all()
+    return reply(OperationList(tuple(operation_reply(operation) for operation in operations)))
 
 
 @endpoint(blueprint, "GET", "/operations/<operation_id>", replies={200: OperationReply})

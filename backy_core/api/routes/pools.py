@@ -104,7 +104,7 @@ async def get_outputs(guid: str, query_args: OutputsQuery) -> Response:
 @endpoint(blueprint, "GET", "/pools/importable", replies={200: ImportableList})
 async def list_importable() -> Response:
     """List pools found on drives that the metadata does not know."""
-    found = await agent().pools.importable()
+    importable_pools = await agent().pools.importable()
     return reply(
         ImportableList(
             tuple(
@@ -119,7 +119,7 @@ async def list_importable() -> Response:
                     opens_on=opens_on_reply(pool.opens_on),
                     cannot_open_because=pool.cannot_open_because,
                 )
-                for pool in found
+                for pool in importable_pools
             )
         )
     )

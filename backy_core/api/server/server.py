@@ -153,7 +153,9 @@ class Server:
 
     def _displace(self, newest: Connection | None = None) -> bool:
         """Drop whoever is missed the least, if it is not ``newest``."""
-        chosen = next((each for each in self._by_worth() if each is not newest), None)
+        chosen = next(
+            (connection for connection in self._by_worth() if connection is not newest), None
+        )
         if chosen is not None:
             self._drop(chosen)
         return chosen is not None
@@ -167,14 +169,14 @@ class Server:
         who had their answer.
         """
         kinds: tuple[Callable[[Connection], bool], ...] = (
-            lambda each: each.stage is Stage.LEAVING,
-            lambda each: not each.trusted and each not in self._unfinished,
-            lambda each: each in self._unfinished,
-            lambda each: not each.waited_for,
+            lambda connection: connection.stage is Stage.LEAVING,
+            lambda connection: not connection.trusted and connection not in self._unfinished,
+            lambda connection: connection in self._unfinished,
+            lambda connection: not connection.waited_for,
         )
         for kind in kinds:
             chosen = [connection for connection in self._connections if kind(connection)]
-            yield from sorted(chosen, key=lambda each: each.deadline)
+            yield from sorted(chosen, key=lambda connection: connection.deadline)
 
     def _sweep(self) -> None:
         """End what has had its time, as long as there is anyone."""

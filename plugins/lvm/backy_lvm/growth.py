@@ -38,8 +38,8 @@ def grow(
         _refuse_member(mine)
         steps = _exchange(pool, report, drive, old, joined)
     uuid = _new_uuid(pool, report, drive)
-    known = (*stamps(pool, report), stamp(uuid))
-    return BackendPlan(steps=steps, goal=(joined,), stamps=tuple(dict.fromkeys(known)))
+    expected = (*stamps(pool, report), stamp(uuid))
+    return BackendPlan(steps=steps, goal=(joined,), stamps=tuple(dict.fromkeys(expected)))
 
 
 def _return(named: Named, drive: DriveId, mine: MemberReport, joined: MemberIs) -> tuple[Step, ...]:
@@ -110,7 +110,7 @@ def _exchange(
 
 def _clear(named: Named, back: Iterable[MemberReport]) -> tuple[Step, ...]:
     """Remove leftover mappings. Fails if one is absent or still stands for a missing member."""
-    slots = [each.slot for each in back if each.slot is not None]
+    slots = [member.slot for member in back if member.slot is not None]
     if not slots:
         return ()
     remove = argv.remove_placeholders(named.group, named.volume, slots)

@@ -196,7 +196,9 @@ def _refuse_copies(report: PoolReport) -> None:
     drives: dict[str, list[str]] = {}
     for member in report.members:
         drives.setdefault(member.handle or "", []).append(str(member.drive or member.device))
-    copied = [" and ".join(them) for handle, them in drives.items() if handle and len(them) > 1]
+    copied = [
+        " and ".join(serials) for handle, serials in drives.items() if handle and len(serials) > 1
+    ]
     if copied:
         raise Conflict(
             f"{copied[0]} say they are the same member: one is a copy of the other.",

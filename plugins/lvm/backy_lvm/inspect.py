@@ -54,17 +54,24 @@ async def look(probe: Probe) -> tuple[PoolReport | Unreadable, ...]:
     group for. SystemFailure if LVM fails altogether."""
     bearers = {sig.device: sig.uuid or "" for sig in probe.signatures if sig.type == SIGNATURE}
     before = await _mapped(probe)
-    told = await _ask(probe, tuple(bearers)) if bearers else _NOTHING
-    mapped = {guid: it for guid, it in (await _mapped(probe)).items() if it == before.get(guid)}
-    unreadable = _unreadable(told, bearers)
+    answer = await _ask(probe, tuple(bearers)) if bearers else _NOTHING
+    mapped = {
+        guid: mapping
+        for guid, mapping in (await _mapped(probe)).items()
+        if mapping == before.get(guid)
+    }
+    unreadable = _unreadable(answer, bearers)
     seen = [
-        await _report(probe, group, bearers, told.mismatches) for group in _told_apart(told, mapped)
+        await _report(probe, group, bearers, answer.mismatches)
+        for group in _told_apart(answer, mapped)
     ]
     # What the kernel runs is active, whatever the drives say.
-    reports = [it for it in seen if it.device or it.native_id not in mapped]
-    known = {report.native_id for report in reports}
+    reports = [report for report in seen if report.device or report.native_id not in mapped]
+    reported_ids = {report.native_id for report in reports}
     orphans = (
-        _orphan(guid, it.device, unreadable) for guid, it in mapped.items() if guid not in known
+        _orphan(guid, mapping.device, unreadable)
+        for guid, mapping in mapped.items()
+        if guid not in reported_ids
     )
     return (*reports, *orphans, *unreadable)
 
@@ -98,23 +105,26 @@ async def _ask(probe: Probe, devices: Iterable[str]) -> _Told:
     return _Told(groups, unused, mismatched(done.stderr), done.stderr)
 
 
-def _unreadable(told: _Told, bearers: Mapping[str, str]) -> tuple[Unreadable, ...]:
+def _unreadable(answer: _Told, bearers: Mapping[str, str]) -> tuple[Unreadable, ...]:
     """Devices whose content LVM does not account for: nothing that they hold counts as gone."""
-    members = {member.uuid for group in told.groups for member in group.members}
-    unused = told.unused - {bearers.get(it, "") for it in failed_scans(told.words)}
-    lost = [it for it, uuid in bearers.items() if uuid not in members | unused]
+    members = {member.uuid for group in answer.groups for member in group.members}
+    unused = answer.unused - {bearers.get(mapping, "") for mapping in failed_scans(answer.words)}
+    lost = [mapping for mapping, uuid in bearers.items() if uuid not in members | unused]
     return tuple(
-        Unreadable(device=it, reason=complaint(told.words, it) or "LVM does not tell what it holds")
-        for it in lost
+        Unreadable(
+            device=mapping,
+            reason=complaint(answer.words, mapping) or "LVM does not tell what it holds",
+        )
+        for mapping in lost
     )
 
 
-def _told_apart(told: _Told, mapped: Mapping[str, _Mapped]) -> list[Group]:
+def _told_apart(answer: _Told, mapped: Mapping[str, _Mapped]) -> list[Group]:
     """Of several groups with the name of a running pool, keep the one that the kernel runs."""
-    running = {guid: it.group for guid, it in mapped.items() if it.group}
+    running = {guid: mapping.group for guid, mapping in mapped.items() if mapping.group}
     return [
         group._replace(impostor=running.get(guid_of(group) or "", uuid) != uuid)
-        for group in told.groups
+        for group in answer.groups
         for uuid in (group.uuid.replace("-", ""),)
     ]
 
@@ -130,8 +140,8 @@ async def _as_used(probe: Probe, group: Group, bearers: Mapping[str, str]) -> Gr
     used = [device for device, uuid in bearers.items() if uuid not in idle]
     if volume is None or not volume.active or not idle or not used:
         return group
-    told = await _ask(probe, used)
-    again = (it for it in told.groups if it.uuid == group.uuid)
+    answer = await _ask(probe, used)
+    again = (it for it in answer.groups if it.uuid == group.uuid)
     return next(again, group)._replace(impostor=group.impostor)
 
 
@@ -142,9 +152,9 @@ def _devices(group: Group, bearers: Mapping[str, str]) -> dict[str, str | None]:
 def _device(member: Member, bearers: Mapping[str, str]) -> str | None:
     """Kernel name of a member's node, by the signature: LVM may show any of its links. Of two
     drives with one UUID (a copy) it is the one LVM uses."""
-    found = [device for device, uuid in bearers.items() if uuid == member.uuid]
+    bearers_of_member = [device for device, uuid in bearers.items() if uuid == member.uuid]
     named = member.node.removeprefix("/dev/")
-    return named if named in found else next(iter(found), None)
+    return named if named in bearers_of_member else next(iter(bearers_of_member), None)
 
 
 async def _own_views(
@@ -156,7 +166,9 @@ async def _own_views(
         device = devices[member.uuid]
         if member.missing and device:
             alone = (await _ask(probe, [device])).groups
-            views[member.uuid] = next((it.tags for it in alone if it.uuid == group.uuid), None)
+            views[member.uuid] = next(
+                (mapping.tags for mapping in alone if mapping.uuid == group.uuid), None
+            )
     return {uuid: tags for uuid, tags in views.items() if tags is not None}
 
 
@@ -170,8 +182,8 @@ def _apart(
     """Members that were used without one that is in use now: of an active volume only what it is
     mapped on is."""
     volume = pool_volume(group, guid_of(group))
-    there = {member.uuid for member in group.members if not member.missing}
-    used = there & held if volume and volume.active else there
+    present_uuids = {member.uuid for member in group.members if not member.missing}
+    used = present_uuids & held if volume and volume.active else present_uuids
     marks = {argv.APART_TAG + uuid for uuid in used}
     clashing = {uuid for uuid, device in devices.items() if f"/dev/{device}" in mismatches}
     apart = frozenset({uuid for uuid, tags in own.items() if tags & marks} | clashing)
@@ -201,12 +213,12 @@ async def _mapped(probe: Probe) -> dict[str, _Mapped]:
     names = [name for name in await probe.listdir("/sys/block") if name.startswith("dm-")]
     titles = await probe.read(*(f"/sys/block/{name}/dm/name" for name in names))
     ids = await probe.read(*(f"/sys/block/{name}/dm/uuid" for name in names))
-    found = {}
+    positions = {}
     for name, title, text in zip(names, titles, ids, strict=True):
         if match := _MAPPED.fullmatch((title or "").strip()):
             group = (text or "").removeprefix("LVM-")[:_UUID_LETTERS]
-            found[match[1].replace("--", "-")] = _Mapped(name, group)
-    return found
+            positions[match[1].replace("--", "-")] = _Mapped(name, group)
+    return positions
 
 
 def _orphan(guid: str, device: str, unreadable: Collection[Unreadable]) -> PoolReport:

@@ -36,7 +36,7 @@ class Named(NamedTuple):
         else:
             group, _, volume = (report.name or "").partition("/")
             selected = ("--select", f"vg_uuid={report.native_id}")
-        here = [
+        present = [
             (member.drive, member.state)
             for member in report.members
             if member.drive and member.device
@@ -45,8 +45,8 @@ class Named(NamedTuple):
             group=group,
             volume=volume,
             selected=selected,
-            here=tuple(drive for drive, _ in here),
-            good=tuple(drive for drive, state in here if state in _GOOD),
+            here=tuple(drive for drive, _ in present),
+            good=tuple(drive for drive, state in present if state in _GOOD),
             slots=max(len(pool.drives), report.expected_members),
         )
 
@@ -58,6 +58,6 @@ def stamp(uuid: str) -> SignatureMatch:
 def stamps(pool: PoolSpec, report: PoolReport | None = None) -> tuple[SignatureMatch, ...]:
     """How every member is recognised: those seen by the UUID they have, and those remembered by
     the one they were made with."""
-    seen = [member.handle for member in report.members if member.handle] if report else []
-    made = [argv.pv_uuid(pool.guid, drive) for drive in pool.drives]
-    return tuple(map(stamp, dict.fromkeys((*seen, *made))))
+    handles = [member.handle for member in report.members if member.handle] if report else []
+    new_uuids = [argv.pv_uuid(pool.guid, drive) for drive in pool.drives]
+    return tuple(map(stamp, dict.fromkeys((*handles, *new_uuids))))

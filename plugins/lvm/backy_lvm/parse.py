@@ -46,8 +46,8 @@ class Volume(NamedTuple):
     @property
     def slot(self) -> int | None:
         """The number of this image in its RAID volume."""
-        found = _IMAGE.search(self.name)
-        return int(found[1]) if found and self.hidden else None
+        match = _IMAGE.search(self.name)
+        return int(match[1]) if match and self.hidden else None
 
 
 class Group(NamedTuple):
@@ -76,9 +76,14 @@ class Group(NamedTuple):
 
     def images(self, volume: Volume) -> tuple[Volume, ...]:
         """The images of a RAID volume by slot."""
-        found = (it for it in self.volumes if it.name.startswith(f"{volume.name}_rimage_"))
+        images = (
+            image for image in self.volumes if image.name.startswith(f"{volume.name}_rimage_")
+        )
         return tuple(
-            sorted((it for it in found if it.slot is not None), key=lambda it: it.slot or 0)
+            sorted(
+                (image for image in images if image.slot is not None),
+                key=lambda image: image.slot or 0,
+            )
         )
 
 
@@ -91,7 +96,7 @@ def parse_report(text: str) -> tuple[Group, ...]:
 def parse_unused(text: str) -> frozenset[str]:
     """UUIDs of physical volumes that belong to no volume group, by their own word. Of one whose
     group cannot be read, which LVM lists with them, the label says that it is in use."""
-    without_group = (each for each in _sections(text) if not _rows(each, "vg"))
+    without_group = (section for section in _sections(text) if not _rows(section, "vg"))
     return frozenset(
         row["pv_uuid"]
         for section in without_group
@@ -172,12 +177,12 @@ def _volume(row: Row, segment: str, members: set[str]) -> Volume:
     name = row.get("lv_name", "")
     activity = row.get("lv_active", "")
     minor = row.get("lv_kernel_minor", "")
-    known = minor.isascii() and minor.isdecimal() and len(minor) < 8 and int(minor) < _MOST_MINORS
+    numeric = minor.isascii() and minor.isdecimal() and len(minor) < 8 and int(minor) < _MOST_MINORS
     return Volume(
         name=name.strip("[]"),
         hidden=name.startswith("["),
         active=activity == "active",
-        device=f"dm-{int(minor)}" if known else None,
+        device=f"dm-{int(minor)}" if numeric else None,
         segment=segment,
         members=frozenset(members),
         percent=_percent(row.get("sync_percent", "")),
@@ -208,5 +213,5 @@ def _flag(row: Row, column: str) -> bool:
 
 
 def _percent(text: str) -> float | None:
-    found = re.fullmatch(r"\d{1,3}(\.\d{1,4})?", text, re.ASCII)
-    return min(float(text), 100.0) if found else None
+    match = re.fullmatch(r"\d{1,3}(\.\d{1,4})?", text, re.ASCII)
+    return min(float(text), 100.0) if match else None

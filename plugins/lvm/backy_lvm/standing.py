@@ -44,12 +44,12 @@ def describe(group: Group, sight: Sight) -> PoolReport:
     volume = pool_volume(group, guid)
     members = _members(group, volume, sight)
     level = level_of(volume)
-    here = frozenset(member.slot or 0 for member in members if member.state in _GOOD)
+    active_slots = frozenset(member.slot or 0 for member in members if member.state in _GOOD)
     presence = _presence(group, volume)
     doubt = _doubt(volume)
     partial = volume is not None and volume.trouble in ("partial", "refresh needed")
     degraded = partial or any(member.state not in ("active", "spare") for member in members)
-    lost = volume is not None and not survives(level, len(_in_use(members)), here)
+    lost = volume is not None and not survives(level, len(_in_use(members)), active_slots)
     unusable = _unusable(group, volume, sight)
     copies = tuple(
         MemberReport(device=device, handle=uuid, state="diverged") for uuid, device in sight.copies
@@ -96,7 +96,7 @@ def pool_volume(group: Group, guid: str | None) -> Volume | None:
 def _others(group: Group, volume: Volume | None) -> tuple[str, ...]:
     """Volumes and snapshots that somebody made in the group. Where it cannot be told which volume
     is the pool's, all of them."""
-    return tuple(it.name for it in group.visible if it is not volume)
+    return tuple(member.name for member in group.visible if member is not volume)
 
 
 def level_of(volume: Volume | None) -> str:
@@ -119,15 +119,15 @@ def _members(group: Group, volume: Volume | None, sight: Sight) -> tuple[MemberR
     images = group.images(volume) if volume else ()
     slots = {uuid: image for image in images for uuid in image.members}
     held = {uuid for volume in group.volumes for uuid in volume.members}
-    found = []
+    reports = []
     for member in group.members:
         if member.missing and member.uuid not in held and volume:
             # Replaced or given back; LVM drops it once no other is missing. Its UUID is taken.
-            found.append(MemberReport(device=None, handle=member.uuid, state="spare"))
+            reports.append(MemberReport(device=None, handle=member.uuid, state="spare"))
             continue
         state = _state(member, slots.get(member.uuid), group, volume, held, sight)
-        found.append(_report(member, slots.get(member.uuid), state, sight))
-    return _placed(found)
+        reports.append(_report(member, slots.get(member.uuid), state, sight))
+    return _placed(reports)
 
 
 def _report(member: Member, image: Volume | None, state: MemberState, sight: Sight) -> MemberReport:
@@ -136,14 +136,15 @@ def _report(member: Member, image: Volume | None, state: MemberState, sight: Sig
     return MemberReport(device=device, handle=member.uuid, slot=slot, state=state)
 
 
-def _placed(found: Sequence[MemberReport]) -> tuple[MemberReport, ...]:
+def _placed(members: Sequence[MemberReport]) -> tuple[MemberReport, ...]:
     """Slots by image; without images (linear, striped) in LVM's own order."""
-    ordered = sorted(found, key=lambda it: (it.state == "spare", it.slot or 0))
-    if any(it.slot is not None for it in ordered):
+    ordered = sorted(members, key=lambda member: (member.state == "spare", member.slot or 0))
+    if any(member.slot is not None for member in ordered):
         return tuple(ordered)
-    used = [it.state != "spare" for it in ordered]
+    used = [member.state != "spare" for member in ordered]
     return tuple(
-        it.model_copy(update={"slot": at if used[at] else None}) for at, it in enumerate(ordered)
+        member.model_copy(update={"slot": at if used[at] else None})
+        for at, member in enumerate(ordered)
     )
 
 

@@ -29,11 +29,11 @@ def member(
     drive: DriveId, state: MemberState, slot: int | None = None, attempt: int = 0
 ) -> MemberReport:
     """A missing one has no device, and no drive."""
-    here = state != "missing"
-    device = f"sd{'abcdef'[DRIVES.index(drive)]}" if here else None
+    present = state != "missing"
+    device = f"sd{'abcdef'[DRIVES.index(drive)]}" if present else None
     return MemberReport(
         device=device,
-        drive=drive if here else None,
+        drive=drive if present else None,
         handle=pv_uuid(GUID, drive, attempt),
         slot=slot,
         state=state,
@@ -52,7 +52,7 @@ def report(
             "level": level,
             "presence": presence,
             "health": "active" if presence == "active" else "inactive",
-            "degraded": any(each.state != "active" for each in in_use),
+            "degraded": any(device.state != "active" for device in in_use),
             "device": "dm-3" if presence == "active" else None,
             "expected_members": len(in_use),
             "members": [member.model_dump() for member in members],

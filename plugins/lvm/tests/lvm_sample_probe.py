@@ -76,12 +76,16 @@ class SampleProbe:
 
 
 async def reports(probe: SampleProbe) -> tuple[PoolReport, ...]:
-    return tuple(each for each in await look(probe) if isinstance(each, PoolReport))
+    return tuple(report for report in await look(probe) if isinstance(report, PoolReport))
 
 
 async def unreadable(probe: SampleProbe) -> dict[str, str]:
     """Reasons by device."""
-    return {it.device: it.reason for it in await look(probe) if isinstance(it, Unreadable)}
+    return {
+        report.device: report.reason
+        for report in await look(probe)
+        if isinstance(report, Unreadable)
+    }
 
 
 def line(report: PoolReport) -> str:

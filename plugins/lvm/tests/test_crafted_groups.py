@@ -70,7 +70,7 @@ def _variants(count: int) -> Iterator[dict[str, Any]]:
 
 
 async def _healthy(probe: SampleProbe) -> PoolReport:
-    (report,) = (each for each in await reports(probe) if each.native_id == NATIVE)
+    (report,) = (report for report in await reports(probe) if report.native_id == NATIVE)
     return report
 
 
@@ -85,9 +85,9 @@ async def test_one_that_bears_the_name_of_ours_does_not_take_its_place() -> None
     section = _theirs()
     section["vg"][0]["vg_name"] = _OURS
     alone = await _healthy(SampleProbe("raid1-active"))
-    seen = await reports(Beside(section))
-    assert alone in seen and len(seen) == 2
-    assert all(not each.usable or each.guid is None for each in seen if each != alone)
+    reported = await reports(Beside(section))
+    assert alone in reported and len(reported) == 2
+    assert all(not report.usable or report.guid is None for report in reported if report != alone)
 
 
 async def test_a_report_that_is_none_is_a_clean_failure() -> None:

@@ -56,17 +56,19 @@ def commands(plan: BackendPlan) -> list[str]:
     return [text(step.run) for step in plan.steps]
 
 
-def opened(found: PoolReport, degraded: bool = False) -> list[str]:
-    return commands(hooks.backy_plan_open(pool=pool(), report=found, degraded=degraded))
+def opened(pool_report: PoolReport, degraded: bool = False) -> list[str]:
+    return commands(hooks.backy_plan_open(pool=pool(), report=pool_report, degraded=degraded))
 
 
-def closed(found: PoolReport) -> list[str]:
-    return commands(hooks.backy_plan_close(pool=pool(), report=found))
+def closed(pool_report: PoolReport) -> list[str]:
+    return commands(hooks.backy_plan_close(pool=pool(), report=pool_report))
 
 
-def added(found: PoolReport, drive: DriveId = C, replaces: DriveId | None = None) -> list[str]:
+def added(
+    pool_report: PoolReport, drive: DriveId = C, replaces: DriveId | None = None
+) -> list[str]:
     return commands(
-        hooks.backy_plan_add_drive(pool=pool(), report=found, drive=drive, replaces=replaces)
+        hooks.backy_plan_add_drive(pool=pool(), report=pool_report, drive=drive, replaces=replaces)
     )
 
 
@@ -80,15 +82,15 @@ def stamped(plan: BackendPlan) -> set[str | None]:
 
 def test_create_prepares_each_drive_then_group_and_volume() -> None:
     plan = hooks.backy_plan_create(pool=pool(), drives=(A, B))
-    one, two = uuids(A, B)
+    uuid_pair, two = uuids(A, B)
     assert commands(plan) == [
-        f"pvcreate [<1>] --uuid {one} --norestorefile <1>",
+        f"pvcreate [<1>] --uuid {uuid_pair} --norestorefile <1>",
         f"pvcreate [<2>] --uuid {two} --norestorefile <2>",
         f"vgcreate [<1>,<2>] --setautoactivation n --addtag backy={GUID} VG <1> <2>",
         "lvcreate [<1>,<2>] --wipesignatures y --zero y --type raid1 --mirrors 1 "
         "--extents 100%FREE --name pool VG",
     ]
-    assert stamped(plan) == {one, two}
+    assert stamped(plan) == {uuid_pair, two}
 
 
 def test_a_creation_is_undone_by_deactivating_and_wiping_what_bears_the_stamps() -> None:
@@ -141,66 +143,69 @@ def test_a_uuid_is_the_drives_and_the_pools_alone() -> None:
 
 
 def test_open_activates_by_name_and_only_whole() -> None:
-    found = report(member(A, "active", 0), member(B, "active", 1), presence="stopped")
-    assert opened(found) == [
+    pool_report = report(member(A, "active", 0), member(B, "active", 1), presence="stopped")
+    assert opened(pool_report) == [
         "vgchange [<1>,<2>] --activate y --activationmode complete VG",
     ]
 
 
 def test_open_degraded_first_writes_down_who_is_missing() -> None:
-    found = report(member(A, "active", 0), member(B, "missing", 1), presence="stopped")
-    assert opened(found, degraded=True) == [
+    pool_report = report(member(A, "active", 0), member(B, "missing", 1), presence="stopped")
+    assert opened(pool_report, degraded=True) == [
         f"vgchange [<1>] --addtag backy-without={uuids(B)[0]} VG",
         "vgchange [<1>] --activate y --activationmode degraded VG",
     ]
     with pytest.raises(Conflict):
-        opened(found)
+        opened(pool_report)
 
 
 def test_open_leaves_out_what_was_left_behind() -> None:
-    found = report(member(A, "active", 0), member(B, "stale", 1), presence="stopped")
-    assert [it.split("]")[0] for it in opened(found)] == ["vgchange [<1>", "vgchange [<1>"]
+    pool_report = report(member(A, "active", 0), member(B, "stale", 1), presence="stopped")
+    assert [step.split("]")[0] for step in opened(pool_report)] == [
+        "vgchange [<1>",
+        "vgchange [<1>",
+    ]
 
 
 def test_open_leaves_out_what_was_used_apart() -> None:
-    found = report(member(A, "active", 0), member(B, "diverged", 1), presence="stopped")
-    assert len(opened(found, degraded=True)) == 2
+    pool_report = report(member(A, "active", 0), member(B, "diverged", 1), presence="stopped")
+    assert len(opened(pool_report, degraded=True)) == 2
 
 
 def test_open_refuses_what_cannot_hold_all_data() -> None:
-    found = report(
+    pool_report = report(
         member(A, "active", 0), member(B, "missing", 1), presence="stopped", level="linear"
     )
     with pytest.raises(Conflict):
-        opened(found, degraded=True)
+        opened(pool_report, degraded=True)
 
 
 def test_open_takes_no_spare_for_a_member() -> None:
     """Alone it holds nothing, and a mark on it would keep the others out for good."""
-    found = report(
+    pool_report = report(
         member(A, "missing", 0), member(B, "missing", 1), member(C, "spare"), presence="stopped"
     )
     with pytest.raises(Conflict, match="Too few"):
-        opened(found, degraded=True)
+        opened(pool_report, degraded=True)
 
 
-def copy_of(it: MemberReport, drive: DriveId) -> MemberReport:
-    return it.model_copy(
+def copy_of(member_report: MemberReport, drive: DriveId) -> MemberReport:
+    return member_report.model_copy(
         update={"drive": drive, "device": "sdz", "state": "diverged", "slot": None}
     )
 
 
 def test_open_refuses_to_choose_between_a_member_and_its_copy() -> None:
     second = member(B, "active", 1)
-    found = report(member(A, "active", 0), second, copy_of(second, C), presence="stopped")
+    pool_report = report(member(A, "active", 0), second, copy_of(second, C), presence="stopped")
     with pytest.raises(Conflict, match="copy of the other"):
-        opened(found, degraded=True)
+        opened(pool_report, degraded=True)
 
 
 def test_close_does_not_mark_a_member_whose_copy_is_there() -> None:
     second = member(B, "active", 1)
-    found = report(member(A, "active", 0), second, copy_of(second, C))
-    assert [it for it in closed(found) if "backy-without" in it] == []
+    pool_report = report(member(A, "active", 0), second, copy_of(second, C))
+    assert [step for step in closed(pool_report) if "backy-without" in step] == []
 
 
 def test_open_of_an_active_pool_is_done() -> None:
@@ -208,40 +213,42 @@ def test_open_of_an_active_pool_is_done() -> None:
 
 
 def test_open_takes_down_first_what_is_half_active() -> None:
-    found = report(member(A, "active", 0), member(B, "active", 1), presence="inactive")
-    assert [it.split("--activate ")[1][0] for it in opened(found)] == ["n", "y"]
+    pool_report = report(member(A, "active", 0), member(B, "active", 1), presence="inactive")
+    assert [step.split("--activate ")[1][0] for step in opened(pool_report)] == ["n", "y"]
 
 
 def test_close_marks_a_member_that_left_meanwhile() -> None:
-    found = report(member(A, "active", 0), member(B, "missing", 1))
-    assert closed(found) == [
+    pool_report = report(member(A, "active", 0), member(B, "missing", 1))
+    assert closed(pool_report) == [
         f"vgchange [<1>] --addtag backy-without={uuids(B)[0]} VG",
         "vgchange [<1>] --activate n VG",
     ]
 
 
 def test_teardown_only_deactivates_and_knows_absent_members_too() -> None:
-    found = report(member(A, "active", 0), member(C, "missing", 1))
-    plan = hooks.backy_plan_teardown(pool=pool(), report=found)
+    pool_report = report(member(A, "active", 0), member(C, "missing", 1))
+    plan = hooks.backy_plan_teardown(pool=pool(), report=pool_report)
     assert commands(plan) == ["vgchange [<1>] --activate n VG"]
     assert stamped(plan) == set(uuids(A, B, C))
 
 
 def test_without_any_member_device_mapper_is_cleared() -> None:
-    found = report(presence="active")
-    (command,) = closed(found)
+    pool_report = report(presence="active")
+    (command,) = closed(pool_report)
     assert command.startswith(f"remove --retry {MAPPED} {MAPPED}_rimage_0 {MAPPED}_rmeta_0 ")
 
 
 def test_groups_of_others_are_selected_by_uuid() -> None:
-    found = report(member(A, "active", 0), member(B, "active", 1), presence="stopped", foreign=True)
-    plan = hooks.backy_plan_open(pool=pool(native_id=VG_UUID), report=found, degraded=False)
+    pool_report = report(
+        member(A, "active", 0), member(B, "active", 1), presence="stopped", foreign=True
+    )
+    plan = hooks.backy_plan_open(pool=pool(native_id=VG_UUID), report=pool_report, degraded=False)
     assert commands(plan)[0].endswith(f"--select vg_uuid={VG_UUID}")
 
 
 def test_a_blank_drive_takes_a_missing_members_place() -> None:
-    found = report(member(A, "active", 0), member(B, "missing", 1))
-    plan = hooks.backy_plan_add_drive(pool=pool(), report=found, drive=C, replaces=None)
+    pool_report = report(member(A, "active", 0), member(B, "missing", 1))
+    plan = hooks.backy_plan_add_drive(pool=pool(), report=pool_report, drive=C, replaces=None)
     assert commands(plan) == [
         f"pvcreate [<3>] --uuid {uuids(C)[0]} --norestorefile <3>",
         "vgextend [<1>,<3>] VG <3>",
@@ -259,20 +266,20 @@ def test_a_blank_drive_takes_a_missing_members_place() -> None:
 
 
 def test_a_wiped_member_comes_back_under_another_uuid() -> None:
-    found = report(member(A, "active", 0), member(B, "missing", 1))
-    assert f"--uuid {pv_uuid(GUID, B, 1)} " in added(found, B)[0]
+    pool_report = report(member(A, "active", 0), member(B, "missing", 1))
+    assert f"--uuid {pv_uuid(GUID, B, 1)} " in added(pool_report, B)[0]
 
 
 def test_open_names_the_members_that_dropped_out_where_too_few_are_left() -> None:
     members = (member(A, "stale", 0), member(B, "stale", 1), member(C, "active", 2))
-    found = report(*members, presence="stopped", level="raid5")
+    pool_report = report(*members, presence="stopped", level="raid5")
     with pytest.raises(Conflict, match="up to date: drive-scsi1, drive-scsi2 dropped out"):
-        hooks.backy_plan_open(pool=pool("raid5", 3), report=found, degraded=True)
+        hooks.backy_plan_open(pool=pool("raid5", 3), report=pool_report, degraded=True)
 
 
 def test_a_stale_member_returns_by_its_bitmap() -> None:
-    found = report(member(A, "active", 0), member(B, "stale", 1))
-    assert added(found, B) == [
+    pool_report = report(member(A, "active", 0), member(B, "stale", 1))
+    assert added(pool_report, B) == [
         "vgextend [<1>,<2>] --restoremissing VG <2>",
         "lvchange [<1>,<2>] --refresh --activationmode partial VG/pool",
         f"vgchange [<1>,<2>] --deltag backy-without={uuids(B)[0]} VG",
@@ -281,16 +288,16 @@ def test_a_stale_member_returns_by_its_bitmap() -> None:
 
 
 def test_a_present_member_is_replaced_and_let_go() -> None:
-    found = report(member(A, "active", 0), member(B, "active", 1))
-    assert added(found, C, B)[2:] == [
+    pool_report = report(member(A, "active", 0), member(B, "active", 1))
+    assert added(pool_report, C, B)[2:] == [
         "lvconvert [<1>,<2>,<3>] --replace <2> VG/pool <3>",
         "vgreduce [<1>,<2>,<3>] VG <2>",
     ]
 
 
 def test_a_spare_left_by_an_earlier_attempt_is_used() -> None:
-    found = report(member(A, "active", 0), member(B, "missing", 1), member(C, "spare"))
-    assert [it.split()[0] for it in added(found)] == ["lvconvert", "vgreduce", "remove"]
+    pool_report = report(member(A, "active", 0), member(B, "missing", 1), member(C, "spare"))
+    assert [step.split()[0] for step in added(pool_report)] == ["lvconvert", "vgreduce", "remove"]
 
 
 FULL = (member(A, "active", 0), member(B, "active", 1))
@@ -306,13 +313,13 @@ HALF = (member(A, "active", 0), member(B, "missing", 1))
     ],
 )
 def test_a_drive_without_a_place_is_refused(
-    found: PoolReport, drive: DriveId, error: type[Exception]
+    pool_report: PoolReport, drive: DriveId, error: type[Exception]
 ) -> None:
     with pytest.raises(error):
-        added(found, drive)
+        added(pool_report, drive)
 
 
 @pytest.mark.parametrize("level", ["linear", "raid0"])
 def test_without_copies_nothing_is_marked_as_left_behind(level: str) -> None:
-    found = report(member(A, "active", 0), member(B, "stale", 1), level=level)
-    assert closed(found) == ["vgchange [<1>,<2>] --activate n VG"]
+    pool_report = report(member(A, "active", 0), member(B, "stale", 1), level=level)
+    assert closed(pool_report) == ["vgchange [<1>,<2>] --activate n VG"]

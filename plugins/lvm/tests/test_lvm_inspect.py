@@ -217,7 +217,7 @@ async def test_what_lvm_leaves_out_is_in_doubt() -> None:
         ("ubdb", "ubdd"),
         "Cannot access VG sid with system ID elsewhere with unknown local system ID",
     )
-    assert [each.presence for each in await reports(probe)] == ["active"]
+    assert [report.presence for report in await reports(probe)] == ["active"]
 
 
 async def test_a_mirror_that_was_never_copied_is_not_whole() -> None:
@@ -242,7 +242,7 @@ async def test_a_word_that_is_not_known_is_doubt(
 ) -> None:
     probe = SampleProbe("raid1-active")
     document = json.loads(probe.text)
-    (row,) = (each for each in document["report"][0]["lv"] if each["lv_name"] == "pool")
+    (row,) = (row for row in document["report"][0]["lv"] if row["lv_name"] == "pool")
     row[column] = word
     probe.text = json.dumps(document)
     (report,) = await reports(probe)
@@ -268,9 +268,9 @@ async def test_what_the_kernel_runs_is_the_pool() -> None:
     """Another group under its name and tag is none; nor is a pool stopped that LVM overlooks."""
     probe = SampleProbe("linear-stopped")
     probe.files = _mapped("another-group")
-    found = {report.native_id: report for report in await reports(probe)}
-    assert (found[GUID].presence, found[GUID].device) == ("active", "dm-3")
-    (stranger,) = (each for native_id, each in found.items() if native_id != GUID)
+    reported = {report.native_id: report for report in await reports(probe)}
+    assert (reported[GUID].presence, reported[GUID].device) == ("active", "dm-3")
+    (stranger,) = (item for native_id, item in reported.items() if native_id != GUID)
     assert (stranger.guid, stranger.usable) == (None, False)
     probe.files = _mapped(stranger.native_id)
     (report,) = await reports(probe)

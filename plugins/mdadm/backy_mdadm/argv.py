@@ -37,8 +37,8 @@ def array_uuid(identity: str) -> str:
 
 def partition_of(device: str) -> int | None:
     """The partition number in a kernel name (``sda1``, ``nvme0n1p2``); None for a whole drive."""
-    found = _PARTITION.search(device)
-    return int(found[1]) if found and found.end() == len(device) else None
+    match = _PARTITION.search(device)
+    return int(match[1]) if match and match.end() == len(device) else None
 
 
 def create(guid: str, level: str, drives: Sequence[DriveId]) -> tuple[Arg, ...]:

@@ -56,8 +56,8 @@ def _read(
     outcome: CommandOutcome | None, nodes: Mapping[str, str], uuids: Mapping[str, str]
 ) -> dict[str, Superblock]:
     parsed = parse.parse_examine(outcome.stdout) if outcome else ()
-    told = ((nodes.get(block.node, ""), block) for block in parsed)
-    return {device: block for device, block in told if uuids.get(device) == block.uuid}
+    blocks_by_node = ((nodes.get(block.node, ""), block) for block in parsed)
+    return {device: block for device, block in blocks_by_node if uuids.get(device) == block.uuid}
 
 
 def _reason(outcome: CommandOutcome | None, node: str) -> str:

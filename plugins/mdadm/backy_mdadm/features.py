@@ -35,8 +35,8 @@ async def required(
     if array is not None and array.running and not _must_be_read(array):
         return (BLOCK_SIZE,) if array.block_size and array.metadata.startswith("1.") else ()
     texts = await asyncio.gather(*(probe.superblock(stamp, _LENGTH) for stamp in stamped))
-    found = [each for text in texts if (each := parse(text or b"")) is not None]
-    return _each_once(found) if found else None
+    superblocks = [superblock for text in texts if (superblock := parse(text or b"")) is not None]
+    return _each_once(superblocks) if superblocks else None
 
 
 def parse(superblock: bytes) -> tuple[Requirement, ...] | None:
@@ -46,12 +46,12 @@ def parse(superblock: bytes) -> tuple[Requirement, ...] | None:
     if superblock[4:8] != b"\1\0\0\0":  # version 0 has neither
         return ()
     unknown = int.from_bytes(superblock[_MAP], "little") & ~_KNOWN_MAP
-    found = [BLOCK_SIZE] if any(superblock[_SIZE]) else []
+    requirements = [BLOCK_SIZE] if any(superblock[_SIZE]) else []
     if unknown:
-        found.append(Requirement(feature=f"an unknown md feature ({unknown:#x})"))
+        requirements.append(Requirement(feature=f"an unknown md feature ({unknown:#x})"))
     if any(superblock[_PADDING]):
-        found.append(Requirement(feature="an unknown field of the md superblock"))
-    return tuple(found)
+        requirements.append(Requirement(feature="an unknown field of the md superblock"))
+    return tuple(requirements)
 
 
 def _must_be_read(array: KernelArray) -> bool:
@@ -59,7 +59,7 @@ def _must_be_read(array: KernelArray) -> bool:
     return array.block_size is not None and array.level in UNWRITTEN
 
 
-def _each_once(found: Iterable[tuple[Requirement, ...]]) -> tuple[Requirement, ...]:
+def _each_once(groups: Iterable[tuple[Requirement, ...]]) -> tuple[Requirement, ...]:
     return tuple(
-        dict.fromkeys(requirement for requirements in found for requirement in requirements)
+        dict.fromkeys(requirement for requirements in groups for requirement in requirements)
     )

@@ -156,8 +156,8 @@ def parse_mdstat(text: str) -> tuple[Listed, ...]:
     """The arrays in ``/proc/mdstat``."""
     arrays: list[Listed] = []
     for line in text.splitlines():
-        if found := _ARRAY_LINE.match(line):
-            arrays.append(Listed(found[1], found[2], tuple(_LISTED_MEMBER.findall(found[3]))))
+        if match := _ARRAY_LINE.match(line):
+            arrays.append(Listed(match[1], match[2], tuple(_LISTED_MEMBER.findall(match[3]))))
         elif arrays:
             arrays[-1] = _with_sync(arrays[-1], line)
     return tuple(arrays)
@@ -267,7 +267,7 @@ def _sections(text: str) -> Iterator[tuple[str, list[str]]]:
 
 
 def _superblock(node: str, lines: list[str]) -> Superblock | None:
-    fields = {found[1]: found[2].strip() for found in map(_FIELD.match, lines) if found}
+    fields = {match[1]: match[2].strip() for match in map(_FIELD.match, lines) if match}
     uuid = dashed(fields.get("Array UUID") or fields.get("UUID") or "")
     # Version 0 prints its 64-bit counter as two halves, "0.18".
     events = _number(fields.get("Events", "").rpartition(".")[2])
@@ -301,7 +301,7 @@ def _layout(text: str) -> int:
 
 def _old_table(lines: list[str]) -> tuple[int | None, str]:
     """Role and view from the table of members that ends a version 0 superblock."""
-    rows = [found for found in map(_OLD_ROW.match, lines) if found]
+    rows = [match for match in map(_OLD_ROW.match, lines) if match]
     role = next((int(row[2]) for row in rows if row[1] == "this" and "active" in row[3]), None)
     states = {int(row[2]): row[3] for row in rows if row[1] != "this"}
     view = ("A" if "active" in states[slot] else "." for slot in sorted(states) if slot >= 0)
@@ -333,5 +333,5 @@ def _decimal(text: str) -> float | None:
 
 def _number(text: str) -> int | None:
     """The leading number, as in ``4 (3)`` while an array is being reshaped; None for ``none``."""
-    found = re.match(r"\s*(\d+)", text)
-    return int(found[1]) if found else None
+    match = re.match(r"\s*(\d+)", text)
+    return int(match[1]) if match else None

@@ -38,8 +38,8 @@ def standing(block: Superblock, judge: Superblock, live: frozenset[int]) -> Memb
     if block.role is None:
         return "spare"
     missing = {slot for slot, letter in enumerate(block.view) if letter == "."}
-    others = live - {block.role}
-    if others <= missing and missing - {block.role}:
+    other_slots = live - {block.role}
+    if other_slots <= missing and missing - {block.role}:
         return "diverged"
     # mdadm gave it the newest one's count by force, and the array was not written to since.
     if block.events == judge.events:

@@ -62,22 +62,22 @@ class SampleProbe:
                 self.files[f"{base}/md/dev-{member[1]}/block/size"] = "522240\n"
 
     def _signatures(self, gone: tuple[str, ...]) -> list[Signature]:
-        found = {}
+        signatures = {}
         for name in self.files:
             member = re.match(r"/sys/block/(md\d+)/md/dev-([^/]+)/slot", name)
             if member and (uuid := dashed(self.files.get(f"/sys/block/{member[1]}/md/uuid", ""))):
-                found[member[2]] = Signature(device=member[2], type=SIGNATURE, uuid=uuid)
+                signatures[member[2]] = Signature(device=member[2], type=SIGNATURE, uuid=uuid)
         for device, text in self.blocks.items():
             stamp = re.search(r" UUID : ([0-9a-f:]{35})", text)
             label = re.search(r" Name : (\S+)", text)
             if stamp:
-                found[device] = Signature(
+                signatures[device] = Signature(
                     device=device,
                     type=SIGNATURE,
                     uuid=dashed(stamp[1]),
                     label=label[1] if label else None,
                 )
-        return [found[device] for device in sorted(found) if device not in gone]
+        return [signatures[device] for device in sorted(signatures) if device not in gone]
 
     async def read(self, *paths: str) -> tuple[str | None, ...]:
         if self.waits and "/proc/mdstat" in paths:
@@ -87,8 +87,8 @@ class SampleProbe:
     async def listdir(self, path: str) -> tuple[str, ...]:
         assert self.waits, "mdstat alone lists what there is"
         below = (name for name in self.files if name.startswith(path + "/"))
-        found = {name.removeprefix(path + "/").partition("/")[0] for name in below}
-        return tuple(sorted(found | ({"loop0", "sda"} if path == "/sys/block" else set())))
+        directories = {name.removeprefix(path + "/").partition("/")[0] for name in below}
+        return tuple(sorted(directories | ({"loop0", "sda"} if path == "/sys/block" else set())))
 
     async def superblock(self, signature: Signature, length: int) -> bytes | None:
         text = self.superblocks.get(signature.device)
@@ -105,12 +105,16 @@ class SampleProbe:
 
 
 async def reports(probe: SampleProbe) -> tuple[PoolReport, ...]:
-    return tuple(each for each in await look(probe) if isinstance(each, PoolReport))
+    return tuple(report for report in await look(probe) if isinstance(report, PoolReport))
 
 
 async def unreadable(probe: SampleProbe) -> dict[str, str]:
     """Reasons by device."""
-    return {it.device: it.reason for it in await look(probe) if isinstance(it, Unreadable)}
+    return {
+        report.device: report.reason
+        for report in await look(probe)
+        if isinstance(report, Unreadable)
+    }
 
 
 def line(report: PoolReport) -> str:

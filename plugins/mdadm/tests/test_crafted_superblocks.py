@@ -38,7 +38,7 @@ def _theirs(text: str = MODEL) -> str:
 
 
 async def _ours(probe: SampleProbe) -> PoolReport:
-    (report,) = (each for each in await reports(probe) if each.native_id != THEIRS)
+    (report,) = (report for report in await reports(probe) if report.native_id != THEIRS)
     return report
 
 
@@ -73,8 +73,8 @@ async def test_a_name_with_line_breaks_speaks_for_nobody_else(name: str) -> None
 async def test_a_superblock_of_another_array_than_the_signature_tells_is_none() -> None:
     """A drive may have two superblocks, and each tool may read a different one."""
     probe = Beside("raid1x2-stopped", MODEL.replace("/dev/ubda:", "/dev/ubde:"))
-    told = {report.native_id: line(report) for report in await reports(probe)}
-    assert told == {UUID: line(await _ours(SampleProbe("raid1x2-stopped")))}
+    lines = {report.native_id: line(report) for report in await reports(probe)}
+    assert lines == {UUID: line(await _ours(SampleProbe("raid1x2-stopped")))}
 
 
 async def test_crafted_members_of_the_pool_itself_raise_nothing() -> None:
@@ -82,10 +82,10 @@ async def test_crafted_members_of_the_pool_itself_raise_nothing() -> None:
         probe = SampleProbe("raid1x2-stopped")
         probe.blocks["ubda"] = text
         try:
-            seen = await reports(probe)
+            reported = await reports(probe)
         except SystemFailure:
             continue
-        assert all(member.state for report in seen for member in report.members)
+        assert all(member.state for report in reported for member in report.members)
 
 
 async def test_crafted_stderr_raises_nothing() -> None:

@@ -41,8 +41,8 @@ def superblock(features: int = 1, block_size: int = 0, major: int = 1, rest: byt
         (b"", None),
     ],
 )
-def test_a_superblock(block: bytes, found: tuple[Requirement, ...] | None) -> None:
-    assert parse(block) == found
+def test_a_superblock(block: bytes, requirements: tuple[Requirement, ...] | None) -> None:
+    assert parse(block) == requirements
 
 
 @given(st.binary(max_size=300))
@@ -87,7 +87,7 @@ async def test_an_array_that_rests_is_told_by_its_drives() -> None:
 
 @pytest.mark.parametrize(("level", "needed"), [("raid0", ()), ("raid1", (BLOCK_SIZE,))])
 def test_a_creation_says_what_linux_may_record(level: str, needed: tuple[Requirement, ...]) -> None:
-    drives = tuple(DriveId(serial=each, size=1 << 40) for each in "AB")
+    drives = tuple(DriveId(serial=letter, size=1 << 40) for letter in "AB")
     guid = "3fa85f64-5717-4562-b3fc-2c963f66afa6"
     pool = PoolSpec(
         guid=guid,

@@ -55,9 +55,9 @@ def commands(plan: BackendPlan) -> list[str]:
     return [command(step) for step in plan.steps]
 
 
-def add(found: PoolReport, drive: DriveId = C, replaces: DriveId | None = None) -> list[str]:
+def add(requirements: PoolReport, drive: DriveId = C, replaces: DriveId | None = None) -> list[str]:
     return commands(
-        hooks.backy_plan_add_drive(pool=pool(), report=found, drive=drive, replaces=replaces)
+        hooks.backy_plan_add_drive(pool=pool(), report=requirements, drive=drive, replaces=replaces)
     )
 
 
@@ -75,22 +75,22 @@ def test_create_is_undone_by_stopping_and_wiping_what_bears_the_stamp() -> None:
 
 
 def test_open_takes_members_in_good_standing_alone() -> None:
-    found = report(
+    pool_report = report(
         member(A, "active", 0), member(B, "stale", 1), member(C, "spare"), presence="stopped"
     )
-    plan = hooks.backy_plan_open(pool=pool(), report=found, degraded=False, force=False)
+    plan = hooks.backy_plan_open(pool=pool(), report=pool_report, degraded=False, force=False)
     assert commands(plan) == [f"mdadm --assemble {ARRAY} --config=none {UUID} <1> <3>"]
 
 
 def test_open_degraded_insists() -> None:
-    found = report(member(A, "active", 0), member(B, "diverged", 1), presence="stopped")
-    plan = hooks.backy_plan_open(pool=pool(), report=found, degraded=True, force=False)
+    pool_report = report(member(A, "active", 0), member(B, "diverged", 1), presence="stopped")
+    plan = hooks.backy_plan_open(pool=pool(), report=pool_report, degraded=True, force=False)
     assert commands(plan) == [f"mdadm --assemble {ARRAY} --config=none {UUID} --run <1>"]
 
 
 def test_open_stops_what_udev_left_half_assembled() -> None:
-    found = report(member(A, "active", 0), member(B, "active", 1), presence="inactive")
-    plan = hooks.backy_plan_open(pool=pool(), report=found, degraded=False, force=False)
+    pool_report = report(member(A, "active", 0), member(B, "active", 1), presence="inactive")
+    plan = hooks.backy_plan_open(pool=pool(), report=pool_report, degraded=False, force=False)
     assert commands(plan) == [
         "mdadm --stop --config=none <pool>",
         f"mdadm --assemble {ARRAY} --config=none {UUID} <1> <2>",
@@ -98,9 +98,11 @@ def test_open_stops_what_udev_left_half_assembled() -> None:
 
 
 def test_open_of_a_running_pool_has_nothing_to_do() -> None:
-    found = report(member(A, "active", 0), member(B, "active", 1))
+    pool_report = report(member(A, "active", 0), member(B, "active", 1))
     assert (
-        commands(hooks.backy_plan_open(pool=pool(), report=found, degraded=False, force=False))
+        commands(
+            hooks.backy_plan_open(pool=pool(), report=pool_report, degraded=False, force=False)
+        )
         == []
     )
 
@@ -111,9 +113,9 @@ def test_open_names_partitions_and_the_arrays_own_uuid() -> None:
         member(B, "active", 1).model_copy(update={"device": "nvme0n1p2"}),
     ]
     native = "99999999-2222-4333-8444-555555555555"
-    found = report(*members, presence="stopped").model_copy(update={"native_id": native})
+    pool_report = report(*members, presence="stopped").model_copy(update={"native_id": native})
     plan = hooks.backy_plan_open(
-        pool=pool(native_id=native), report=found, degraded=False, force=False
+        pool=pool(native_id=native), report=pool_report, degraded=False, force=False
     )
     assert command(plan.steps[0]).endswith(
         "--uuid=99999999:22224333:84445555:55555555 <1-part1> <2-part2>"
@@ -121,19 +123,21 @@ def test_open_names_partitions_and_the_arrays_own_uuid() -> None:
 
 
 def test_open_without_any_drive_says_so() -> None:
-    found = report(member(None, "missing", 0), member(None, "missing", 1), presence="stopped")
+    pool_report = report(member(None, "missing", 0), member(None, "missing", 1), presence="stopped")
     with pytest.raises(Conflict, match="No usable drive"):
-        hooks.backy_plan_open(pool=pool(), report=found, degraded=True, force=False)
+        hooks.backy_plan_open(pool=pool(), report=pool_report, degraded=True, force=False)
 
 
 def test_open_by_force_takes_what_is_behind_and_nothing_that_ran_apart() -> None:
-    found = report(
+    pool_report = report(
         *(member(A, "stale", 0), member(B, "stale", 1), member(C, "active", 2)),
         *(member(D, "diverged"), member(E, "spare")),
         presence="inactive",
         level="raid5",
     )
-    plan = hooks.backy_plan_open(pool=pool("raid5", 3), report=found, degraded=True, force=True)
+    plan = hooks.backy_plan_open(
+        pool=pool("raid5", 3), report=pool_report, degraded=True, force=True
+    )
     assert commands(plan) == [
         "mdadm --stop --config=none <pool>",
         f"mdadm --assemble {ARRAY} --config=none {UUID} --force --run --readonly <1> <2> <3>",
@@ -142,39 +146,39 @@ def test_open_by_force_takes_what_is_behind_and_nothing_that_ran_apart() -> None
 
 def test_open_after_a_mount_by_force_overrules_what_the_newest_member_says() -> None:
     forced = member(B, "active", 1).model_copy(update={"behind": FORCED})
-    found = report(member(A, "stale", 0), forced, member(C, "active", 2), presence="stopped")
-    plan = hooks.backy_plan_open(pool=pool(), report=found, degraded=True, force=False)
+    pool_report = report(member(A, "stale", 0), forced, member(C, "active", 2), presence="stopped")
+    plan = hooks.backy_plan_open(pool=pool(), report=pool_report, degraded=True, force=False)
     assert commands(plan) == [
         f"mdadm --assemble {ARRAY} --config=none {UUID} --run --force <2> <3>"
     ]
-    plan = hooks.backy_plan_open(pool=pool(), report=found, degraded=False, force=False)
+    plan = hooks.backy_plan_open(pool=pool(), report=pool_report, degraded=False, force=False)
     assert "--force" not in commands(plan)[0]
 
 
 @pytest.mark.parametrize("presence", ["active", "inactive", "stopped"])
 def test_close_and_teardown_stop_the_array_by_identity(presence: str) -> None:
-    found = report(member(A, "active", 0), member(B, "active", 1), presence=presence)
-    plan = hooks.backy_plan_close(pool=pool(), report=found)
-    assert hooks.backy_plan_teardown(pool=pool(), report=found) == plan
+    pool_report = report(member(A, "active", 0), member(B, "active", 1), presence=presence)
+    plan = hooks.backy_plan_close(pool=pool(), report=pool_report)
+    assert hooks.backy_plan_teardown(pool=pool(), report=pool_report) == plan
     assert commands(plan) == ["mdadm --stop --config=none <pool>"]
     assert plan.goal == (PoolIs(presence="stopped"),)
     assert (plan.steps[0].if_satisfied, plan.steps[0].retry_s) == ("skip", 30)
 
 
 def test_closing_a_pool_whose_drives_were_all_pulled_leaves_nothing() -> None:
-    found = report(member(None, "missing", 0), member(None, "missing", 1))
-    plan = hooks.backy_plan_close(pool=pool(), report=found)
+    pool_report = report(member(None, "missing", 0), member(None, "missing", 1))
+    plan = hooks.backy_plan_close(pool=pool(), report=pool_report)
     assert plan.goal == (PoolIs(presence="absent"),)
 
 
 def test_a_blank_drive_takes_the_place_of_a_missing_member() -> None:
-    found = report(member(A, "active", 0), member(None, "missing", 1))
-    assert add(found) == ["mdadm --manage <pool> --add <3>"]
+    pool_report = report(member(A, "active", 0), member(None, "missing", 1))
+    assert add(pool_report) == ["mdadm --manage <pool> --add <3>"]
 
 
 def test_a_returned_member_is_re_added_and_else_wiped_and_rebuilt() -> None:
-    found = report(member(A, "active", 0), member(B, "stale", 1))
-    plan = hooks.backy_plan_add_drive(pool=pool(), report=found, drive=B, replaces=None)
+    pool_report = report(member(A, "active", 0), member(B, "stale", 1))
+    plan = hooks.backy_plan_add_drive(pool=pool(), report=pool_report, drive=B, replaces=None)
     assert commands(plan) == [
         "mdadm --manage <pool> --re-add <2>",
         "wipe <2>",
@@ -186,14 +190,14 @@ def test_a_returned_member_is_re_added_and_else_wiped_and_rebuilt() -> None:
 
 
 def test_a_diverged_member_is_never_offered_to_md() -> None:
-    found = report(member(A, "active", 0), member(B, "diverged", 1))
+    pool_report = report(member(A, "active", 0), member(B, "diverged", 1))
     with pytest.raises(Conflict, match="used apart"):
-        add(found, B)
+        add(pool_report, B)
 
 
 def test_a_failed_member_is_let_go_and_offered_to_md_again() -> None:
-    found = report(member(A, "active", 0), member(B, "failed"))
-    assert add(found, B) == [
+    pool_report = report(member(A, "active", 0), member(B, "failed"))
+    assert add(pool_report, B) == [
         "mdadm --manage <pool> --remove failed --remove detached",
         "mdadm --manage <pool> --re-add <2>",
         "wipe <2>",
@@ -202,30 +206,30 @@ def test_a_failed_member_is_let_go_and_offered_to_md_again() -> None:
 
 
 def test_a_failed_member_is_replaced() -> None:
-    found = report(member(A, "active", 0), member(B, "failed"))
-    assert add(found, C, B) == [
+    pool_report = report(member(A, "active", 0), member(B, "failed"))
+    assert add(pool_report, C, B) == [
         "mdadm --manage <pool> --add <3>",
         "mdadm --manage <pool> --remove failed --remove detached",
     ]
 
 
 def test_a_healthy_member_is_copied_to_its_replacement() -> None:
-    found = report(member(A, "active", 0), member(B, "active", 1))
-    assert add(found, C, A) == [
+    pool_report = report(member(A, "active", 0), member(B, "active", 1))
+    assert add(pool_report, C, A) == [
         "mdadm --manage <pool> --add <3>",
         "mdadm --manage <pool> --replace <1> --with <3>",
     ]
 
 
 def test_the_drive_is_handed_over_at_the_pivot() -> None:
-    found = report(member(A, "active", 0), member(None, "missing", 1))
-    plan = hooks.backy_plan_add_drive(pool=pool(), report=found, drive=C, replaces=None)
+    pool_report = report(member(A, "active", 0), member(None, "missing", 1))
+    plan = hooks.backy_plan_add_drive(pool=pool(), report=pool_report, drive=C, replaces=None)
     assert [step.effect for step in plan.steps] == ["pivot"]
 
 
 def test_a_spare_that_md_does_not_use_starts_anew() -> None:
-    found = report(member(A, "active", 0), member(None, "missing", 1), member(B, "spare"))
-    assert add(found, B) == [
+    pool_report = report(member(A, "active", 0), member(None, "missing", 1), member(B, "spare"))
+    assert add(pool_report, B) == [
         "mdadm --manage <pool> --remove <2>",
         "wipe <2>",
         "mdadm --manage <pool> --add <2>",
@@ -233,8 +237,8 @@ def test_a_spare_that_md_does_not_use_starts_anew() -> None:
 
 
 def test_only_a_blank_drive_is_added_and_one_that_stays_a_spare_is_given_back() -> None:
-    found = report(member(A, "active", 0), member(None, "missing", 1))
-    plan = hooks.backy_plan_add_drive(pool=pool(), report=found, drive=C, replaces=None)
+    pool_report = report(member(A, "active", 0), member(None, "missing", 1))
+    plan = hooks.backy_plan_add_drive(pool=pool(), report=pool_report, drive=C, replaces=None)
     (step,) = plan.steps
     assert step.expect == plan.goal == (MemberIs(drive=C, states=("rebuilding", "active")),)
     assert step.needs == step.undo_expect == (Blank(on=DriveRef(drive=C)),)
@@ -246,33 +250,33 @@ def test_only_a_blank_drive_is_added_and_one_that_stays_a_spare_is_given_back() 
 
 @pytest.mark.parametrize("health", ["recovering", "resync", "check", "reshape"])
 def test_md_looks_at_no_spare_while_it_syncs(health: str) -> None:
-    found = report(member(A, "active", 0), member(None, "missing", 1))
+    pool_report = report(member(A, "active", 0), member(None, "missing", 1))
     with pytest.raises(Conflict, match="stay a spare"):
-        add(found.model_copy(update={"health": health}))
+        add(pool_report.model_copy(update={"health": health}))
 
 
 def test_adding_a_member_again_does_nothing() -> None:
-    found = report(member(A, "active", 0), member(B, "rebuilding", 1))
-    plan = hooks.backy_plan_add_drive(pool=pool(), report=found, drive=B, replaces=None)
+    pool_report = report(member(A, "active", 0), member(B, "rebuilding", 1))
+    plan = hooks.backy_plan_add_drive(pool=pool(), report=pool_report, drive=B, replaces=None)
     assert [step.if_satisfied for step in plan.steps] == ["skip"]
 
 
 def test_a_whole_pool_takes_no_drive_without_a_name_to_replace() -> None:
-    found = report(member(A, "active", 0), member(B, "active", 1))
+    pool_report = report(member(A, "active", 0), member(B, "active", 1))
     with pytest.raises(Conflict, match="not needed"):
-        add(found)
+        add(pool_report)
 
 
 def test_a_degraded_pool_is_completed_before_a_healthy_member_is_replaced() -> None:
-    found = report(member(A, "active", 0), member(None, "missing", 1))
+    pool_report = report(member(A, "active", 0), member(None, "missing", 1))
     with pytest.raises(Conflict, match="degraded"):
-        add(found, C, A)
+        add(pool_report, C, A)
 
 
 def test_raid0_takes_no_replacement() -> None:
-    found = report(member(A, "active", 0), member(B, "active", 1), level="raid0")
+    pool_report = report(member(A, "active", 0), member(B, "active", 1), level="raid0")
     with pytest.raises(InvalidRequest, match="no redundancy"):
-        add(found, C, A)
+        add(pool_report, C, A)
 
 
 def test_an_array_is_adopted_without_a_step() -> None:

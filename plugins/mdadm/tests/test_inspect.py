@@ -109,12 +109,12 @@ async def test_each_state(state: str) -> None:
 async def test_each_state_while_mdstat_does_not_answer(state: str) -> None:
     """Facts that only mdstat shows are missing, but never an array or a member."""
     probe = SampleProbe(state, GONE.get(state, ()))
-    (told,) = await reports(probe)
+    (lines,) = await reports(probe)
     probe.waits = True
     (report,) = await reports(probe)
-    assert report.members == told.members and report.presence == told.presence
-    assert report.degraded is told.degraded and report.sync_percent is None
-    assert report.health == WITHOUT_MDSTAT.get(state, told.health)
+    assert report.members == lines.members and report.presence == lines.presence
+    assert report.degraded is lines.degraded and report.sync_percent is None
+    assert report.health == WITHOUT_MDSTAT.get(state, lines.health)
 
 
 def test_every_sample_is_used() -> None:
@@ -184,10 +184,12 @@ async def test_an_unreadable_state_is_doubt_while_the_array_is_listed() -> None:
 
 
 async def test_two_arrays_where_one_waits_for_the_other() -> None:
-    found = {report.device: report for report in await reports(SampleProbe("two-arrays-delayed"))}
-    assert found["md0"].health == found["md1"].health == "resync"
-    assert (found["md0"].sync_percent, found["md1"].sync_percent) == (2.0, None)
-    assert found["md1"].detail == "The resync waits for another array on the same drives."
+    reported = {
+        report.device: report for report in await reports(SampleProbe("two-arrays-delayed"))
+    }
+    assert reported["md0"].health == reported["md1"].health == "resync"
+    assert (reported["md0"].sync_percent, reported["md1"].sync_percent) == (2.0, None)
+    assert reported["md1"].detail == "The resync waits for another array on the same drives."
 
 
 async def test_a_running_array_is_read_without_a_process() -> None:
@@ -204,9 +206,9 @@ async def test_one_process_tells_all_strays() -> None:
 
 async def test_our_own_stamp_gives_the_guid_and_others_none() -> None:
     (ours,) = await reports(SampleProbe("raid1x2-replacing"))
-    (other,) = await reports(SampleProbe("raid1x2-clean"))
+    (second,) = await reports(SampleProbe("raid1x2-clean"))
     assert ours.guid == ours.native_id
-    assert (other.guid, other.name) == (None, "pool1")
+    assert (second.guid, second.name) == (None, "pool1")
 
 
 async def test_version_0_arrays_go_by_the_uuid_that_mdadm_and_libblkid_print() -> None:
@@ -216,13 +218,15 @@ async def test_version_0_arrays_go_by_the_uuid_that_mdadm_and_libblkid_print() -
 
 
 async def test_firmware_raid_is_reported_without_an_identity() -> None:
-    found = await reports(SampleProbe("ddf-raid1x2"))
-    assert [report.native_id for report in found] == [
+    reported = await reports(SampleProbe("ddf-raid1x2"))
+    assert [report.native_id for report in reported] == [
         "external:/md127/0/md126",
         "external:ddf/md127",
     ]
-    assert all(report.guid is None and "Firmware RAID" in (report.detail or "") for report in found)
-    assert {report.release for report in found} == {"mdadm --stop /dev/md126 /dev/md127"}
+    assert all(
+        report.guid is None and "Firmware RAID" in (report.detail or "") for report in reported
+    )
+    assert {report.release for report in reported} == {"mdadm --stop /dev/md126 /dev/md127"}
 
 
 async def test_a_stray_that_cannot_be_read_is_left_behind_as_far_as_is_known() -> None:
@@ -299,11 +303,11 @@ async def test_two_running_arrays_with_one_uuid_are_both_in_doubt() -> None:
         signature.model_copy(update={"device": {"ubda": "ubdc", "ubdb": "ubdd"}[signature.device]})
         for signature in probe.signatures
     )
-    one, other = await reports(probe)
-    assert one.native_id == other.native_id and {one.device, other.device} == {"md0", "md126"}
-    held = {report.device: {m.device for m in report.members} for report in (one, other)}
+    first, second = await reports(probe)
+    assert first.native_id == second.native_id and {first.device, second.device} == {"md0", "md126"}
+    held = {report.device: {m.device for m in report.members} for report in (first, second)}
     assert held == {"md0": {"ubda", "ubdb"}, "md126": {"ubdc", "ubdd"}}
-    for report in (one, other):
+    for report in (first, second):
         assert (report.usable, report.health) == (False, "failed")
         assert "2 arrays with the same UUID are running" in (report.detail or "")
         assert report.release == f"mdadm --stop /dev/{report.device}"

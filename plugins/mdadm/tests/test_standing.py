@@ -46,15 +46,15 @@ def member(role: int, events: int, view: str, level: str, **more: Any) -> Superb
 def test_force_where_nothing_less_starts_it(
     level: str, views: Sequence[tuple[int, str]], needed: str | None
 ) -> None:
-    blocks = [member(role, *seen, level, layout=2) for role, seen in enumerate(views)]
+    blocks = [member(role, *reported, level, layout=2) for role, reported in enumerate(views)]
     assert _needs_force(blocks) == needed
 
 
 @pytest.mark.parametrize(("clean", "needed"), [(True, None), (False, "It was being written to")])
 def test_force_for_parity_that_was_cut_off_while_degraded(clean: bool, needed: str | None) -> None:
     blocks = [member(role, 29, ".AA", "raid5", clean=clean) for role in (1, 2)]
-    found = _needs_force(blocks)
-    assert (found or "").startswith(needed or "") and bool(found) is bool(needed)
+    reason = _needs_force(blocks)
+    assert (reason or "").startswith(needed or "") and bool(reason) is bool(needed)
     whole = [member(role, 29, "AAA", "raid5", clean=clean) for role in (0, 1, 2)]
     assert _needs_force(whole) is None, "it is resynced by an ordinary start"
 
@@ -62,8 +62,8 @@ def test_force_for_parity_that_was_cut_off_while_degraded(clean: bool, needed: s
 def test_how_far_behind() -> None:
     judge = member(2, 29, "..A", "raid5")
     assert standing.behind(judge, judge) is None
-    told = standing.behind(member(1, 26, ".AA", "raid5"), judge)
-    assert told == "3 events behind (26 of 29), last written 2026-11-29T18:20:00Z"
+    lines = standing.behind(member(1, 26, ".AA", "raid5"), judge)
+    assert lines == "3 events behind (26 of 29), last written 2026-11-29T18:20:00Z"
     never = member(1, 28, ".AA", "raid5")._replace(updated=datetime.min)
     assert standing.behind(never, judge) == "1 event behind (28 of 29)"
 

@@ -23,9 +23,9 @@ def member_size(labels: Sequence[Label]) -> int | None:
     the labels tell of every top-level vdev."""
     tops = _tops(labels)
     least = [_least(label) for label in tops.values()]
-    known = [size for size in least if size is not None]
-    complete = bool(tops) and len(known) == max(label.tops for label in tops.values())
-    return min(known) if complete else None
+    known_sizes = [size for size in least if size is not None]
+    complete = bool(tops) and len(known_sizes) == max(label.tops for label in tops.values())
+    return min(known_sizes) if complete else None
 
 
 def sector_size(labels: Sequence[Label]) -> int | None:
@@ -36,7 +36,7 @@ def sector_size(labels: Sequence[Label]) -> int | None:
 
 def _tops(labels: Sequence[Label]) -> dict[int, Label]:
     """The newest label of each top-level vdev."""
-    return {label.top_id: label for label in sorted(labels, key=lambda each: each.txg)}
+    return {label.top_id: label for label in sorted(labels, key=lambda label: label.txg)}
 
 
 def _least(label: Label) -> int | None:

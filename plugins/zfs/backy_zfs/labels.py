@@ -98,8 +98,8 @@ def _label(copy: str) -> Label | None:
 
 
 def _listed_features(text: str) -> str:
-    found = _FEATURES.search(text)
-    return found[1] if found else ""
+    match = _FEATURES.search(text)
+    return match[1] if match else ""
 
 
 def _size(values: dict[str, str]) -> Size | None:
@@ -125,13 +125,13 @@ def _flat(text: str) -> Iterator[tuple[str, str]]:
     """``vdev_tree.children[0].guid`` and its value, for each line of the indented outline."""
     above: list[tuple[int, str]] = []
     for line in text.splitlines():
-        found = _LINE.match(line)
-        if not found:
+        match = _LINE.match(line)
+        if not match:
             continue
-        depth, name, value = len(found[1]), found[2], found[3]
+        depth, name, value = len(match[1]), match[2], match[3]
         while above and above[-1][0] >= depth:
             above.pop()
-        path = ".".join((*(each for _, each in above), name))
+        path = ".".join((*(parent for _, parent in above), name))
         if value is None or value == "":
             above.append((depth, name))
         else:

@@ -74,10 +74,10 @@ async def _reason(probe: Probe, report: PoolReport) -> str | None:
 
 def told(newest: State | None, earlier: State) -> str:
     """The reason, without its full stop."""
-    known = newest is not None and newest.txg > earlier.txg
-    shown = f" ({newest})" if known else ""
+    rewindable = newest is not None and newest.txg > earlier.txg
+    shown = f" ({newest})" if rewindable else ""
     lost = "what was written after that"
-    if newest and known:
+    if newest and rewindable:
         seconds = newest.seconds - earlier.seconds + 1  # times are whole seconds
         lost = f"up to {seconds} second{'s' * (seconds > 1)} of writes"
     return (

@@ -206,7 +206,7 @@ def _leaves(table: list[tuple[int, str, str, str]]) -> Iterator[Row]:
         yield Row(
             known_as=frozenset(map(short, (name, was[1] if was else name))),
             state=state,
-            within=tuple(each for _, each in above),
+            within=tuple(parent for _, parent in above),
             last=following < depth,
             resilvering="(resilvering)" in rest or "(awaiting resilver)" in rest,
             failing="I/O failures" in rest,

@@ -38,7 +38,7 @@ def _probe(state: str, *crafted_labels: tuple[str, str]) -> SampleProbe:
 
 
 async def _healthy(probe: SampleProbe) -> PoolReport:
-    (report,) = (each for each in await reports(probe) if each.native_id != THEIRS)
+    (report,) = (report for report in await reports(probe) if report.native_id != THEIRS)
     return report
 
 

@@ -41,14 +41,20 @@ def _report(presence: Presence, health: Health) -> PoolReport:
 
 async def test_only_a_zpool_that_answers_is_asked() -> None:
     probe = ListProbe("", {})
-    asked = [_report("active", "degraded"), _report("stopped", "inactive")]
-    asked.append(_report("active", "failed"))
-    told = await with_others(probe, asked)
-    assert [len(each.others) for each in told if isinstance(each, PoolReport)] == [4, 0, 0]
+    original = [_report("active", "degraded"), _report("stopped", "inactive")]
+    original.append(_report("active", "failed"))
+    reported = await with_others(probe, original)
+    assert [len(report.others) for report in reported if isinstance(report, PoolReport)] == [
+        4,
+        0,
+        0,
+    ]
     assert len(probe.commands) == 1
 
 
 async def test_a_list_that_fails_is_not_an_empty_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ListProbe, "code", 1)
-    (told,) = await with_others(ListProbe("", {}), [_report("active", "active")])
-    assert isinstance(told, PoolReport) and told.others == ("datasets that cannot be listed",)
+    (reported,) = await with_others(ListProbe("", {}), [_report("active", "active")])
+    assert isinstance(reported, PoolReport) and reported.others == (
+        "datasets that cannot be listed",
+    )

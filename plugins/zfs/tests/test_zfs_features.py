@@ -15,7 +15,7 @@ from backy_core.sdk.plan import Exec
 
 SAMPLES = Path(__file__).parent / "samples"
 GUID = "3fa85f64-5717-4562-b3fc-2c963f66afa6"
-DRIVES = tuple(DriveId(serial=each, size=1 << 40) for each in "AB")
+DRIVES = tuple(DriveId(serial=letter, size=1 << 40) for letter in "AB")
 
 READ = """cannot import 'tank': unsupported version or feature
 This pool uses the following feature(s) not supported by this system:
@@ -31,14 +31,17 @@ cannot import 'tank': unsupported version or feature
 
 
 def told(output: str) -> list[tuple[str, str | None]]:
-    found = hooks.backy_explain(output=output)
-    return [(each.feature.removeprefix("zpool feature "), each.tool_version) for each in found]
+    requirements = hooks.backy_explain(output=output)
+    return [
+        (requirement.feature.removeprefix("zpool feature "), requirement.tool_version)
+        for requirement in requirements
+    ]
 
 
 def label(name: str) -> Label:
-    found = parse_label((SAMPLES / name).read_text())
-    assert found is not None
-    return found
+    label = parse_label((SAMPLES / name).read_text())
+    assert label is not None
+    return label
 
 
 def test_labels_name_what_takes_more_than_2_1() -> None:
@@ -91,7 +94,7 @@ def test_a_portable_pool_has_the_features_of_2_1_or_is_one_of_zfs_fuse() -> None
     assert (*words[:2], *words[last + 1 :]) == second.run.argv
     newer = {"zpool feature " + name for name in features.OF_OLDEST}
     assert newer.isdisjoint(
-        each.feature for text in (READ, WRITE) for each in features.refused(text)
+        requirement.feature for text in (READ, WRITE) for requirement in features.refused(text)
     )
     assert second.if_satisfied == "skip" and second.expect
     (only, *_), native = first.undo, pool.model_copy(update={"portability": "native"})

@@ -22,9 +22,9 @@ def size(drives: int, drive: int, shift: int, partitioned: bool = False) -> Size
 
 def test_a_partitioned_drive_needs_room_for_its_table_too() -> None:
     """OpenZFS 2.1 on drives of 256 MiB, whose partition has 246."""
-    found = parse_label(LABELS["vda1"])
-    assert found and found.size == Size(253231104, 24, 12, 2, partitioned=True)
-    least = member_size([found])
+    label = parse_label(LABELS["vda1"])
+    assert label and label.size == Size(253231104, 24, 12, 2, partitioned=True)
+    least = member_size([label])
     # 15 metaslabs of 16 MiB and the labels, in whole MiB; then both partition tables.
     assert least == 245 * MIB + (2048 + 16384 + 33) * 512
     assert least <= 256 * MIB
@@ -59,11 +59,14 @@ def test_the_newest_label_counts() -> None:
 
 
 def test_sectors_up_to_the_pools_own_are_hidden() -> None:
-    known = size(1, 160 * MIB, 20)
-    assert sector_size([label("disk", known)]) == 4096
-    assert sector_size([label("disk", known), label("disk", known._replace(ashift=9))]) == 512
+    size_before = size(1, 160 * MIB, 20)
+    assert sector_size([label("disk", size_before)]) == 4096
+    assert (
+        sector_size([label("disk", size_before), label("disk", size_before._replace(ashift=9))])
+        == 512
+    )
     assert sector_size([label("disk", None)]) is None
-    assert sector_size([label("disk", known._replace(ashift=400))]) is None
+    assert sector_size([label("disk", size_before._replace(ashift=400))]) is None
 
 
 async def test_a_whole_running_pool_tells_both() -> None:

@@ -128,8 +128,8 @@ def test_single_is_one_drive() -> None:
 
 
 def test_open_imports_by_name_without_mounting() -> None:
-    found = report(member(A, "active", "1"), member(B, "active", "2"), presence="stopped")
-    plan = opened(pool=pool(native_id=GUID), report=found, degraded=False)
+    pool_report = report(member(A, "active", "1"), member(B, "active", "2"), presence="stopped")
+    plan = opened(pool=pool(native_id=GUID), report=pool_report, degraded=False)
     first, second, third, *rest = commands("open", plan)
     assert first == f"zpool import -N -d /dev/disk/by-id -o cachefile=none {NAME}"
     assert second.startswith("zpool import -f -o nosuid,nodev")
@@ -140,12 +140,12 @@ def test_open_imports_by_name_without_mounting() -> None:
 
 def test_a_foreign_pool_is_imported_by_its_guid_and_kept_from_mounting_itself() -> None:
     foreign = {"native_id": "4711", "guid": None, "name": "tank"}
-    found = report(member(A, "active", "1"), presence="stopped", **foreign)
-    plan = opened(pool=pool(native_id="4711"), report=found, degraded=False)
+    pool_report = report(member(A, "active", "1"), presence="stopped", **foreign)
+    plan = opened(pool=pool(native_id="4711"), report=pool_report, degraded=False)
     lines = commands("open", plan)
     assert lines[0].endswith("cachefile=none 4711")
     assert lines[3:6] == [
-        f"zfs set {it} tank" for it in ("canmount=noauto", "setuid=off", "devices=off")
+        f"zfs set {option} tank" for option in ("canmount=noauto", "setuid=off", "devices=off")
     ]
     assert plan.stamps[0].uuid == "4711"
     undone = [undo for step in plan.steps[:2] for undo in step.undo]
@@ -155,27 +155,27 @@ def test_a_foreign_pool_is_imported_by_its_guid_and_kept_from_mounting_itself() 
 
 
 def test_a_foreign_pool_that_is_imported_is_mounted_by_its_name() -> None:
-    found = report(member(A, "active", "1"), native_id="4711", guid=None, name="tank")
-    plan = opened(pool=pool(native_id="4711"), report=found, degraded=True)
+    pool_report = report(member(A, "active", "1"), native_id="4711", guid=None, name="tank")
+    plan = opened(pool=pool(native_id="4711"), report=pool_report, degraded=True)
     assert all(line.endswith("tank") for line in commands("open", plan))
 
 
 def test_an_incomplete_pool_is_opened_on_request_alone() -> None:
-    found = report(member(A, "active", "1"), member(None, "missing", "2"), presence="stopped")
+    pool_report = report(member(A, "active", "1"), member(None, "missing", "2"), presence="stopped")
     with pytest.raises(Conflict, match="1 of 2 members"):
-        opened(pool=pool(), report=found, degraded=False)
-    assert opened(pool=pool(), report=found, degraded=True).steps
+        opened(pool=pool(), report=pool_report, degraded=False)
+    assert opened(pool=pool(), report=pool_report, degraded=True).steps
 
 
 def test_a_member_that_was_out_before_is_not_waited_for() -> None:
-    found = report(member(A, "active", "1"), member(None, "failed", "2"), presence="stopped")
-    assert opened(pool=pool(), report=found, degraded=False).steps
+    pool_report = report(member(A, "active", "1"), member(None, "failed", "2"), presence="stopped")
+    assert opened(pool=pool(), report=pool_report, degraded=False).steps
 
 
 def test_halves_used_apart_are_never_opened_together() -> None:
-    found = report(member(A, "active", None), member(B, "diverged", None), presence="stopped")
+    pool_report = report(member(A, "active", None), member(B, "diverged", None), presence="stopped")
     with pytest.raises(Conflict, match="apart"):
-        opened(pool=pool(), report=found, degraded=True)
+        opened(pool=pool(), report=pool_report, degraded=True)
 
 
 DAMAGED = "ZFS cannot read the newest state of the pool"
@@ -212,26 +212,28 @@ def test_the_ordinary_open_after_that_makes_it_last() -> None:
 
 
 def test_close_exports_and_teardown_destroys() -> None:
-    found = report(member(A, "active", "1"))
-    close = hooks.backy_plan_close(pool=pool(), report=found)
+    pool_report = report(member(A, "active", "1"))
+    close = hooks.backy_plan_close(pool=pool(), report=pool_report)
     assert commands("close", close) == [f"zfs set mountpoint=none {NAME}", f"zpool export {NAME}"]
-    teardown = hooks.backy_plan_teardown(pool=pool(), report=found)
+    teardown = hooks.backy_plan_teardown(pool=pool(), report=pool_report)
     assert commands("teardown", teardown) == [f"zpool destroy {NAME}"]
 
 
-def add(found: PoolReport, drive: DriveId, replaces: DriveId | None = None) -> list[str]:
-    plan = hooks.backy_plan_add_drive(pool=pool(), report=found, drive=drive, replaces=replaces)
+def add(pool_report: PoolReport, drive: DriveId, replaces: DriveId | None = None) -> list[str]:
+    plan = hooks.backy_plan_add_drive(
+        pool=pool(), report=pool_report, drive=drive, replaces=replaces
+    )
     return commands("add", plan)
 
 
 def test_adding_drives() -> None:
     """A member that is gone goes by its guid, one that is here by its path."""
-    one = member(A, "active", None)
-    assert add(report(one, member(None, "missing", "2")), C) == [f"zpool replace {NAME} 2 <3>"]
-    assert add(report(one, member(B, "stale", "2")), B) == [f"zpool online {NAME} 2"]
-    assert add(report(one, member(B, "stale", None)), B) == [f"zpool online {NAME} <2>"]
-    assert add(report(one, member(B, "active", None)), C, A) == [f"zpool replace {NAME} <1> <3>"]
-    assert add(report(one, member(B, "failed", None)), B) == [
+    single = member(A, "active", None)
+    assert add(report(single, member(None, "missing", "2")), C) == [f"zpool replace {NAME} 2 <3>"]
+    assert add(report(single, member(B, "stale", "2")), B) == [f"zpool online {NAME} 2"]
+    assert add(report(single, member(B, "stale", None)), B) == [f"zpool online {NAME} <2>"]
+    assert add(report(single, member(B, "active", None)), C, A) == [f"zpool replace {NAME} <1> <3>"]
+    assert add(report(single, member(B, "failed", None)), B) == [
         f"zpool online {NAME} <2>",
         f"zpool offline {NAME} <2>",
         "wipe <2>",
@@ -239,12 +241,12 @@ def test_adding_drives() -> None:
     ]
     left = member(B, "stale", None, slot=None)
     with pytest.raises(DriveNotEmpty):
-        add(report(one, member(None, "missing", "3"), left), B)
+        add(report(single, member(None, "missing", "3"), left), B)
 
 
 def test_a_drive_the_pool_refuses_is_blank_again() -> None:
-    found = report(member(A, "active", None), member(None, "missing", "2"))
-    plan = hooks.backy_plan_add_drive(pool=pool(), report=found, drive=C, replaces=None)
+    pool_report = report(member(A, "active", None), member(None, "missing", "2"))
+    plan = hooks.backy_plan_add_drive(pool=pool(), report=pool_report, drive=C, replaces=None)
     (step,) = plan.steps
     (wipe,) = step.undo
     assert isinstance(wipe, WipeMember) and wipe.drive == C

@@ -25,10 +25,10 @@ async def test_pools_of_one_name_are_told_apart_by_their_guids() -> None:
     status = sample("openzfs-mirror-online.status").replace("virtio-LABSER", "luks-LABSER")
     probe = SampleProbe(status, {"vda1": STRANGER})
     probe.signatures = (stamp("vda1", "999", MEMBERS["vda1"]),)
-    found = {report.native_id: report for report in await reports(probe)}
-    assert line(found[ZPOOL]) == "mirror active/active whole [-:active -:active]"
-    assert (found["999"].presence, found["999"].usable) == ("stopped", False)
-    assert "export that one" in (found["999"].detail or "")
+    reported = {report.native_id: report for report in await reports(probe)}
+    assert line(reported[ZPOOL]) == "mirror active/active whole [-:active -:active]"
+    assert (reported["999"].presence, reported["999"].usable) == ("stopped", False)
+    assert "export that one" in (reported["999"].detail or "")
 
 
 async def test_a_stranger_of_the_same_name_does_not_hide_the_running_pool() -> None:
@@ -38,8 +38,8 @@ async def test_a_stranger_of_the_same_name_does_not_hide_the_running_pool() -> N
         stamp("vda9", "999", "111"),
         *(stamp(device, ZPOOL, guid) for device, guid in MEMBERS.items()),
     )
-    found = {report.native_id: report for report in await reports(probe)}
-    assert line(found[ZPOOL]) == "mirror active/active whole [vda1:active vdb1:active]"
+    reported = {report.native_id: report for report in await reports(probe)}
+    assert line(reported[ZPOOL]) == "mirror active/active whole [vda1:active vdb1:active]"
 
 
 async def test_a_foreign_pool_whose_drives_are_gone_keeps_its_identity() -> None:
@@ -98,6 +98,6 @@ async def test_a_stranger_that_bears_our_name_has_no_say() -> None:
         stamp("vdc1", "999", "111", ours),
         *(stamp(device, ZPOOL, guid, ours) for device, guid in MEMBERS.items()),
     )
-    found = {report.native_id: report for report in await reports(probe)}
-    assert line(found[guid]) == "mirror active/active whole [vda1:active vdb1:active]"
-    assert (found["999"].guid, found["999"].usable) == (None, False)
+    reported = {report.native_id: report for report in await reports(probe)}
+    assert line(reported[guid]) == "mirror active/active whole [vda1:active vdb1:active]"
+    assert (reported["999"].guid, reported["999"].usable) == (None, False)

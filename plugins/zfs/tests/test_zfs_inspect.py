@@ -98,7 +98,7 @@ async def test_imported_pools_whose_labels_cannot_be_read(name: str, expected: s
     probe = SampleProbe(sample(f"{name}.status"), {})
     probe.signatures = (Signature(device="sdz", type="zfs_member", uuid="1", label="other"),)
     probe._labels = {"sdz": ""}
-    report = next(each for each in await reports(probe) if each.presence == "active")
+    report = next(report for report in await reports(probe) if report.presence == "active")
     assert line(report) == expected
 
 
@@ -114,7 +114,7 @@ async def test_a_pool_recovers_until_the_replaced_member_is_let_go() -> None:
     for status, health in ((text, "active"), (text.replace(last, both), "recovering")):
         probe = SampleProbe(status, {"sdz": ""})
         probe.signatures = (Signature(device="sdz", type="zfs_member", uuid="1", label="other"),)
-        report = next(each for each in await reports(probe) if each.presence == "active")
+        report = next(report for report in await reports(probe) if report.presence == "active")
         assert report.health == health
     assert [member.state for member in report.members] == ["active", "active", "rebuilding"]
 

@@ -92,7 +92,7 @@ async def test_one_odd_pool_in_the_json_hides_no_other() -> None:
     probe.answer = Outcome(0, json.dumps(document))
     whole = probe.signatures
     probe.signatures = (*whole, stamp("vdc1", "5", "55", "odd"))
-    assert [(it.name, it.presence) for it in await reports(probe)] == [("m", "active")]
+    assert [(report.name, report.presence) for report in await reports(probe)] == [("m", "active")]
     assert "odd cannot be read" in (await unreadable(probe))["vdc1"]
     probe.signatures = whole
     with pytest.raises(SystemFailure):

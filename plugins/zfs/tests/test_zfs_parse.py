@@ -43,14 +43,16 @@ def test_a_member_replaced_by_a_drive_of_the_same_path() -> None:
 
 def test_both_forms_tell_the_same() -> None:
     (text,) = status.parse_text(TEXTS["openzfs23-mirror-log-cache.status"])
-    (told,) = status.parse_json(TEXTS["openzfs23-mirror-log-cache.json"], 0).pools
-    assert (told.name, told.state, told.status) == (text.name, text.state, text.status)
-    assert [row.last for row in told.rows] == [row.last for row in text.rows]
+    (reported,) = status.parse_json(TEXTS["openzfs23-mirror-log-cache.json"], 0).pools
+    assert (reported.name, reported.state, reported.status) == (text.name, text.state, text.status)
+    assert [row.last for row in reported.rows] == [row.last for row in text.rows]
     assert [row.within for row in text.rows] == [("mirror-0",)] * 2 + [("logs",), ("cache",)]
-    assert [row.within for row in told.rows] == [("mirror-0",)] * 2 + [("logs",), ("l2cache",)]
-    assert all(old.known_as <= new.known_as for old, new in zip(text.rows, told.rows, strict=True))
-    assert (text.rows[1].state, told.rows[1].state) == ("UNAVAIL", "CANT_OPEN")
-    assert "virtio-drive-scsi3" in told.rows[1].known_as, "what it was"
+    assert [row.within for row in reported.rows] == [("mirror-0",)] * 2 + [("logs",), ("l2cache",)]
+    assert all(
+        old.known_as <= new.known_as for old, new in zip(text.rows, reported.rows, strict=True)
+    )
+    assert (text.rows[1].state, reported.rows[1].state) == ("UNAVAIL", "CANT_OPEN")
+    assert "virtio-drive-scsi3" in reported.rows[1].known_as, "what it was"
 
 
 def test_a_spare_in_use_and_one_that_failed() -> None:

@@ -20,10 +20,10 @@ STATES = "".join(
 
 def probe(newest: Outcome = TORN, earlier: str = OPENED, state: int = 0) -> SampleProbe:
     labels = {key: text.replace("state: 0", f"state: {state}") for key, text in LABELS.items()}
-    made = SampleProbe("no pools available\n", labels)
-    made.newest, made.earlier = newest, Outcome(0 if earlier else 1, earlier)
-    made.states = {"vda1": STATES, "vdb1": ""}
-    return made
+    sample = SampleProbe("no pools available\n", labels)
+    sample.newest, sample.earlier = newest, Outcome(0 if earlier else 1, earlier)
+    sample.states = {"vda1": STATES, "vdb1": ""}
+    return sample
 
 
 async def test_it_says_which_state_it_goes_back_to_and_what_that_discards() -> None:
@@ -39,9 +39,9 @@ async def test_it_says_which_state_it_goes_back_to_and_what_that_discards() -> N
 async def test_less_is_said_where_less_is_known() -> None:
     torn = probe()
     torn.states = {}
-    told = (await one(torn)).needs_force or ""
-    assert "of the pool. It can go back to transaction group 15" in told
-    assert told.endswith("discards what was written after that")
+    reported = (await one(torn)).needs_force or ""
+    assert "of the pool. It can go back to transaction group 15" in reported
+    assert reported.endswith("discards what was written after that")
 
 
 @pytest.mark.parametrize(
