@@ -305,7 +305,7 @@ HALF = (member(A, "active", 0), member(B, "missing", 1))
 
 
 @pytest.mark.parametrize(
-    ("found", "drive", "error"),
+    ("pool_report", "drive", "error"),
     [
         (report(*FULL), A, Conflict),
         (report(*FULL, level="raid0"), C, InvalidRequest),

@@ -25,7 +25,7 @@ def superblock(features: int = 1, block_size: int = 0, major: int = 1, rest: byt
 
 
 @pytest.mark.parametrize(
-    ("block", "found"),
+    ("block", "requirements"),
     [
         (superblock(), ()),
         (superblock(features=0x1FFF), ()),
