@@ -36,60 +36,65 @@ class PoolCreation:
     def __init__(self, core: Core) -> None:
         self._core = core
 
-    def start(self, wanted: Creation) -> Operation | None:
+    def start(self, creation: Creation) -> Operation | None:
         """Start, join, or (None) find that this very pool exists already.
 
         Raises :class:`Conflict` for a GUID that means something else.
         """
-        entry = self._core.metadata.get(wanted.guid)
+        entry = self._core.metadata.get(creation.guid)
         if entry is not None:
-            self._same_pool(entry, wanted)
+            self._same_pool(entry, creation)
             return None
-        if (interrupted := self._rolled_back(wanted)) is not None:
+        if (interrupted := self._rolled_back(creation)) is not None:
             return interrupted
-        self._refuse_used_guid(wanted)
+        self._refuse_used_guid(creation)
         op = self._core.registry.start(
             KIND,
-            wanted.guid,
-            wanted.fingerprint,
-            _claims(wanted),
-            lambda op: self._run(op, wanted),
-            label=wanted.label,
+            creation.guid,
+            creation.fingerprint,
+            _claims(creation),
+            lambda op: self._run(op, creation),
+            label=creation.label,
         )
-        op.subject = wanted
+        op.subject = creation
         return op
 
-    def _rolled_back(self, wanted: Creation) -> Operation | None:
+    def _rolled_back(self, creation: Creation) -> Operation | None:
         """The roll-back that runs of this very creation: its end is the request's answer."""
-        running = self._core.registry.running_on(wanted.guid)
+        running = self._core.registry.running_on(creation.guid)
         if running is None or not running.recovers or running.kind != KIND:
             return None
-        for entry in self._core.pending_of(wanted.guid):
+        for entry in self._core.pending_of(creation.guid):
             if (promised := entry.opened.subject.get("entry")) is not None:
-                self._same_pool(PoolEntry.model_validate(promised), wanted)
+                self._same_pool(PoolEntry.model_validate(promised), creation)
                 return running
         return None
 
-    async def plan(self, wanted: Creation) -> Admitted:
+    async def plan(self, creation: Creation) -> Admitted:
         """Plan what :meth:`start` would do now. Reserve nothing."""
-        if self._core.metadata.get(wanted.guid) is not None:
-            raise Conflict(f"Pool {wanted.guid} exists already")
-        self._refuse_used_guid(wanted)
-        return await self._admit(wanted, None)
+        if self._core.metadata.get(creation.guid) is not None:
+            raise Conflict(f"Pool {creation.guid} exists already")
+        self._refuse_used_guid(creation)
+        return await self._admit(creation, None)
 
-    def _same_pool(self, entry: PoolEntry, wanted: Creation) -> None:
-        asked = (set(wanted.drive_serials), wanted.backend, wanted.label, wanted.mount_path)
-        there = (set(entry.drive_serials), entry.backend, entry.label, entry.last_mount_path)
-        kind = (wanted.level, wanted.filesystem, wanted.portability)
-        portability = entry.portability or wanted.portability
-        if asked != there or kind != (entry.level, entry.filesystem, portability):
+    def _same_pool(self, entry: PoolEntry, creation: Creation) -> None:
+        requested = (
+            set(creation.drive_serials),
+            creation.backend,
+            creation.label,
+            creation.mount_path,
+        )
+        existing = (set(entry.drive_serials), entry.backend, entry.label, entry.last_mount_path)
+        kind = (creation.level, creation.filesystem, creation.portability)
+        portability = entry.portability or creation.portability
+        if requested != existing or kind != (entry.level, entry.filesystem, portability):
             raise Conflict(
-                f"Pool {wanted.guid} exists already and is not what is asked for",
+                f"Pool {creation.guid} exists already and is not what is asked for",
                 hint="Use another GUID, or leave poolGroupGuid out",
             )
 
-    def _refuse_used_guid(self, wanted: Creation) -> None:
-        core, guid = self._core, wanted.guid
+    def _refuse_used_guid(self, creation: Creation) -> None:
+        core, guid = self._core, creation.guid
         past = core.registry.of_pool(guid)
         if any(op.kind == "delete" and op.state is OperationState.SUCCEEDED for op in past):
             raise Conflict(f"Pool {guid} was deleted; a GUID is never used again")
@@ -103,10 +108,10 @@ class PoolCreation:
                 hint=f"DELETE /api/v1/pools/{guid} tries again",
             )
 
-    async def _run(self, op: Operation, wanted: Creation) -> None:
+    async def _run(self, op: Operation, creation: Creation) -> None:
         core = self._core
-        earlier = [o for o in core.registry.of_pool(wanted.guid) if o is not op and not o.running]
-        admitted = await self._admit(wanted, op.id)
+        earlier = [o for o in core.registry.of_pool(creation.guid) if o is not op and not o.running]
+        admitted = await self._admit(creation, op.id)
         # What holds a drive may be seen by no list: the second disk of a mounted btrfs.
         await core.executor.open_all(admitted.plan)
         entry = await core.open_journal(op, admitted.plan, {"entry": _dump(admitted.entry)})
@@ -116,10 +121,10 @@ class PoolCreation:
             try:
                 await core.executor.run(op, entry, admitted.plan)
                 op.check_cancelled()
-                made = await self._commit(op, entry, admitted)
+                created = await self._commit(op, entry, admitted)
             except Exception as error:
                 raise await core.fail(op, entry, expected(error)) from error
-            await core.remember(entry, made)
+            await core.remember(entry, created)
 
     async def _commit(self, op: Operation, entry: JournalEntry, admitted: Admitted) -> PoolEntry:
         """Commit, right after the goal was reached. If this cannot be recorded, the creation is
@@ -130,30 +135,32 @@ class PoolCreation:
         opens_on = await portability.seen(self._core, promised, report, device)
         if promised.portability == "portable" and opens_on and opens_on.told:
             op.outputs.append(f"# not every supported system opens this pool: {opens_on.told}")
-        made = promised.model_copy(update={"md_device_name": device, "opens_on": opens_on})
-        await entry.append(Commit(entry=_dump(made)))
-        return made
+        updated = promised.model_copy(update={"md_device_name": device, "opens_on": opens_on})
+        await entry.append(Commit(entry=_dump(updated)))
+        return updated
 
-    async def _admit(self, wanted: Creation, operation: str | None) -> Admitted:
+    async def _admit(self, creation: Creation, operation: str | None) -> Admitted:
         core = self._core
         snapshot = await core.observer.refresh(
-            fresh_signatures_of=guards.nodes_of(core, wanted.drive_serials)
+            fresh_signatures_of=guards.nodes_of(core, creation.drive_serials)
         )
-        found = [drives.find(snapshot.drives, serial) for serial in wanted.drive_serials]
-        await self._refuse_unavailable(wanted, found, snapshot, operation)
-        geometry.refuse_mixed_sectors(core, wanted.backend, found)
-        await guards.refuse_writers(found)
-        self._refuse_guid_on_disk(wanted.guid, snapshot)
-        missing = await guards.missing_directories(core, wanted.mount_path, snapshot, wanted.guid)
-        guards.check_tools(core, wanted.backend, _filesystem_program(core, wanted))
-        pool = _spec(wanted, found)
-        draft = await core.host.plan_create(wanted.backend, pool, pool.drives)
+        drives_found = [drives.find(snapshot.drives, serial) for serial in creation.drive_serials]
+        await self._refuse_unavailable(creation, drives_found, snapshot, operation)
+        geometry.refuse_mixed_sectors(core, creation.backend, drives_found)
+        await guards.refuse_writers(drives_found)
+        self._refuse_guid_on_disk(creation.guid, snapshot)
+        missing = await guards.missing_directories(
+            core, creation.mount_path, snapshot, creation.guid
+        )
+        guards.check_tools(core, creation.backend, _filesystem_program(core, creation))
+        pool = _spec(creation, drives_found)
+        draft = await core.host.plan_create(creation.backend, pool, pool.drives)
         plan_steps: list[Step] = []
         if missing:
-            plan_steps.append(steps.make_directory(wanted.mount_path, missing))
+            plan_steps.append(steps.make_directory(creation.mount_path, missing))
         plan_steps += [
             steps.wipe_content(drive.id, bears)
-            for drive in found
+            for drive in drives_found
             if (bears := _content(drive, snapshot))
         ]
         plan_steps += draft.steps
@@ -162,28 +169,28 @@ class PoolCreation:
             "create",
             core,
             pool,
-            wanted.backend,
+            creation.backend,
             draft=draft,
             steps=tuple(plan_steps),
             drives=pool.drives,
-            goal=steps.made(wanted.mount_path, draft),
+            goal=steps.made(creation.mount_path, draft),
         )
-        info = core.host.backends[wanted.backend].info
+        info = core.host.backends[creation.backend].info
         opens_on = portability.planned(info, pool, draft)
-        return Admitted(plan, _entry(wanted, pool, missing, draft.delivers, opens_on))
+        return Admitted(plan, _entry(creation, pool, missing, draft.delivers, opens_on))
 
     async def _refuse_unavailable(
-        self, wanted: Creation, found: list[Drive], snapshot: Snapshot, operation: str | None
+        self, creation: Creation, matches: list[Drive], snapshot: Snapshot, operation: str | None
     ) -> None:
         labels = guards.pool_labels_by_serial(self._core)
-        for drive in found:
+        for drive in matches:
             error = guards.unavailable(
                 self._core,
                 drive,
                 snapshot,
                 labels=labels,
                 operation=operation,
-                consent=wanted.wipe,
+                consent=creation.wipe,
             )
             if error is not None:
                 raise error
@@ -207,21 +214,21 @@ class PoolCreation:
             )
 
 
-def _claims(wanted: Creation) -> tuple[Claim, ...]:
-    of_drives = tuple(Claim("drive", serial) for serial in wanted.drive_serials)
-    return (*of_drives, Claim("mount", wanted.mount_path))
+def _claims(creation: Creation) -> tuple[Claim, ...]:
+    of_drives = tuple(Claim("drive", serial) for serial in creation.drive_serials)
+    return (*of_drives, Claim("mount", creation.mount_path))
 
 
 def _content(drive: Drive, snapshot: Snapshot) -> tuple[SignatureMatch, ...]:
     """The drive's signatures, each kind once: a member of a zpool has hundreds of the same."""
-    found = (signature.as_match() for signature in snapshot.signatures_of(drive))
-    return tuple(dict.fromkeys(found))
+    matches = (signature.as_match() for signature in snapshot.signatures_of(drive))
+    return tuple(dict.fromkeys(matches))
 
 
-def _filesystem_program(core: Core, wanted: Creation) -> tuple[str, str] | None:
-    if core.host.backends[wanted.backend].info.delivers != "block":
+def _filesystem_program(core: Core, creation: Creation) -> tuple[str, str] | None:
+    if core.host.backends[creation.backend].info.delivers != "block":
         return None
-    filesystem = filesystems.known(wanted.filesystem)
+    filesystem = filesystems.known(creation.filesystem)
     return filesystem.program, filesystem.package
 
 
@@ -236,42 +243,42 @@ def _filesystem_steps(pool: PoolSpec, delivers: str) -> tuple[Step, ...]:
     )
 
 
-def _spec(wanted: Creation, found: list[Drive]) -> PoolSpec:
+def _spec(creation: Creation, matches: list[Drive]) -> PoolSpec:
     return PoolSpec(
-        guid=wanted.guid,
-        label=wanted.label,
-        level=wanted.level,
-        filesystem=wanted.filesystem,
+        guid=creation.guid,
+        label=creation.label,
+        level=creation.level,
+        filesystem=creation.filesystem,
         fs_uuid=str(uuid.uuid4()),
-        mount_path=wanted.mount_path,
-        drives=tuple(drive.id for drive in found),
-        portability=wanted.portability,
+        mount_path=creation.mount_path,
+        drives=tuple(drive.id for drive in matches),
+        portability=creation.portability,
     )
 
 
 def _entry(
-    wanted: Creation,
+    creation: Creation,
     pool: PoolSpec,
     missing: tuple[str, ...],
     delivers: Delivers,
     opens_on: OpensOn | None,
 ) -> PoolEntry:
     return PoolEntry(
-        guid=wanted.guid,
-        label=wanted.label,
-        backend=wanted.backend,
-        level=wanted.level,
-        filesystem=wanted.filesystem,
-        drive_serials=wanted.drive_serials,
-        drive_labels=wanted.drive_labels,
+        guid=creation.guid,
+        label=creation.label,
+        backend=creation.backend,
+        level=creation.level,
+        filesystem=creation.filesystem,
+        drive_serials=creation.drive_serials,
+        drive_labels=creation.drive_labels,
         created_at=datetime.now(UTC),
-        last_mount_path=wanted.mount_path,
+        last_mount_path=creation.mount_path,
         is_mounted=True,
-        native_id=wanted.guid,
+        native_id=creation.guid,
         fs_uuid=pool.fs_uuid if delivers == "block" else None,
         drive_ids=pool.drives,
         made_directories=missing,
-        portability=wanted.portability,
+        portability=creation.portability,
         opens_on=opens_on,
     )
 

@@ -45,14 +45,16 @@ def opens_on(
     """Combine requirements. ``tools``: the versions of the oldest supported system."""
     needed = _beyond(tools, requirements)
     versions = dict(tools)
-    for each in needed:
-        if each.tool and each.tool_version:
-            versions[each.tool] = _newest(versions.get(each.tool, ""), each.tool_version)
+    for requirement in needed:
+        if requirement.tool and requirement.tool_version:
+            versions[requirement.tool] = _newest(
+                versions.get(requirement.tool, ""), requirement.tool_version
+            )
     kernel: str | None = OLDEST_KERNEL
-    for each in needed:
-        if each.kernel:
-            kernel = _newest(kernel or "", each.kernel)
-    if any(_unknown(each) for each in needed):
+    for requirement in needed:
+        if requirement.kernel:
+            kernel = _newest(kernel or "", requirement.kernel)
+    if any(_unknown(requirement) for requirement in needed):
         kernel = None
     return OpensOn(
         kernel=kernel,
@@ -66,9 +68,9 @@ def writable_here(requirements: Iterable[Requirement]) -> tuple[Requirement, ...
     """Those that the running kernel can put on a drive: it writes no feature that it lacks."""
     running = release.running()
     return tuple(
-        each
-        for each in requirements
-        if each.kernel is None or release.reaches(running, each.kernel)
+        requirement
+        for requirement in requirements
+        if requirement.kernel is None or release.reaches(running, requirement.kernel)
     )
 
 
@@ -82,7 +84,7 @@ def lacking(requirements: Iterable[Requirement]) -> tuple[Requirement, ...]:
 
 def sentence(name: str, lacked: Sequence[Requirement]) -> str:
     """Why the pool called ``name`` cannot be opened here: what it uses, and what that needs."""
-    features = " and ".join(dict.fromkeys(each.feature for each in lacked))
+    features = " and ".join(dict.fromkeys(requirement.feature for requirement in lacked))
     running = f"Linux {release.running()}"
     least = _least(lacked)
     if least is None:
@@ -97,27 +99,29 @@ def _least(lacked: Sequence[Requirement]) -> str | None:
     """The least version that opens all of them; None: unknown."""
     kernel = ""
     tools: dict[str, str] = {}
-    for each in lacked:
-        if _unknown(each):
+    for requirement in lacked:
+        if _unknown(requirement):
             return None
-        if each.kernel:
-            kernel = _newest(kernel, each.kernel)
-        elif each.tool and each.tool_version:
-            tools[each.tool] = _newest(tools.get(each.tool, ""), each.tool_version)
-    known = [f"Linux {kernel}"] if kernel else []
-    return " and ".join((*known, *(f"{tool} {version}" for tool, version in tools.items())))
+        if requirement.kernel:
+            kernel = _newest(kernel, requirement.kernel)
+        elif requirement.tool and requirement.tool_version:
+            tools[requirement.tool] = _newest(
+                tools.get(requirement.tool, ""), requirement.tool_version
+            )
+    known_needs = [f"Linux {kernel}"] if kernel else []
+    return " and ".join((*known_needs, *(f"{tool} {version}" for tool, version in tools.items())))
 
 
 def _beyond(tools: Mapping[str, str], requirements: Iterable[Requirement]) -> list[Requirement]:
     """Requirements beyond the oldest supported system."""
     return [
-        each
-        for each in requirements
-        if _unknown(each)
-        or (each.kernel and not release.reaches(OLDEST_KERNEL, each.kernel))
+        requirement
+        for requirement in requirements
+        if _unknown(requirement)
+        or (requirement.kernel and not release.reaches(OLDEST_KERNEL, requirement.kernel))
         or (
-            each.tool_version
-            and not release.reaches(tools.get(each.tool or "", ""), each.tool_version)
+            requirement.tool_version
+            and not release.reaches(tools.get(requirement.tool or "", ""), requirement.tool_version)
         )
     ]
 
@@ -132,8 +136,8 @@ def _unknown(requirement: Requirement) -> bool:
     return requirement.kernel is None and requirement.tool_version is None
 
 
-def _newest(one: str, other: str) -> str:
-    return one if release.reaches(one, other) else other
+def _newest(first: str, second: str) -> str:
+    return first if release.reaches(first, second) else second
 
 
 def _told(requirement: Requirement) -> str:

@@ -141,7 +141,7 @@ async def _as_used(probe: Probe, group: Group, bearers: Mapping[str, str]) -> Gr
     if volume is None or not volume.active or not idle or not used:
         return group
     answer = await _ask(probe, used)
-    again = (it for it in answer.groups if it.uuid == group.uuid)
+    again = (mapping for mapping in answer.groups if mapping.uuid == group.uuid)
     return next(again, group)._replace(impostor=group.impostor)
 
 

@@ -91,13 +91,13 @@ async def look(probe: Probe) -> tuple[PoolReport | Unreadable, ...]:
     signed = [stamp for stamp in probe.signatures if stamp.type == SIGNATURE]
     stamps = [stamp for stamp in signed if stamp.uuid]
     nameless = {stamp.device for stamp in signed} - {stamp.device for stamp in stamps}
-    found = _by_uuid(arrays, stamps)
-    blocks, unreadable = await _superblocks(probe, found)
-    told = [await _told(probe, each._replace(blocks=blocks)) for each in found]
-    known = {array.name for each in found for array in each.arrays}
-    foreign = [array for array in arrays if array.name not in known]
+    candidates = _by_uuid(arrays, stamps)
+    blocks, unreadable = await _superblocks(probe, candidates)
+    examined = [await _told(probe, candidate._replace(blocks=blocks)) for candidate in candidates]
+    array_names = {array.name for candidate in candidates for array in candidate.arrays}
+    foreign = [array for array in arrays if array.name not in array_names]
     return (
-        *(report for report in told if report),
+        *(report for report in examined if report),
         *(_foreign(array, foreign) for array in foreign),
         *unreadable,
         *map(_nameless, sorted(nameless)),
@@ -110,7 +110,7 @@ def _by_uuid(arrays: Iterable[KernelArray], stamps: Iterable[Signature]) -> tupl
     for stamp in stamps:
         stamped.setdefault(stamp.uuid or "", []).append(stamp)
     uuid_on = {stamp.device: uuid for uuid, group in stamped.items() for stamp in group}
-    for array in sorted(arrays, key=lambda each: not each.running):
+    for array in sorted(arrays, key=lambda array: not array.running):
         uuid = array.uuid or next(
             (uuid_on[member.device] for member in array.members if member.device in uuid_on), None
         )
@@ -120,40 +120,47 @@ def _by_uuid(arrays: Iterable[KernelArray], stamps: Iterable[Signature]) -> tupl
         _Found(uuid, tuple(held.get(uuid, ())), tuple(stamped.get(uuid, ())), {})
         for uuid in sorted({*held, *stamped})
     )
-    return tuple(part for found in together for part in _each_running(found))
+    return tuple(part for candidate in together for part in _each_running(candidate))
 
 
-def _each_running(found: _Found) -> tuple[_Found, ...]:
+def _each_running(candidate: _Found) -> tuple[_Found, ...]:
     """One for each running array: halves that both run, or copies of the drives assembled beside
     them, are written to apart. What no other one holds goes with the first."""
-    running = tuple(array for array in found.arrays if array.running)
+    running = tuple(array for array in candidate.arrays if array.running)
     if len(running) < 2:
-        return (found,)
-    first, *others = running
-    held = [{member.device for member in array.members} for array in others]
+        return (candidate,)
+    first, *other_arrays = running
+    held = [{member.device for member in array.members} for array in other_arrays]
     own = [
-        tuple(signature for signature in found.stamped if signature.device in devices)
+        tuple(signature for signature in candidate.stamped if signature.device in devices)
         for devices in held
     ]
     rest = tuple(
-        signature for signature in found.stamped if not any(signature in stamps for stamps in own)
+        signature
+        for signature in candidate.stamped
+        if not any(signature in stamps for stamps in own)
     )
-    idle = tuple(array for array in found.arrays if not array.running)
+    idle = tuple(array for array in candidate.arrays if not array.running)
     names = tuple(array.name for array in running)
     return (
-        found._replace(arrays=(first, *idle), stamped=rest, rivals=names),
+        candidate._replace(arrays=(first, *idle), stamped=rest, rivals=names),
         *(
-            found._replace(arrays=(array,), stamped=stamps, rivals=names)
-            for array, stamps in zip(others, own, strict=True)
+            candidate._replace(arrays=(array,), stamped=stamps, rivals=names)
+            for array, stamps in zip(other_arrays, own, strict=True)
         ),
     )
 
 
 async def _superblocks(
-    probe: Probe, found: Iterable[_Found]
+    probe: Probe, candidates: Iterable[_Found]
 ) -> tuple[Mapping[str, Superblock], list[Unreadable]]:
     """Superblocks by device, of arrays with strays alone: the running half speaks too."""
-    uuids = {device: each.uuid for each in found if each.strays() for device in each.devices}
+    uuids = {
+        device: candidate.uuid
+        for candidate in candidates
+        if candidate.strays()
+        for device in candidate.devices
+    }
     return await superblocks(probe, uuids) if uuids else ({}, [])
 
 
@@ -161,21 +168,21 @@ def _nameless(device: str) -> Unreadable:
     return Unreadable(device=device, reason="its md superblock has no readable UUID")
 
 
-async def _told(probe: Probe, found: _Found) -> PoolReport | None:
-    report = _report(found)
+async def _told(probe: Probe, candidate: _Found) -> PoolReport | None:
+    report = _report(candidate)
     if report is None:
         return None
-    requires = await features.required(probe, found.array, found.stamped)
-    return _with_stamps(report.model_copy(update={"requires": requires}), found.stamped)
+    requires = await features.required(probe, candidate.array, candidate.stamped)
+    return _with_stamps(report.model_copy(update={"requires": requires}), candidate.stamped)
 
 
-def _report(found: _Found) -> PoolReport | None:
+def _report(candidate: _Found) -> PoolReport | None:
     """None for an array that the kernel does not know and of which no superblock can be read."""
-    array = found.array
-    if array is None and found.blocks.keys().isdisjoint(found.devices):
+    array = candidate.array
+    if array is None and candidate.blocks.keys().isdisjoint(candidate.devices):
         return None
-    report = _running(found, array) if array and array.running else _resting(found)
-    doubt = (array and array.doubt) or _rivalry(found.rivals)
+    report = _running(candidate, array) if array and array.running else _resting(candidate)
+    doubt = (array and array.doubt) or _rivalry(candidate.rivals)
     return _in_doubt(report, doubt) if doubt else report
 
 
@@ -214,19 +221,19 @@ def _in_doubt(report: PoolReport, doubt: str) -> PoolReport:
     return report.model_copy(update=update)
 
 
-def _running(found: _Found, array: KernelArray) -> PoolReport:
+def _running(candidate: _Found, array: KernelArray) -> PoolReport:
     held = [_held(member) for member in array.members]
     working = frozenset(
         member.slot for member in held if member.state == "active" and member.slot is not None
     )
-    strays = _strays(found, held, working)
+    strays = _strays(candidate, held, working)
     enough = survives(array.level or "", array.layout, array.slots, working)
     degraded = len(working) < array.slots
     rebuilding = any(member.state == "rebuilding" for member in held)
     return PoolReport(
-        native_id=found.uuid,
-        guid=found.guid,
-        name=found.label,
+        native_id=candidate.uuid,
+        guid=candidate.guid,
+        name=candidate.label,
         level=array.level or "unknown",
         presence="active",
         health=standing.health(
@@ -238,7 +245,7 @@ def _running(found: _Found, array: KernelArray) -> PoolReport:
         members=standing.with_missing((*held, *strays), array.slots),
         sync_percent=array.listed.percent,
         sync_minutes=array.listed.minutes,
-        detail=_condition(array) or _apart(strays, found) or _doubted(strays),
+        detail=_condition(array) or _apart(strays, candidate) or _doubted(strays),
         member_size=_member_size(array),
         sector_size=array.sector,
     )
@@ -253,16 +260,18 @@ def _held(member: KernelMember) -> MemberReport:
 
 
 def _strays(
-    found: _Found, held: Iterable[MemberReport], working: frozenset[int]
+    candidate: _Found, held: Iterable[MemberReport], working: frozenset[int]
 ) -> tuple[MemberReport, ...]:
     """Stamped drives beside the running array. Only a member in use can show that one diverged;
     without such a member, or without a readable superblock, the drive counts as stale."""
-    current = [found.blocks.get(each.device or "") for each in held if each.state == "active"]
+    current = [
+        candidate.blocks.get(member.device or "") for member in held if member.state == "active"
+    ]
     judge = standing.newest(block for block in current if block)
-    elsewhere = {member.device for array in found.arrays[1:] for member in array.members}
+    elsewhere = {member.device for array in candidate.arrays[1:] for member in array.members}
 
     def report(device: str) -> MemberReport:
-        block = found.blocks.get(device)
+        block = candidate.blocks.get(device)
         if judge is None:
             return _doubtful(device, block, _NOBODY)
         if block is None:
@@ -273,7 +282,7 @@ def _strays(
         outside: MemberState = "stale" if state in _SPEAKING else state
         return _by_superblock(device, block, judge, outside)
 
-    return tuple(report(device) for device in found.strays())
+    return tuple(report(device) for device in candidate.strays())
 
 
 def _doubtful(device: str, block: Superblock | None, why: str) -> MemberReport:
@@ -281,38 +290,38 @@ def _doubtful(device: str, block: Superblock | None, why: str) -> MemberReport:
     return MemberReport(device=device, slot=slot, state="stale", doubt=why)
 
 
-def _resting(found: _Found) -> PoolReport:
+def _resting(candidate: _Found) -> PoolReport:
     """An array that does not run, by what its members' superblocks say."""
     judge = standing.newest(
-        found.blocks[device] for device in found.devices if device in found.blocks
+        candidate.blocks[device] for device in candidate.devices if device in candidate.blocks
     )
-    slots = judge.slots if judge else len(found.devices)
-    members = _judged(found, judge)
+    slots = judge.slots if judge else len(candidate.devices)
+    members = _judged(candidate, judge)
     good = {member.slot for member in members if member.state == "active"}
-    presence: Presence = "inactive" if found.array else "stopped"
+    presence: Presence = "inactive" if candidate.array else "stopped"
     return PoolReport(
-        native_id=found.uuid,
-        guid=found.guid,
-        name=found.label,
+        native_id=candidate.uuid,
+        guid=candidate.guid,
+        name=candidate.label,
         level=judge.level if judge else "unknown",
         presence=presence,
         health="inactive",
         degraded=len(good) < slots,
-        device=found.array.name if found.array else None,
+        device=candidate.array.name if candidate.array else None,
         expected_members=slots,
         members=standing.with_missing(members, slots),
-        detail=_apart(members, found) or _doubted(members),
+        detail=_apart(members, candidate) or _doubted(members),
         needs_force=standing.needs_force(judge, members) if judge else None,
     )
 
 
-def _judged(found: _Found, judge: Superblock | None) -> tuple[MemberReport, ...]:
+def _judged(candidate: _Found, judge: Superblock | None) -> tuple[MemberReport, ...]:
     """Each member by its own superblock; a second one that claims a slot is a copy."""
     reports: list[MemberReport] = []
     taken: Counter[int] = Counter()
-    order = sorted(found.devices, key=lambda device: found.blocks.get(device) is not judge)
+    order = sorted(candidate.devices, key=lambda device: candidate.blocks.get(device) is not judge)
     for device in order:
-        block = found.blocks.get(device)
+        block = candidate.blocks.get(device)
         if block is None or judge is None:
             reports.append(_doubtful(device, None, _UNREADABLE))
             continue
@@ -353,7 +362,9 @@ def _set_of(array: KernelArray, foreign: Sequence[KernelArray]) -> tuple[str, ..
     """The arrays of one firmware RAID set in the order they can be stopped: a container is held by
     its volumes, whose metadata name it (``external:/md127/0``)."""
     container = parse.container_of(array) or array.name
-    volumes = (each.name for each in foreign if parse.container_of(each) == container)
+    volumes = (
+        signature.name for signature in foreign if parse.container_of(signature) == container
+    )
     return (*volumes, container)
 
 
@@ -378,9 +389,9 @@ def _doubted(members: Iterable[MemberReport]) -> str | None:
     return f"The superblock of {', '.join(devices)} cannot be read." if devices else None
 
 
-def _apart(members: Iterable[MemberReport], found: _Found) -> str | None:
-    if len(found.arrays) > 1:
-        names = " and ".join(array.name for array in found.arrays)
+def _apart(members: Iterable[MemberReport], candidate: _Found) -> str | None:
+    if len(candidate.arrays) > 1:
+        names = " and ".join(array.name for array in candidate.arrays)
         return f"Members of this array were assembled apart, as {names}."
     devices = [member.device or "" for member in members if member.state == "diverged"]
     if devices:

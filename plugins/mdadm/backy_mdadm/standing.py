@@ -105,7 +105,9 @@ def needs_force(judge: Superblock, members: Sequence[MemberReport]) -> str | Non
 
 
 def _slots(members: Iterable[MemberReport], state: MemberState) -> frozenset[int]:
-    return frozenset(it.slot for it in members if it.slot is not None and it.state == state)
+    return frozenset(
+        member.slot for member in members if member.slot is not None and member.state == state
+    )
 
 
 def _suffice(judge: Superblock, slots: frozenset[int]) -> bool:

@@ -11,15 +11,15 @@ _UNKNOWN = "datasets that cannot be listed"
 
 
 async def with_others(
-    probe: Probe, seen: Sequence[PoolReport | Unreadable]
+    probe: Probe, reports: Sequence[PoolReport | Unreadable]
 ) -> list[PoolReport | Unreadable]:
     """The reports, those of imported zpools with what else lies in them. A zpool that has lost
     too many members is not asked: the tools wait for it, maybe for ever."""
     return [
-        each.model_copy(update={"others": await _others(probe, each.name)})
-        if isinstance(each, PoolReport) and answers(each) and each.name
-        else each
-        for each in seen
+        report.model_copy(update={"others": await _others(probe, report.name)})
+        if isinstance(report, PoolReport) and answers(report) and report.name
+        else report
+        for report in reports
     ]
 
 
