@@ -68,20 +68,20 @@ async def backy_inspect(probe: Probe) -> Sequence[PoolReport | Unreadable]:
 
 @hookimpl
 def backy_plan_create(pool: PoolSpec, drives: tuple[DriveId, ...]) -> BackendPlan:
-    known = (stamp(pool),)
+    own_stamps = (stamp(pool),)
     create = Step(
         id="create-array",
         title=f"Creating {pool.level} array of {len(drives)} drive{'s' * (len(drives) > 1)}",
         run=Exec(argv=argv.create(pool.guid, pool.level, drives)),
         # Superblocks are written before the array starts, so a failed create leaves members
         # that udev assembles: stop whatever bears the UUID, then wipe.
-        undo=(_STOP, *wipes(drives, *known)),
+        undo=(_STOP, *wipes(drives, *own_stamps)),
         undo_expect=blank(drives),
         expect=(_ACTIVE,),
     )
     # Of all that mdadm 4.6 and Linux 7.2 offer nothing keeps it out of an array with a name.
     requires = () if pool.level in UNWRITTEN else (BLOCK_SIZE,)
-    return BackendPlan(steps=(create,), stamps=known, requires=requires)
+    return BackendPlan(steps=(create,), stamps=own_stamps, requires=requires)
 
 
 @hookimpl
@@ -121,8 +121,8 @@ def backy_plan_import(pool: PoolSpec, report: PoolReport) -> BackendPlan:
 def _stop(report: PoolReport) -> Step:
     """mdadm opens the array exclusively without trying again, so any look at it by udev or a
     monitor fails the stop; and udev may assemble the members once more."""
-    here = any(member.device for member in report.members)
-    presence: Presence = "stopped" if here else "absent"
+    connected = any(member.device for member in report.members)
+    presence: Presence = "stopped" if connected else "absent"
     return Step(
         id="stop-array",
         title="Stopping the array",

@@ -90,13 +90,13 @@ async def backy_inspect(probe: Probe) -> Sequence[PoolReport | Unreadable]:
 
 @hookimpl
 def backy_plan_create(pool: PoolSpec, drives: tuple[DriveId, ...]) -> BackendPlan:
-    name, known = pool_name(pool.guid), stamp(pool)
+    name, own_stamp = pool_name(pool.guid), stamp(pool)
     # A create that fails half-way leaves the partition table alone on a drive that was blank.
     create = Step(
         id="create-pool",
         title=f"Creating {pool.level} zpool of {len(drives)} drive{'s' * (len(drives) > 1)}",
         run=Exec(argv=argv.create(pool.guid, pool.level, drives), final_words=_FINAL),
-        undo=(Exec(argv=argv.destroy(name), ok_codes=(0, 1)), *wipes(drives, known, *TABLE)),
+        undo=(Exec(argv=argv.destroy(name), ok_codes=(0, 1)), *wipes(drives, own_stamp, *TABLE)),
         undo_expect=blank(drives),
         expect=(_ACTIVE,),
         # zpool partitions the drives and waits for udev's links, which a held lock would keep

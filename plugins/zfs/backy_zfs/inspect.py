@@ -73,7 +73,7 @@ async def look(probe: Probe) -> tuple[PoolReport | Unreadable, ...]:
     cannot be read. SystemFailure if pools can be imported and ``zpool`` fails."""
     stamps = {s.device: s for s in probe.signatures if s.type == SIGNATURE and s.uuid}
     nameless = {s.device for s in probe.signatures if s.type == SIGNATURE} - stamps.keys()
-    doubts = [Unreadable(device=it, reason=_UNREAD) for it in sorted(nameless)]
+    doubts = [Unreadable(device=name, reason=_UNREAD) for name in sorted(nameless)]
     can_be_imported = await _may_have_imported(probe)
     if not stamps and not can_be_imported:
         return tuple(doubts)
@@ -107,8 +107,12 @@ def _is_stranger(
     by the devices in use."""
     if pool is None:
         return False
-    known = {row_name for row in pool.rows for row_name in row.known_as}
-    used = {it.uuid for it in stamps if it.label == stamp.label and known & _names(probe, it)}
+    row_names = {row_name for row in pool.rows for row_name in row.known_as}
+    used = {
+        signature.uuid
+        for signature in stamps
+        if signature.label == stamp.label and row_names & _names(probe, signature)
+    }
     uuids = {pool.guid} if pool.guid else used
     return bool(uuids) and stamp.uuid not in uuids
 
@@ -135,8 +139,10 @@ async def _imported(
 
 async def _has_json(probe: Probe) -> bool:
     (version,) = await probe.read(_MODULE_VERSION)
-    found = re.match(r"(\d+)\.(\d+)", version or "")
-    return found is not None and (int(found[1]), int(found[2])) >= _JSON_SINCE
+    stamped_child = re.match(r"(\d+)\.(\d+)", version or "")
+    return (
+        stamped_child is not None and (int(stamped_child[1]), int(stamped_child[2])) >= _JSON_SINCE
+    )
 
 
 def _silent(outcome: CommandOutcome) -> SystemFailure:
@@ -181,10 +187,14 @@ async def _report(
 ) -> tuple[PoolReport | None, list[Unreadable]]:
     stamped = await _stamped(probe, pool, stamps)
     name, uuid = key
-    unread = [Unreadable(device=it.device, reason=_UNREAD) for it in stamped if it.unread]
+    unread = [
+        Unreadable(device=signature.device, reason=_UNREAD)
+        for signature in stamped
+        if signature.unread
+    ]
     if pool:
         return _running(pool, stamped, uuid), unread
-    labels = [each.label for each in stamped if each.label]
+    labels = [signature.label for signature in stamped if signature.label]
     return await rewind.with_reason(probe, _resting(name, stamped, uuid), labels), unread
 
 
@@ -194,19 +204,19 @@ async def _stamped(
     """Devices with their labels. Where a pool is whole and all of its members go by a name that is
     known, one label of each top-level vdev tells enough."""
     names = [_names(probe, stamp) for stamp in stamps]
-    known = frozenset().union(*names)
+    row_names = frozenset().union(*names)
     rows = pool.rows if pool and pool.state == "ONLINE" else ()
-    whole = len(rows) == len(stamps) and all(row.known_as & known for row in rows)
+    whole = len(rows) == len(stamps) and all(row.known_as & row_names for row in rows)
     firsts = {row.within[0] if row.within else row.known_as: row.known_as for row in reversed(rows)}
-    asked = [not whole or any(each & first for first in firsts.values()) for each in names]
+    ambiguous = [not whole or any(name & first for first in firsts.values()) for name in names]
     labels = iter(
         await asyncio.gather(
-            *(_label(probe, stamp) for stamp, ask in zip(stamps, asked, strict=True) if ask)
+            *(_label(probe, stamp) for stamp, ask in zip(stamps, ambiguous, strict=True) if ask)
         )
     )
     return [
         _Stamped(stamp.device, stamp.member, its_names, label, ask and label is None)
-        for stamp, its_names, ask in zip(stamps, names, asked, strict=True)
+        for stamp, its_names, ask in zip(stamps, names, ambiguous, strict=True)
         for label in (next(labels) if ask else None,)
     ]
 
@@ -223,14 +233,14 @@ async def _label(probe: Probe, stamp: Signature) -> Label | None:
 
 
 def _running(pool: Imported, stamped: Sequence[_Stamped], uuid: str) -> PoolReport:
-    labels = [each.label for each in stamped if each.label]
+    labels = [signature.label for signature in stamped if signature.label]
     children = {child.guid: child for label in labels for child in label.children}
     rows = [_member(slot, row, stamped, children.values()) for slot, row in enumerate(pool.rows)]
     placed = {member.device for member in rows}
     strays = [
-        MemberReport(device=each.device, state="stale")
-        for each in stamped
-        if each.device not in placed
+        MemberReport(device=signature.device, state="stale")
+        for signature in stamped
+        if signature.device not in placed
     ]
     members = _marked_diverged([*rows, *strays], stamped)
     lacking = pool.state != "ONLINE" or any(row.state == "missing" for row in rows)
@@ -263,14 +273,16 @@ def _member(
     names = row.known_as
     child = next((c for c in children if names & {c.guid, *row_names(c.path)}), None)
     guid = child.guid if child else row.guid or None
-    found = next((e for e in stamped if names & e.names or (guid and guid == e.guid)), None)
+    stamped_member = next(
+        (e for e in stamped if names & e.names or (guid and guid == e.guid)), None
+    )
     unseen = child is None and row.state in _WELL  # its label cannot be read
     return MemberReport(
-        device=found.device if found else None,
+        device=stamped_member.device if stamped_member else None,
         slot=slot,
-        state=_state(row) if found or unseen else "missing",
+        state=_state(row) if stamped_member or unseen else "missing",
         # zfs-fuse takes no guid of a member that it shows by its path.
-        handle=guid if not found or guid in names else None,
+        handle=guid if not stamped_member or guid in names else None,
     )
 
 
@@ -295,13 +307,13 @@ def _marked_diverged(
     own labels then show as offline. Only an import writes that to a label; ZFS itself would copy
     over them. A copy of a member in use counts as diverged too."""
     names = {member.device for member in members if member.state in _USED}
-    used = [each for each in stamped if each.device in names]
-    guids = {each.guid for each in used}
+    used = [signature for signature in stamped if signature.device in names]
+    guids = {used_stamp.guid for used_stamp in used}
     apart = {
-        each.device: each.guid
-        for each in stamped
-        if (each.label and any(c.out and c.guid in guids for c in each.label.children))
-        or any(each.is_copy_of(other) for other in used)
+        signature.device: signature.guid
+        for signature in stamped
+        if (signature.label and any(c.out and c.guid in guids for c in signature.label.children))
+        or any(signature.is_copy_of(other) for other in used)
     }
     return [
         # By its guid its place is known also once it is wiped.
@@ -328,7 +340,7 @@ def _health(pool: Imported, rows: Iterable[MemberReport], lacking: bool) -> Heal
 def _resting(name: str, stamped: Sequence[_Stamped], uuid: str) -> PoolReport | None:
     """A pool that is not imported, by its labels. Remains of a destroyed foreign pool are ignored;
     those of our own pools are reported until they are wiped."""
-    labels = [each.label for each in stamped if each.label]
+    labels = [signature.label for signature in stamped if signature.label]
     guid = None if uuid else guid_of(name)  # see _is_stranger
     if guid is None and (not labels or all(label.state == _DESTROYED for label in labels)):
         return None
@@ -352,39 +364,42 @@ def _resting(name: str, stamped: Sequence[_Stamped], uuid: str) -> PoolReport | 
 def _resting_members(stamped: Sequence[_Stamped]) -> Iterable[MemberReport]:
     """Members by the newest label of each top-level vdev, and slots for vdevs that left none."""
     newest: dict[int, Label] = {}
-    for each in stamped:
-        if each.label and each.label.txg >= newest.get(each.label.top_id, each.label).txg:
-            newest[each.label.top_id] = each.label
-    here = {each.guid: each for each in stamped}
+    for signature in stamped:
+        if (
+            signature.label
+            and signature.label.txg >= newest.get(signature.label.top_id, signature.label).txg
+        ):
+            newest[signature.label.top_id] = signature.label
+    by_guid = {signature.guid: signature for signature in stamped}
     placed: set[str] = set()
     for _, judge in sorted(newest.items()):
         for child in judge.children:
-            found = here.get(child.guid)
-            placed.add(found.device if found else "")
+            stamped_child = by_guid.get(child.guid)
+            placed.add(stamped_child.device if stamped_child else "")
             yield MemberReport(
-                device=found.device if found else None,
-                state=_standing(child, found, judge),
+                device=stamped_child.device if stamped_child else None,
+                state=_standing(child, stamped_child, judge),
                 handle=child.guid,
-                behind=found and found.label and behind(found.label, judge),
+                behind=stamped_child and stamped_child.label and behind(stamped_child.label, judge),
             )
     tops = max((label.tops for label in newest.values()), default=0)
     for _ in range(tops - len(newest)):
         yield MemberReport(device=None, state="missing")
-    for each in stamped:
-        if each.device not in placed:
-            yield MemberReport(device=each.device, state="stale")
+    for signature in stamped:
+        if signature.device not in placed:
+            yield MemberReport(device=signature.device, state="stale")
 
 
-def _standing(child: Child, found: _Stamped | None, judge: Label) -> MemberState:
+def _standing(child: Child, stamp: _Stamped | None, judge: Label) -> MemberState:
     """``failed`` is one that is away and was out already when the pool was used last."""
-    if found is None or found.label is None:
+    if stamp is None or stamp.label is None:
         return "failed" if child.out else "missing"
-    return "stale" if found.label.txg < judge.txg or child.out else "active"
+    return "stale" if stamp.label.txg < judge.txg or child.out else "active"
 
 
 def _level(pool: Imported | None, stamped: Sequence[_Stamped]) -> str:
     """By the labels, else by the names of the vdevs; ``raidz`` alone is zfs-fuse's raidz1."""
-    label = next((each.label for each in stamped if each.label), None)
+    label = next((signature.label for signature in stamped if signature.label), None)
     vdevs = [row.within[0] for row in pool.rows if row.within] if pool else []
     kind = label.top_type if label else (vdevs[0].partition("-")[0] if vdevs else "disk")
     if kind in ("disk", "file", "replacing"):
