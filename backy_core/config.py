@@ -251,8 +251,8 @@ def load_settings(flags: Mapping[str, object], env: Mapping[str, str]) -> Settin
         **{name: f"flag --{name.replace('_', '-')}" for name in from_flags},
     }
     try:
-        given = {**from_file, **from_env, **from_flags, "plugins": plugins}
-        return Settings.model_validate(given)
+        merged = {**from_file, **from_env, **from_flags, "plugins": plugins}
+        return Settings.model_validate(merged)
     except ValidationError as error:
         raise first_problem(error, lambda key: origins.get(key, "defaults")) from None
 
@@ -262,22 +262,24 @@ def unknown_variables(env: Mapping[str, str]) -> tuple[str, ...]:
 
     Those of plugins are known only once the plugins are loaded.
     """
-    known = {variable_of(name) for name in single_settings()} | _OTHER_VARIABLES
+    known_variables = {variable_of(name) for name in single_settings()} | _OTHER_VARIABLES
     named = {name for name in env if name.startswith(ENV_PREFIX)}
-    return tuple(sorted(name for name in named - known if not name.startswith(VARIABLE_PREFIX)))
+    return tuple(
+        sorted(name for name in named - known_variables if not name.startswith(VARIABLE_PREFIX))
+    )
 
 
 def _read_file(
-    flags: Mapping[str, object], env: Mapping[str, str], given: Mapping[str, object]
+    flags: Mapping[str, object], env: Mapping[str, str], merged: Mapping[str, object]
 ) -> tuple[Path, dict[str, object]]:
     """The file that was asked for must be there; the default one may be absent."""
-    asked = flags.get("config") or env.get(CONFIG_FILE_VARIABLE)
-    directory = given.get("config_dir", Settings.model_fields["config_dir"].default)
-    path = Path(str(asked)) if asked else Path(str(directory)) / CONFIG_FILE_NAME
+    named_file = flags.get("config") or env.get(CONFIG_FILE_VARIABLE)
+    directory = merged.get("config_dir", Settings.model_fields["config_dir"].default)
+    path = Path(str(named_file)) if named_file else Path(str(directory)) / CONFIG_FILE_NAME
     try:
         return path, tomllib.loads(ownership.read_file(path).decode())
     except (FileNotFoundError, DirectoryMissing) as error:
-        if asked:
+        if named_file:
             raise ConfigurationError(f"The configuration file {path} does not exist") from error
         return path, {}
     except SystemFailure as error:

@@ -85,7 +85,7 @@ class PluginHost:
         """BackendFailure with the reason if it is not loaded."""
         if name in self.backends:
             return self.backends[name]
-        broken = next((it.reason for it in self.failed if it.name == name), None)
+        broken = next((failure.reason for failure in self.failed if failure.name == name), None)
         if broken is not None:
             raise BackendFailure(f"The plugin of backend {name} cannot be used: {broken}")
         raise BackendFailure(f"No plugin for backend {name} is installed")
@@ -158,20 +158,20 @@ class PluginHost:
             return await loaded.manager.hook.backy_inspect(probe=relayed, settings=loaded.settings)
 
         with _blaming(backend, hook):
-            seen: Sequence[PoolReport | Unreadable] = await self._lookers[backend].look(
+            reports: Sequence[PoolReport | Unreadable] = await self._lookers[backend].look(
                 ask, probe, self._inspect_deadline_s
             )
-        _require(backend, hook, seen, Sequence)
-        for each in seen:
-            if isinstance(each, Unreadable):
+        _require(backend, hook, reports, Sequence)
+        for report in reports:
+            if isinstance(report, Unreadable):
                 continue
-            _require(backend, hook, each, PoolReport)
-            if each.presence == "absent":
+            _require(backend, hook, report, PoolReport)
+            if report.presence == "absent":
                 raise BackendFailure(
-                    f"Backend {backend} answered {hook} with pool {each.native_id} as absent",
+                    f"Backend {backend} answered {hook} with pool {report.native_id} as absent",
                     hint="Leave out of the answer what is not there.",
                 )
-        return tuple(map(cleaned, seen))
+        return tuple(map(cleaned, reports))
 
     async def explain(self, backend: str, output: str) -> tuple[Requirement, ...]:
         """The features this machine lacks, by the words of a program that could not open a pool.
@@ -181,7 +181,7 @@ class PluginHost:
             return ()
         try:
             with _blaming(backend, hook):
-                told = await call_async_within(
+                requirements = await call_async_within(
                     partial(
                         loaded.manager.hook.backy_explain,
                         output=output,
@@ -190,13 +190,13 @@ class PluginHost:
                     f"{backend}-{hook}",
                     self._plan_deadline_s,
                 )
-            _require(backend, hook, told, Sequence)
-            for each in told:
-                _require(backend, hook, each, Requirement)
+            _require(backend, hook, requirements, Sequence)
+            for requirement in requirements:
+                _require(backend, hook, requirement, Requirement)
         except BackyError as error:
             _log.warning("%s", error)
             return ()
-        return tuple(map(with_clean_names, told))
+        return tuple(map(with_clean_names, requirements))
 
     def notify_operation_finished(self, operation: OperationRecord) -> None:
         """Tell the listeners; returns at once."""
@@ -266,8 +266,8 @@ PLAN_HOOKS: Mapping[PlannedFor, str] = MappingProxyType(
 
 
 def _drives(pool: PoolSpec, report: PoolReport) -> tuple[DriveId, ...]:
-    seen = tuple(member.drive for member in report.members if member.drive is not None)
-    return (*pool.drives, *seen)
+    member_drives = tuple(member.drive for member in report.members if member.drive is not None)
+    return (*pool.drives, *member_drives)
 
 
 def _refuse_unusable(report: object) -> None:
@@ -287,10 +287,10 @@ def _refuse_apart(report: PoolReport) -> None:
         )
 
 
-def _require(backend: str, hook: str, answer: object, wanted: type) -> None:
-    if not isinstance(answer, wanted):
-        got, expected = type(answer).__name__, wanted.__name__
-        raise BackendFailure(f"Backend {backend} answered {hook} with {got}, not {expected}")
+def _require(backend: str, hook: str, answer: object, expected_type: type) -> None:
+    if not isinstance(answer, expected_type):
+        actual, expected = type(answer).__name__, expected_type.__name__
+        raise BackendFailure(f"Backend {backend} answered {hook} with {actual}, not {expected}")
 
 
 @contextmanager

@@ -58,7 +58,7 @@ _EXITS = """
 
 def render() -> str:
     """The whole page."""
-    settings = "\n".join(_section(name, it) for name, it in single_settings().items())
+    settings = "\n".join(_section(name, setting) for name, setting in single_settings().items())
     rows = "".join(f"| {status.value} | {status.meaning} |\n" for status in Exit)
     return f"{_HEAD}\n{settings}{_PLUGINS}{_EXITS}{rows}"
 
