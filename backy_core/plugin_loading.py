@@ -28,7 +28,7 @@ T = TypeVar("T", LoadedBackend, Listener)
 
 
 def load_backends(
-    found: Iterable[EntryPoint] | None = None,
+    installed_points: Iterable[EntryPoint] | None = None,
     builtin: Iterable[tuple[str, object]] = (),
     *,
     found_listeners: Iterable[EntryPoint] | None = None,
@@ -44,13 +44,17 @@ def load_backends(
     objects that need none. Of two plugins with one name the first stays. Raises
     :class:`ConfigurationError` for ``tables`` that do not suit the plugins.
     """
-    if found is None or found_listeners is None:
+    if installed_points is None or found_listeners is None:
         installed = entry_points()  # reads a file of every installed package, so only once
-        found = installed.select(group=registry.BACKEND_GROUP) if found is None else found
+        installed_points = (
+            installed.select(group=registry.BACKEND_GROUP)
+            if installed_points is None
+            else installed_points
+        )
         if found_listeners is None:
             found_listeners = installed.select(group=registry.LISTENER_GROUP)
     loader = _Loader(tables or PluginTables(), load_deadline_s)
-    backends = loader.load(registry.candidates(found, builtin), loader.backend)
+    backends = loader.load(registry.candidates(installed_points, builtin), loader.backend)
     loaded_listeners = loader.load(registry.candidates(found_listeners, listeners), loader.listener)
     loader.finish()
     return PluginHost(
