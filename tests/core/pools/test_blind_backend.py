@@ -132,7 +132,7 @@ async def test_a_backend_that_cannot_look_loses_no_pool(
     await bench.start()
     await bench.create()
     before = await bench.agent.pools.get(GUID)
-    monkeypatch.setattr("backy_mdadm.inspect._kernel_arrays", _broken)
+    monkeypatch.setattr("backy_mdadm.inspect.kernel_arrays", _broken)
     await bench.agent.observer.refresh()
     seen = await bench.agent.pools.get(GUID)
     assert seen._replace(stale_because=None) == before
