@@ -49,6 +49,12 @@ class Unauthorized(BackyError):
     code = "UNAUTHORIZED"
 
 
+class Forbidden(BackyError):
+    """The caller is known and still may not do this: in the contract, raised by no call yet."""
+
+    code = "FORBIDDEN"
+
+
 class WrongMethod(BackyError):
     """The path exists, the method does not."""
 
