@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from itertools import pairwise
 from pathlib import Path
@@ -59,6 +60,8 @@ MAY_SEE_THE_MACHINE = re.compile(
     r"^(subprocess|pty|multiprocessing)\b|^os\.(system|popen|fork\w*|posix_spawn\w*|exec[lv]\w*|"
     r"spawn\w+)$|^asyncio\.create_subprocess_\w+$|^asyncio\.subprocess\b"
 )
+EDGES = {"api", "cli", "dashboard", "__main__", "testing"}
+SPEAKS_HTTP = re.compile(r"/api/|\b(GET|POST|PUT|PATCH|DELETE)\b")
 CALLS_HOOKS = re.compile(r"(^|\.)(pm|manager|_manager|plugin_manager)\.hook\b")
 
 
@@ -89,6 +92,11 @@ def forbidden_in_plugin(module: Module, own: str) -> list[str]:
 def machine_uses(module: Module) -> list[str]:
     names = [*imports(module), *attribute_uses(module)]
     return sorted({name for name in names if MAY_SEE_THE_MACHINE.search(name)})
+
+
+def spoken_http(module: Module) -> list[str]:
+    values = (node.value for node in ast.walk(module.tree) if isinstance(node, ast.Constant))
+    return [text for text in values if isinstance(text, str) and SPEAKS_HTTP.search(text)]
 
 
 def synthetic(name: str, text: str) -> Module:
@@ -148,6 +156,21 @@ def test_there_are_plugins_to_check() -> None:
 def test_programs_are_run_in_one_package_only(module: Module) -> None:
     if part_of(module.name) not in ("system", "testing"):  # testing is no part of the agent
         assert machine_uses(module) == []
+
+
+def test_no_url_stands_below_the_edges() -> None:
+    """What a person can ask for is a verb there; each edge has words of its own for it."""
+    plugins = [module for folder in PLUGIN_FOLDERS for module in modules(folder, folder.name)]
+    below = [module for module in CORE if part_of(module.name) not in EDGES]
+    texts = {module.name: spoken_http(module) for module in (*below, *plugins)}
+    assert {name: said for name, said in texts.items() if said} == {}
+
+
+@pytest.mark.parametrize(
+    "text", ["f'Unmount it: DELETE {url}'", "'/api/v1/pools'", '"""On POST."""']
+)
+def test_a_url_below_the_edges_would_be_seen(text: str) -> None:
+    assert spoken_http(synthetic("backy_core.pools.x", text))
 
 
 def test_no_pool_of_threads_is_shared_with_what_may_hang() -> None:

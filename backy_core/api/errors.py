@@ -13,6 +13,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from backy_core.api.messages import clipped, explain
 from backy_core.api.wire.errors import ErrorBody, ErrorReply
+from backy_core.api.wording import worded
 from backy_core.sdk.errors import BackyError, InvalidRequest, NotFound, PoolBusy
 
 log = logging.getLogger(__name__)
@@ -125,7 +126,7 @@ def error_response(error: BackyError) -> Response:
 
 def _details(error: BackyError) -> str | None:
     """Observation and remedy, as people see them after the message: ``message: details``."""
-    parts = [part.strip().rstrip(".") for part in (error.details, error.hint) if part]
+    parts = [worded(part).strip().rstrip(".") for part in (error.details, error.hint) if part]
     return clipped(". ".join(parts), MOST_CHARACTERS) or None
 
 

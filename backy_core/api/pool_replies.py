@@ -30,6 +30,7 @@ from backy_core.api.wire.pools import (
     ReadyPool,
     UnmountedPool,
 )
+from backy_core.api.wording import worded
 from backy_core.pools.opens_on import OpensOn
 from backy_core.pools.views import PoolState, PoolView
 
@@ -80,13 +81,13 @@ def _detail(
         case PoolState.DELETED:
             return DeletedPool()
         case PoolState.FAILED:
-            return FailedPool(error_message=pool.error_message or _UNEXPLAINED)
+            return FailedPool(error_message=_reason(pool))
         case PoolState.READY:
-            return ReadyPool(**_standing_detail(pool), error_message=pool.error_message)
+            return ReadyPool(**_standing_detail(pool), error_message=worded(pool.error_message))
         case PoolState.UNMOUNTED:
-            return UnmountedPool(**_standing_detail(pool), error_message=pool.error_message)
+            return UnmountedPool(**_standing_detail(pool), error_message=worded(pool.error_message))
         case PoolState.ERROR:
-            reason = pool.error_message or _UNEXPLAINED
+            reason = _reason(pool)
             return ErrorPool(**_standing_detail(pool), error_message=reason)
 
 
@@ -98,16 +99,20 @@ def _item(pool: PoolView) -> ListItem:
         case PoolState.DELETED:
             return ListedDeletedPool(**common)
         case PoolState.FAILED:
-            return ListedFailedPool(**common, error_message=pool.error_message or _UNEXPLAINED)
+            return ListedFailedPool(**common, error_message=_reason(pool))
         case PoolState.READY:
-            note = pool.error_message
+            note = worded(pool.error_message)
             return ListedReadyPool(**common, **_standing(pool), error_message=note)
         case PoolState.UNMOUNTED:
-            note = pool.error_message
+            note = worded(pool.error_message)
             return ListedUnmountedPool(**common, **_standing(pool), error_message=note)
         case PoolState.ERROR:
-            reason = pool.error_message or _UNEXPLAINED
+            reason = _reason(pool)
             return ListedErrorPool(**common, **_standing(pool), error_message=reason)
+
+
+def _reason(pool: PoolView) -> str:
+    return worded(pool.error_message or _UNEXPLAINED)
 
 
 def opens_on_reply(opens_on: OpensOn | None) -> OpensOnReply | None:

@@ -19,6 +19,7 @@ from backy_core.api.routing import BASE_PATH
 from backy_core.api.wire.drives import BlockReply, DriveReply, ProcessList, ProcessReply
 from backy_core.api.wire.operations import AcceptedReply, OperationReply, ProgressReply
 from backy_core.api.wire.pool_life import PlannedStepReply, PlanReply
+from backy_core.api.wording import worded
 from backy_core.pools.views import PlannedStep
 
 EXTENSION = "backy_agent"
@@ -74,7 +75,7 @@ def operation_reply(operation: OperationPort) -> OperationReply:
         ),
         started_at=operation.started_at,
         finished_at=operation.finished_at,
-        error_message=operation.error_message,
+        error_message=worded(operation.error_message),
         agent_instance=agent().agent_instance,
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from enum import IntEnum
 
 from backy_core.config_errors import ConfigurationError
+from backy_core.sdk.advice import Text
 from backy_core.sdk.errors import BackyError
 
 
@@ -37,7 +38,7 @@ class StartRefused(BackyError):
 
     code = "START_REFUSED"
 
-    def __init__(self, message: str, status: Exit, *, hint: str | None = None) -> None:
+    def __init__(self, message: str, status: Exit, *, hint: Text | None = None) -> None:
         super().__init__(message, hint=hint)
         self.status = status
 

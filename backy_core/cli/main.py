@@ -28,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BackyError as error:
         print(f"backy: {escaped(str(error))}", file=sys.stderr)
         if error.hint:
-            print(f"backy: {escaped(error.hint)}", file=sys.stderr)
+            print(f"backy: {escaped(str(error.hint))}", file=sys.stderr)
         return status_of(error)
     finally:
         gc.enable()

@@ -12,7 +12,6 @@ from backy_core.drives.inventory import (
     resolve,
     unidentified_because,
     unmatched,
-    url_of,
 )
 
 __all__ = [
@@ -27,5 +26,4 @@ __all__ = [
     "unavailable_because",
     "unidentified_because",
     "unmatched",
-    "url_of",
 ]

@@ -10,8 +10,9 @@ from collections.abc import Callable, Collection, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
-from backy_core.drives.inventory import Drive, names_of, unidentified_because, url_of
+from backy_core.drives.inventory import Drive, names_of, unidentified_because
 from backy_core.pool_guid import importable_guid
+from backy_core.sdk.advice import Hint, Verb, advise
 from backy_core.sdk.errors import (
     BackyError,
     Conflict,
@@ -80,7 +81,7 @@ def _protected(case: _Case) -> BackyError | None:
         return None
     return DriveProtected(
         f"Drive {case.serial} is protected",
-        hint=f"Lift the protection: DELETE {url_of(case.serial)}/protection",
+        hint=advise("Lift the protection: ", Hint(Verb.UNPROTECT, case.serial)),
     )
 
 
@@ -135,7 +136,9 @@ def _known_member(case: _Case) -> BackyError | None:
     guid = case.pool_guid(case.serial)
     return DriveInUse(
         f"Drive {case.serial} is a member of pool {label}",
-        hint=f"Delete the pool if it is not needed: DELETE /api/v1/pools/{guid}" if guid else None,
+        hint=advise("Delete the pool if it is not needed: ", Hint(Verb.TEARDOWN, guid))
+        if guid
+        else None,
     )
 
 
@@ -150,7 +153,7 @@ def _replaced_member(case: _Case) -> BackyError | None:
                     return DriveInUse(
                         f"Drive {case.serial} was replaced in pool {report.name or guid}, "
                         "which holds it until it is unmounted",
-                        hint=f"Unmount it once: DELETE /api/v1/pools/{guid}/mount",
+                        hint=advise("Unmount it once: ", Hint(Verb.CLOSE, guid)),
                     )
     return None
 
@@ -213,10 +216,10 @@ def _joins(report: PoolReport, case: _Case) -> bool:
 
 def _member_error(case: _Case, backend: str, report: PoolReport) -> BackyError:
     name = f"the {backend} pool {report.name or report.guid or report.native_id}"
-    if report.guid in case.deleted:
+    if report.guid is not None and report.guid in case.deleted:
         return DriveInUse(
             f"Drive {case.serial} still bears {name}, which was deleted while it was absent",
-            hint=f"Delete it again to wipe this drive: DELETE /api/v1/pools/{report.guid}",
+            hint=advise("Delete it again to wipe this drive: ", Hint(Verb.TEARDOWN, report.guid)),
         )
     if not report.usable:
         return DriveInUse(
@@ -236,7 +239,7 @@ def _member_error(case: _Case, backend: str, report: PoolReport) -> BackyError:
     guid = importable_guid(backend, report)
     return DriveInUse(
         f"Drive {case.serial} is a member of {name}, which this agent does not know",
-        hint=f"Import it: POST /api/v1/pools/{guid}/import, and delete it if it is not needed",
+        hint=advise("Import it: ", Hint(Verb.IMPORT, guid), ", and delete it if it is not needed"),
     )
 
 
@@ -272,7 +275,7 @@ def _claimed(case: _Case) -> BackyError | None:
         return None
     return DriveInUse(
         f"Drive {case.serial} is being used by a running operation",
-        hint="Wait for it to end, or cancel it: GET /api/v1/operations",
+        hint=advise("Wait for it to end, or cancel it: ", Hint(Verb.LIST_OPERATIONS)),
     )
 
 

@@ -12,9 +12,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Literal, NamedTuple
-from urllib.parse import quote
 
 from backy_core.config import Settings
+from backy_core.sdk.advice import Hint, Verb, advise
 from backy_core.sdk.errors import Conflict, NotFound, SystemFailure
 from backy_core.sdk.models import DriveId
 from backy_core.system.blocks import BlockDevice
@@ -33,7 +33,7 @@ IdentifiedBy = Literal["serial", "wwn", "link", "file", "name"]
 device's backing file. ``name``: its kernel name alone, which is another drive's after the next
 boot."""
 
-_LISTED = "GET /api/v1/drives lists the drives"
+_LISTED = advise(Hint(Verb.LIST_DRIVES), " lists the drives")
 
 
 class Drive(NamedTuple):
@@ -158,11 +158,6 @@ def unidentified_because(drive: Drive) -> Conflict | None:
         "kernel name tells it apart, which may be another drive's after the next boot",
         hint=_WITHOUT_IDENTITY,
     )
-
-
-def url_of(serial: str) -> str:
-    """The drive's URL in the API. A serial may hold any character, even a slash."""
-    return f"/api/v1/drives/{quote(serial, safe='')}"
 
 
 def find(drives: Iterable[Drive], serial: str) -> Drive:

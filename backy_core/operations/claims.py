@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Literal, NamedTuple
 
+from backy_core.sdk.advice import Hint, Verb, advise
 from backy_core.sdk.errors import BackyError, Conflict, DriveInUse
 
 
@@ -59,10 +60,10 @@ def _clash(claim: Claim) -> BackyError:
     if claim.kind == "drive":
         return DriveInUse(
             f"Drive {claim.name} is being used by a running operation",
-            hint="Wait for it to end, or cancel it: GET /api/v1/operations",
+            hint=advise("Wait for it to end, or cancel it: ", Hint(Verb.LIST_OPERATIONS)),
         )
     noun = "Pool" if claim.kind == "pool" else "Mount path"
     return Conflict(
         f"{noun} {claim.name} is being worked on by another operation",
-        hint="Wait for it to end: GET /api/v1/operations",
+        hint=advise("Wait for it to end: ", Hint(Verb.LIST_OPERATIONS)),
     )

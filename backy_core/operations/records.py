@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 
 from backy_core.operations.outputs import OutputLog
+from backy_core.sdk.advice import Text, plain
 from backy_core.sdk.errors import BackyError, Cancelled
 from backy_core.sdk.events import OperationOutcome, OperationRecord
 
@@ -64,7 +65,7 @@ class Operation:
         self.started_at = datetime.now(UTC)
         self.finished_at: datetime | None = None
         self.error: BackyError | None = None
-        self.message: str | None = None
+        self.message: Text | None = None
         """A sentence beside success, e.g. which drives were absent."""
         self.outputs = OutputLog(max_lines)
         self.outputs_read_at: datetime | None = None
@@ -90,8 +91,8 @@ class Operation:
         return self._accepted.done() and self._accepted.exception() is None
 
     @property
-    def error_message(self) -> str | None:
-        return str(self.error) if self.error else None
+    def error_message(self) -> Text | None:
+        return self.error.explained if self.error else None
 
     def accept(self) -> None:
         """Admission is over: from here on the work is promised."""
@@ -146,9 +147,9 @@ class Operation:
             steps=self.progress.steps,
             step_title=self.progress.title,
             error_code=self.error.code if self.error else None,
-            error_message=self.error_message,
-            hint=self.error.hint if self.error else None,
-            note=self.message,
+            error_message=plain(self.error_message),
+            hint=plain(self.error.hint) if self.error else None,
+            note=plain(self.message),
             recovery=self.recovers,
         )
 

@@ -12,6 +12,7 @@ from backy_core.drives import Drive
 from backy_core.pools import geometry, guards, sharing
 from backy_core.pools.core import IN_PLACE, Core
 from backy_core.pools.metadata import PoolEntry
+from backy_core.sdk.advice import Advice, Hint, Verb, advise
 from backy_core.sdk.errors import BackyError, Conflict, DriveNotEmpty, InvalidRequest
 from backy_core.sdk.models import DriveId, MemberReport, PoolReport, SignatureMatch
 from backy_core.snapshot import Snapshot
@@ -67,7 +68,7 @@ def running(core: Core, entry: PoolEntry, snapshot: Snapshot) -> PoolReport:
     if report is None or report.presence != "active":
         raise Conflict(
             f"Pool {entry.label or entry.guid} is not running",
-            hint=f"Mount it first: POST /api/v1/pools/{entry.guid}/mount",
+            hint=advise("Mount it first: ", Hint(Verb.OPEN, entry.guid)),
         )
     if "add_drive" not in core.host.backends[entry.backend].info.capabilities:
         raise InvalidRequest(f"Backend {entry.backend} cannot add drives to a pool")
@@ -101,13 +102,18 @@ def _refuse_failed(case: AddCase) -> None:
     if case.report.health != "failed":
         return
     away = [s for s in case.entry.drive_serials if s not in case.snapshot.connected]
-    url = f"/api/v1/pools/{case.entry.guid}/mount"
     plug = f"Plug in {', '.join(away)}, then unmount" if away else "Unmount"
     raise Conflict(
         f"Pool {case.pool} has failed: too few of its members are in use for it to take a drive",
         details=case.report.detail,
-        hint=f"{plug} the pool and mount it again: DELETE {url}, POST {url}",
+        hint=_remounted(case, plug),
     )
+
+
+def _remounted(case: AddCase, unmount: str) -> Advice:
+    guid = case.entry.guid
+    ways = Hint(Verb.CLOSE, guid), ", ", Hint(Verb.OPEN, guid)
+    return advise(f"{unmount} the pool and mount it again: ", *ways)
 
 
 def _is_in_place(case: AddCase) -> bool:
@@ -189,7 +195,7 @@ def _unavailable(case: AddCase) -> BackyError | None:
             f"Drive {serial} bears data of pool {case.pool}, and whether it is older or newer "
             "cannot be told",
             details=member.doubt,
-            hint=f"Unmount the pool and mount it again: /api/v1/pools/{case.entry.guid}/mount",
+            hint=_remounted(case, "Unmount"),
         )
     return error
 

@@ -16,6 +16,7 @@ from backy_core.pools.core import Core, compose, expected, spec_of
 from backy_core.pools.metadata import PoolEntry
 from backy_core.pools.opening import PoolOpening
 from backy_core.pools.pool_mounts import filesystem_of
+from backy_core.sdk.advice import Hint, Verb, advise
 from backy_core.sdk.errors import BackyError, DriveInUse, PoolBusy, SystemFailure
 from backy_core.sdk.models import DriveId, PoolReport
 from backy_core.sdk.plan import NotMounted, Plan
@@ -84,7 +85,7 @@ class PoolClosing:
             raise SystemFailure(
                 f"Pool {entry.label or entry.guid} is not stopped",
                 details=f"Its device /dev/{left[0]} is still there",
-                hint=f"GET /api/v1/pools/{entry.guid}/outputs shows what was tried",
+                hint=advise(Hint(Verb.SHOW_OUTPUTS, entry.guid), " shows what was tried"),
             )
         # The number of a device that is gone may be another's by now.
         numbers = frozenset(number for number in was.numbers if _anonymous(number))

@@ -19,6 +19,7 @@ from backy_core.operations.journal import JournalEntry
 from backy_core.operations.records import Operation
 from backy_core.pools import steps
 from backy_core.pools.core import Core, compose, mounts_of, reachable
+from backy_core.sdk.advice import Advice, Hint, Verb, advise
 from backy_core.sdk.errors import BackyError, SystemFailure
 from backy_core.sdk.models import PoolReport, PoolSpec, Signature
 from backy_core.sdk.plan import BackendPlan, Exec, MakeFilesystem, Plan, PlanKind, Step
@@ -30,6 +31,16 @@ _LOOK_S = 60.0
 _SHOWN = 3
 _NO_FILESYSTEM = (errno.EINVAL, errno.EUCLEAN)
 """What mount(2) answers for a superblock that is not whole."""
+
+
+def erase(guid: str) -> Advice:
+    """How to erase what an interrupted creation left."""
+    return advise("Erase it: ", Hint(Verb.TEARDOWN, guid, (("wipe", True),)))
+
+
+def keep_or_erase(guid: str) -> Advice:
+    """What to do about a creation's pool that has been used since."""
+    return advise("Keep it: ", Hint(Verb.IMPORT, guid), ". ", erase(guid))
 
 
 class PoolContents:

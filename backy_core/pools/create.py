@@ -17,6 +17,7 @@ from backy_core.pools.core import Core, compose, expected
 from backy_core.pools.metadata import PoolEntry
 from backy_core.pools.opens_on import OpensOn
 from backy_core.pools.requests import Creation
+from backy_core.sdk.advice import Hint, Verb, advise
 from backy_core.sdk.errors import Conflict
 from backy_core.sdk.models import Delivers, PoolSpec, SignatureMatch
 from backy_core.sdk.plan import Plan, Step
@@ -105,7 +106,7 @@ class PoolCreation:
         if core.pending_of(guid):
             raise Conflict(
                 f"An earlier creation of pool {guid} is not undone yet",
-                hint=f"DELETE /api/v1/pools/{guid} tries again",
+                hint=advise(Hint(Verb.TEARDOWN, guid), " tries again"),
             )
 
     async def _run(self, op: Operation, creation: Creation) -> None:

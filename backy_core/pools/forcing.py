@@ -11,6 +11,7 @@ from __future__ import annotations
 from backy_core.operations import filesystems
 from backy_core.pools.metadata import PoolEntry
 from backy_core.pools.views import MountMember
+from backy_core.sdk.advice import Advice, Hint, Verb, advise
 from backy_core.sdk.errors import BackyError, Conflict, InvalidRequest
 from backy_core.sdk.models import BackendInfo, Delivers, PoolReport
 from backy_core.system.mounts import MountEntry
@@ -46,16 +47,19 @@ def check_unforced(entry: PoolEntry, report: PoolReport, *, asked_for: bool) -> 
         )
 
 
-def advice(entry: PoolEntry, report: PoolReport, absent: list[str]) -> str:
+def advice(entry: PoolEntry, report: PoolReport, absent: list[str]) -> Advice:
     """Explain why a pool needs force, and what to do."""
     missing = f"; not connected: {', '.join(absent)}" if absent else ""
-    return f"{report.needs_force}{_told(report)}{missing}. {_how(entry)}"
+    return advise(f"{report.needs_force}{_told(report)}{missing}. ", _how(entry))
 
 
-def _how(entry: PoolEntry) -> str:
-    return (
-        f'POST {_url(entry)} with "force": true opens it read-only with what is there; '
-        "?dryRun=true says before what may be lost"
+def _how(entry: PoolEntry) -> Advice:
+    force = ("force", True)
+    return advise(
+        Hint(Verb.OPEN, entry.guid, (force,)),
+        " opens it read-only with what is there; ",
+        Hint(Verb.OPEN, entry.guid, (("dry_run", True), force)),
+        " says before what may be lost",
     )
 
 
@@ -68,7 +72,7 @@ def check_forced(entry: PoolEntry, report: PoolReport, mounts: tuple[MountEntry,
             f"Pool {name} is mounted at {mounts[-1].path}"
             if mounts
             else f"Pool {name} runs on the drives that are left",
-            hint=f"Unmount it first: DELETE {_url(entry)}",
+            hint=advise("Unmount it first: ", Hint(Verb.CLOSE, entry.guid)),
         )
     if not report.needs_force:
         raise Conflict(
@@ -76,10 +80,6 @@ def check_forced(entry: PoolEntry, report: PoolReport, mounts: tuple[MountEntry,
             details=report.detail,
             hint=None if report.detail else "Plug in all its drives and mount it without force",
         )
-
-
-def _url(entry: PoolEntry) -> str:
-    return f"/api/v1/pools/{entry.guid}/mount"
 
 
 def is_forced(entry: PoolEntry, mount: MountEntry) -> bool:
@@ -94,8 +94,10 @@ def refuse_forced(entry: PoolEntry, mounts: tuple[MountEntry, ...]) -> None:
     if any(is_forced(entry, mount) for mount in mounts):
         raise Conflict(
             f"Pool {entry.label or entry.guid} was opened read-only by force",
-            hint="Check your files, then unmount it and mount it again to write to it: "
-            f"DELETE {_url(entry)}",
+            hint=advise(
+                "Check your files, then unmount it and mount it again to write to it: ",
+                Hint(Verb.CLOSE, entry.guid),
+            ),
         )
 
 
@@ -111,9 +113,10 @@ def members(report: PoolReport) -> tuple[MountMember, ...]:
 def tell_taken(error: BackyError, entry: PoolEntry, report: PoolReport | None) -> None:
     """Add to the failure of a forced mount that its drives count as up to date now."""
     if report is not None and not report.needs_force:
-        error.hint = (
-            "By now all the drives that it took count as up to date, which cannot be taken back: "
-            f"POST {_url(entry)} without force opens it for writing"
+        error.hint = advise(
+            "By now all the drives that it took count as up to date, which cannot be taken back: ",
+            Hint(Verb.OPEN, entry.guid),
+            " without force opens it for writing",
         )
 
 

@@ -17,6 +17,7 @@ from backy_core.pools.metadata import PoolEntry
 from backy_core.pools.requests import checked_label, checked_mount_path
 from backy_core.pools.sharing import drives_below
 from backy_core.pools.views import ImportablePool
+from backy_core.sdk.advice import Hint, Verb, advise
 from backy_core.sdk.errors import BackyError, Conflict, DriveInUse, NotFound
 from backy_core.sdk.models import DriveId, PoolReport, PoolSpec
 from backy_core.snapshot import Snapshot
@@ -82,14 +83,14 @@ def _obstacle(
         return Conflict(
             f"{name} shares drive {serial} with pool {entry.label or entry.guid} of backend "
             f"{entry.backend}",
-            hint=f"If that one is not wanted: DELETE /api/v1/pools/metadata/{entry.guid}",
+            hint=advise("If that one is not wanted: ", Hint(Verb.FORGET, entry.guid)),
         )
     busy = core.registry.claims.claimed_drives(other_than=operation.id if operation else None)
     claimed = serials & (busy | _in_doubt(core, guid))
     if claimed:
         return DriveInUse(
             f"{name} lies on drive {min(claimed)}, which an operation uses or has left in doubt",
-            hint="Wait for it to end: GET /api/v1/operations",
+            hint=advise("Wait for it to end: ", Hint(Verb.LIST_OPERATIONS)),
         )
     return None
 
@@ -143,7 +144,7 @@ async def adopt(
     if unknown_pool is None:
         raise NotFound(
             f"There is no pool {guid} to import",
-            hint="GET /api/v1/pools/importable lists what there is",
+            hint=advise(Hint(Verb.LIST_IMPORTABLE), " lists what there is"),
         )
     backend, report = unknown_pool
     if (obstacle := _obstacle(core, guid, backend, report, snapshot, op)) is not None:

@@ -14,6 +14,7 @@ from backy_core.pools.members import refuse_copied_members
 from backy_core.pools.metadata import PoolEntry
 from backy_core.pools.pool_mounts import all_mounts
 from backy_core.pools.troubles import failure
+from backy_core.sdk.advice import Hint, Verb, advise
 from backy_core.sdk.errors import Cancelled, Conflict, SystemFailure
 from backy_core.sdk.models import PoolReport, Signature
 from backy_core.sdk.plan import Plan, PoolIs, Step
@@ -137,7 +138,7 @@ class PoolOpening:
         if mounted:
             raise Conflict(
                 f"Pool {entry.label or entry.guid} is mounted at {mounted[-1].path}",
-                hint=f"Unmount it first: DELETE /api/v1/pools/{entry.guid}/mount",
+                hint=advise("Unmount it first: ", Hint(Verb.CLOSE, entry.guid)),
             )
         return False
 
@@ -170,7 +171,7 @@ class PoolOpening:
         if any(pending.plan.kind == "teardown" for pending in self._core.pending_of(entry.guid)):
             raise Conflict(
                 f"Deleting pool {entry.label or entry.guid} began and did not end",
-                hint=f"Delete it again: DELETE /api/v1/pools/{entry.guid}",
+                hint=advise("Delete it again: ", Hint(Verb.TEARDOWN, entry.guid)),
             )
 
     async def _rounds(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from backy_core.sdk.advice import Hint, Verb, advise
 from backy_core.sdk.errors import Conflict, NotFound, SystemFailure
 from backy_core.system import procs
 from backy_core.system.procs import ProcessInfo
@@ -20,7 +21,7 @@ async def kill_holders(guid: str, holders: Collection[ProcessInfo], pids: tuple[
     if strangers:
         raise Conflict(
             f"Process {strangers[0]} does not use this pool; no process was signalled",
-            hint=f"List them again: GET /api/v1/pools/{guid}/processes",
+            hint=advise("List them again: ", Hint(Verb.LIST_PROCESSES, guid)),
         )
     left = await procs.kill([holding[pid] for pid in alive])
     if left:

@@ -18,13 +18,14 @@ from backy_core.operations.journal import JournalEntry, Planned
 from backy_core.operations.records import Operation
 from backy_core.pools.add_drive import has_taken
 from backy_core.pools.closing import PoolClosing
-from backy_core.pools.contents import PoolContents
+from backy_core.pools.contents import PoolContents, keep_or_erase
 from backy_core.pools.core import Core, doubtful, expected, mounts_of, reachable
 from backy_core.pools.learning import without_left
 from backy_core.pools.members import Consent
 from backy_core.pools.metadata import PoolEntry
 from backy_core.pools.teardown import PoolTeardown, remove_made_directories
 from backy_core.pools.tombstones import Tombstone
+from backy_core.sdk.advice import Hint, Text, Verb, advise
 from backy_core.sdk.errors import BackyError, Conflict, SystemFailure
 from backy_core.sdk.plan import Unmount
 from backy_core.system import blocks, exec, runtime_files
@@ -39,6 +40,15 @@ STUCK = (
 KEPT = "The agent restarted while this pool was being created; nothing was erased"
 _CHILD_WAIT_S = 600.0
 _TAKEN_S = 5.0
+
+
+class PoolKept(SystemFailure):
+    """A creation was not rolled back: its pool stays ``failed`` until somebody decides."""
+
+    @property
+    def explained(self) -> Text:
+        said = super().explained
+        return advise(said, ". ", self.hint) if self.hint else said
 
 
 class Recovery:
@@ -174,14 +184,9 @@ class Recovery:
             held, because = None, f"Pool {guid} cannot be looked into: {expected(error)}"
         if because is None:
             return
-        ways = (
-            f"Keep it: POST /api/v1/pools/{guid}/import. "
-            f"Erase it: DELETE /api/v1/pools/{guid}?wipe=true"
-        )
-        reason = f"{because}. {ways}" if held else because
         drives = dict.fromkeys((drive.serial for drive in entry.plan.drives), because)
-        await self._core.keep(entry, reason, drives, holds_data=held is not None)
-        raise SystemFailure(KEPT, details=reason)
+        await self._core.keep(entry, because, drives, holds_data=held is not None)
+        raise PoolKept(KEPT, details=because, hint=keep_or_erase(guid) if held else None)
 
     async def _settle_open(self, op: Operation, entry: JournalEntry) -> None:
         """A pool that is mounted where it should be is left there."""
@@ -227,7 +232,7 @@ class Recovery:
             await self._core.metadata.put(pool_entry.model_copy(update={"is_mounted": True}))
             raise Conflict(
                 f"Deleting pool {pool_entry.label or guid} failed, and it has been mounted since",
-                hint=f"Delete it again: DELETE /api/v1/pools/{guid}",
+                hint=advise("Delete it again: ", Hint(Verb.TEARDOWN, guid)),
             )
         try:
             await self._teardown.run(op, guid, Consent.of_subject(entry.opened.subject))

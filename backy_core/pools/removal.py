@@ -1,4 +1,4 @@
-"""DELETE of a pool in whatever state: running, remembered, failed, or gone a moment ago."""
+"""The deletion of a pool in whatever state: running, remembered, failed, or gone a moment ago."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from backy_core.operations.journal import JournalEntry
 from backy_core.operations.records import Operation
-from backy_core.pools.contents import PoolContents
+from backy_core.pools.contents import PoolContents, erase, keep_or_erase
 from backy_core.pools.core import Core
 from backy_core.pools.create import KIND as CREATE
 from backy_core.pools.members import NOTHING, Consent
@@ -78,7 +78,6 @@ class PoolRemoval:
         if entry.plan.kind != "create":
             return
         guid = entry.plan.pool.guid
-        erase = f"Erase it: DELETE /api/v1/pools/{guid}?wipe=true"
         try:
             held = await self._contents.foreign(op, entry)
         except BackyError as error:
@@ -87,12 +86,12 @@ class PoolRemoval:
             raise Conflict(
                 f"Pool {guid} cannot be looked into, and may hold data",
                 details=str(error),
-                hint=erase,
+                hint=erase(guid),
             ) from error
         if held is not None:
             raise Conflict(
                 f"Pool {guid} {held}: its creation was interrupted, and it has been used since",
-                hint=f"Keep it: POST /api/v1/pools/{guid}/import. {erase}",
+                hint=keep_or_erase(guid),
             )
 
     def _returned(self, guid: str) -> Tombstone | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from backy_core.pools.core import Core
 from backy_core.pools.metadata import PoolEntry
+from backy_core.sdk.advice import Hint, Verb, advise
 from backy_core.sdk.errors import Conflict
 from backy_core.sdk.models import DriveId, PoolReport
 from backy_core.snapshot import Snapshot
@@ -43,8 +44,12 @@ def refuse_shared(core: Core, entry: PoolEntry, snapshot: Snapshot) -> None:
         raise Conflict(
             f"Pool {name} shares drive {serial} with pool {rival.label or rival.guid} of backend "
             f"{rival.backend}",
-            hint="Forget the one that is not wanted: DELETE /api/v1/pools/metadata/"
-            f"{rival.guid} or /api/v1/pools/metadata/{entry.guid}",
+            hint=advise(
+                "Forget the one that is not wanted: ",
+                Hint(Verb.FORGET, rival.guid),
+                " or ",
+                Hint(Verb.FORGET, entry.guid),
+            ),
         )
 
 

@@ -22,6 +22,7 @@ from backy_core.pools.metadata import PoolEntry
 from backy_core.pools.pool_mounts import filesystem_of, own_mounts
 from backy_core.pools.teardown_guards import Target
 from backy_core.pools.tombstones import Tombstone
+from backy_core.sdk.advice import Hint, Text, Verb, advise, join
 from backy_core.sdk.errors import BackyError, Conflict, DriveInUse, DriveNotEmpty, SystemFailure
 from backy_core.sdk.models import DriveId, PoolReport, SignatureMatch
 from backy_core.sdk.plan import BackendPlan, Plan, Step, WipeMember
@@ -230,7 +231,7 @@ def _half_done(entry: PoolEntry, error: BackyError) -> SystemFailure:
     return SystemFailure(
         f"Deleting pool {entry.label or entry.guid} broke off half-way: {error.message}",
         details=error.details,
-        hint=f"Delete it again: DELETE /api/v1/pools/{entry.guid}",
+        hint=advise("Delete it again: ", Hint(Verb.TEARDOWN, entry.guid)),
     )
 
 
@@ -274,17 +275,20 @@ async def _not_wiped(identity: DriveId, snapshot: Snapshot) -> str | None:
 
 def _message(
     entry: PoolEntry, left: Mapping[DriveId, str], copies: tuple[Drive, ...]
-) -> str | None:
+) -> Text | None:
     """The message about drives that were not wiped."""
-    sentences = []
+    sentences: list[Text] = []
     if left:
         reasons: dict[str, list[str]] = {}
         for drive, why in left.items():
             reasons.setdefault(why, []).append(drive.serial)
         named = "; ".join(f"{', '.join(serials)} ({why})" for why, serials in reasons.items())
         sentences.append(
-            f"These drives of the pool were not wiped: {named}. "
-            f"When they can be, DELETE /api/v1/pools/{entry.guid} wipes what they bear of it"
+            advise(
+                f"These drives of the pool were not wiped: {named}. When they can be, ",
+                Hint(Verb.TEARDOWN, entry.guid),
+                " wipes what they bear of it",
+            )
         )
     if copies:
         named = ", ".join(f"{drive.id.serial} ({drive.node})" for drive in copies)
@@ -292,7 +296,7 @@ def _message(
             f"These drives bear the pool's identity without being its members, and were left "
             f"alone: {named}"
         )
-    return ". ".join(sentences) or None
+    return join(sentences, ". ") if sentences else None
 
 
 def _refuse_left_mounted(entry: PoolEntry, report: PoolReport | None, snapshot: Snapshot) -> None:
@@ -302,7 +306,7 @@ def _refuse_left_mounted(entry: PoolEntry, report: PoolReport | None, snapshot: 
         raise Conflict(
             f"Pool {entry.label or entry.guid} is mounted at {filesystem.mounts[0].path}, and "
             f"backend {entry.backend} does not see it run",
-            hint=f"Unmount it first: DELETE /api/v1/pools/{entry.guid}/mount",
+            hint=advise("Unmount it first: ", Hint(Verb.CLOSE, entry.guid)),
         )
     if report is None and filesystem.devices:
         raise Conflict(

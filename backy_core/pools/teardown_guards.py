@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from typing import NamedTuple
-from urllib.parse import quote
 
-from backy_core.drives import Drive, names_of, url_of
+from backy_core.drives import Drive, names_of
 from backy_core.operations import filesystems
 from backy_core.pools import sharing
 from backy_core.pools.core import IN_PLACE, Core
 from backy_core.pools.members import Consent, Members
 from backy_core.pools.metadata import PoolEntry
+from backy_core.sdk.advice import Hint, Verb, advise
 from backy_core.sdk.errors import (
     Conflict,
     DriveInUse,
@@ -76,8 +76,11 @@ def refuse_blind(core: Core, entry: PoolEntry, snapshot: Snapshot) -> None:
     if unseen := core.unseen_because(entry, snapshot):
         raise SystemFailure(
             unseen,
-            hint=f"Forget the pool: DELETE /api/v1/pools/metadata/{entry.guid}; its drives can "
-            "then be taken with wipe",
+            hint=advise(
+                "Forget the pool: ",
+                Hint(Verb.FORGET, entry.guid),
+                "; its drives can then be taken with wipe",
+            ),
         )
 
 
@@ -117,14 +120,16 @@ def _refuse_drive(core: Core, target: Target, drive: Drive) -> None:
     if serial in core.protection.serials():
         raise DriveProtected(
             f"Drive {serial} of this pool is protected",
-            hint=f"DELETE {url_of(serial)}/protection lifts it",
+            hint=advise(Hint(Verb.UNPROTECT, serial), " lifts it"),
         )
     if drive.ambiguous:
         raise Conflict(
             f"More than one drive answers to the serial {serial}, so the members of pool "
             f"{target.label} cannot be told apart",
-            hint="Connect the drives so that each shows a serial of its own, or forget the pool: "
-            f"DELETE /api/v1/pools/metadata/{target.entry.guid}",
+            hint=advise(
+                "Connect the drives so that each shows a serial of its own, or forget the pool: ",
+                Hint(Verb.FORGET, target.entry.guid),
+            ),
         )
     if drive.problem is not None:
         raise DriveInUse(
@@ -142,8 +147,11 @@ def _refuse_shared(target: Target, drive: Drive) -> None:
         if not ours and not any(signature.matches(stamp) for stamp in target.erasable_on(drive.id)):
             raise DriveNotEmpty(
                 f"Drive {drive.id} of this pool also bears {signature} on {signature.device}",
-                hint=f"Forget the pool: DELETE /api/v1/pools/metadata/{target.entry.guid}, and "
-                "take it apart by hand",
+                hint=advise(
+                    "Forget the pool: ",
+                    Hint(Verb.FORGET, target.entry.guid),
+                    ", and take it apart by hand",
+                ),
             )
 
 
@@ -204,11 +212,13 @@ async def refuse_others(core: Core, target: Target, consent: Consent) -> None:
     others_found = dict.fromkeys((*_reported_others(core, target), *await _inside(target)))
     unnamed = [name for name in others_found if name not in consent.others]
     if unnamed:
-        query = "&".join(f"destroyOthers={quote(name)}" for name in unnamed)
+        named = tuple(("destroy_others", name) for name in unnamed)
         raise DriveNotEmpty(
             f"Pool {target.label} holds more than its own filesystem: {', '.join(unnamed)}",
-            hint="Move that elsewhere, or name it to destroy it with the pool: "
-            f"DELETE /api/v1/pools/{target.entry.guid}?{query}",
+            hint=advise(
+                "Move that elsewhere, or name it to destroy it with the pool: ",
+                Hint(Verb.TEARDOWN, target.entry.guid, named),
+            ),
         )
 
 

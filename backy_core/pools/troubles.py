@@ -5,12 +5,13 @@ from __future__ import annotations
 from backy_core.pools.forcing import is_forced
 from backy_core.pools.metadata import PoolEntry
 from backy_core.pools.pool_mounts import filesystem_of, own_mounts, unreported_device
+from backy_core.sdk.advice import Advice, Hint, Text, Verb, advise
 from backy_core.sdk.models import PoolReport
 from backy_core.snapshot import Snapshot
 from backy_core.system.mounts import MountEntry
 
 
-def trouble(entry: PoolEntry, report: PoolReport | None, snapshot: Snapshot) -> str | None:
+def trouble(entry: PoolEntry, report: PoolReport | None, snapshot: Snapshot) -> Text | None:
     """The pool's problem and its remedy, in one sentence; None if there is none."""
     mounts = own_mounts(entry, report, snapshot)
     if not mounts:
@@ -24,7 +25,7 @@ def trouble(entry: PoolEntry, report: PoolReport | None, snapshot: Snapshot) -> 
     )
 
 
-def failure(entry: PoolEntry, report: PoolReport | None, snapshot: Snapshot) -> str | None:
+def failure(entry: PoolEntry, report: PoolReport | None, snapshot: Snapshot) -> Text | None:
     """Why the pool is ``failed`` and what to do; None if it is not."""
     if report is None or report.health != "failed":
         return None
@@ -33,10 +34,14 @@ def failure(entry: PoolEntry, report: PoolReport | None, snapshot: Snapshot) -> 
     reason = (report.detail or "Too many of its drives failed or are gone").rstrip(".")
     absent = [serial for serial in entry.drive_serials if serial not in snapshot.connected]
     drives = f"Plug in {', '.join(absent)}" if absent else "See to its drives"
-    return f"{reason}. {drives}, {_again(entry)}; if that is refused, the answer says what is left"
+    return advise(
+        f"{reason}. {drives}, ",
+        _again(entry),
+        "; if that is refused, the answer says what is left",
+    )
 
 
-def caveat(entry: PoolEntry, report: PoolReport | None, snapshot: Snapshot) -> str | None:
+def caveat(entry: PoolEntry, report: PoolReport | None, snapshot: Snapshot) -> Text | None:
     """Why a pool takes no data, or is about to take none; None if neither."""
     if failed := failure(entry, report, snapshot):
         return failed
@@ -78,13 +83,14 @@ def _unseen(entry: PoolEntry, report: PoolReport | None, snapshot: Snapshot) -> 
     return f"Its device /dev/{device} is running, but backend {entry.backend} does not see the pool"
 
 
-def _elsewhere(entry: PoolEntry, report: PoolReport | None, snapshot: Snapshot) -> str | None:
+def _elsewhere(entry: PoolEntry, report: PoolReport | None, snapshot: Snapshot) -> Advice | None:
     filesystem = filesystem_of(entry, report, snapshot) if snapshot.elsewhere else None
     if filesystem is None or not any(filesystem.has(mount) for mount in snapshot.elsewhere):
         return None
-    return (
-        "It is mounted in the mount namespace of another process, as of a container; "
-        f"GET /api/v1/pools/{entry.guid}/processes lists these processes"
+    return advise(
+        "It is mounted in the mount namespace of another process, as of a container; ",
+        Hint(Verb.LIST_PROCESSES, entry.guid),
+        " lists these processes",
     )
 
 
@@ -101,28 +107,30 @@ def _covered(mount: MountEntry, snapshot: Snapshot) -> str | None:
 
 def _without_device(
     entry: PoolEntry, mount: MountEntry, report: PoolReport | None, snapshot: Snapshot
-) -> str | None:
+) -> Advice | None:
     """A mount outlives the drives, and the pool may be back by another device."""
     if mount in snapshot.mounts_of(report):
         return None
     if report is None and entry.backend in snapshot.problems:
         return None
-    return (
+    return advise(
         f"Its filesystem is still mounted at {mount.path}, but backend {entry.backend} does not "
-        f"see it run. Unmount it: DELETE /api/v1/pools/{entry.guid}/mount"
+        "see it run. Unmount it: ",
+        Hint(Verb.CLOSE, entry.guid),
     )
 
 
-def _gave_up(entry: PoolEntry, mount: MountEntry, snapshot: Snapshot) -> str | None:
+def _gave_up(entry: PoolEntry, mount: MountEntry, snapshot: Snapshot) -> Advice | None:
     cause = snapshot.given_up.get(mount.majmin)
     if cause is None and not mount.gave_up:
         return None
     shown = f" ({cause})" if cause else ""
-    return (
+    return advise(
         f"The filesystem at {mount.path} met an error and may take no more data{shown}; the kernel "
-        f"log says why. See to that, {_again(entry)}"
+        "log says why. See to that, ",
+        _again(entry),
     )
 
 
-def _again(entry: PoolEntry) -> str:
-    return f"unmount the pool (DELETE /api/v1/pools/{entry.guid}/mount) and mount it again"
+def _again(entry: PoolEntry) -> Advice:
+    return advise("unmount the pool (", Hint(Verb.CLOSE, entry.guid), ") and mount it again")

@@ -14,6 +14,7 @@ from backy_core.pools.requests import Creation
 from backy_core.pools.state import Evidence, derive
 from backy_core.pools.troubles import caveat, failure, trouble
 from backy_core.pools.views import DriveView, PoolState, PoolView
+from backy_core.sdk.advice import Hint, Text, Verb, advise
 from backy_core.sdk.errors import NotFound
 from backy_core.sdk.models import PoolReport
 from backy_core.snapshot import Snapshot
@@ -121,7 +122,7 @@ class PoolViewer:
             return entry.last_mount_path
         return paths[-1] if paths else None
 
-    def _trouble(self, entry: PoolEntry) -> str | None:
+    def _trouble(self, entry: PoolEntry) -> Text | None:
         report, snapshot = self._core.find_report(entry), self._core.observer.snapshot
         return trouble(entry, report, snapshot)
 
@@ -195,7 +196,7 @@ class PoolViewer:
         """Why nothing newer than the last known report is to be had."""
         return self._core.unseen_because(entry)
 
-    def _why(self, entry: PoolEntry, report: PoolReport | None) -> str:
+    def _why(self, entry: PoolEntry, report: PoolReport | None) -> Text:
         problem = self._trouble(entry) or self._blind(entry)
         if problem is not None:
             return problem
@@ -219,11 +220,14 @@ class PoolViewer:
         return report.detail or "It should be mounted but its device is not running"
 
 
-def _absent(entry: PoolEntry, absent: list[str], remembered: str | None) -> str:
+def _absent(entry: PoolEntry, absent: list[str], remembered: str | None) -> Text:
     drives = f"Drive {absent[0]} is" if len(absent) == 1 else f"Drives {', '.join(absent)} are"
-    open_without = f"POST /api/v1/pools/{entry.guid}/mount opens it without, if the others suffice"
     suffix = f" ({remembered})" if remembered else ""
-    return f"{drives} not connected{suffix}. Plug in what is missing, or {open_without}"
+    return advise(
+        f"{drives} not connected{suffix}. Plug in what is missing, or ",
+        Hint(Verb.OPEN, entry.guid),
+        " opens it without, if the others suffice",
+    )
 
 
 def _last(operations: tuple[Operation, ...], kind: str) -> Operation | None:

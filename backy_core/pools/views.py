@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from backy_core.pools.opens_on import OpensOn
+from backy_core.sdk.advice import Text
 from backy_core.sdk.models import Portability
 
 
@@ -70,7 +71,7 @@ class PoolView(NamedTuple):
     drives: tuple[DriveView, ...] = ()
     sync_percent: float | None = None
     sync_minutes: float | None = None
-    error_message: str | None = None
+    error_message: Text | None = None
     is_mounted: bool = False
     stale_because: str | None = None
     """Why what is said of members and health is from an earlier look; None: it is from now."""

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from backy_core.sdk.advice import Text
+
 
 class BackyError(Exception):
     """Base of every expected failure."""
@@ -17,15 +19,20 @@ class BackyError(Exception):
     code: ClassVar[str] = "INTERNAL_ERROR"
 
     def __init__(
-        self, message: str, *, details: str | None = None, hint: str | None = None
+        self, message: str, *, details: str | None = None, hint: Text | None = None
     ) -> None:
         super().__init__(message)
         self.message = message
         self.details = details
         self.hint = hint
 
-    def __str__(self) -> str:
+    @property
+    def explained(self) -> Text:
+        """What went wrong and what was seen, for those who learn of it later."""
         return ": ".join(part for part in (self.message, self.details) if part)
+
+    def __str__(self) -> str:
+        return str(self.explained)
 
 
 class InvalidRequest(BackyError):

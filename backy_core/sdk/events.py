@@ -19,7 +19,7 @@ class OperationRecord(Model):
 
     id: str
     kind: str
-    """The word that ``GET /operations`` shows."""
+    """The word that the list of operations shows."""
     pool_guid: str
     pool_label: str
     """The pool's label when the operation started; empty if the agent does not remember it."""
@@ -34,7 +34,7 @@ class OperationRecord(Model):
     """A code of ``docs/errors.md``; None if it succeeded."""
     error_message: str | None = None
     hint: str | None = None
-    """What to do about the error, if that is known."""
+    """What to do about the error, if that is known; requests are named by verb and subject."""
     note: str | None = None
     """A sentence beside success, such as which drives were absent."""
     recovery: bool = False

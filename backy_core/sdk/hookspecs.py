@@ -73,7 +73,7 @@ class BackendSpecs(PluginSpecs):
     def backy_plan_create(  # type: ignore[empty-body]
         self, pool: PoolSpec, drives: tuple[DriveId, ...], settings: PluginSettings
     ) -> BackendPlan:
-        """Plan a new pool. Fires on ``POST /pools``, dry runs included, after all guards passed.
+        """Plan a new pool. Fires before a creation and its dry run, after all guards passed.
 
         - ``pool``: GUID, label, level and filesystem, chosen beforehand. ``pool.portability`` says
           whether the oldest supported system must be able to open the pool.

@@ -152,7 +152,7 @@ def test_a_key_that_can_be_guessed_is_refused(tmp_path: Path, key: bytes, words:
     with pytest.raises(ConfigurationError, match=words) as refusal:
         api_key.load_or_make(file)
     assert status_of(refusal.value) == Exit.CONFIG
-    assert f"openssl rand -hex 32 >{file.path}" in (refusal.value.hint or "")
+    assert f"openssl rand -hex 32 >{file.path}" in str(refusal.value.hint)
     assert key.decode(errors="replace").strip() not in refusal.value.message or len(key) < 2
 
 

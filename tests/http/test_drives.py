@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from backy_core.drives import url_of
+from backy_core.api.wording import request_of
+from backy_core.sdk.advice import Hint, Verb
 from tests.http.conftest import Client
 from tests.http.fakes import (
     GUID,
@@ -117,4 +118,5 @@ async def test_a_serial_may_hold_any_character(
     assert (answer.status, answer.json["status"]) == (200, "protected")
     answer = await client.delete(f"{DRIVES}/{written}/protection")
     assert (answer.status, agent.drives_service.protected) == (200, set())
-    assert url_of(SLASHED) == f"{DRIVES}/S%2FN%201%252F%3F%23%2Fstatus"
+    told = request_of(Hint(Verb.UNPROTECT, SLASHED))
+    assert told.path == f"{DRIVES}/S%2FN%201%252F%3F%23%2Fstatus/protection"

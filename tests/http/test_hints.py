@@ -2,83 +2,68 @@
 
 from __future__ import annotations
 
-import ast
-import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from werkzeug.exceptions import MethodNotAllowed, NotFound
 
 from backy_core.api.app import create_app
+from backy_core.api.wording import Request, request_of, worded
 from backy_core.pools.views import CreateRequest
+from backy_core.sdk.advice import Advice, Hint, Verb, advise
 from backy_core.sdk.errors import BackyError
 from tests.architecture import ROOT, modules
 from tests.fakes.agent import GUID, OTHER, Bench
 from tests.http.conftest import Client
-from tests.http.fakes import KEY, FakeAgent
+from tests.http.fakes import KEY, FakeAgent, standing_pool
 
-METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
-CALL = re.compile(r"(?:(GET|POST|PUT|PATCH|DELETE) )?(/api/v1/[^\s,;\"]+)")
-PLACEHOLDER = "x"
+POOL = f"/api/v1/pools/{GUID}"
 
 
-def _text(node: ast.expr) -> str:
-    """A string as it will read, with ``x`` for what is filled in."""
-    match node:
-        case ast.Constant(value=str(text)):
-            return text
-        case ast.JoinedStr(values=values):
-            return "".join(map(_text, values))
-        case ast.FormattedValue(value=value):
-            called = ast.unparse(value)
-            return f"/api/v1/drives/{PLACEHOLDER}" if "url_of(" in called else PLACEHOLDER
-        case ast.IfExp(body=body, orelse=orelse):
-            return f"{_text(body)} {_text(orelse)}"
-        case ast.BinOp(left=left, right=right):
-            return _text(left) + _text(right)
-    return ""
-
-
-def hints() -> dict[str, str]:
-    """Every hint of the code by its place."""
-    folders = {"backy_core": "backy_core", **{f"plugins/{n}": n for n in ("mdadm", "lvm", "zfs")}}
-    found: dict[str, str] = {}
-    for folder, package in folders.items():
-        for module in modules(ROOT / folder, package):
-            if "tests" in Path(module.path).parts:
-                continue
-            for node in ast.walk(module.tree):
-                for keyword in node.keywords if isinstance(node, ast.Call) else ():
-                    if keyword.arg == "hint" and (text := _text(keyword.value)):
-                        found[f"{module.path.relative_to(ROOT)}:{keyword.value.lineno}"] = text
-    return found
-
-
-HINTS = hints()
-
-
-def test_hints_are_found() -> None:
-    assert len(HINTS) > 40
-    assert sum(bool(CALL.search(text)) for text in HINTS.values()) > 10
-
-
-@pytest.mark.parametrize("text", HINTS.values(), ids=HINTS)
-def test_what_a_hint_names_exists(text: str, agent: FakeAgent) -> None:
-    assert not re.search(r"[{}]", text), "a placeholder that nobody fills in"
+def test_every_request_that_can_be_advised_exists(agent: FakeAgent) -> None:
     routes = create_app(agent).url_map.bind("")
-    for method, path in CALL.findall(text):
-        asked = method or next((each for each in METHODS if _exists(routes, each, path)), "GET")
-        assert _exists(routes, asked, path.rstrip(".")), f"there is no {method} {path}"
+    for verb in Verb:
+        asked = request_of(Hint(verb, "x"))
+        routes.match(asked.path, method=asked.method)
 
 
-def _exists(routes: object, method: str, path: str) -> bool:
-    try:
-        routes.match(path, method=method)  # type: ignore[attr-defined]
-    except (NotFound, MethodNotAllowed):
-        return False
-    return True
+def test_every_verb_is_advised_somewhere() -> None:
+    said = "".join(module.text for module in modules(ROOT / "backy_core", "backy_core"))
+    assert [verb for verb in Verb if f"Hint(Verb.{verb.name}" not in said] == []
+
+
+@pytest.mark.parametrize(
+    ("hint", "words"),
+    [
+        (Hint(Verb.CLOSE, GUID), f"DELETE {POOL}/mount"),
+        (Hint(Verb.LIST_OPERATIONS), "GET /api/v1/operations"),
+        (Hint(Verb.TEARDOWN, GUID, (("wipe", True),)), f"DELETE {POOL}?wipe=true"),
+        (
+            Hint(Verb.TEARDOWN, GUID, (("destroy_others", "a b"), ("destroy_others", "c&d"))),
+            f"DELETE {POOL}?destroyOthers=a%20b&destroyOthers=c%26d",
+        ),
+        (
+            Hint(Verb.OPEN, GUID, (("dry_run", True), ("force", True))),
+            f'POST {POOL}/mount?dryRun=true with "force": true',
+        ),
+    ],
+)
+async def test_a_hint_is_worded_as_the_request_that_the_agent_takes(
+    hint: Hint, words: str, client: Client, agent: FakeAgent
+) -> None:
+    agent.pools.add(standing_pool())
+    said = advise("First ", hint, ", then look")
+    assert worded(said) == f"First {words}, then look"
+    assert str(said) == f"First {hint}, then look" and "/api/" not in str(said)
+    asked = request_of(hint)
+    assert (await client(asked.method, asked.path, **_body(asked))).status == 200
+
+
+def test_plain_sentences_stay_as_they_are() -> None:
+    assert worded("Plug it in") == "Plug it in"
+    assert worded(None) is None
+    assert advise("Plug ", advise("it", " in")) == advise("Plug ", "it", " in")
 
 
 # What the advice says, done over HTTP by an agent in that very situation
@@ -186,10 +171,13 @@ async def _follow(bench: Bench, refused: Callable[[], Awaitable[object]]) -> Non
     """Do what the refusal advises, over HTTP; it must be answered with success."""
     with pytest.raises(BackyError) as caught:
         await refused()
+    advice = caught.value.hint
+    assert isinstance(advice, Advice), f"no request is advised: {caught.value} ({advice})"
     bench.agent.api_key = KEY
-    found = CALL.search(caught.value.hint or "")
-    assert found is not None, f"no call is advised: {caught.value} ({caught.value.hint})"
-    method, path = found.groups()
-    body: dict[str, Any] = {"json": {}} if method in ("POST", "PATCH") else {}
-    answer = await Client(create_app(bench.agent))(method or "GET", path, **body)
-    assert answer.status == 200, (path, answer.text)
+    asked = request_of(advice.hints[0])
+    answer = await Client(create_app(bench.agent))(asked.method, asked.path, **_body(asked))
+    assert answer.status == 200, (asked, answer.text)
+
+
+def _body(asked: Request) -> dict[str, Any]:
+    return {"json": dict(asked.body)} if asked.method == "POST" else {}

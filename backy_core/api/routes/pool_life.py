@@ -32,6 +32,7 @@ from backy_core.api.wire.pool_requests import (
     MountQuery,
     RenameBody,
 )
+from backy_core.api.wording import worded
 from backy_core.api.work import carry_out
 
 blueprint = Blueprint("pool_life", __name__, url_prefix=BASE_PATH)
@@ -120,7 +121,7 @@ async def delete_pool(guid: str, query_args: DeletePoolQuery) -> Response:
             destroy_others=query_args.destroy_others,
         ),
         lambda operation: DeleteReply(
-            command_outputs=tuple(operation.outputs.lines), message=operation.message
+            command_outputs=tuple(operation.outputs.lines), message=worded(operation.message)
         ),
     )
 
@@ -160,7 +161,9 @@ async def add_drive(guid: str, data: AddDriveBody) -> Response:
 
 
 def commands_reply(operation: OperationPort) -> CommandsReply:
-    return CommandsReply(command_outputs=tuple(operation.outputs.lines), message=operation.message)
+    return CommandsReply(
+        command_outputs=tuple(operation.outputs.lines), message=worded(operation.message)
+    )
 
 
 @endpoint(

@@ -17,7 +17,7 @@ async def test_deleting_with_an_absent_drive_remembers_it(bench: Bench) -> None:
     bench.machine.unplug("B")
     assert await bench.delete() is None
     (op,) = [op for op in bench.agent.operations.of_pool(GUID) if op.kind == "delete"]
-    assert "B" in (op.message or "")
+    assert "B" in str(op.message)
     stones = json.loads(bench.settings.tombstones_path.read_text())["tombstones"]
     assert [(s["guid"], [d["serial"] for d in s["drives"]]) for s in stones] == [(GUID, ["B"])]
     assert stones[0]["stamps"], "or nobody could tell the drive when it returns"
@@ -61,7 +61,7 @@ async def test_a_deletion_without_any_drive_says_what_it_could_not_wipe(bench: B
     bench.machine.unplug("B")
     assert await bench.delete() is None
     (op,) = [op for op in bench.agent.operations.of_pool(GUID) if op.kind == "delete"]
-    assert "A, B" in (op.message or "")
+    assert "A, B" in str(op.message)
     bench.machine.plug("A")
     bench.machine.plug("B")
     await bench.agent.observer.refresh()

@@ -84,7 +84,7 @@ async def test_a_pool_that_stops_after_its_last_step_was_not_made(bench: Bench) 
     await bench.start()
     bench.machine.interruptions.when("recorded done mount", stop)
     view = await bench.create()
-    assert view.state == "failed" and "goal" in (view.error_message or "")
+    assert view.state == "failed" and "goal" in str(view.error_message)
     bench.assert_nothing_left("A", "B")
 
 

@@ -247,7 +247,7 @@ async def test_content_that_came_after_admission_is_not_wiped(bench: Bench) -> N
 
     bench.machine.interruptions.when("recorded opened", written_meanwhile)
     view = await bench.create(wipe=True)
-    assert view.state == "failed" and "xfs" in (view.error_message or "")
+    assert view.state == "failed" and "xfs" in str(view.error_message)
     assert bench.machine.disks["A"].content == [photos]
 
 

@@ -144,7 +144,7 @@ async def test_a_pool_in_use_names_who_uses_it_and_stays(bench: Bench) -> None:
     for error in (await bench.unmount(), await bench.delete()):
         assert isinstance(error, PoolBusy)
         assert "target is busy" in error.message
-        assert "rsync" in (error.details or "") and "4711" in (error.details or "")
+        assert "rsync" in str(error.details) and "4711" in str(error.details)
         assert await bench.state() == "ready"
         assert bench.remembered[GUID].is_mounted
     assert not bench.journal

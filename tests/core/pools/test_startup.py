@@ -48,12 +48,12 @@ async def test_a_missing_member_is_named_until_it_comes_and_the_pool_opens(bench
     for serial in ("A", "B"):
         bench.machine.unplug(serial)
     await bench.start()
-    assert "A, B are not connected" in ((await bench.agent.pools.get(GUID)).error_message or "")
+    assert "A, B are not connected" in str((await bench.agent.pools.get(GUID)).error_message)
     bench.machine.plug("A")
     await bench.agent.observer.refresh()
     await bench.settled()
     view = await bench.agent.pools.get(GUID)
-    assert view.state == "error" and "Drive B is not connected" in (view.error_message or "")
+    assert view.state == "error" and "Drive B is not connected" in str(view.error_message)
     bench.machine.plug("B")
     await bench.agent.observer.refresh()
     await bench.settled()
@@ -136,7 +136,7 @@ async def test_a_pool_without_drives_says_so(bench: Bench) -> None:
     bench.machine.unplug("B")
     await bench.start()
     view = await bench.agent.pools.get(GUID)
-    assert view.state == "error" and "connected" in (view.error_message or "")
+    assert view.state == "error" and "connected" in str(view.error_message)
     assert [d.status for d in view.drives] == ["disconnected", "disconnected"]
 
 

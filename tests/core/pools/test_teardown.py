@@ -40,7 +40,7 @@ async def _pool(bench: Bench, *, mounted: bool = True) -> None:
 
 
 def _message(bench: Bench) -> str:
-    return _deletion(bench).message or ""
+    return str(_deletion(bench).message or "")
 
 
 def _deletion(bench: Bench) -> Operation:
@@ -96,7 +96,7 @@ async def test_what_somebody_made_in_the_container(
     await _refused(bench, DriveNotEmpty, "precious, before now")
     with pytest.raises(DriveNotEmpty, match="filesystem: precious") as error:
         await bench.agent.pools.delete(GUID, destroy_others=["before now"])
-    assert "destroyOthers=precious" in (error.value.hint or "")
+    assert "destroy_others=precious" in str(error.value.hint)
     assert await bench.delete(destroy_others=["before now", "precious"]) is None
     assert bench.machine.clean("A", "B")
 
@@ -198,7 +198,7 @@ async def test_a_copy_is_wiped_where_it_was_named(bench: Bench) -> None:
     await bench.agent.observer.refresh([""])
     with pytest.raises(InvalidRequest, match="Z does not bear") as refused:
         await bench.agent.pools.delete(GUID, wipe_copies=["Z"])
-    assert "drive C does" in (refused.value.hint or "")
+    assert "drive C does" in str(refused.value.hint)
     assert await bench.delete(wipe_copies=["C"]) is None
     assert bench.machine.clean("A", "B", "C") and not _message(bench)
 

@@ -10,6 +10,7 @@ from backy_mdadm import hooks as mdadm
 
 from backy_core.pool_guid import importable_guid
 from backy_core.sdk import hookimpl
+from backy_core.sdk.advice import Advice, Verb
 from backy_core.sdk.errors import BackyError, Conflict
 from backy_core.sdk.models import (
     BackendInfo,
@@ -108,7 +109,8 @@ async def _refused(call: Callable[[], Awaitable[object]], *words: str) -> None:
         if isinstance(answer, BackyError):
             raise answer
     assert all(word in str(caught.value) for word in words), caught.value
-    assert caught.value.hint and "metadata" in caught.value.hint
+    assert isinstance(caught.value.hint, Advice)
+    assert caught.value.hint.hints[0].verb is Verb.FORGET
 
 
 async def test_the_lower_array_of_a_remembered_pool_is_not_imported(

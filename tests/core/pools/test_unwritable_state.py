@@ -14,7 +14,7 @@ async def test_a_creation_that_cannot_be_committed_is_undone(bench: Bench) -> No
     await bench.start()
     bench.machine.interruptions.when("torn commit", _disk_full)
     view = await bench.create()
-    assert view.state == "failed" and "No space" in (view.error_message or "")
+    assert view.state == "failed" and "No space" in str(view.error_message)
     bench.assert_nothing_left("A", "B")
 
 

@@ -118,7 +118,7 @@ def test_what_others_may_change_is_refused(
         with pytest.raises(SystemFailure, match=words) as refusal:
             call(tmp_path / "a/b/c")
         assert str(tmp_path / part) in refusal.value.message
-        assert f"chmod go-w {tmp_path / part}" in (refusal.value.hint or "")
+        assert f"chmod go-w {tmp_path / part}" in str(refusal.value.hint)
 
 
 def test_roots_own_group_may_write(tmp_path: Path) -> None:
