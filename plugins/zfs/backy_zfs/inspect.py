@@ -11,13 +11,11 @@ from __future__ import annotations
 import asyncio
 import itertools
 import re
-import time
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import NamedTuple
 
 from backy_core.sdk.errors import SystemFailure
 from backy_core.sdk.models import (
-    CommandOutcome,
     Health,
     MemberReport,
     MemberState,
@@ -27,15 +25,11 @@ from backy_core.sdk.models import (
     Unreadable,
 )
 from backy_core.sdk.naming import guid_of
-from backy_zfs import argv, features, geometry, rewind, status
+from backy_zfs import argv, features, geometry, imported_pools, rewind
 from backy_zfs.labels import Child, Label, behind, parse_label, row_names
 from backy_zfs.naming import SIGNATURE
 from backy_zfs.status import Imported, Row
 
-_KERNEL_POOLS = "/proc/spl/kstat/zfs"
-_MODULE_VERSION = "/sys/module/zfs/version"
-_JSON_SINCE = (2, 3)
-_WRONG_USAGE = 2
 _DESTROYED = 2
 _UNREAD = "its ZFS label cannot be read"
 _WELL = frozenset(("ONLINE", "DEGRADED", "AVAIL", "INUSE"))
@@ -74,13 +68,13 @@ async def look(probe: Probe) -> tuple[PoolReport | Unreadable, ...]:
     stamps = {s.device: s for s in probe.signatures if s.type == SIGNATURE and s.uuid}
     nameless = {s.device for s in probe.signatures if s.type == SIGNATURE} - stamps.keys()
     doubts = [Unreadable(device=name, reason=_UNREAD) for name in sorted(nameless)]
-    can_be_imported = await _may_have_imported(probe)
+    can_be_imported = await imported_pools.may_exist(probe)
     if not stamps and not can_be_imported:
         return tuple(doubts)
-    imported, odd = await _imported(probe, can_be_imported)
+    imported, odd = await imported_pools.read(probe, can_be_imported)
     if odd.keys() - {stamp.label for stamp in stamps.values()}:  # no device to put it down to
         raise SystemFailure("zpool's report cannot be read", details="; ".join(odd.values()))
-    ids = await _ids(probe, imported)
+    ids = await imported_pools.guids(probe, imported)
     running = {_key(pool.name, ids.get(pool.name)): pool for pool in imported}
     own: dict[_Key, list[Signature]] = {key: [] for key in running}
     for stamp in stamps.values():
@@ -117,38 +111,6 @@ def _is_stranger(
     return bool(uuids) and stamp.uuid not in uuids
 
 
-async def _imported(
-    probe: Probe, can_be_imported: bool
-) -> tuple[tuple[Imported, ...], Mapping[str, str]]:
-    """Imported zpools, and why one of them cannot be told of, by name."""
-    if await _has_json(probe):
-        done = await probe.run(*argv.STATUS, *argv.AS_JSON)
-        if done.code == 0:
-            try:
-                return status.parse_json(done.stdout, time.time())
-            except ValueError as error:
-                raise SystemFailure("zpool's report cannot be read", details=str(error)) from error
-        if done.code != _WRONG_USAGE:  # programs may be older than the module
-            raise _silent(done)
-    done = await probe.run(*argv.STATUS)
-    # It also fails while the module is not loaded or zfs-fuse does not run: then nothing is.
-    if done.code != 0 and can_be_imported:
-        raise _silent(done)
-    return status.parse_text(done.stdout), {}
-
-
-async def _has_json(probe: Probe) -> bool:
-    (version,) = await probe.read(_MODULE_VERSION)
-    stamped_child = re.match(r"(\d+)\.(\d+)", version or "")
-    return (
-        stamped_child is not None and (int(stamped_child[1]), int(stamped_child[2])) >= _JSON_SINCE
-    )
-
-
-def _silent(outcome: CommandOutcome) -> SystemFailure:
-    return SystemFailure("zpool cannot report its pools", details=outcome.stderr.strip())
-
-
 def _unless_taken(report: PoolReport, names: Collection[str]) -> PoolReport:
     """The tools know an imported zpool by its name alone, so another one of that name must rest."""
     if report.presence == "active" or report.name not in names:
@@ -161,25 +123,6 @@ def _key(name: str, uuid: str | None) -> _Key:
     """The key of a zpool: our own names are unique, and known even without a guid; others, such as
     ``tank``, need the guid."""
     return name, "" if guid_of(name) else uuid or ""
-
-
-async def _ids(probe: Probe, imported: Iterable[Imported]) -> dict[str, str]:
-    """Of imported zpools their guids, where any is not ours."""
-    if all(pool.guid or guid_of(pool.name) for pool in imported):
-        return {pool.name: pool.guid for pool in imported}
-    listed = await probe.run(*argv.IDS)
-    if listed.code != 0:
-        raise _silent(listed)
-    return status.parse_ids(listed.stdout)
-
-
-async def _may_have_imported(probe: Probe) -> bool:
-    """Whether the kernel could have pools imported, also ones whose drives are all gone. Of
-    zfs-fuse's it knows those that are mounted."""
-    if any("." not in name for name in await probe.listdir(_KERNEL_POOLS)):
-        return True
-    (mounts,) = await probe.read("/proc/self/mountinfo")
-    return " - fuse.zfs " in (mounts or "")
 
 
 async def _report(

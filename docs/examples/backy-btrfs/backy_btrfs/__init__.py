@@ -71,9 +71,7 @@ def backy_plan_teardown(pool: PoolSpec, report: PoolReport) -> BackendPlan:
 
 @hookimpl
 async def backy_inspect(probe: models.Probe) -> Sequence[PoolReport]:
-    devices = sorted(
-        {signature.device for signature in probe.signatures if signature.type == "btrfs"}
-    )
+    devices = sorted({stamp.device for stamp in probe.signatures if stamp.type == "btrfs"})
     if not devices:
         return ()
     dumped = await probe.run(*DUMP, *(f"/dev/{device}" for device in devices))
