@@ -32,6 +32,6 @@ def first_problem(
     if problem["type"] == "missing":
         return ConfigurationError(f"Setting '{key}' is missing ({origin})")
     reason = problem["msg"].removeprefix("Value error, ")
-    return ConfigurationError(
-        f"Setting '{key}' ({origin}) cannot be {problem['input']!r}: {reason}"
-    )
+    # A plugin's settings may be secrets, and the message reaches the log.
+    value = "used" if table else repr(problem["input"])
+    return ConfigurationError(f"Setting '{key}' ({origin}) cannot be {value}: {reason}")

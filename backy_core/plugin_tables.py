@@ -76,4 +76,4 @@ def variable_of(plugin: str, key: str) -> str:
 
 def _require_table(key: str, value: object, file: str) -> None:
     if not isinstance(value, dict):
-        raise ConfigurationError(f"Setting '{key}' ({file}) cannot be {value!r}: must be a table")
+        raise ConfigurationError(f"Setting '{key}' ({file}) must be a table")
