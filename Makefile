@@ -23,7 +23,7 @@ DEBIAN := $(shell . /etc/os-release 2>/dev/null && echo $$VERSION_CODENAME)
 SUITES ?= bookworm trixie forky
 SUITE_PACKAGES = $(filter-out gcc python3-venv,$(DEBIAN_PACKAGES)) python3 python3-pip zfs-fuse
 SHORT_FILES := $(foreach it,life members faulty_drives refusals,tests/kernel/http/test_$(it).py)
-SHORT := mdadm and (raid1-2 or raid5-3 or failed_and_replaced or test_refusals or \
+SHORT := mdadm and (raid1-2-ext4 or raid5-3 or failed_and_replaced or test_refusals or \
 	fails_while_it_is_made[mdadm-error])
 
 .PHONY: install suites demo test test-suites test-suites-short mmdebstrap test-portability test-all test-contracts test-openzfs test-openzfs-portability openzfs test-deb deb check lint types docs docs-write bench bench-udisks2 compile clean debian-packages zfs-fuse-libraries
