@@ -227,24 +227,25 @@ def _running(candidate: _Found, array: KernelArray) -> PoolReport:
         member.slot for member in held if member.state == "active" and member.slot is not None
     )
     strays = _strays(candidate, held, working)
-    enough = survives(array.level or "", array.layout, array.slots, working)
+    failed = array.broken or not survives(array.level or "", array.layout, array.slots, working)
     degraded = len(working) < array.slots
     rebuilding = any(member.state == "rebuilding" for member in held)
+    health = standing.health(array, failed=failed, degraded=degraded, rebuilding=rebuilding)
+    # mdstat is read before sysfs: what it shows in progress may have ended in between.
+    syncing = health != "active"
     return PoolReport(
         native_id=candidate.uuid,
         guid=candidate.guid,
         name=candidate.label,
         level=array.level or "unknown",
         presence="active",
-        health=standing.health(
-            array, failed=array.broken or not enough, degraded=degraded, rebuilding=rebuilding
-        ),
+        health=health,
         degraded=degraded,
         device=array.name,
         expected_members=array.slots,
         members=standing.with_missing((*held, *strays), array.slots),
-        sync_percent=array.listed.percent,
-        sync_minutes=array.listed.minutes,
+        sync_percent=array.listed.percent if syncing else None,
+        sync_minutes=array.listed.minutes if syncing else None,
         detail=_condition(array) or _apart(strays, candidate) or _doubted(strays),
         member_size=_member_size(array),
         sector_size=array.sector,

@@ -128,6 +128,14 @@ async def test_progress(state: str) -> None:
     assert (report.sync_percent, report.sync_minutes) == SYNCING[state]
 
 
+async def test_a_resync_that_ends_between_two_reads_shows_no_progress() -> None:
+    """mdstat was read while it ran, sysfs after its end (seen on Linux 7.2.7)."""
+    probe = SampleProbe("raid1x2-resyncing")
+    probe.files["/sys/block/md0/md/sync_action"] = "idle\n"
+    (report,) = await reports(probe)
+    assert (report.health, report.sync_percent, report.sync_minutes) == ("active", None, None)
+
+
 @pytest.mark.parametrize(
     ("state", "health"),
     [
