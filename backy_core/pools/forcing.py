@@ -56,10 +56,10 @@ def advice(entry: PoolEntry, report: PoolReport, absent: list[str]) -> Advice:
 def _how(entry: PoolEntry) -> Advice:
     force = ("force", True)
     return advise(
-        Hint(Verb.OPEN, entry.guid, (force,)),
-        " opens it read-only with what is there; ",
         Hint(Verb.OPEN, entry.guid, (("dry_run", True), force)),
-        " says before what may be lost",
+        " says what may be lost; ",
+        Hint(Verb.OPEN, entry.guid, (force,)),
+        " and the pool's label opens it read-only",
     )
 
 
