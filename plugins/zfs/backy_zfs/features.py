@@ -48,6 +48,7 @@ _HEADING = re.compile(r"uses the following\s+feature\(s\) not supported (?:by|on
 _NAME = re.compile(r"\s+[\w.-]+:([\w-]{1,100})(?: \(.*\))?$")
 _MOST = 64
 _CALLED = "zpool feature "
+_PROPERTY = "feature@"
 
 
 def of_labels(labels: Sequence[Label]) -> tuple[Requirement, ...] | None:
@@ -70,6 +71,19 @@ def required(names: Iterable[str]) -> tuple[Requirement, ...]:
 def refused(output: str) -> tuple[Requirement, ...]:
     """The features that ``zpool import`` names as those that this machine lacks."""
     return tuple(_requirement(name) for name in dict.fromkeys(_listed(output)))
+
+
+def active(output: str) -> dict[str, list[str]]:
+    """Active features by zpool, from the output of ``zpool get``."""
+    by_zpool: dict[str, list[str]] = {}
+    for line in output.splitlines():
+        zpool, _, rest = line.partition("\t")
+        setting, _, value = rest.partition("\t")
+        if setting.startswith(_PROPERTY):
+            names = by_zpool.setdefault(zpool, [])
+            if value == "active":
+                names.append(setting.removeprefix(_PROPERTY))
+    return by_zpool
 
 
 def _listed(output: str) -> Iterator[str]:

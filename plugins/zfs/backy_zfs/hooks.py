@@ -38,8 +38,8 @@ from backy_core.sdk.plan import (
 from backy_zfs import __version__, argv, features
 from backy_zfs.datasets import with_others
 from backy_zfs.growth import grow
-from backy_zfs.in_use import with_features
 from backy_zfs.inspect import look
+from backy_zfs.module_features import with_features
 from backy_zfs.naming import SIGNATURE, TABLE, name_of, plan_of, stamp
 
 _LEVELS = (

@@ -130,14 +130,10 @@ async def _report(
 ) -> tuple[PoolReport | None, list[Unreadable]]:
     stamped = await _stamped(probe, pool, stamps)
     name, uuid = key
-    unread = [
-        Unreadable(device=signature.device, reason=_UNREAD)
-        for signature in stamped
-        if signature.unread
-    ]
+    unread = [Unreadable(device=stamp.device, reason=_UNREAD) for stamp in stamped if stamp.unread]
     if pool:
         return _running(pool, stamped, uuid), unread
-    labels = [signature.label for signature in stamped if signature.label]
+    labels = [stamp.label for stamp in stamped if stamp.label]
     return await rewind.with_reason(probe, _resting(name, stamped, uuid), labels), unread
 
 
@@ -250,13 +246,13 @@ def _marked_diverged(
     own labels then show as offline. Only an import writes that to a label; ZFS itself would copy
     over them. A copy of a member in use counts as diverged too."""
     names = {member.device for member in members if member.state in _USED}
-    used = [signature for signature in stamped if signature.device in names]
-    guids = {used_stamp.guid for used_stamp in used}
+    used = [stamp for stamp in stamped if stamp.device in names]
+    guids = {stamp.guid for stamp in used}
     apart = {
-        signature.device: signature.guid
-        for signature in stamped
-        if (signature.label and any(c.out and c.guid in guids for c in signature.label.children))
-        or any(signature.is_copy_of(other) for other in used)
+        stamp.device: stamp.guid
+        for stamp in stamped
+        if (stamp.label and any(c.out and c.guid in guids for c in stamp.label.children))
+        or any(stamp.is_copy_of(other) for other in used)
     }
     return [
         # By its guid its place is known also once it is wiped.
@@ -283,7 +279,7 @@ def _health(pool: Imported, rows: Iterable[MemberReport], lacking: bool) -> Heal
 def _resting(name: str, stamped: Sequence[_Stamped], uuid: str) -> PoolReport | None:
     """A pool that is not imported, by its labels. Remains of a destroyed foreign pool are ignored;
     those of our own pools are reported until they are wiped."""
-    labels = [signature.label for signature in stamped if signature.label]
+    labels = [stamp.label for stamp in stamped if stamp.label]
     guid = None if uuid else guid_of(name)  # see _is_stranger
     if guid is None and (not labels or all(label.state == _DESTROYED for label in labels)):
         return None
@@ -307,13 +303,10 @@ def _resting(name: str, stamped: Sequence[_Stamped], uuid: str) -> PoolReport | 
 def _resting_members(stamped: Sequence[_Stamped]) -> Iterable[MemberReport]:
     """Members by the newest label of each top-level vdev, and slots for vdevs that left none."""
     newest: dict[int, Label] = {}
-    for signature in stamped:
-        if (
-            signature.label
-            and signature.label.txg >= newest.get(signature.label.top_id, signature.label).txg
-        ):
-            newest[signature.label.top_id] = signature.label
-    by_guid = {signature.guid: signature for signature in stamped}
+    for stamp in stamped:
+        if stamp.label and stamp.label.txg >= newest.get(stamp.label.top_id, stamp.label).txg:
+            newest[stamp.label.top_id] = stamp.label
+    by_guid = {stamp.guid: stamp for stamp in stamped}
     placed: set[str] = set()
     for _, judge in sorted(newest.items()):
         for child in judge.children:
@@ -328,9 +321,9 @@ def _resting_members(stamped: Sequence[_Stamped]) -> Iterable[MemberReport]:
     tops = max((label.tops for label in newest.values()), default=0)
     for _ in range(tops - len(newest)):
         yield MemberReport(device=None, state="missing")
-    for signature in stamped:
-        if signature.device not in placed:
-            yield MemberReport(device=signature.device, state="stale")
+    for stamp in stamped:
+        if stamp.device not in placed:
+            yield MemberReport(device=stamp.device, state="stale")
 
 
 def _standing(child: Child, stamp: _Stamped | None, judge: Label) -> MemberState:
@@ -342,7 +335,7 @@ def _standing(child: Child, stamp: _Stamped | None, judge: Label) -> MemberState
 
 def _level(pool: Imported | None, stamped: Sequence[_Stamped]) -> str:
     """By the labels, else by the names of the vdevs; ``raidz`` alone is zfs-fuse's raidz1."""
-    label = next((signature.label for signature in stamped if signature.label), None)
+    label = next((stamp.label for stamp in stamped if stamp.label), None)
     vdevs = [row.within[0] for row in pool.rows if row.within] if pool else []
     kind = label.top_type if label else (vdevs[0].partition("-")[0] if vdevs else "disk")
     if kind in ("disk", "file", "replacing"):

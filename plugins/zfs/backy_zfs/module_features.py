@@ -9,7 +9,6 @@ from backy_zfs import argv, features
 from backy_zfs.datasets import answers
 
 _SUPPORTED = "/sys/module/zfs/features.pool"
-_PREFIX = "feature@"
 
 
 async def with_features(
@@ -51,17 +50,4 @@ async def _active(probe: Probe, zpools: Sequence[str]) -> dict[str, list[str]]:
     if not zpools:
         return {}
     outcome = await probe.run(*argv.PROPERTIES, *zpools)
-    return parse(outcome.stdout) if outcome.code == 0 else {}
-
-
-def parse(text: str) -> dict[str, list[str]]:
-    """Active features by zpool, from the output of ``zpool get``."""
-    active: dict[str, list[str]] = {}
-    for line in text.splitlines():
-        zpool, _, rest = line.partition("\t")
-        setting, _, value = rest.partition("\t")
-        if setting.startswith(_PREFIX):
-            names = active.setdefault(zpool, [])
-            if value == "active":
-                names.append(setting.removeprefix(_PREFIX))
-    return active
+    return features.active(outcome.stdout) if outcome.code == 0 else {}

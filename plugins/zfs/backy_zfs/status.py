@@ -185,7 +185,7 @@ def progress(text: str) -> Scan:
         return Scan()
     percent = _PERCENT.search(text)
     if new := _CLOCK.search(text):
-        days, hours, minutes, seconds = (int(report or 0) for report in new.groups())
+        days, hours, minutes, seconds = (int(number or 0) for number in new.groups())
         left: float | None = (days * 24 + hours) * 60 + minutes + seconds / 60
     else:
         old = _OLD_CLOCK.search(text)

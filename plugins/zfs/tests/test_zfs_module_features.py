@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from backy_zfs.in_use import parse, with_features
+from backy_zfs.features import active
+from backy_zfs.module_features import with_features
 
 from backy_core.sdk.models import PoolReport, Requirement, Unreadable
 
@@ -97,5 +98,5 @@ async def test_where_the_tools_do_not_tell_the_labels_do() -> None:
 
 
 def test_damaged_output_gives_less() -> None:
-    assert parse("tank\n\ttank\tfeature@\nfeature@x\tactive\n") == {}
-    assert parse(PROPERTIES) == {"tank": ["hole_birth", "vdev_zaps_v2", "not_yet"]}
+    assert active("tank\n\ttank\tfeature@\nfeature@x\tactive\n") == {}
+    assert active(PROPERTIES) == {"tank": ["hole_birth", "vdev_zaps_v2", "not_yet"]}
