@@ -124,10 +124,6 @@ class Level(Model):
     def redundant(self) -> bool:
         return self.parity > 0 or self.copies != 1
 
-    def tolerates(self, count: int) -> int:
-        """How many of ``count`` members may be lost, whichever they are."""
-        return self.parity + (count if self.copies is None else self.copies) - 1
-
     def data_drives(self, count: int) -> int:
         """The capacity of ``count`` members of one size, in members."""
         return 1 if self.copies is None else (count - self.parity) // self.copies

@@ -1,4 +1,4 @@
-"""What a plugin lets the administrator set."""
+"""The settings of a plugin."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from pydantic import BaseModel, ConfigDict
 class PluginSettings(BaseModel):
     """The keys of the table ``[plugins.NAME]`` in ``backy.toml``: subclass it, a field for a key.
 
-    A field's ``description`` is shown in the configuration page. A field without a default must be
-    set, or the agent does not start. Frozen, and closed to unknown keys.
+    A field without a default must be set, or the agent does not start. Frozen, and closed to
+    unknown keys.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)

@@ -30,7 +30,6 @@ PAIRS = Level(name="pairs", min_drives=4, copies=2)
 def test_what_a_level_tolerates_and_holds(
     level: Level, count: int, tolerated: int, capacity: int
 ) -> None:
-    assert level.tolerates(count) == tolerated
     assert level.data_drives(count) == capacity
     everyone = frozenset(range(count))
     assert level.survives(count, everyone)
