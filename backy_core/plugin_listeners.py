@@ -33,7 +33,7 @@ class Listener:
         self._thread: threading.Thread | None = None
 
     def post(self, call: Callable[[], object]) -> None:
-        """Have ``call`` made soon, in order; never blocks nor raises. Of one thread alone."""
+        """Have ``call`` made soon, in order. Never blocks or raises. For one calling thread."""
         if self._thread is None:
             self._thread = threading.Thread(
                 target=self._deliver, name=f"listener-{self.name}", daemon=True

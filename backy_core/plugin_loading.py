@@ -1,4 +1,4 @@
-"""Loading every plugin that can be, each by itself, with the settings it asks for."""
+"""Load plugins, each by itself, with its settings."""
 
 from __future__ import annotations
 
@@ -28,34 +28,34 @@ T = TypeVar("T", LoadedBackend, Listener)
 
 
 def load_backends(
-    installed_points: Iterable[EntryPoint] | None = None,
+    installed_backends: Iterable[EntryPoint] | None = None,
     builtin: Iterable[tuple[str, object]] = (),
     *,
-    found_listeners: Iterable[EntryPoint] | None = None,
+    installed_listeners: Iterable[EntryPoint] | None = None,
     listeners: Iterable[tuple[str, object]] = (),
     tables: PluginTables | None = None,
     plan_deadline_s: float = 5,
     inspect_deadline_s: float = 30,
     load_deadline_s: float = LOAD_DEADLINE_S,
 ) -> PluginHost:
-    """Load every plugin that can be; the others are in ``failed``. Never raises for a plugin.
+    """Load every plugin that works; the others are in ``failed``. Never raises for a plugin.
 
-    ``found`` are entry points, the installed ones if None; ``builtin`` are names and plugin
-    objects that need none. Of two plugins with one name the first stays. Raises
-    :class:`ConfigurationError` for ``tables`` that do not suit the plugins.
+    ``installed_backends`` and ``installed_listeners`` are entry points, those of this environment
+    if None; ``builtin`` and ``listeners`` are names with plugin objects. Of two plugins with one
+    name the first is loaded. Raises :class:`ConfigurationError` for ``tables`` that do not suit
+    the plugins.
     """
-    if installed_points is None or found_listeners is None:
-        installed = entry_points()  # reads a file of every installed package, so only once
-        installed_points = (
-            installed.select(group=registry.BACKEND_GROUP)
-            if installed_points is None
-            else installed_points
-        )
-        if found_listeners is None:
-            found_listeners = installed.select(group=registry.LISTENER_GROUP)
+    if installed_backends is None or installed_listeners is None:
+        points = entry_points()  # reads a file of every installed package, so only once
+        if installed_backends is None:
+            installed_backends = points.select(group=registry.BACKEND_GROUP)
+        if installed_listeners is None:
+            installed_listeners = points.select(group=registry.LISTENER_GROUP)
     loader = _Loader(tables or PluginTables(), load_deadline_s)
-    backends = loader.load(registry.candidates(installed_points, builtin), loader.backend)
-    loaded_listeners = loader.load(registry.candidates(found_listeners, listeners), loader.listener)
+    backends = loader.load(registry.candidates(installed_backends, builtin), loader.backend)
+    loaded_listeners = loader.load(
+        registry.candidates(installed_listeners, listeners), loader.listener
+    )
     loader.finish()
     return PluginHost(
         backends,
@@ -77,7 +77,7 @@ class _Loader:
         self._models: dict[str, type[PluginSettings]] = {}
 
     def load(self, candidates: Iterable[Candidate], load: Callable[[Candidate], T]) -> dict[str, T]:
-        """What could be loaded, by name."""
+        """Load each candidate that can be loaded; return them by name."""
         loaded: dict[str, T] = {}
         for candidate in candidates:
             try:

@@ -47,8 +47,8 @@ def candidates(
     """Built-in objects first, then entry points by name and distribution."""
     named = [Candidate(point.name, _origin(point), point.load) for point in installed]
     named.sort(key=lambda candidate: (candidate.name, candidate.origin))
-    candidates = [Candidate(name, "builtin", partial(_itself, plugin)) for name, plugin in builtin]
-    return (*candidates, *named)
+    built_in = [Candidate(name, "builtin", partial(_itself, plugin)) for name, plugin in builtin]
+    return (*built_in, *named)
 
 
 def backend_manager(candidate: Candidate) -> pluggy.PluginManager:

@@ -251,16 +251,16 @@ def _held(case: _Case) -> BackyError | None:
     everything = tuple(case.drive.device.walk())
     inside = {
         device.name
-        for device_below in everything
-        if device_below.name == pool
-        for device in device_below.walk()
+        for candidate in everything
+        if candidate.name == pool
+        for device in candidate.walk()
     }
     built = [
-        device_below
-        for device_below in everything
-        if device_below.name not in own
-        and device_below.name not in inside
-        and all(above.name != pool for above in device_below.walk())
+        candidate
+        for candidate in everything
+        if candidate.name not in own
+        and candidate.name not in inside
+        and all(above.name != pool for above in candidate.walk())
     ]
     if not built:
         return None

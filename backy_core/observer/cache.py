@@ -90,8 +90,8 @@ class SignatureCache:
         return hung.reason
 
     def _valid(self, device: BlockDevice) -> _Known | None:
-        valid = self._known.get(device.name)
-        return valid if valid is not None and valid.disk == _disk(device) else None
+        kept = self._known.get(device.name)
+        return kept if kept is not None and kept.disk == _disk(device) else None
 
     def _mark(self, name: str) -> int:
         return self._marks.get(name, 0) + self._all_marks

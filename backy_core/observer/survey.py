@@ -58,18 +58,20 @@ class Survey(NamedTuple):
         )
 
     def all_signatures(self) -> tuple[Signature, ...]:
-        return tuple(backend for signatures in self.signatures.values() for backend in signatures)
+        return tuple(
+            signature for signatures in self.signatures.values() for signature in signatures
+        )
 
-    def answered(self, reported: Iterable[PoolReport | Unreadable]) -> Answer:
+    def answered(self, answers: Iterable[PoolReport | Unreadable]) -> Answer:
         """A backend's result, with devices translated to drives."""
         by_device = {name: drive.id for drive in self.drives for name in names_of(drive.device)}
         reports = tuple(
-            _with_drives(report, by_device) for report in reported if isinstance(report, PoolReport)
+            _with_drives(report, by_device) for report in answers if isinstance(report, PoolReport)
         )
         doubts = (
-            report
-            for report in reported
-            if isinstance(report, Unreadable) and report.device in by_device
+            answer
+            for answer in answers
+            if isinstance(answer, Unreadable) and answer.device in by_device
         )
         return Answer(reports, {by_device[doubt.device]: doubt.reason for doubt in doubts})
 

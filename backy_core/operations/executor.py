@@ -142,17 +142,18 @@ class Executor:
             signature.matches(stamp) for signature in probed for stamp in plan.stamps
         ):
             raise DriveNotEmpty(
-                f"Drive {identity} is not taken: it bears {probed[0]} since a moment ago",
-                hint="Look what it is, and ask again",
+                f"Drive {identity} now holds {probed[0]}, which was not there when the "
+                "request was accepted",
+                hint="Check what is on it, then send the request again",
             )
 
     async def _disks(self, step: Step) -> dict[str, int]:
-        by_device = {}
+        numbers = {}
         for identity in drives_of(step.run):
             drive = await self.resolver.drive(identity)
             if (number := blocks.diskseq(drive.name)) is not None:
-                by_device[identity.serial] = number
-        return by_device
+                numbers[identity.serial] = number
+        return numbers
 
     async def _attempt_until(self, op: Operation, step: Step, context: Context) -> None:
         log = open_kernel_log()

@@ -138,7 +138,7 @@ class OperationRegistry:
 
     def busy_pools(self) -> frozenset[str]:
         """GUIDs of the pools that an operation works on."""
-        return frozenset(self._operations[task].guid for task in self._tasks)
+        return frozenset(self._operations[op_id].guid for op_id in self._tasks)
 
     def of_pool(self, guid: str) -> tuple[Operation, ...]:
         """This pool's accepted operations, newest last."""

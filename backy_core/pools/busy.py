@@ -94,11 +94,11 @@ def _beside(
 def _stacked(members: Sequence[str], snapshot: Snapshot) -> Iterator[str]:
     for member in members:
         device = snapshot.device_named(member)
-        for held_device in device.walk() if device else ():
-            if held_device.name not in members:
-                yield held_device.name
+        for child in device.walk() if device else ():
+            if child.name not in members:
+                yield child.name
 
 
 def _is_below(device: BlockDevice, filesystem: Filesystem) -> bool:
     """The pool's device itself, or what it is built on."""
-    return any(held_device.name in filesystem.devices for held_device in device.walk())
+    return any(child.name in filesystem.devices for child in device.walk())

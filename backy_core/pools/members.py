@@ -98,14 +98,10 @@ def members_of(
 
 def remembers(entry: PoolEntry, drive: DriveId) -> bool:
     """Whether this very drive is a remembered member; old entries know serials alone."""
-    remembered_serials = [
-        remembered_drive
-        for remembered_drive in entry.drive_ids
-        if remembered_drive.serial == drive.serial
-    ]
-    if not remembered_serials:
+    namesakes = [identity for identity in entry.drive_ids if identity.serial == drive.serial]
+    if not namesakes:
         return drive.serial in entry.drive_serials
-    return any(is_same_drive(drive, remembered_drive) for remembered_drive in remembered_serials)
+    return any(is_same_drive(drive, identity) for identity in namesakes)
 
 
 def remembered(entry: PoolEntry) -> tuple[DriveId, ...]:

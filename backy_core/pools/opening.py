@@ -161,8 +161,8 @@ class PoolOpening:
         except Exception as error:
             failed = await core.fail(op, journal, expected(error))
             if any(step.effect == "destroys" for step in journal.ever_begun()):
-                contents = core.find_report(entry, await core.observer.refresh())
-                forcing.tell_taken(failed, entry, contents)
+                report_now = core.find_report(entry, await core.observer.refresh())
+                forcing.tell_taken(failed, entry, report_now)
             raise failed from error
         await self._remember(journal, mounted)
 
@@ -273,13 +273,13 @@ class PoolOpening:
 
     async def _content(self, entry: PoolEntry, device: str) -> Signature:
         """The filesystem on the pool's device; it must be the one that is remembered."""
-        content_found = (await signatures.probe([f"/dev/{device}"]))[device]
-        usable = [s for s in content_found if filesystems.is_known(s.type) and s.uuid]
-        if len(content_found) != 1 or not usable:
-            contents = ", ".join(map(str, content_found)) or "nothing"
+        shown = (await signatures.probe([f"/dev/{device}"]))[device]
+        usable = [s for s in shown if filesystems.is_known(s.type) and s.uuid]
+        if len(shown) != 1 or not usable:
+            listed = ", ".join(map(str, shown)) or "nothing"
             raise SystemFailure(
                 f"Pool {entry.label or entry.guid} holds no filesystem that can be mounted",
-                details=f"/dev/{device} bears {contents}",
+                details=f"/dev/{device} bears {listed}",
             )
         if entry.fs_uuid is not None and usable[0].uuid != entry.fs_uuid:
             raise SystemFailure(

@@ -60,7 +60,7 @@ def unreported_device(
     """The kernel's name of the pool's device, if it runs and the backend does not see the pool."""
     if report is not None:
         return None
-    return next((mount.name for mount in _with_uuid(entry, snapshot)), None)
+    return next((device.name for device in _with_uuid(entry, snapshot)), None)
 
 
 def _devices(
@@ -88,7 +88,7 @@ def _with_uuid(entry: PoolEntry, snapshot: Snapshot) -> Iterator[BlockDevice]:
         below = {
             drive.id.serial
             for drive in snapshot.drives
-            if any(held_device.name == device.name for held_device in drive.device.walk())
+            if any(child.name == device.name for child in drive.device.walk())
         }
         stacked = snapshot.drive_of(device.name) is None
         if stacked and below <= set(entry.drive_serials):

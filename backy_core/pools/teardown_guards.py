@@ -251,10 +251,10 @@ async def _inside(target: Target) -> tuple[str, ...]:
     return (*parts, *map(str, _strange(target.entry, device_signatures)))
 
 
-def _strange(entry: PoolEntry, clause: tuple[Signature, ...]) -> list[Signature]:
+def _strange(entry: PoolEntry, shown: tuple[Signature, ...]) -> list[Signature]:
     """Signatures other than the pool's filesystem. In a pool that was never opened, a single
     filesystem counts as its own."""
     if entry.fs_uuid is not None:
-        return [signature for signature in clause if signature.uuid != entry.fs_uuid]
-    alone = len(clause) == 1 and filesystems.is_known(clause[0].type)
-    return [] if alone else list(clause)
+        return [signature for signature in shown if signature.uuid != entry.fs_uuid]
+    alone = len(shown) == 1 and filesystems.is_known(shown[0].type)
+    return [] if alone else list(shown)

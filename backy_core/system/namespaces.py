@@ -28,12 +28,12 @@ def namespace_of(pid: int | str) -> str | None:
 def read_namespaces() -> dict[str, tuple[MountEntry, ...]]:
     """The mounts of every other mount namespace that a process lives in."""
     own = namespace_of("self")
-    mounts_of: dict[str, tuple[MountEntry, ...]] = {}
+    by_namespace: dict[str, tuple[MountEntry, ...]] = {}
     for pid in pids():
         namespace = namespace_of(pid)
-        if namespace not in (None, own) and not mounts_of.get(namespace):
-            mounts_of[namespace] = read_mounts(pid)
-    return mounts_of
+        if namespace not in (None, own) and not by_namespace.get(namespace):
+            by_namespace[namespace] = read_mounts(pid)
+    return by_namespace
 
 
 class Reach:
@@ -74,14 +74,14 @@ class Reach:
 
     def _upwards(self, groups: frozenset[str]) -> set[str]:
         """These peer groups and all that they receive from."""
-        mounts_of: set[str] = set()
+        reached: set[str] = set()
         pending = list(groups)
         while pending:
             group = pending.pop()
-            if group not in mounts_of:
-                mounts_of.add(group)
+            if group not in reached:
+                reached.add(group)
                 pending += self._masters.get(group, ())
-        return mounts_of
+        return reached
 
 
 def _place(entry: MountEntry, parent: MountEntry) -> str:

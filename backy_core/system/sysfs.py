@@ -111,7 +111,7 @@ def natural(name: str) -> tuple[list[str | int], str]:
 
 def unescape_hex(text: str) -> str:
     """udev writes unsafe characters of ``*_ENC`` values as ``\\xNN`` bytes of UTF-8."""
-    raw = _HEX_ESCAPE.sub(lambda devices: chr(int(devices[1], 16)), text)
+    raw = _HEX_ESCAPE.sub(lambda match: chr(int(match[1], 16)), text)
     try:
         return raw.encode("latin-1").decode("utf-8", "replace").strip()
     except UnicodeEncodeError:

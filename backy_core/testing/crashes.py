@@ -79,7 +79,7 @@ class CrashContract(OnSite):
         if "add_drive" not in self.info().capabilities:
             pytest.skip("it does not advertise add_drive")
         guid, (level, drives) = new_guid(), self.redundancy()
-        *spare_serials, member, spare = site.serials[: drives + 1]
+        *others, member, spare = site.serials[: drives + 1]
 
         async def make(agent: Agent) -> str:
             fine(agent, await agent.create(site.request(guid, level, drives)))
@@ -98,9 +98,7 @@ class CrashContract(OnSite):
             if number:  # a member in use is not exchanged while the pool rebuilds
                 await agent.until(lambda: at_rest(agent), "the pool is at rest")
                 fine(agent, await agent.add_drive(guid, old, replaces=new, wipe=True))
-            await agent.until(
-                lambda: filled(agent, {*spare_serials, old}), f"{old} is in and filled"
-            )
+            await agent.until(lambda: filled(agent, {*others, old}), f"{old} is in and filled")
             assert read_data(site.path(guid)) == digest, "the data changed"
             agent.tap.crash_at("add", number)
             fine(agent, await agent.add_drive(guid, new, replaces=old, wipe=True))

@@ -98,11 +98,11 @@ class KernelContract(OnSite):
         shown = site.agent(make)
         machine.settle()
         before = [machine.checksum(serial) for serial in site.serials[:drives]]
-        report = site.agent(look)
+        looks = site.agent(look)
         after = [machine.checksum(serial) for serial in site.serials[:drives]]
         assert before == after, "drives changed while they were only looked at"
-        assert report[0] is not None, "a closed pool is not reported"
-        assert report[0] == report[1] == report[2], "looks at a pool at rest differ"
+        assert looks[0] is not None, "a closed pool is not reported"
+        assert looks[0] == looks[1] == looks[2], "looks at a pool at rest differ"
         rules = type("Rules", (PlanContract,), {"backend": self.backend})()
         for real in shown:
             rules.check_not_overlooked(real, guid)
@@ -114,11 +114,7 @@ class KernelContract(OnSite):
 
         async def one_after_the_other(agent: Agent) -> list[str]:
             host, own = agent.runtime.host, self.info().name
-            able = [
-                name
-                for name, name_and_backend in host.backends.items()
-                if not name_and_backend.missing_tools()
-            ]
+            able = [name for name, backend in host.backends.items() if not backend.missing_tools()]
             for name in [name for name in able if name != own] or [own]:
                 first = host.backends[name].info.levels[0]
                 request = site.request(new_guid(), first.name, first.min_drives)

@@ -95,10 +95,10 @@ class PlanContract(Subject):
             ("degraded_open", self._degraded, "stopped"),
             ("add_drive", self._add, "active"),
         ):
-            short = specs.report(self.info(), pool, specs.NUMBERINGS[0], presence, ("missing",))  # type: ignore[arg-type]
+            report = specs.report(self.info(), pool, specs.NUMBERINGS[0], presence, ("missing",))  # type: ignore[arg-type]
             try:
                 if hook in able:
-                    self._twice(ask, pool, short)
+                    self._twice(ask, pool, report)
             except BackyError as error:
                 raise AssertionError(
                     f"{type(self).__name__}.redundant is {self.redundant}, but {self._name()}, "
@@ -221,13 +221,13 @@ class PlanContract(Subject):
             return presence or ("unreadable" if unread else None)
 
         try:
-            answers = told(hostile.silenced(recorded))
+            presence_then = told(hostile.silenced(recorded))
         except BackyError as error:
             _refuse_crash(error, recorded)
             return
         # What is said to be unreadable is kept as it was.
-        assert answers in (told(recorded), "unreadable"), (
-            f"the pool is {answers or 'overlooked'} when commands fail"
+        assert presence_then in (told(recorded), "unreadable"), (
+            f"the pool is {presence_then or 'overlooked'} when commands fail"
         )
 
     async def _inspected(
@@ -240,7 +240,7 @@ class PlanContract(Subject):
         finally:
             if probe.refused:
                 raise hostile.UndeclaredLook(f"{self._name()}: {probe.refused[0]}")
-        needs = any(isinstance(option, PoolReport) and option.needs_force for option in answers)
+        needs = any(isinstance(answer, PoolReport) and answer.needs_force for answer in answers)
         assert not needs or "force_open" in info.capabilities, (
             f"{info.name}: backy_inspect sets needs_force, and force_open is not advertised"
         )

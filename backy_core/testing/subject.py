@@ -52,7 +52,7 @@ class Subject:
     def host(cls, *, others: bool = False) -> PluginHost:
         """A new plugin host with this backend, and with every installed one if ``others``."""
         installed = None if others else ()
-        return load_backends(installed, ((cls._name(), cls.backend),), found_listeners=())
+        return load_backends(installed, ((cls._name(), cls.backend),), installed_listeners=())
 
     @classmethod
     def _name(cls) -> str:

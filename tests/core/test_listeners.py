@@ -112,7 +112,7 @@ class Hanging:
 
 
 def hosting(**listeners: object) -> PluginHost:
-    host = load_backends((), found_listeners=(), listeners=listeners.items())
+    host = load_backends((), installed_listeners=(), listeners=listeners.items())
     assert not host.failed
     return host
 
@@ -184,7 +184,7 @@ def test_a_listener_that_never_returns_keeps_no_thread_waiting_at_exit() -> None
 
 
 def test_a_listener_without_a_hook_is_left_out() -> None:
-    host = load_backends((), found_listeners=(), listeners=[("mute", object())])
+    host = load_backends((), installed_listeners=(), listeners=[("mute", object())])
     (failed,) = host.failed
     assert failed.reason == "it implements no hook"
 

@@ -196,7 +196,7 @@ class Watched:
 async def observing(*, start: bool = True, **settings: Any) -> AsyncIterator[Watched]:
     backends = Backend("fake"), Backend("other")
     host = load_backends(
-        installed_points=(), builtin=[(b.name, b) for b in backends], found_listeners=()
+        installed_backends=(), builtin=[(b.name, b) for b in backends], installed_listeners=()
     )
     assert set(host.backends) == {"fake", "other"}, host.failed
     events = Events()

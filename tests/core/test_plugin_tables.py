@@ -73,7 +73,7 @@ def configured(text: str, folder: Path, env: dict[str, str] | None = None) -> Se
 
 def hosting(tables: PluginTables, toy: object, /, **listeners: object) -> PluginHost:
     return load_backends(
-        (), [("toy", toy)], found_listeners=(), listeners=listeners.items(), tables=tables
+        (), [("toy", toy)], installed_listeners=(), listeners=listeners.items(), tables=tables
     )
 
 

@@ -114,7 +114,7 @@ def toy(**hooks: Callable[..., object] | None) -> object:
 
 def hosting(*plugins: object, **options: Any) -> PluginHost:
     named = tuple(("toy", plugin) for plugin in plugins)
-    return load_backends((), named, found_listeners=(), **options)
+    return load_backends((), named, installed_listeners=(), **options)
 
 
 def left_out(host: PluginHost) -> str:
@@ -207,7 +207,7 @@ def test_a_backend_that_hangs_at_load_is_left_out() -> None:
 )
 def test_a_broken_entry_point_takes_no_other_with_it(target: str, reason: str) -> None:
     broken = EntryPoint("broken", target, "backy.backends")
-    host = load_backends([broken], [("toy", Toy())], found_listeners=())
+    host = load_backends([broken], [("toy", Toy())], installed_listeners=())
     assert tuple(host.backends) == ("toy",)
     assert left_out(host).startswith(reason)
     assert host.failed[0].origin == target
@@ -221,7 +221,7 @@ def test_of_two_backends_with_one_name_the_first_stays() -> None:
 
 
 def test_a_name_that_is_no_name_is_left_out() -> None:
-    host = load_backends((), [("Toy/..", Toy())], found_listeners=())
+    host = load_backends((), [("Toy/..", Toy())], installed_listeners=())
     assert "lower-case letters" in left_out(host)
 
 

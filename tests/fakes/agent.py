@@ -62,8 +62,8 @@ class Bench:
         self.settings = settings
         (self.directory / "etc").mkdir(exist_ok=True)
         host = load_backends(
-            installed_points=(),
-            found_listeners=(),
+            installed_backends=(),
+            installed_listeners=(),
             builtin=self.backends,
             listeners=self.listeners,
             tables=settings.plugins,

@@ -38,8 +38,8 @@ def grow(
         _refuse_member(mine)
         steps = _exchange(pool, report, drive, old, joined)
     uuid = _new_uuid(pool, report, drive)
-    expected = (*stamps(pool, report), stamp(uuid))
-    return BackendPlan(steps=steps, goal=(joined,), stamps=tuple(dict.fromkeys(expected)))
+    own = (*stamps(pool, report), stamp(uuid))
+    return BackendPlan(steps=steps, goal=(joined,), stamps=tuple(dict.fromkeys(own)))
 
 
 def _return(named: Named, drive: DriveId, mine: MemberReport, joined: MemberIs) -> tuple[Step, ...]:

@@ -108,14 +108,14 @@ async def _ask(probe: Probe, devices: Iterable[str]) -> _Told:
 def _unreadable(answer: _Told, bearers: Mapping[str, str]) -> tuple[Unreadable, ...]:
     """Devices whose content LVM does not account for: nothing that they hold counts as gone."""
     members = {member.uuid for group in answer.groups for member in group.members}
-    unused = answer.unused - {bearers.get(mapping, "") for mapping in failed_scans(answer.words)}
-    lost = [mapping for mapping, uuid in bearers.items() if uuid not in members | unused]
+    unused = answer.unused - {bearers.get(device, "") for device in failed_scans(answer.words)}
+    lost = [device for device, uuid in bearers.items() if uuid not in members | unused]
     return tuple(
         Unreadable(
-            device=mapping,
-            reason=complaint(answer.words, mapping) or "LVM does not tell what it holds",
+            device=device,
+            reason=complaint(answer.words, device) or "LVM does not tell what it holds",
         )
-        for mapping in lost
+        for device in lost
     )
 
 
@@ -141,7 +141,7 @@ async def _as_used(probe: Probe, group: Group, bearers: Mapping[str, str]) -> Gr
     if volume is None or not volume.active or not idle or not used:
         return group
     answer = await _ask(probe, used)
-    again = (mapping for mapping in answer.groups if mapping.uuid == group.uuid)
+    again = (reread for reread in answer.groups if reread.uuid == group.uuid)
     return next(again, group)._replace(impostor=group.impostor)
 
 
@@ -167,7 +167,7 @@ async def _own_views(
         if member.missing and device:
             alone = (await _ask(probe, [device])).groups
             views[member.uuid] = next(
-                (mapping.tags for mapping in alone if mapping.uuid == group.uuid), None
+                (view.tags for view in alone if view.uuid == group.uuid), None
             )
     return {uuid: tags for uuid, tags in views.items() if tags is not None}
 
@@ -213,12 +213,12 @@ async def _mapped(probe: Probe) -> dict[str, _Mapped]:
     names = [name for name in await probe.listdir("/sys/block") if name.startswith("dm-")]
     titles = await probe.read(*(f"/sys/block/{name}/dm/name" for name in names))
     ids = await probe.read(*(f"/sys/block/{name}/dm/uuid" for name in names))
-    positions = {}
+    mapped = {}
     for name, title, text in zip(names, titles, ids, strict=True):
         if match := _MAPPED.fullmatch((title or "").strip()):
             group = (text or "").removeprefix("LVM-")[:_UUID_LETTERS]
-            positions[match[1].replace("--", "-")] = _Mapped(name, group)
-    return positions
+            mapped[match[1].replace("--", "-")] = _Mapped(name, group)
+    return mapped
 
 
 def _orphan(guid: str, device: str, unreadable: Collection[Unreadable]) -> PoolReport:

@@ -96,7 +96,7 @@ def pool_volume(group: Group, guid: str | None) -> Volume | None:
 def _others(group: Group, volume: Volume | None) -> tuple[str, ...]:
     """Volumes and snapshots that somebody made in the group. Where it cannot be told which volume
     is the pool's, all of them."""
-    return tuple(member.name for member in group.visible if member is not volume)
+    return tuple(other.name for other in group.visible if other is not volume)
 
 
 def level_of(volume: Volume | None) -> str:
@@ -111,7 +111,7 @@ def _presence(group: Group, volume: Volume | None) -> Presence:
     if volume and volume.active:
         return "active"
     # Parts of a volume whose creation broke off hold their drives.
-    return "inactive" if any(volume.active or volume.odd for volume in group.volumes) else "stopped"
+    return "inactive" if any(part.active or part.odd for part in group.volumes) else "stopped"
 
 
 def _members(group: Group, volume: Volume | None, sight: Sight) -> tuple[MemberReport, ...]:

@@ -12,7 +12,7 @@ from backy_core.sdk.errors import InvalidRequest
 
 
 def asked(level: str, *serials: str) -> None:
-    host = load_backends((), (("zfs", backy_zfs.hooks),), found_listeners=())
+    host = load_backends((), (("zfs", backy_zfs.hooks),), installed_listeners=())
     path = "/mnt/backy/shelf"
     complete(CreateRequest("shelf", serials, path, backend="zfs", level=level), host)
 
