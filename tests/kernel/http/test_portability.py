@@ -20,11 +20,15 @@ _FEATURES = {
     "btrfs": "btrfs inspect-internal dump-super {node} | grep compat_ro_flags",
 }
 _NEWER = {"ext4": "orphan_file", "btrfs": "0xb"}
-# udev may have brought the array back.
+# udev may have brought the array back, also between the two commands.
 _ASSEMBLED = (
-    "mdadm --stop --scan; mdadm --assemble /dev/md99 --run {members} && udevadm settle && {then}"
+    "until mdadm --stop --scan; mdadm --assemble /dev/md99 --run {members}; do sleep 0.2; done; "
+    "udevadm settle && {then}"
 )
-_STOPPED = "; rc=$?; udevadm settle; until mdadm --stop /dev/md99; do sleep 0.2; done; exit $rc"
+_STOPPED = (
+    "; rc=$?; udevadm settle; "
+    "while [ -e /sys/block/md99 ] && ! mdadm --stop /dev/md99; do sleep 0.2; done; exit $rc"
+)
 _HASH = "head -c 16M {node} | sha256sum"
 _WITH_UNKNOWN = """dd if={node} of=/run/whole bs=8K count=1 && python3 - {node} <<'END'
 import sys
