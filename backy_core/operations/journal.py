@@ -17,6 +17,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
+from backy_core.operations.kinds import OperationKind
 from backy_core.sdk.models import Model
 from backy_core.sdk.plan import Effect, Plan, Step
 from backy_core.system.files import append_durably, write_all
@@ -33,7 +34,7 @@ class Opened(Model):
 
     rec: Literal["opened"] = "opened"
     operation: str
-    kind: str
+    kind: OperationKind
     boot_id: str
     at: str
     plan: Plan

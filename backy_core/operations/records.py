@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, NamedTuple
 
+from backy_core.operations.kinds import OperationKind
 from backy_core.operations.outputs import OutputLog
 from backy_core.sdk.advice import Text, plain
 from backy_core.sdk.errors import BackyError, Cancelled
@@ -47,7 +48,7 @@ class Operation:
 
     def __init__(
         self,
-        kind: str,
+        kind: OperationKind,
         guid: str,
         fingerprint: str,
         *,

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 
 from backy_core.operations.claims import Claim, Claims
+from backy_core.operations.kinds import OperationKind
 from backy_core.operations.records import Operation
 from backy_core.operations.retention import Limits, review
 from backy_core.sdk.errors import BackyError, Conflict, NotFound, ShuttingDown, SystemFailure
@@ -40,7 +41,7 @@ class OperationRegistry:
 
     def start(
         self,
-        kind: str,
+        kind: OperationKind,
         guid: str,
         fingerprint: str,
         claims: Iterable[Claim],

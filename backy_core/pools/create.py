@@ -11,6 +11,7 @@ from backy_core.drives import Drive
 from backy_core.operations import filesystems
 from backy_core.operations.claims import Claim
 from backy_core.operations.journal import Commit, JournalEntry
+from backy_core.operations.kinds import OperationKind
 from backy_core.operations.records import Operation, OperationState
 from backy_core.pools import geometry, guards, portability, steps
 from backy_core.pools.core import Core, compose, expected
@@ -22,8 +23,6 @@ from backy_core.sdk.errors import Conflict
 from backy_core.sdk.models import Delivers, PoolSpec, SignatureMatch
 from backy_core.sdk.plan import Plan, Step
 from backy_core.snapshot import Snapshot
-
-KIND = "create"
 
 
 class Admitted(NamedTuple):
@@ -50,7 +49,7 @@ class PoolCreation:
             return interrupted
         self._refuse_used_guid(creation)
         op = self._core.registry.start(
-            KIND,
+            OperationKind.CREATE,
             creation.guid,
             creation.fingerprint,
             _claims(creation),
@@ -63,7 +62,7 @@ class PoolCreation:
     def _rolled_back(self, creation: Creation) -> Operation | None:
         """The roll-back that runs of this very creation: its end is the request's answer."""
         running = self._core.registry.running_on(creation.guid)
-        if running is None or not running.recovers or running.kind != KIND:
+        if running is None or not running.recovers or running.kind is not OperationKind.CREATE:
             return None
         for entry in self._core.pending_of(creation.guid):
             if (promised := entry.opened.subject.get("entry")) is not None:
@@ -97,7 +96,9 @@ class PoolCreation:
     def _refuse_used_guid(self, creation: Creation) -> None:
         core, guid = self._core, creation.guid
         past = core.registry.of_pool(guid)
-        if any(op.kind == "delete" and op.state is OperationState.SUCCEEDED for op in past):
+        if any(
+            op.kind is OperationKind.DELETE and op.state is OperationState.SUCCEEDED for op in past
+        ):
             raise Conflict(f"Pool {guid} was deleted; a GUID is never used again")
         if core.tombstones.get(guid) is not None:
             raise Conflict(

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from backy_core.operations.kinds import OperationKind
 from backy_core.sdk.advice import Hint, Verb, advise
-from backy_core.sdk.errors import Conflict, NotFound, SystemFailure
+from backy_core.sdk.errors import Conflict, InvalidRequest, NotFound, SystemFailure
 from backy_core.system import procs
 from backy_core.system.procs import ProcessInfo
+
+_ACTIONS = {"unmountpool": OperationKind.UNMOUNT, "removepoolgroup": OperationKind.DELETE}
 
 
 async def kill_holders(guid: str, holders: Collection[ProcessInfo], pids: tuple[int, ...]) -> None:
@@ -37,3 +40,15 @@ def require_mount(paths: Collection[str], path: str) -> str:
     if path_text not in paths:
         raise NotFound(f"No pool is mounted at {path_text}")
     return path_text
+
+
+def follow_up(action: str | None) -> OperationKind | None:
+    """Return what is done to the pool once nobody holds it; None: nothing."""
+    if action is None:
+        return None
+    try:
+        return _ACTIONS[action.lower()]
+    except KeyError:
+        raise InvalidRequest(
+            f"Action {action} is not known", hint="Use UnmountPool or RemovePoolGroup"
+        ) from None

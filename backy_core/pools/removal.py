@@ -5,14 +5,14 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from backy_core.operations.journal import JournalEntry
+from backy_core.operations.kinds import OperationKind
 from backy_core.operations.records import Operation
 from backy_core.pools.contents import PoolContents, erase, keep_or_erase
 from backy_core.pools.core import Core
-from backy_core.pools.create import KIND as CREATE
 from backy_core.pools.members import NOTHING, Consent
 from backy_core.pools.teardown import PoolTeardown, entry_of
 from backy_core.pools.tombstones import Tombstone
-from backy_core.pools.viewing import DELETE, PoolViewer
+from backy_core.pools.viewing import PoolViewer
 from backy_core.pools.views import PoolState
 from backy_core.sdk.errors import BackyError, Conflict, NotFound, UndoFailed
 from backy_core.sdk.models import DriveId
@@ -32,7 +32,7 @@ class PoolRemoval:
         unknown pool.
         """
         running = self._core.registry.running_on(guid)
-        if running is not None and running.kind == CREATE:
+        if running is not None and running.kind is OperationKind.CREATE:
             running.cancel_requested.set()
             await running.ended()
         if self._returned(guid) is not None:
@@ -40,7 +40,9 @@ class PoolRemoval:
         state = self._viewer.state(guid)
         if state is PoolState.DELETED:
             return next(
-                op for op in reversed(self._core.registry.of_pool(guid)) if op.kind == DELETE
+                op
+                for op in reversed(self._core.registry.of_pool(guid))
+                if op.kind is OperationKind.DELETE
             )
         if state is None:
             raise NotFound(f"There is no pool {guid}")

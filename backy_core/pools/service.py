@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 
 from backy_core.operations.claims import Claim
+from backy_core.operations.kinds import OperationKind
 from backy_core.operations.records import Operation
 from backy_core.pools import forcing, importing
 from backy_core.pools.add_admission import AddRequest
@@ -26,12 +27,12 @@ from backy_core.pools.learning import learn
 from backy_core.pools.members import NOTHING, Consent
 from backy_core.pools.metadata import PoolEntry
 from backy_core.pools.opening import PoolOpening
-from backy_core.pools.processes import kill_holders, require_mount
+from backy_core.pools.processes import follow_up, kill_holders, require_mount
 from backy_core.pools.removal import PoolRemoval
 from backy_core.pools.requests import checked_guid, checked_label, checked_mount_path, complete
 from backy_core.pools.teardown import PoolTeardown
 from backy_core.pools.usage import UsageReader
-from backy_core.pools.viewing import DELETE, PoolViewer
+from backy_core.pools.viewing import PoolViewer
 from backy_core.pools.views import (
     CreateRequest,
     ImportablePool,
@@ -47,7 +48,6 @@ from backy_core.system.procs import ProcessInfo
 _JOIN_S = 50.0
 """Clients give up after a minute."""
 _HIDDEN = (PoolState.FAILED, PoolState.DELETED)
-_ACTIONS = {"unmountpool": "unmount", "removepoolgroup": DELETE}
 
 
 class PoolService:
@@ -144,7 +144,7 @@ class PoolService:
         if degraded:
             await self._after_startup(guid)
         return await self._start(
-            "mount",
+            OperationKind.MOUNT,
             guid,
             json.dumps([path, degraded, force] if force else [path, degraded]),
             lambda op: self.opening.run(op, guid, path, degraded=degraded, force=force),
@@ -180,7 +180,9 @@ class PoolService:
 
     async def unmount(self, guid: str) -> Operation:
         self._core.entry(checked_guid(guid))
-        return await self._start("unmount", guid, "", lambda op: self.closing.run(op, guid))
+        return await self._start(
+            OperationKind.UNMOUNT, guid, "", lambda op: self.closing.run(op, guid)
+        )
 
     async def delete(
         self,
@@ -192,14 +194,14 @@ class PoolService:
     ) -> Operation:
         """``wipe``: also what came into the pool after its creation was interrupted. The others
         name what is not the pool's own."""
-        await self._after_recovery(DELETE, checked_guid(guid))
+        await self._after_recovery(OperationKind.DELETE, checked_guid(guid))
         consent = Consent(wipe, frozenset(wipe_copies), frozenset(destroy_others))
         done = await self.removal.prepare(guid)
         if done is not None:
             return done
         fingerprint = "" if consent == NOTHING else json.dumps(consent.subject())
         return await self._start(
-            DELETE, guid, fingerprint, lambda op: self.removal.run(op, guid, consent)
+            OperationKind.DELETE, guid, fingerprint, lambda op: self.removal.run(op, guid, consent)
         )
 
     async def add_drive(
@@ -215,7 +217,7 @@ class PoolService:
         named = self.growth.serial_of(serial, dev_path)
         request = AddRequest(named, replaces, wipe)
         return await self._start(
-            "add",
+            OperationKind.ADD,
             guid,
             repr(request),
             lambda op: self.growth.run(op, guid, request),
@@ -226,27 +228,28 @@ class PoolService:
     async def kill(self, guid: str, pids: Sequence[int], action: str | None) -> Operation:
         """End processes that hold the pool, then do what they stood in the way of."""
         self._core.entry(checked_guid(guid))
-        follow = _follow_up(action)
+        follow = follow_up(action)
         fingerprint = json.dumps([sorted(pids), follow])
 
         async def body(op: Operation) -> None:
             entry = self._core.entry(guid)
-            if follow == DELETE:  # its refusals come before anybody is ended
+            if follow is OperationKind.DELETE:  # its refusals come before anybody is ended
                 await self.teardown.check(guid)
             holders = await processes_of(self._core, entry)
             if holders or self.viewer.mounted_at(entry):
                 await kill_holders(guid, holders, tuple(pids))
             op.accept()  # what was killed is not undone by a refusal of what follows
-            if follow == "unmount":
+            if follow is OperationKind.UNMOUNT:
                 await self.closing.run(op, guid)
-            elif follow == DELETE:
+            elif follow is OperationKind.DELETE:
                 await self.removal.run(op, guid)
 
-        return await self._start("kill" if follow != DELETE else DELETE, guid, fingerprint, body)
+        kind = follow if follow is OperationKind.DELETE else OperationKind.KILL
+        return await self._start(kind, guid, fingerprint, body)
 
     async def _start(
         self,
-        kind: str,
+        kind: OperationKind,
         guid: str,
         fingerprint: str,
         body: Callable[[Operation], Awaitable[None]],
@@ -271,11 +274,11 @@ class PoolService:
         await op.accepted()
         return op
 
-    async def _after_recovery(self, kind: str, guid: str) -> None:
+    async def _after_recovery(self, kind: OperationKind, guid: str) -> None:
         """A call that was sent again after a crash finds its work going on: it waits for that,
         and finds it done or tries again."""
         running = self._core.registry.running_on(guid)
-        if running is not None and running.recovers and running.kind == kind:
+        if running is not None and running.recovers and running.kind is kind:
             await _patiently(running.ended())
 
     async def rename(
@@ -328,7 +331,7 @@ class PoolService:
     async def import_pool(self, guid: str, label: str | None, mount_path: str | None) -> PoolView:
         if self._core.metadata.get(checked_guid(guid)) is None:
             op = await self._start(
-                "import",
+                OperationKind.IMPORT,
                 guid,
                 json.dumps([label, mount_path]),
                 lambda op: importing.adopt(self._core, op, guid, label, mount_path),
@@ -387,14 +390,3 @@ def _filled(view: PoolView, usage: Usage) -> PoolView:
         available=usage.available,
         use_percent=usage.use_percent,
     )
-
-
-def _follow_up(action: str | None) -> str | None:
-    if action is None:
-        return None
-    try:
-        return _ACTIONS[action.lower()]
-    except KeyError:
-        raise InvalidRequest(
-            f"Action {action} is not known", hint="Use UnmountPool or RemovePoolGroup"
-        ) from None

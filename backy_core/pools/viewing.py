@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+from backy_core.operations.kinds import OperationKind
 from backy_core.operations.records import Operation, OperationState
 from backy_core.pools import forcing, guards
 from backy_core.pools.core import Core
-from backy_core.pools.create import KIND as CREATE
 from backy_core.pools.metadata import PoolEntry
 from backy_core.pools.pool_mounts import all_mounts
 from backy_core.pools.requests import Creation
@@ -18,8 +18,6 @@ from backy_core.sdk.advice import Hint, Text, Verb, advise
 from backy_core.sdk.errors import NotFound
 from backy_core.sdk.models import PoolReport
 from backy_core.snapshot import Snapshot
-
-DELETE = "delete"
 
 
 class PoolViewer:
@@ -90,13 +88,13 @@ class PoolViewer:
         entry = core.metadata.get(guid)
         operations = core.registry.of_pool(guid)
         running = next((op for op in operations if op.running), None)
-        last_create = _last(operations, CREATE)
+        last_create = _last(operations, OperationKind.CREATE)
         return Evidence(
             known=entry is not None,
             wanted=bool(entry and entry.is_mounted),
             mounted=bool(entry and self.mounted_at(entry)),
             troubled=bool(entry and self._trouble(entry)),
-            creating=running is not None and running.kind == CREATE,
+            creating=running is not None and running.kind is OperationKind.CREATE,
             failed=bool(last_create and not last_create.running and last_create.error),
             deleted=self._deleted_lately(operations),
             earlier=PoolState(running.earlier_state)
@@ -107,7 +105,7 @@ class PoolViewer:
         )
 
     def _deleted_lately(self, operations: tuple[Operation, ...]) -> bool:
-        last = _last(operations, DELETE)
+        last = _last(operations, OperationKind.DELETE)
         if last is None or last.state is not OperationState.SUCCEEDED or last.finished_at is None:
             return False
         age = (datetime.now(UTC) - last.finished_at).total_seconds()
@@ -128,7 +126,7 @@ class PoolViewer:
 
     def _unborn(self, guid: str, state: PoolState) -> PoolView:
         """A pool without metadata: being created, failed or deleted."""
-        op = _last(self._core.registry.of_pool(guid), CREATE)
+        op = _last(self._core.registry.of_pool(guid), OperationKind.CREATE)
         creation = op.subject if op and isinstance(op.subject, Creation) else None
         error = op.error_message if op and state is PoolState.FAILED else None
         if creation is None:
@@ -230,5 +228,5 @@ def _absent(entry: PoolEntry, absent: list[str], remembered: str | None) -> Text
     )
 
 
-def _last(operations: tuple[Operation, ...], kind: str) -> Operation | None:
-    return next((op for op in reversed(operations) if op.kind == kind), None)
+def _last(operations: tuple[Operation, ...], kind: OperationKind) -> Operation | None:
+    return next((op for op in reversed(operations) if op.kind is kind), None)

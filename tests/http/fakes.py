@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from backy_core.operations.kinds import OperationKind
 from backy_core.operations.records import Operation
 from backy_core.operations.registry import OperationRegistry
 from backy_core.operations.retention import Limits
@@ -104,7 +105,7 @@ class FakePools:
         self.consents: list[tuple[tuple[str, ...], tuple[str, ...]]] = []
         self.added: list[tuple[str | None, str | None, str | None, bool]] = []
         self.killed: list[tuple[tuple[int, ...], str | None]] = []
-        self.finished: list[str] = []
+        self.finished: list[OperationKind] = []
         self.admission = asyncio.Event()
         self.gate = asyncio.Event()
         self.admission.set()
@@ -147,7 +148,7 @@ class FakePools:
             await self._pass_gate(op)
             self.add(standing_pool(guid=guid)._replace(label=request.label))
 
-        return guid, await self._start("create", guid, work)
+        return guid, await self._start(OperationKind.CREATE, guid, work)
 
     async def dry_run(self, request: CreateRequest) -> PlannedCreation:
         steps = (
@@ -194,10 +195,10 @@ class FakePools:
             await self._pass_gate(op)
             self.add(standing_pool(guid=guid)._replace(mount_path=path))
 
-        return await self._start(f"mount {path}", guid, work)
+        return await self._start(OperationKind.MOUNT, guid, work, path)
 
     async def unmount(self, guid: str) -> Operation:
-        return await self._leave("unmount", guid, PoolState.UNMOUNTED)
+        return await self._leave(OperationKind.UNMOUNT, guid, PoolState.UNMOUNTED)
 
     async def delete(
         self,
@@ -208,9 +209,9 @@ class FakePools:
         destroy_others: Sequence[str] = (),
     ) -> Operation:
         self.consents.append((tuple(wipe_copies), tuple(destroy_others)))
-        return await self._leave("delete", guid, PoolState.DELETED)
+        return await self._leave(OperationKind.DELETE, guid, PoolState.DELETED)
 
-    async def _leave(self, kind: str, guid: str, then: PoolState) -> Operation:
+    async def _leave(self, kind: OperationKind, guid: str, then: PoolState) -> Operation:
         pool = await self.get(guid)
 
         async def work(op: Operation) -> None:
@@ -247,7 +248,7 @@ class FakePools:
     ) -> Operation:
         await self.get(guid)
         self.added.append((serial, dev_path, replaces, wipe))
-        return await self._start("add-drive", guid, self._quickly)
+        return await self._start(OperationKind.ADD, guid, self._quickly)
 
     async def processes(self, guid: str) -> tuple[FakeProcess, ...]:
         await self.get(guid)
@@ -270,7 +271,7 @@ class FakePools:
         await self.get(guid)
         self.killed.append((tuple(pids), action))
         self.busy.discard(guid)
-        return await self._start("kill", guid, self._quickly)
+        return await self._start(OperationKind.KILL, guid, self._quickly)
 
     async def importable(self) -> tuple[ImportablePool, ...]:
         return self.found
@@ -293,8 +294,10 @@ class FakePools:
     async def validate_metadata(self) -> int:
         return 2
 
-    async def _start(self, kind: str, guid: str, work: Work) -> Operation:
-        operation = self.registry.start(kind, guid, kind, (), work)
+    async def _start(
+        self, kind: OperationKind, guid: str, work: Work, fingerprint: str | None = ""
+    ) -> Operation:
+        operation = self.registry.start(kind, guid, fingerprint or "", (), work)
         await operation.accepted()
         return operation
 

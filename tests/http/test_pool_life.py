@@ -177,7 +177,7 @@ async def test_add_a_drive_as_the_app_does(client: Client, agent: FakeAgent) -> 
     agent.pools.add(standing_pool())
     path = "/dev/disk/by-id/scsi-0QEMU_drive-scsi3"
     answer = await client.post(f"{POOL}/drives/add", {"driveId": 7, "devPath": path})
-    assert answer.json == {"success": True, "commandOutputs": ["$ add-drive"]}
+    assert answer.json == {"success": True, "commandOutputs": ["$ add"]}
     await client.post(f"{POOL}/drives/add", {"serial": "c", "replaces": "a", "wipe": True})
     assert agent.pools.added == [(None, path, None, False), ("c", None, "a", True)]
 

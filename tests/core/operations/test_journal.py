@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from backy_core.operations.journal import (
     Undoing,
     Undone,
 )
+from backy_core.operations.kinds import OperationKind
 from backy_core.sdk.models import DriveId, PoolSpec, SignatureMatch
 from backy_core.sdk.plan import (
     Bears,
@@ -70,7 +72,7 @@ def opened(operation: str = "op-1", number: int = 0) -> Opened:
     return Opened(
         operation=operation,
         number=number,
-        kind="create",
+        kind=OperationKind.CREATE,
         boot_id="boot",
         at="2026-11-23T14:00:00+00:00",
         plan=plan(FIRST, SECOND),
@@ -90,6 +92,15 @@ def journal(tmp_path: Path) -> Journal:
     found = Journal(OwnDirectory(tmp_path / "journal"))
     assert found.load() == ()
     return found
+
+
+@pytest.mark.parametrize("word", ["create", "mount", "unmount", "delete", "add", "import", "kill"])
+def test_kinds_are_plain_words_on_disk(word: str) -> None:
+    written = {**opened().model_dump(mode="json"), "kind": word}
+    read = Opened.model_validate_json(json.dumps(written))
+    assert read.kind is OperationKind(word)
+    assert json.loads(read.model_dump_json()) == written
+    assert len(OperationKind) == 7, "the words above are all there are"
 
 
 async def test_every_record_comes_back_as_it_was(journal: Journal) -> None:

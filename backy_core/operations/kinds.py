@@ -1,0 +1,17 @@
+"""What operations there are."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class OperationKind(StrEnum):
+    """What an operation does to its pool, in the words of the API and of the journal on disk."""
+
+    CREATE = "create"
+    MOUNT = "mount"
+    UNMOUNT = "unmount"
+    DELETE = "delete"
+    ADD = "add"
+    IMPORT = "import"
+    KILL = "kill"
