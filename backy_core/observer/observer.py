@@ -17,7 +17,7 @@ from backy_core.config import Settings
 from backy_core.observer.board import Board, OnChange
 from backy_core.observer.probe import MachineProbe
 from backy_core.observer.survey import Answer, Survey, Surveyor
-from backy_core.observer.ticker import Ticker
+from backy_core.observer.ticker import Poller
 from backy_core.plugins import PluginHost
 from backy_core.sdk.errors import BackendFailure, BackyError
 from backy_core.sdk.models import PoolReport
@@ -48,7 +48,7 @@ class Observer:
         self._events = events
         self._surveyor = Surveyor(settings)
         self._board = Board({name: backend.info for name, backend in host.backends.items()})
-        self._ticker = Ticker(self, host, settings.drives_rescan_s)
+        self._poller = Poller(self, host, settings.drives_rescan_s)
         self._running: asyncio.Task[Snapshot] | None = None
         self._waiting: asyncio.Task[Snapshot] | None = None
         self._background: asyncio.Task[None] | None = None
@@ -82,13 +82,13 @@ class Observer:
             self._events.start(loop, self._on_block, self._on_change, self._on_change)
         await self.refresh()
         self._background = asyncio.create_task(self._follow_events())
-        self._ticker.start()
+        self._poller.start()
 
     async def stop(self) -> None:
         """No look starts after this; one that runs is ended."""
         if self._events is not None:
             self._events.stop()
-        await self._ticker.stop()
+        await self._poller.stop()
         tasks = {self._background, self._waiting, self._running} - {None}
         for task in tasks:
             if task is not None:

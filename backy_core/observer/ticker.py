@@ -6,13 +6,12 @@ import asyncio
 import logging
 import math
 import time
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from backy_core.plugins import PluginHost
 from backy_core.sdk.errors import BackyError
-
-if TYPE_CHECKING:
-    from backy_core.observer.observer import Observer
+from backy_core.sdk.models import PoolReport
+from backy_core.snapshot import Snapshot
 
 _log = logging.getLogger(__name__)
 _TICK_S = 2.0
@@ -21,13 +20,24 @@ _FRESH_S = 1.0
 _MOVING = frozenset({"resync", "recovering", "check", "reshape"})
 
 
-class Ticker:
+class Looks(Protocol):
+    """How the machine is looked at again."""
+
+    @property
+    def snapshot(self) -> Snapshot: ...
+    def asked_at(self, backend: str) -> float: ...
+    async def refresh(self) -> Snapshot: ...
+    async def follow_mounts(self) -> None: ...
+    async def inspect(self, backend: str) -> tuple[PoolReport, ...]: ...
+
+
+class Poller:
     """Every 2 s: whether a filesystem gave up; backends whose pools synchronise; backends that ask
     to be asked (``refresh_s``) and the whole machine (``rescan_s``, 0: never) when their time has
     come."""
 
-    def __init__(self, observer: Observer, host: PluginHost, rescan_s: float) -> None:
-        self._observer = observer
+    def __init__(self, looks: Looks, host: PluginHost, rescan_s: float) -> None:
+        self._looks = looks
         self._host = host
         self._rescan_s = rescan_s
         self._rescanned = time.monotonic()
@@ -55,17 +65,17 @@ class Ticker:
     async def _tick(self, now: float) -> None:
         if self._rescan_s and now - self._rescanned >= self._rescan_s:
             self._rescanned = now
-            await self._observer.refresh()
+            await self._looks.refresh()
             return
-        await self._observer.follow_mounts()
+        await self._looks.follow_mounts()
         for backend in self._due(now):
-            await self._observer.inspect(backend)
+            await self._looks.inspect(backend)
 
     def _due(self, now: float) -> list[str]:
         return [
             name
             for name, backend in self._host.backends.items()
-            if now - self._observer.asked_at(name) >= self._pace(name, backend.info.refresh_s)
+            if now - self._looks.asked_at(name) >= self._pace(name, backend.info.refresh_s)
         ]
 
     def _pace(self, backend: str, refresh_s: float | None) -> float:
@@ -75,7 +85,7 @@ class Ticker:
         return math.inf if refresh_s is None else refresh_s
 
     def _moves(self, backend: str) -> bool:
-        reports = self._observer.snapshot.reports.get(backend, ())
+        reports = self._looks.snapshot.reports.get(backend, ())
         return any(
             report.sync_percent is not None or report.health in _MOVING for report in reports
         )

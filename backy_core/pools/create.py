@@ -17,7 +17,7 @@ from backy_core.pools import geometry, guards, portability, steps
 from backy_core.pools.core import Core, compose, expected
 from backy_core.pools.metadata import PoolEntry
 from backy_core.pools.opens_on import OpensOn
-from backy_core.pools.requests import Creation
+from backy_core.pools.views import Creation
 from backy_core.sdk.advice import Hint, Verb, advise
 from backy_core.sdk.errors import Conflict
 from backy_core.sdk.models import Delivers, PoolSpec, SignatureMatch

@@ -64,7 +64,7 @@ class DriveService:
         """Serial of every member of a remembered pool, and the pool's GUID."""
         uses: dict[str, str] = {}
         for entry in self._core.metadata.entries():
-            members = guards.belonging(entry, self._core.find_report(entry))
+            members = entry.members_in(self._core.find_report(entry))
             uses.update(dict.fromkeys((*entry.drive_serials, *members), entry.guid))
         return uses
 

@@ -21,7 +21,7 @@ from backy_core.sdk.errors import (
     InvalidRequest,
     SystemFailure,
 )
-from backy_core.sdk.models import MemberReport, PoolReport
+from backy_core.sdk.models import PoolReport
 from backy_core.snapshot import Snapshot
 from backy_core.system import directories
 from backy_core.system.child import SEARCH_PATH
@@ -29,9 +29,6 @@ from backy_core.system.raw_writers import raw_writers
 from backy_core.system.threads import in_thread
 
 T = TypeVar("T")
-
-_LEFT_BEHIND = ("stale", "diverged", "failed")
-
 
 _LOOK_S = 10.0
 _PASSING_S = 0.5
@@ -46,26 +43,8 @@ def pool_labels_by_serial(core: Core, *, but: str | None = None) -> dict[str, st
             continue
         name = entry.label or entry.guid
         labels.update(dict.fromkeys(entry.drive_serials, name))
-        labels.update(dict.fromkeys(belonging(entry, core.find_report(entry)), name))
+        labels.update(dict.fromkeys(entry.members_in(core.find_report(entry)), name))
     return labels
-
-
-def belonging(entry: PoolEntry, report: PoolReport | None) -> dict[str, MemberReport]:
-    """Members of a remembered pool that a report shows, by serial.
-
-    Leave out replaced drives: they keep the pool's stamp until they are wiped, and md holds them
-    until the array is stopped.
-    """
-    return {
-        member.drive.serial: member
-        for member in (report.members if report else ())
-        if member.drive is not None
-        and (_stays(entry, member.drive.serial) or member.state not in _LEFT_BEHIND)
-    }
-
-
-def _stays(entry: PoolEntry, serial: str) -> bool:
-    return serial in entry.drive_serials and serial not in entry.leaving
 
 
 def nodes_of(core: Core, serials: Collection[str]) -> list[str]:
@@ -117,7 +96,7 @@ def _guids_by_native_id(core: Core) -> dict[str, str]:
 def _pool_with(core: Core, serial: str) -> str | None:
     """The GUID of the remembered pool that has this drive."""
     for entry in core.metadata.entries():
-        if serial in entry.drive_serials or serial in belonging(entry, core.find_report(entry)):
+        if serial in entry.drive_serials or serial in entry.members_in(core.find_report(entry)):
             return entry.guid
     return None
 

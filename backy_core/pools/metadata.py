@@ -28,7 +28,7 @@ from pydantic.alias_generators import to_camel
 from backy_core.pools.documents import Document, DocumentFile
 from backy_core.pools.opens_on import OpensOn
 from backy_core.sdk.errors import SystemFailure
-from backy_core.sdk.models import DriveId, Portability
+from backy_core.sdk.models import DriveId, MemberReport, PoolReport, Portability
 from backy_core.system.own_files import OwnFile
 from backy_core.system.threads import to_the_end
 
@@ -57,6 +57,8 @@ def _without_nulls(value: object) -> object:
 Guid = Annotated[str, AfterValidator(_guid_text)]
 Moment = Annotated[datetime, AfterValidator(_utc)]
 Labels = Annotated[dict[str, str], BeforeValidator(_without_nulls)]
+
+_LEFT_BEHIND = ("stale", "diverged", "failed")
 
 
 class PoolEntry(BaseModel):
@@ -102,6 +104,22 @@ class PoolEntry(BaseModel):
     """What opens it, as it was seen when it was made or mounted last."""
     made_directories: tuple[str, ...] = ()
     """Directories made for the mount path, deepest first; removed when the pool is deleted."""
+
+    def members_in(self, report: PoolReport | None) -> dict[str, MemberReport]:
+        """Return the pool's members that ``report`` shows, by serial.
+
+        Leave out replaced drives: they keep the pool's stamp until they are wiped, and md holds
+        them until the array is stopped.
+        """
+        return {
+            member.drive.serial: member
+            for member in (report.members if report else ())
+            if member.drive is not None
+            and (self._stays(member.drive.serial) or member.state not in _LEFT_BEHIND)
+        }
+
+    def _stays(self, serial: str) -> bool:
+        return serial in self.drive_serials and serial not in self.leaving
 
     @model_validator(mode="before")
     @classmethod

@@ -8,7 +8,7 @@ from backy_core.operations import filesystems
 from backy_core.operations.executor import is_final
 from backy_core.operations.journal import Commit, JournalEntry, Planned
 from backy_core.operations.records import Operation
-from backy_core.pools import forcing, guards, portability, steps
+from backy_core.pools import forced, forcing, guards, portability, steps
 from backy_core.pools.core import IN_PLACE, Core, compose, expected, spec_of
 from backy_core.pools.members import refuse_copied_members
 from backy_core.pools.metadata import PoolEntry
@@ -112,9 +112,9 @@ class PoolOpening:
         """Mount again what an unmount took away that could not be finished."""
         entry = self._core.entry(guid)
         report = self._present(entry, self._core.observer.snapshot)
-        forced = forcing.is_forced(entry, was)
-        because = entry.seen_by_force if forced else None
-        target = _Target(was.path, missing=(), degraded=True, force=forced, because=because)
+        by_force = forced.is_forced(entry, was)
+        because = entry.seen_by_force if by_force else None
+        target = _Target(was.path, missing=(), degraded=True, force=by_force, because=because)
         await self._open(op, entry, report, target)
 
     def _is_there(
@@ -162,7 +162,7 @@ class PoolOpening:
             failed = await core.fail(op, journal, expected(error))
             if any(step.effect == "destroys" for step in journal.ever_begun()):
                 report_now = core.find_report(entry, await core.observer.refresh())
-                forcing.tell_taken(failed, entry, report_now)
+                forced.tell_taken(failed, entry, report_now)
             raise failed from error
         await self._remember(journal, mounted)
 

@@ -2,52 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import re
 import uuid
 from pathlib import PurePosixPath
-from typing import NamedTuple
 
 from backy_core.operations import filesystems
 from backy_core.plugins import LoadedBackend, PluginHost
-from backy_core.pools.views import CreateRequest
+from backy_core.pools.views import CreateRequest, Creation
 from backy_core.sdk.errors import InvalidRequest
-from backy_core.sdk.models import Level, Portability
+from backy_core.sdk.models import Level
 
 _LABEL_LIMIT = 255
 _GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-
-
-class Creation(NamedTuple):
-    """A creation with every choice made."""
-
-    guid: str
-    label: str
-    drive_serials: tuple[str, ...]
-    drive_labels: dict[str, str]
-    mount_path: str
-    backend: str
-    level: str
-    filesystem: str
-    wipe: bool
-    portability: Portability = "portable"
-
-    @property
-    def fingerprint(self) -> str:
-        """Equal for requests that ask for the same."""
-        return json.dumps(
-            [
-                self.guid,
-                self.label,
-                sorted(self.drive_serials),
-                sorted(self.drive_labels.items()),
-                self.mount_path,
-                self.backend,
-                self.level,
-                self.filesystem,
-                self.portability,
-            ]
-        )
 
 
 def complete(request: CreateRequest, host: PluginHost) -> Creation:

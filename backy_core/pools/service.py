@@ -15,7 +15,7 @@ from contextlib import suppress
 from backy_core.operations.claims import Claim
 from backy_core.operations.kinds import OperationKind
 from backy_core.operations.records import Operation
-from backy_core.pools import forcing, importing
+from backy_core.pools import forced, forcing, importing
 from backy_core.pools.add_admission import AddRequest
 from backy_core.pools.add_drive import PoolGrowth
 from backy_core.pools.busy import processes_of
@@ -165,8 +165,8 @@ class PoolService:
         plan, report = await self.opening.plan(guid, path, force=force)
         return PlannedMount(
             steps=await described(plan, self._core.executor.actions) if plan else (),
-            members=forcing.members(report),
-            may_be_lost=forcing.may_be_lost(report, info.delivers) if force else None,
+            members=forced.members(report),
+            may_be_lost=forced.may_be_lost(report, info.delivers) if force else None,
         )
 
     async def _after_startup(self, guid: str) -> None:

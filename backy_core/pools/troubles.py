@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from backy_core.pools.forcing import is_forced
+from backy_core.pools.forced import is_forced
 from backy_core.pools.metadata import PoolEntry
 from backy_core.pools.pool_mounts import filesystem_of, own_mounts, unreported_device
 from backy_core.sdk.advice import Advice, Hint, Text, Verb, advise

@@ -6,14 +6,13 @@ from datetime import UTC, datetime
 
 from backy_core.operations.kinds import OperationKind
 from backy_core.operations.records import Operation, OperationState
-from backy_core.pools import forcing, guards
+from backy_core.pools import forced
 from backy_core.pools.core import Core
 from backy_core.pools.metadata import PoolEntry
 from backy_core.pools.pool_mounts import all_mounts
-from backy_core.pools.requests import Creation
 from backy_core.pools.state import Evidence, derive
 from backy_core.pools.troubles import caveat, failure, trouble
-from backy_core.pools.views import DriveView, PoolState, PoolView
+from backy_core.pools.views import Creation, DriveView, PoolState, PoolView
 from backy_core.sdk.advice import Hint, Text, Verb, advise
 from backy_core.sdk.errors import NotFound
 from backy_core.sdk.models import PoolReport
@@ -176,9 +175,7 @@ class PoolViewer:
     def _drives(self, entry: PoolEntry, report: PoolReport | None) -> tuple[DriveView, ...]:
         """Remembered members in their order, then the ones only the report knows."""
         connected = self._core.observer.snapshot.connected
-        members = {
-            serial: member.state for serial, member in guards.belonging(entry, report).items()
-        }
+        members = {serial: member.state for serial, member in entry.members_in(report).items()}
         serials = dict.fromkeys((*entry.drive_serials, *members))
         return tuple(
             DriveView(
@@ -202,7 +199,7 @@ class PoolViewer:
         remembered = self._core.open_errors.get(entry.guid)
         absent = [serial for serial in entry.drive_serials if serial not in snapshot.connected]
         if report is not None and report.needs_force:
-            return forcing.advice(entry, report, absent)
+            return forced.advice(entry, report, absent)
         if absent:
             return _absent(entry, absent, remembered)
         if remembered:

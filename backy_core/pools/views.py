@@ -5,6 +5,7 @@ Sizes are bytes, times are UTC, percentages are 0 to 100, estimates are minutes.
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -88,6 +89,38 @@ class PlannedStep(NamedTuple):
     command: str
     undo: str | None
     effect: str
+
+
+class Creation(NamedTuple):
+    """A creation with every choice made."""
+
+    guid: str
+    label: str
+    drive_serials: tuple[str, ...]
+    drive_labels: dict[str, str]
+    mount_path: str
+    backend: str
+    level: str
+    filesystem: str
+    wipe: bool
+    portability: Portability = "portable"
+
+    @property
+    def fingerprint(self) -> str:
+        """Equal for requests that ask for the same."""
+        return json.dumps(
+            [
+                self.guid,
+                self.label,
+                sorted(self.drive_serials),
+                sorted(self.drive_labels.items()),
+                self.mount_path,
+                self.backend,
+                self.level,
+                self.filesystem,
+                self.portability,
+            ]
+        )
 
 
 class PlannedCreation(NamedTuple):

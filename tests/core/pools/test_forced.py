@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from backy_mdadm import hooks
 
-from backy_core.pools import forcing
+from backy_core.pools import forced, forcing
 from backy_core.pools.metadata import PoolEntry
 from backy_core.sdk import hookimpl
 from backy_core.sdk.errors import BackyError, Conflict, InvalidRequest
@@ -178,20 +178,20 @@ def test_what_was_seen_by_force_may_be_mounted_and_nothing_else() -> None:
         forcing.check_unforced(seen, later, asked_for=True)
 
 
-@pytest.mark.parametrize(("options", "forced"), [({"ro"}, True), ({"rw"}, False)])
+@pytest.mark.parametrize(("options", "by_force"), [({"ro"}, True), ({"rw"}, False)])
 def test_a_filesystem_of_the_backends_own_is_remembered_as_forced(
-    options: set[str], forced: bool
+    options: set[str], by_force: bool
 ) -> None:
     mount = MountEntry("0:40", "/", "/mnt/a", frozenset(options), "zfs", "backy-1")
     entry = PoolEntry(guid=GUID, label=LABEL, backend="zfs")
-    assert not forcing.is_forced(entry, mount), "somebody mounted it read-only by hand"
+    assert not forced.is_forced(entry, mount), "somebody mounted it read-only by hand"
     seen = entry.model_copy(update={"seen_by_force": "why"})
-    assert forcing.is_forced(seen, mount) is forced
+    assert forced.is_forced(seen, mount) is by_force
 
 
 def test_nothing_is_said_of_a_journal_that_the_core_does_not_know() -> None:
-    assert forcing.may_be_lost(RESTING, "filesystem") == RESTING.needs_force
-    assert "journal" in forcing.may_be_lost(RESTING, "block")
+    assert forced.may_be_lost(RESTING, "filesystem") == RESTING.needs_force
+    assert "journal" in forced.may_be_lost(RESTING, "block")
 
 
 def without_force() -> ModuleType:
