@@ -9,29 +9,29 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from backy_core import api_key
-from backy_core.config import Settings
-from backy_core.drives import unmatched
-from backy_core.observer import Observer
+from backy_core.config.settings import Settings
+from backy_core.machine.inventory import unmatched
+from backy_core.machine.observer import Observer
+from backy_core.machine.snapshot import Snapshot
 from backy_core.operations.executor import Executor
 from backy_core.operations.journal import Journal
 from backy_core.operations.records import Operation
 from backy_core.operations.registry import OperationRegistry
 from backy_core.operations.retention import Limits
 from backy_core.operations.undo import Undoer
-from backy_core.plugin_loading import load_backends
-from backy_core.plugins import PluginHost
+from backy_core.plugins.host import PluginHost
+from backy_core.plugins.loading import load_backends
 from backy_core.pools.core import Core
 from backy_core.pools.drive_service import DriveService
-from backy_core.pools.learning import awaits_leavers, learn
-from backy_core.pools.metadata import MetadataStore
-from backy_core.pools.recovery import Recovery
+from backy_core.pools.lifecycle.learning import awaits_leavers, learn
+from backy_core.pools.lifecycle.recovery import Recovery
 from backy_core.pools.service import PoolService
 from backy_core.pools.startup import Startup
-from backy_core.pools.tombstones import Tombstones
-from backy_core.protection import ProtectionStore
 from backy_core.sdk.errors import SystemFailure
-from backy_core.snapshot import Snapshot
+from backy_core.store import api_key
+from backy_core.store.metadata import MetadataStore
+from backy_core.store.protection import ProtectionStore
+from backy_core.store.tombstones import Tombstones
 from backy_core.system.exec import all_ended
 from backy_core.system.mounts import in_host_mount_namespace
 from backy_core.system.own_files import OwnDirectory, OwnFile

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import graphlib
 import re
+from collections.abc import Collection, Iterable
 from itertools import pairwise
 from pathlib import Path
 
@@ -20,34 +22,18 @@ from tests.architecture import (
 )
 
 CORE = modules(ROOT / "backy_core", "backy_core")
+POOLS = [module for module in CORE if module.name.startswith("backy_core.pools.")]
 PLUGIN_FOLDERS = sorted((ROOT / "plugins").glob("*/backy_*"))
 MAX_LINES = 400
 
 LAYERS = (
     {"sdk"},
     {"system"},
-    {"config", "config_errors", "logs", "plugin_tables"},
-    {
-        "plugins",
-        "plugin_registry",
-        "plugin_inspect",
-        "plugin_listeners",
-        "plugin_loading",
-        "plugin_reports",
-        "plugin_threads",
-        "backend_rules",
-        "plan_rules",
-        "stamp_rules",
-    },
-    {
-        "api_key",
-        "drives",
-        "protection",
-        "snapshot",
-        "observer",
-        "pool_guid",
-        "operations",
-    },
+    {"config", "logs"},
+    {"store"},
+    {"plugins"},
+    {"machine"},
+    {"operations"},
     {"pools"},
     {"runtime"},
     {"api"},
@@ -55,6 +41,17 @@ LAYERS = (
     {"testing"},
 )
 """From the bottom: a module may import from its own layer and from those before it."""
+
+WITHIN_POOLS = (
+    {"views"},
+    {"core"},
+    {"reading"},
+    {"admission"},
+    {"lifecycle"},
+    {"service", "drive_service"},
+    {"startup"},
+)
+"""The same for the packages and modules of ``backy_core.pools``."""
 
 MAY_SEE_THE_MACHINE = re.compile(
     r"^(subprocess|pty|multiprocessing)\b|^os\.(system|popen|fork\w*|posix_spawn\w*|exec[lv]\w*|"
@@ -65,22 +62,49 @@ SPEAKS_HTTP = re.compile(r"/api/|\b(GET|POST|PUT|PATCH|DELETE)\b")
 CALLS_HOOKS = re.compile(r"(^|\.)(pm|manager|_manager|plugin_manager)\.hook\b")
 
 
-def part_of(dotted: str) -> str | None:
-    """The first name below backy_core; None for the package itself and for other packages."""
-    words = dotted.split(".")
-    return words[1] if words[0] == "backy_core" and len(words) > 1 else None
+def part_of(dotted: str, package: str = "backy_core") -> str | None:
+    """The first name below the package; None for the package itself and for other packages."""
+    below = dotted.removeprefix(f"{package}.")
+    return None if below == dotted else below.split(".")[0]
 
 
-def layer_of(part: str) -> int:
-    return next(rank for rank, parts in enumerate(LAYERS) if part in parts)
+def rank(part: str, layers: tuple[set[str], ...] = LAYERS) -> int:
+    return next(rank for rank, parts in enumerate(layers) if part in parts)
 
 
-def upward_imports(module: Module) -> list[str]:
-    part = part_of(module.name)
+def upward_imports(
+    module: Module, layers: tuple[set[str], ...] = LAYERS, package: str = "backy_core"
+) -> list[str]:
+    part = part_of(module.name, package)
     if part is None:
         return []
-    targets = {name for name in imports(module) if part_of(name) not in (None, "__version__")}
-    return sorted(target for target in targets if layer_of(str(part_of(target))) > layer_of(part))
+    targets = {(name, part_of(name, package)) for name in imports(module)}
+    return sorted(
+        name
+        for name, target in targets
+        if target not in (None, "__version__") and rank(target, layers) > rank(part, layers)
+    )
+
+
+def circles(known: Iterable[Module]) -> list[list[str]]:
+    """Return the modules that import each other in a circle, those for the type checker too."""
+    names = {module.name for module in known}
+    graph = {
+        module.name: {_module_of(name, names) for name in imports(module)} - {module.name, None}
+        for module in known
+    }
+    sorter = graphlib.TopologicalSorter(graph)
+    try:
+        sorter.prepare()
+    except graphlib.CycleError as error:
+        return [error.args[1]]
+    return []
+
+
+def _module_of(dotted: str, names: Collection[str]) -> str | None:
+    while dotted and dotted not in names:
+        dotted = dotted.rpartition(".")[0]
+    return dotted or None
 
 
 def forbidden_in_plugin(module: Module, own: str) -> list[str]:
@@ -110,12 +134,23 @@ def test_every_module_has_its_layer_and_imports_point_down(module: Module) -> No
     assert upward_imports(module) == []
 
 
+@pytest.mark.parametrize("module", POOLS, ids=lambda module: module.name)
+def test_the_use_cases_import_down_among_themselves(module: Module) -> None:
+    assert upward_imports(module, WITHIN_POOLS, "backy_core.pools") == []
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    assert circles([m for m in CORE if not m.name.startswith("backy_core.api.server.")]) == []
+    for folder in PLUGIN_FOLDERS:
+        assert circles(modules(folder, folder.name)) == []
+
+
 def test_the_documented_order_is_the_one_that_is_held() -> None:
     page = (ROOT / "docs" / "architecture.md").read_text()
-    order = re.search(r"Imports point down only \(`([^`]+)`\)", page)
+    order = re.search(r"Imports point down only \(`([^`]+)`", page)
     assert order is not None
     rooms = [re.split(r",\s+", room) for room in re.split(r"\s+→\s+", order[1])]
-    ranks = [{layer_of(part) for part in room} for room in rooms]
+    ranks = [{rank(part) for part in room} for room in rooms]
     assert all(min(upper) > max(lower) for upper, lower in pairwise(ranks))
 
 
@@ -190,7 +225,7 @@ def test_hooks_are_called_where_plugins_are_loaded_and_hosted_only() -> None:
         for module in CORE
         if any(CALLS_HOOKS.search(use) for use in attribute_uses(module))
     }
-    assert callers == {"backy_core.plugins", "backy_core.plugin_loading"}
+    assert callers == {"backy_core.plugins.host", "backy_core.plugins.loading"}
 
 
 def test_nothing_happens_at_import() -> None:
@@ -236,14 +271,24 @@ def test_the_repository_stands_alone() -> None:
 
 def test_an_upward_import_would_be_seen() -> None:
     below = "from backy_core.sdk import errors\nimport backy_core.system"
-    assert upward_imports(synthetic("backy_core.config", below)) == []
+    assert upward_imports(synthetic("backy_core.config.settings", below)) == []
     above = synthetic(
         "backy_core.system.exec",
         "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from backy_core.pools import x",
     )
     assert upward_imports(above) == ["backy_core.pools.x"]
-    relative = synthetic("backy_core.drives", "from .api import app")
+    relative = synthetic("backy_core.machine", "from .api import app")
     assert upward_imports(relative) == ["backy_core.api.app"]
+
+
+def test_a_circle_for_types_alone_would_be_seen() -> None:
+    one = synthetic("backy_core.pools.a", "from backy_core.pools import b")
+    other = synthetic(
+        "backy_core.pools.b",
+        "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from backy_core.pools.a import X",
+    )
+    assert circles([one, other])
+    assert not circles([one, synthetic("backy_core.pools.b", "import backy_core")])
 
 
 def test_a_plugin_that_reaches_too_far_would_be_seen() -> None:

@@ -21,7 +21,7 @@ from backy_core.api.app import create_app
 from backy_core.api.errors import STATUS_OF_CODE
 from backy_core.api.wire.errors import ErrorReply
 from backy_core.cli.exits import StartRefused
-from backy_core.config_errors import ConfigurationError
+from backy_core.config.errors import ConfigurationError
 from backy_core.sdk.errors import BackyError
 from tests.architecture import SKIPPED
 from tests.http.fakes import FakeAgent

@@ -16,7 +16,7 @@ import pytest
 from packaging.requirements import Requirement
 
 from backy_core import __version__
-from backy_core.config import Settings
+from backy_core.config.settings import Settings
 
 ROOT = Path(__file__).parents[1]
 PLUGINS = sorted(path.parent for path in (ROOT / "plugins").glob("*/pyproject.toml"))

@@ -111,7 +111,7 @@ def test_the_examples_import_the_sdk_alone() -> None:
 
 
 def test_the_times_are_the_settings() -> None:
-    from backy_core.config import Settings
+    from backy_core.config.settings import Settings
 
     settings = Settings()
     assert f"have {settings.plugin_deadline_s:g} seconds" in PAGE
@@ -119,7 +119,7 @@ def test_the_times_are_the_settings() -> None:
 
 
 def test_the_backlog_of_a_listener_is_what_it_is() -> None:
-    from backy_core.plugin_listeners import BACKLOG
+    from backy_core.plugins.listeners import BACKLOG
 
     assert f"Up to {BACKLOG} calls wait" in " ".join(sections()["A listener"].split())
     assert f"up to {BACKLOG} calls wait" in " ".join(str(hookspecs.ListenerSpecs.__doc__).split())

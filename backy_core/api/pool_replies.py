@@ -31,8 +31,8 @@ from backy_core.api.wire.pools import (
     UnmountedPool,
 )
 from backy_core.api.wording import worded
-from backy_core.pools.opens_on import OpensOn
 from backy_core.pools.views import PoolState, PoolView
+from backy_core.store.opens_on import OpensOn
 
 _REMEMBERED = 4096
 _UNEXPLAINED = "The reason is not known"

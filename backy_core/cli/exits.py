@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import IntEnum
 
-from backy_core.config_errors import ConfigurationError
+from backy_core.config.errors import ConfigurationError
 from backy_core.sdk.advice import Text
 from backy_core.sdk.errors import BackyError
 

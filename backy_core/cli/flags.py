@@ -9,7 +9,7 @@ from typing import Any
 from pydantic.fields import FieldInfo
 
 from backy_core import __version__
-from backy_core.config import CONFIG_FILE_VARIABLE, single_settings, variable_of
+from backy_core.config.settings import CONFIG_FILE_VARIABLE, single_settings, variable_of
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from backy_core.cli.exits import Exit, status_of
 from backy_core.cli.flags import build_parser, given_flags
-from backy_core.config import load_settings
+from backy_core.config.settings import load_settings
 from backy_core.sdk.errors import BackyError
 from backy_core.system.text import escaped
 

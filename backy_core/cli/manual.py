@@ -15,7 +15,7 @@ from pydantic.fields import FieldInfo
 from backy_core import __version__
 from backy_core.cli.exits import Exit
 from backy_core.cli.reference import choices_of, default_of
-from backy_core.config import CONFIG_FILE_VARIABLE, Settings, single_settings, variable_of
+from backy_core.config.settings import CONFIG_FILE_VARIABLE, Settings, single_settings, variable_of
 
 _PATHS = Settings()
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from backy_core.cli.exits import Exit, StartRefused
-from backy_core.config import Settings
+from backy_core.config.settings import Settings
 from backy_core.sdk.errors import SystemFailure
 from backy_core.system import ownership
 from backy_core.system.own_files import PREVIOUS_SUFFIX

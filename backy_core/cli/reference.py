@@ -10,7 +10,7 @@ from typing import get_args
 from pydantic.fields import FieldInfo
 
 from backy_core.cli.exits import Exit
-from backy_core.config import single_settings, variable_of
+from backy_core.config.settings import single_settings, variable_of
 
 _HEAD = """\
 # Configuration

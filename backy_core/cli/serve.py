@@ -29,7 +29,7 @@ from backy_core.cli.lock import sole_agent
 from backy_core.cli.notify import Notifier
 from backy_core.cli.ownership import refuse_others_files
 from backy_core.cli.sockets import bind, handed_over, raise_descriptor_limit
-from backy_core.config import Settings, unknown_variables
+from backy_core.config.settings import Settings, unknown_variables
 from backy_core.logs import configure_logging
 from backy_core.runtime import Runtime
 

@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from backy_core.observer import Observer
+from backy_core.machine.observer import Observer
 from backy_core.operations import filesystems
 from backy_core.operations.journal import Child, JournalEntry
 from backy_core.operations.resolve import NoPoolDevice, PoolUnseen, Resolver

@@ -10,7 +10,7 @@ import asyncio
 import time
 from collections.abc import Callable, Iterable
 
-from backy_core.observer import Observer
+from backy_core.machine.observer import Observer
 from backy_core.operations.resolve import PoolUnseen, Resolver
 from backy_core.sdk.errors import DriveInUse, SystemFailure
 from backy_core.sdk.models import DriveId, PoolReport, Signature

@@ -13,8 +13,8 @@ from collections.abc import Awaitable
 from contextlib import AsyncExitStack
 from typing import TypeVar
 
-from backy_core.drives import DriveAbsent
-from backy_core.observer import Observer
+from backy_core.machine.inventory import DriveAbsent
+from backy_core.machine.observer import Observer
 from backy_core.operations.actions import Actions, Context, drives_of
 from backy_core.operations.conditions import Conditions
 from backy_core.operations.journal import Begun, Done, JournalEntry

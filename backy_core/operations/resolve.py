@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from backy_core import drives
-from backy_core.drives import Drive
-from backy_core.observer import Observer
+from backy_core.machine import inventory
+from backy_core.machine.inventory import Drive
+from backy_core.machine.observer import Observer
+from backy_core.machine.snapshot import nearest
 from backy_core.sdk.errors import SystemFailure
 from backy_core.sdk.models import DriveId, PoolReport
 from backy_core.sdk.plan import Arg, DriveRef, Join, Plan, PoolDevice, Target
-from backy_core.snapshot import nearest
 from backy_core.system import blocks
 
 
@@ -45,13 +45,13 @@ class Resolver:
     async def drive(self, identity: DriveId) -> Drive:
         """The drive with this identity; looks again if the node changed hands meanwhile."""
         try:
-            drive = drives.resolve(self._observer.snapshot.drives, identity)
+            drive = inventory.resolve(self._observer.snapshot.drives, identity)
             if blocks.diskseq(drive.name) == drive.device.diskseq:
                 return drive
-        except drives.DriveAbsent:
+        except inventory.DriveAbsent:
             pass
         snapshot = await self._observer.refresh_drives()
-        return drives.resolve(snapshot.drives, identity)
+        return inventory.resolve(snapshot.drives, identity)
 
     async def pool_device(self, plan: Plan) -> str:
         """Kernel name of the pool's block device.

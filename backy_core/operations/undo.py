@@ -13,13 +13,13 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from backy_core.drives import DriveAbsent
-from backy_core.observer import Observer
+from backy_core.machine.inventory import DriveAbsent
+from backy_core.machine.observer import Observer
 from backy_core.operations.actions import Context
 from backy_core.operations.executor import Executor
 from backy_core.operations.journal import JournalEntry, Record, Undoing, Undone
 from backy_core.operations.records import Operation
-from backy_core.plugins import PluginHost
+from backy_core.plugins.host import PluginHost
 from backy_core.sdk.errors import BackyError
 from backy_core.sdk.models import DriveId, Signature, SignatureMatch
 from backy_core.sdk.plan import (

@@ -8,21 +8,21 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from backy_core.config import Settings
-from backy_core.observer import Observer
+from backy_core.config.settings import Settings
+from backy_core.machine.observer import Observer
+from backy_core.machine.snapshot import Snapshot
 from backy_core.operations.executor import Executor
 from backy_core.operations.journal import Journal, JournalEntry, Opened, Stuck
 from backy_core.operations.records import Operation
 from backy_core.operations.registry import OperationRegistry
 from backy_core.operations.undo import Leftovers, Undoer
-from backy_core.plugins import PluginHost
-from backy_core.pools.metadata import MetadataStore, PoolEntry
-from backy_core.pools.tombstones import Tombstones
-from backy_core.protection import ProtectionStore
+from backy_core.plugins.host import PluginHost
 from backy_core.sdk.errors import BackyError, NotFound, SystemFailure, UndoFailed
 from backy_core.sdk.models import DriveId, PoolReport, PoolSpec, SignatureMatch
 from backy_core.sdk.plan import BackendPlan, Condition, Plan, PlanKind, Step
-from backy_core.snapshot import Snapshot
+from backy_core.store.metadata import MetadataStore, PoolEntry
+from backy_core.store.protection import ProtectionStore
+from backy_core.store.tombstones import Tombstones
 from backy_core.system import blocks
 
 log = logging.getLogger(__name__)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from backy_core import drives
-from backy_core.drives import Drive
-from backy_core.pools import guards
-from backy_core.pools.busy import processes_of
+from backy_core.machine import inventory
+from backy_core.machine.inventory import Drive
+from backy_core.pools.admission import guards
+from backy_core.pools.admission.busy import processes_of
 from backy_core.pools.core import Core
-from backy_core.pools.metadata import PoolEntry
-from backy_core.pools.viewing import PoolViewer
+from backy_core.pools.reading.viewing import PoolViewer
+from backy_core.store.metadata import PoolEntry
 from backy_core.system.mount_holders import processes_on
 from backy_core.system.procs import ProcessInfo
 
@@ -70,7 +70,7 @@ class DriveService:
 
     async def status(self, serial: str) -> DriveStatus:
         """Raises :class:`NotFound` for a drive that is not connected."""
-        drive = drives.find(self._core.observer.snapshot.drives, serial)
+        drive = inventory.find(self._core.observer.snapshot.drives, serial)
         listed = self._listed(drive, guards.pool_labels_by_serial(self._core), self._pools())
         entry = self._core.metadata.get(listed.pool_guid) if listed.pool_guid else None
         report = self._core.find_report(entry) if entry else None
@@ -98,15 +98,15 @@ class DriveService:
 
         Raises :class:`Conflict` for a drive that cannot be found again after a boot.
         """
-        drive = drives.find(self._core.observer.snapshot.drives, serial)
-        if (error := drives.unidentified_because(drive)) is not None:
+        drive = inventory.find(self._core.observer.snapshot.drives, serial)
+        if (error := inventory.unidentified_because(drive)) is not None:
             raise error
         await self._core.protection.protect(serial)
 
     async def unprotect(self, serial: str) -> None:
         """Lift the protection, of an absent drive too. Idempotent."""
         if serial not in self._core.protection.serials():
-            drives.find(self._core.observer.snapshot.drives, serial)
+            inventory.find(self._core.observer.snapshot.drives, serial)
         await self._core.protection.unprotect(serial)
 
 

@@ -15,24 +15,30 @@ from contextlib import suppress
 from backy_core.operations.claims import Claim
 from backy_core.operations.kinds import OperationKind
 from backy_core.operations.records import Operation
-from backy_core.pools import forced, forcing, importing
-from backy_core.pools.add_admission import AddRequest
-from backy_core.pools.add_drive import PoolGrowth
-from backy_core.pools.busy import processes_of
-from backy_core.pools.closing import PoolClosing
+from backy_core.pools.admission import forcing
+from backy_core.pools.admission.adding import AddRequest
+from backy_core.pools.admission.busy import processes_of
+from backy_core.pools.admission.requests import (
+    checked_guid,
+    checked_label,
+    checked_mount_path,
+    complete,
+)
 from backy_core.pools.core import Core
-from backy_core.pools.create import PoolCreation
-from backy_core.pools.dry_runs import described
-from backy_core.pools.learning import learn
-from backy_core.pools.members import NOTHING, Consent
-from backy_core.pools.metadata import PoolEntry
-from backy_core.pools.opening import PoolOpening
-from backy_core.pools.processes import follow_up, kill_holders, require_mount
-from backy_core.pools.removal import PoolRemoval
-from backy_core.pools.requests import checked_guid, checked_label, checked_mount_path, complete
-from backy_core.pools.teardown import PoolTeardown
-from backy_core.pools.usage import UsageReader
-from backy_core.pools.viewing import PoolViewer
+from backy_core.pools.lifecycle import importing
+from backy_core.pools.lifecycle.add_drive import PoolGrowth
+from backy_core.pools.lifecycle.closing import PoolClosing
+from backy_core.pools.lifecycle.create import PoolCreation
+from backy_core.pools.lifecycle.learning import learn
+from backy_core.pools.lifecycle.opening import PoolOpening
+from backy_core.pools.lifecycle.processes import follow_up, kill_holders, require_mount
+from backy_core.pools.lifecycle.removal import PoolRemoval
+from backy_core.pools.lifecycle.teardown import PoolTeardown
+from backy_core.pools.reading import forced
+from backy_core.pools.reading.dry_runs import described
+from backy_core.pools.reading.members import NOTHING, Consent
+from backy_core.pools.reading.usage import UsageReader
+from backy_core.pools.reading.viewing import PoolViewer
 from backy_core.pools.views import (
     CreateRequest,
     ImportablePool,
@@ -42,6 +48,7 @@ from backy_core.pools.views import (
     PoolView,
 )
 from backy_core.sdk.errors import Conflict, InvalidRequest, NotFound
+from backy_core.store.metadata import PoolEntry
 from backy_core.system.mounts import Usage
 from backy_core.system.procs import ProcessInfo
 

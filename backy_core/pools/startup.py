@@ -14,9 +14,9 @@ from collections.abc import Mapping
 
 from backy_core.operations.records import Operation
 from backy_core.pools.core import Core
-from backy_core.pools.metadata import PoolEntry
 from backy_core.pools.service import PoolService
 from backy_core.sdk.errors import BackyError
+from backy_core.store.metadata import PoolEntry
 
 log = logging.getLogger(__name__)
 

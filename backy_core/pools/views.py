@@ -11,9 +11,9 @@ from datetime import datetime
 from enum import StrEnum
 from typing import NamedTuple
 
-from backy_core.pools.opens_on import OpensOn
 from backy_core.sdk.advice import Text
 from backy_core.sdk.models import Portability
+from backy_core.store.opens_on import OpensOn
 
 
 class PoolState(StrEnum):

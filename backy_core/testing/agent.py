@@ -12,9 +12,9 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from backy_core.config import Settings
+from backy_core.config.settings import Settings
 from backy_core.operations.records import Operation
-from backy_core.plugins import PluginHost
+from backy_core.plugins.host import PluginHost
 from backy_core.pools.views import CreateRequest, PoolView
 from backy_core.runtime import Runtime
 from backy_core.sdk.errors import BackyError, NotFound

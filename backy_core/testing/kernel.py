@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from backy_core.observer.probe import MachineProbe
+from backy_core.machine.probe import MachineProbe
 from backy_core.pools.views import PlannedStep
 from backy_core.sdk.models import Level
 from backy_core.testing import hostile, machine, plugs, specs

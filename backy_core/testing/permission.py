@@ -7,9 +7,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from backy_core.config import Settings
-from backy_core.drives import Drive
-from backy_core.drives.inventory import build_inventory
+from backy_core.config.settings import Settings
+from backy_core.machine.inventory import Drive, build_inventory
 from backy_core.system import blocks, mounts
 
 DRIVES = "BACKY_CONTRACT_DRIVES"

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from backy_core.operations import filesystems
-from backy_core.plugin_registry import BACKEND_GROUP
-from backy_core.plugins import PluginHost
+from backy_core.plugins.host import PluginHost
+from backy_core.plugins.registry import BACKEND_GROUP
+from backy_core.plugins.stamp_rules import HINT
 from backy_core.sdk.errors import BackendFailure, BackyError, InvalidRequest
 from backy_core.sdk.models import (
     DriveId,
@@ -23,7 +24,6 @@ from backy_core.sdk.models import (
     Unreadable,
 )
 from backy_core.sdk.plan import BackendPlan, Plan
-from backy_core.stamp_rules import HINT
 from backy_core.system import blkid
 from backy_core.testing import arguments, hostile, specs
 from backy_core.testing.purity import pure

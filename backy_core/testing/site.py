@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
-from backy_core.config import Settings
+from backy_core.config.settings import Settings
 from backy_core.pools.views import CreateRequest
 from backy_core.testing import machine, plugs
 from backy_core.testing.agent import OUTPUTS, Agent, Work, fine, new_guid, run_agent

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from backy_core.plugin_loading import load_backends
-from backy_core.plugins import PluginHost
+from backy_core.plugins.host import PluginHost
+from backy_core.plugins.loading import load_backends
 from backy_core.sdk.models import BackendInfo, Level
 
 _EXCUSES = frozenset(("skip", "skipif", "xfail"))

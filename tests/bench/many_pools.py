@@ -9,12 +9,12 @@ from pathlib import Path
 
 from backy_mdadm import hooks
 
-from backy_core.config import Settings
-from backy_core.drives import Drive
-from backy_core.plugin_loading import load_backends
+from backy_core.config.settings import Settings
+from backy_core.machine.inventory import Drive
+from backy_core.machine.snapshot import Snapshot
+from backy_core.plugins.loading import load_backends
 from backy_core.runtime import Runtime
 from backy_core.sdk.models import DriveId, MemberReport, PoolReport
-from backy_core.snapshot import Snapshot
 from backy_core.system.block_devices import BlockDevice
 from backy_core.system.mounts import MountEntry
 

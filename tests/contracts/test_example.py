@@ -21,8 +21,8 @@ LISTENER = ROOT / "docs" / "examples" / "backy-webhook"
 _ASK = """
 from pathlib import Path
 import sys, backy_core
-from backy_core.plugin_loading import load_backends
-from backy_core.plugin_tables import PluginTables
+from backy_core.plugins.loading import load_backends
+from backy_core.config.plugin_tables import PluginTables
 TABLES = PluginTables(tables={"webhook": {"url": "https://monitor.example/backy"}})
 assert Path(backy_core.__file__).is_relative_to(sys.prefix), backy_core.__file__
 host = load_backends(tables=TABLES)

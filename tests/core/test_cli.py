@@ -25,7 +25,7 @@ from backy_core.cli import sockets
 from backy_core.cli.exits import Exit, StartRefused
 from backy_core.cli.lock import sole_agent
 from backy_core.cli.main import main
-from backy_core.config import Settings
+from backy_core.config.settings import Settings
 
 STAND_IN = textwrap.dedent(
     """

@@ -14,14 +14,14 @@ from backy_core.cli import manual
 from backy_core.cli.exits import Exit
 from backy_core.cli.flags import build_parser, given_flags
 from backy_core.cli.reference import render
-from backy_core.config import (
+from backy_core.config.errors import ConfigurationError
+from backy_core.config.settings import (
     Settings,
     load_settings,
     single_settings,
     unknown_variables,
     variable_of,
 )
-from backy_core.config_errors import ConfigurationError
 
 ROOT = Path(__file__).parents[2]
 

@@ -10,13 +10,13 @@ from datetime import UTC, datetime
 import pytest
 from pydantic import ValidationError
 
-from backy_core import plugin_listeners
-from backy_core.plugin_loading import load_backends
-from backy_core.plugins import PluginHost
+from backy_core.machine.snapshot import Snapshot
+from backy_core.plugins import listeners as plugin_listeners
+from backy_core.plugins.host import PluginHost
+from backy_core.plugins.loading import load_backends
 from backy_core.sdk import hookimpl
 from backy_core.sdk.events import OperationRecord, PoolChange
 from backy_core.sdk.models import PoolReport
-from backy_core.snapshot import Snapshot
 
 GUID = "3fa85f64-5717-4562-b3fc-2c963f66afa6"
 NOW = datetime(2026, 11, 29, 18, 20, tzinfo=UTC)

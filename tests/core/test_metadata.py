@@ -14,10 +14,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from backy_core.pools.metadata import MetadataStore, PoolEntry
-from backy_core.pools.tombstones import Tombstone, Tombstones
 from backy_core.sdk.errors import SystemFailure
 from backy_core.sdk.models import DriveId, SignatureMatch
+from backy_core.store.metadata import MetadataStore, PoolEntry
+from backy_core.store.tombstones import Tombstone, Tombstones
 from backy_core.system.own_files import OwnFile
 
 ONE = "3fa85f64-5717-4562-b3fc-2c963f66afa6"

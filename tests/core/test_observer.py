@@ -13,11 +13,15 @@ from typing import Any
 
 import pytest
 
-from backy_core.config import Settings
-from backy_core.observer import Observer, cache, observer, ticker
-from backy_core.observer import probe as probing_view
-from backy_core.observer.probe import MachineProbe
-from backy_core.plugin_loading import load_backends
+from backy_core.config.settings import Settings
+from backy_core.machine import observer
+from backy_core.machine import poller as ticker
+from backy_core.machine import probe as probing_view
+from backy_core.machine import signature_cache as cache
+from backy_core.machine.observer import Observer
+from backy_core.machine.probe import MachineProbe
+from backy_core.machine.snapshot import Snapshot
+from backy_core.plugins.loading import load_backends
 from backy_core.sdk import hookimpl
 from backy_core.sdk.errors import BackendFailure
 from backy_core.sdk.models import (
@@ -32,7 +36,6 @@ from backy_core.sdk.models import (
     Unreadable,
 )
 from backy_core.sdk.plan import BackendPlan
-from backy_core.snapshot import Snapshot
 from backy_core.system import blocks, mounts
 from backy_core.system.blocks import BlockDevice
 from backy_core.system.mounts import MountEntry

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
+from backy_core.machine.snapshot import Snapshot
 from backy_core.sdk.models import PoolReport, Signature
-from backy_core.snapshot import Snapshot
 from backy_core.system.block_devices import BlockDevice
 from backy_core.system.mounts import MountEntry, is_of_pool
 from backy_core.system.occupied import devices_of

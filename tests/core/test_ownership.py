@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from backy_core import api_key
 from backy_core.cli.exits import Exit, StartRefused, status_of
 from backy_core.cli.lock import sole_agent
 from backy_core.cli.ownership import refuse_others_files
-from backy_core.config import Settings, load_settings
-from backy_core.config_errors import ConfigurationError
+from backy_core.config.errors import ConfigurationError
+from backy_core.config.settings import Settings, load_settings
+from backy_core.store import api_key
 from backy_core.system.own_files import OwnFile
 
 _STRANGER = 65534

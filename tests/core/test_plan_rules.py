@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from backy_core.plan_rules import PlannedFor, validate_plan
+from backy_core.plugins.plan_rules import PlannedFor, validate_plan
 from backy_core.sdk.errors import PlanRefused
 from backy_core.sdk.models import BackendInfo, DriveId, Level, SignatureMatch, Tool
 from backy_core.sdk.plan import (

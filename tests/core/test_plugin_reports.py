@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from backy_core.plugin_reports import cleaned
+from backy_core.plugins.reports import cleaned
 from backy_core.sdk.models import MemberReport, PoolReport, Unreadable
 from backy_core.system.text import MAX_LINE
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from pydantic import Field
 
-from backy_core.config import Settings, load_settings, unknown_variables
-from backy_core.config_errors import ConfigurationError
-from backy_core.plugin_loading import load_backends
-from backy_core.plugin_tables import PluginTables, variable_of
-from backy_core.plugins import PluginHost
+from backy_core.config.errors import ConfigurationError
+from backy_core.config.plugin_tables import PluginTables, variable_of
+from backy_core.config.settings import Settings, load_settings, unknown_variables
+from backy_core.plugins.host import PluginHost
+from backy_core.plugins.loading import load_backends
 from backy_core.sdk import hookimpl
 from backy_core.sdk.events import OperationRecord
 from backy_core.sdk.models import PoolReport, PoolSpec, Probe

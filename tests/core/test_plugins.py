@@ -13,8 +13,8 @@ from typing import Any, cast
 
 import pytest
 
-from backy_core.plugin_loading import load_backends
-from backy_core.plugins import PluginHost
+from backy_core.plugins.host import PluginHost
+from backy_core.plugins.loading import load_backends
 from backy_core.sdk import hookimpl
 from backy_core.sdk.errors import BackendFailure, Conflict, InvalidRequest, PlanRefused
 from backy_core.sdk.models import (

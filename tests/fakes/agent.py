@@ -13,13 +13,13 @@ import pytest
 from backy_mdadm import argv as mdadm_argv
 from backy_mdadm import hooks
 
-from backy_core.config import Settings
+from backy_core.config.settings import Settings
 from backy_core.operations.records import Operation
-from backy_core.plugin_loading import load_backends
-from backy_core.pools.metadata import MetadataStore
+from backy_core.plugins.loading import load_backends
 from backy_core.pools.views import CreateRequest, PoolView
 from backy_core.runtime import Runtime
 from backy_core.sdk.errors import BackyError, PoolBusy
+from backy_core.store.metadata import MetadataStore
 from backy_core.system.own_files import OwnFile
 from tests.fakes.installed import Installed, install
 from tests.fakes.machine import FakeMachine

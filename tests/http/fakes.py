@@ -15,7 +15,6 @@ from backy_core.operations.kinds import OperationKind
 from backy_core.operations.records import Operation
 from backy_core.operations.registry import OperationRegistry
 from backy_core.operations.retention import Limits
-from backy_core.pools.opens_on import OpensOn
 from backy_core.pools.views import (
     CreateRequest,
     DriveView,
@@ -29,6 +28,7 @@ from backy_core.pools.views import (
 )
 from backy_core.sdk.errors import Conflict, NotFound, PoolBusy
 from backy_core.sdk.models import BackendInfo, Level, Tool
+from backy_core.store.opens_on import OpensOn
 
 KEY = "test-key-3f0c"
 GUID = "3fa85f64-5717-4562-b3fc-2c963f66afa6"

@@ -81,7 +81,7 @@ def toy() -> Toy:
 @pytest.fixture
 async def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, toy: Toy) -> AsyncIterator[Bench]:
     """An agent with both backends and the blank drives A, B and C."""
-    monkeypatch.setattr("backy_core.plugins.LoadedBackend.missing_tools", _missing)
+    monkeypatch.setattr("backy_core.plugins.host.LoadedBackend.missing_tools", _missing)
     bench = Bench(tmp_path, monkeypatch)
     bench.backends += (("toy", toy), ("half", Half()))
     for serial in ("A", "B", "C"):
@@ -164,7 +164,7 @@ def steals() -> BackendPlan:
 async def test_a_plan_that_goes_wrong_fails_its_own_request(
     client: Client, bench: Bench, toy: Toy, monkeypatch: pytest.MonkeyPatch, wrong: Any
 ) -> None:
-    monkeypatch.setattr("backy_core.plugins.LoadedBackend.missing_tools", lambda self: ())
+    monkeypatch.setattr("backy_core.plugins.host.LoadedBackend.missing_tools", lambda self: ())
     toy.create = wrong
     refused = await create(client, bench, "toy", "C", guid=OTHER)
     assert refused.status >= 400

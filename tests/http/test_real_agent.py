@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from backy_core.api.app import create_app
-from backy_core.config import Settings
-from backy_core.plugins import PluginHost
+from backy_core.config.settings import Settings
+from backy_core.plugins.host import PluginHost
 from backy_core.runtime import Runtime
 from tests.http.conftest import Client
 from tests.http.fakes import GUID, KEY, MOUNT

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from backy_zfs import hooks
 
-from backy_core.plan_rules import PlannedFor, validate_plan
+from backy_core.plugins.plan_rules import PlannedFor, validate_plan
 from backy_core.sdk.errors import Conflict, DriveNotEmpty
 from backy_core.sdk.models import DriveId, MemberReport, MemberState, PoolReport, PoolSpec
 from backy_core.sdk.plan import (

@@ -12,7 +12,7 @@ import pytest
 from backy_mdadm import hooks
 from backy_mdadm.naming import stamp
 
-from backy_core.pools.geometry import refuse_mixed_sectors
+from backy_core.pools.admission.geometry import refuse_mixed_sectors
 from backy_core.sdk import hookimpl
 from backy_core.sdk.errors import Conflict, DriveNotEmpty, InvalidRequest, PlanRefused
 from backy_core.sdk.plan import BackendPlan, MemberIs, Step, WipeMember

@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 from backy_mdadm import hooks
 
-from backy_core.pools import forced, forcing
-from backy_core.pools.metadata import PoolEntry
+from backy_core.pools.admission import forcing
+from backy_core.pools.reading import forced
 from backy_core.sdk import hookimpl
 from backy_core.sdk.errors import BackyError, Conflict, InvalidRequest
 from backy_core.sdk.models import BackendInfo, PoolReport, PoolSpec
 from backy_core.sdk.plan import BackendPlan
+from backy_core.store.metadata import PoolEntry
 from backy_core.system.mounts import MountEntry
 from tests.fakes.agent import GUID, Bench
 

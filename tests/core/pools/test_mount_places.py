@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from backy_core.pools import guards
+from backy_core.pools.admission import guards
 from backy_core.sdk.errors import Conflict, InvalidRequest
 from tests.fakes.agent import GUID, OTHER, Bench
 

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from backy_mdadm.features import BLOCK_SIZE
 
-from backy_core.pools import opens_on
-from backy_core.pools.opens_on import OpensOn, lacking, sentence
 from backy_core.sdk.errors import Conflict
 from backy_core.sdk.models import Requirement
+from backy_core.store import opens_on
+from backy_core.store.opens_on import OpensOn, lacking, sentence
 from backy_core.system import release
 from tests.fakes.agent import GUID, OTHER, Bench
 

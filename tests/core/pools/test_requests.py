@@ -5,8 +5,8 @@ from __future__ import annotations
 import backy_zfs.hooks
 import pytest
 
-from backy_core.plugin_loading import load_backends
-from backy_core.pools.requests import complete
+from backy_core.plugins.loading import load_backends
+from backy_core.pools.admission.requests import complete
 from backy_core.pools.views import CreateRequest
 from backy_core.sdk.errors import InvalidRequest
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from backy_core.pools.state import Evidence, derive
+from backy_core.pools.reading.state import Evidence, derive
 from backy_core.pools.views import PoolState
 
 _FLAGS = (*("known", "wanted", "mounted", "troubled", "creating", "failed", "deleted", "opening"),)

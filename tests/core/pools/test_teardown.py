@@ -8,10 +8,10 @@ import json
 import pytest
 from backy_mdadm import hooks, inspect
 
+from backy_core.machine.snapshot import Snapshot
 from backy_core.operations.records import Operation
 from backy_core.sdk.errors import BackyError, Conflict, DriveInUse, DriveNotEmpty, InvalidRequest
 from backy_core.sdk.models import PoolReport, Presence, Probe
-from backy_core.snapshot import Snapshot
 from tests.fakes.agent import GUID, Bench
 from tests.fakes.model import GIB, Content, Disk, Mounted, Superblock, Volume
 

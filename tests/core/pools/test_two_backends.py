@@ -8,7 +8,7 @@ from functools import partial
 import pytest
 from backy_mdadm import hooks as mdadm
 
-from backy_core.pool_guid import importable_guid
+from backy_core.pools.reading.guids import importable_guid
 from backy_core.sdk import hookimpl
 from backy_core.sdk.advice import Advice, Verb
 from backy_core.sdk.errors import BackyError, Conflict

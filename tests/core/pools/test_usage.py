@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from backy_core.pools import usage
-from backy_core.pools.usage import UsageReader
+from backy_core.pools.reading import usage
+from backy_core.pools.reading.usage import UsageReader
 from backy_core.system import usage as system_usage
 
 PATHS = ("/pools/a", "/pools/dead", "/pools/z")

@@ -11,8 +11,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from backy_core.observer import cache as cache_module
-from backy_core.observer.cache import SignatureCache
+from backy_core.machine import signature_cache as cache_module
+from backy_core.machine.signature_cache import SignatureCache
 from backy_core.system import blocks
 from backy_core.system.block_devices import BlockDevice
 from backy_core.system.signatures import Probed

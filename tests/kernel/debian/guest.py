@@ -65,7 +65,7 @@ class DebianGuest:
     def reboot(self) -> None:
         """In an orderly way, as a person would."""
         assert self._process is not None
-        self.run("systemctl --no-block poweroff")
+        self._submit("systemctl poweroff")  # its exit status may not get out in time
         self._process.wait(180)
         self.boot()
 
@@ -77,13 +77,18 @@ class DebianGuest:
 
     def run(self, command: str, *, timeout: float = 300) -> tuple[int, str]:
         """Run a shell script as root; its exit status and what it said."""
+        at = self._submit(command)
+        self._until(at.with_suffix(".rc").exists, timeout, f"finish {command!r}")
+        said = at.with_suffix(".out").read_text(errors="replace").strip()
+        return int(at.with_suffix(".rc").read_text()), said
+
+    def _submit(self, command: str) -> Path:
+        """Hand over a command. Return the path of what comes of it, without a suffix."""
         at = self._job / str(self._commands)
         self._commands += 1
         at.with_suffix(".new").write_text(command)
         at.with_suffix(".new").rename(at.with_suffix(".cmd"))
-        self._until(at.with_suffix(".rc").exists, timeout, f"finish {command!r}")
-        said = at.with_suffix(".out").read_text(errors="replace").strip()
-        return int(at.with_suffix(".rc").read_text()), said
+        return at
 
     def output(self, command: str, *, timeout: float = 300) -> str:
         """The output of a command that must succeed."""

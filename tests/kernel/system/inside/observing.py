@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from backy_core.config import Settings
-from backy_core.drives import unavailable_because
-from backy_core.observer import Observer
-from backy_core.plugin_loading import load_backends
+from backy_core.config.settings import Settings
+from backy_core.machine.observer import Observer
+from backy_core.plugins.loading import load_backends
+from backy_core.pools.admission.drives import unavailable_because
 from backy_core.sdk.errors import DriveInUse, DriveNotEmpty
 from backy_core.system.udev import KernelEvents
 from tests.kernel.system.inside.guest import (

@@ -1,0 +1,1 @@
+"""The configuration: its sources, its errors, the tables of plugins."""

@@ -1,0 +1,1 @@
+"""The machine as last seen, kept fresh by what the kernel announces."""

@@ -1,0 +1,264 @@
+"""The observer keeps one snapshot of the machine, which readers get without waiting.
+
+Kernel events make it scan again, at a limited rate. Callers that need certainty request a scan
+that starts after their call. The observer owns the event sources and its tasks from
+:meth:`Observer.start` to :meth:`Observer.stop`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+
+from backy_core.config.settings import Settings
+from backy_core.machine.board import Board, OnChange
+from backy_core.machine.poller import Poller
+from backy_core.machine.probe import MachineProbe
+from backy_core.machine.snapshot import Snapshot
+from backy_core.machine.survey import Answer, Survey, Surveyor
+from backy_core.plugins.host import PluginHost
+from backy_core.sdk.errors import BackendFailure, BackyError
+from backy_core.sdk.models import PoolReport
+from backy_core.system import namespaces
+from backy_core.system.absence import LookFailed
+from backy_core.system.mounts import MountEntry
+from backy_core.system.threads import apart
+from backy_core.system.udev import KernelEvents
+
+_log = logging.getLogger(__name__)
+
+_DEBOUNCE_S = 0.1
+_QUIET_S = 2.0
+_LONGEST_QUIET_S = 10.0
+_RETRY_S = 5.0
+"""How soon a look that failed is made again, where no event asks for one before."""
+_PUBLISH_AFTER_S = 2.0
+"""Slow backends do not keep what the others see from being shown."""
+
+
+class Observer:
+    def __init__(
+        self, settings: Settings, host: PluginHost, events: KernelEvents | None = None
+    ) -> None:
+        self._settings = settings
+        self._host = host
+        self._events = events
+        self._surveyor = Surveyor(settings)
+        self._board = Board({name: backend.info for name, backend in host.backends.items()})
+        self._poller = Poller(self, host, settings.drives_rescan_s)
+        self._running: asyncio.Task[Snapshot] | None = None
+        self._waiting: asyncio.Task[Snapshot] | None = None
+        self._background: asyncio.Task[None] | None = None
+        self._stale = asyncio.Event()
+        self._stale_since = self._stale_at = self._surveyed_at = self._looked_at = 0.0
+        self._asked: dict[str, float] = {}
+        self._quiet = 0
+        self._undisturbed = asyncio.Event()
+        self._undisturbed.set()
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The last one; never waits."""
+        return self._board.snapshot
+
+    def asked_at(self, backend: str) -> float:
+        """When it last began to look at its pools, by the monotonic clock; 0: never."""
+        return self._asked.get(backend, 0.0)
+
+    def subscribe(self, callback: OnChange) -> Callable[[], None]:
+        """Call back in the loop with the snapshots before and after each change.
+
+        The returned function ends that.
+        """
+        return self._board.subscribe(callback)
+
+    async def start(self) -> None:
+        """Listen first, then look: nothing that happens in between is missed."""
+        if self._events is not None:
+            loop = asyncio.get_running_loop()
+            self._events.start(loop, self._on_block, self._on_change, self._on_change)
+        await self.refresh()
+        self._background = asyncio.create_task(self._follow_events())
+        self._poller.start()
+
+    async def stop(self) -> None:
+        """No look starts after this; one that runs is ended."""
+        if self._events is not None:
+            self._events.stop()
+        await self._poller.stop()
+        tasks = {self._background, self._waiting, self._running} - {None}
+        for task in tasks:
+            if task is not None:
+                task.cancel()
+        await asyncio.gather(*(task for task in tasks if task), return_exceptions=True)
+
+    async def refresh(self, fresh_signatures_of: Iterable[str] = ()) -> Snapshot:
+        """A complete look that starts after this call; callers share it.
+
+        Devices named in ``fresh_signatures_of`` are probed whatever is remembered.
+        """
+        self._surveyor.cache.forget(fresh_signatures_of)
+        if self._waiting is None:
+            self._waiting = asyncio.create_task(self._look_after(self._running))
+        return await asyncio.shield(self._waiting)
+
+    async def refresh_drives(self) -> Snapshot:
+        """Devices, mounts and signatures, without asking the backends."""
+        return self._board.post(await self._survey(), {})
+
+    async def follow_mounts(self) -> None:
+        """Look again if a filesystem changed without an event."""
+        if await self._surveyor.mounts_changed(self.snapshot):
+            await self.refresh()
+
+    async def inspect(self, backend: str) -> tuple[PoolReport, ...]:
+        """Inspect one backend's pools, leaving out those that cannot be read now
+        (:meth:`Snapshot.unseen_because`). Raises :class:`BackendFailure`."""
+        self._host.backend(backend)  # a journal may be older than the removal of its plugin
+        began = time.monotonic()
+        survey = await self._survey()
+        answer = await self._ask(backend, survey)
+        self._board.post(survey, {backend: answer})
+        if isinstance(answer, str):
+            raise BackendFailure(f"Backend {backend} cannot look at its pools", details=answer)
+        if len(self._host.backends) == 1:
+            self._looked_at = began
+        return answer.reports
+
+    @contextmanager
+    def quiet(self) -> Iterator[None]:
+        """Hold back scans while the caller causes events and checks the outcome itself.
+
+        A scan for each event would slow the commands that cause them. The observer still scans if
+        the caller has not scanned for 2 s, as during mkfs, because another drive may be pulled;
+        and after 10 s in any case, for the other backends.
+        """
+        self._quiet += 1
+        self._undisturbed.clear()
+        try:
+            yield
+        finally:
+            self._quiet -= 1
+            if not self._quiet:
+                self._undisturbed.set()
+
+    def forget_signatures(self, names: Iterable[str]) -> None:
+        """These devices were, or may have been, written to."""
+        self._surveyor.cache.forget(names)
+
+    async def _look_after(self, before: asyncio.Task[Snapshot] | None) -> Snapshot:
+        if before is not None:
+            await asyncio.wait({before})
+        self._running, self._waiting = self._waiting, None
+        return await self._look()
+
+    async def _look(self) -> Snapshot:
+        began = time.monotonic()
+        survey = await self._survey()
+        tasks = {
+            backend: asyncio.create_task(self._ask(backend, survey))
+            for backend in self._host.backends
+        }
+        if not tasks:
+            return self._board.post(survey, {})
+        try:
+            _, slow = await asyncio.wait(tasks.values(), timeout=_PUBLISH_AFTER_S)
+            if slow:
+                self._board.post(survey, {b: t.result() for b, t in tasks.items() if t.done()})
+                await asyncio.wait(slow)
+        finally:
+            for task in tasks.values():
+                task.cancel()
+        answers = {backend: task.result() for backend, task in tasks.items()}
+        elsewhere = await self._elsewhere(survey, answers)
+        self._looked_at = began
+        return self._board.post(survey, answers, elsewhere)
+
+    async def _elsewhere(
+        self, survey: Survey, answers: Mapping[str, Answer | str]
+    ) -> tuple[MountEntry, ...] | None:
+        """Mounts in other mount namespaces; None if they cannot be read. This reads every process,
+        so it is done only while a pool runs that is not mounted here."""
+        answers_given = (answer for answer in answers.values() if not isinstance(answer, str))
+        reports = [report for answer in answers_given for report in answer.reports]
+        local = Snapshot(devices=survey.devices, mounts=survey.mounts)
+        if all(
+            local.mounts_of(report)
+            for report in reports
+            if report.presence == "active" and report.usable
+        ):
+            return ()
+        try:
+            elsewhere = await apart(namespaces.read_namespaces, "mount namespaces")
+        except LookFailed as error:
+            _log.debug("Mounts of other processes are unknown: %s", error)
+            return None
+        return tuple(dict.fromkeys(mount for mounts in elsewhere.values() for mount in mounts))
+
+    async def _survey(self) -> Survey:
+        """Raises :class:`LookFailed`; what was seen last then stays, and is said to be old."""
+        self._surveyed_at = time.monotonic()
+        try:
+            return await self._surveyor.look()
+        except LookFailed as error:
+            self._board.doubt(str(error))
+            self._on_change()  # to look again, by and by
+            raise
+
+    async def _ask(self, backend: str, survey: Survey) -> Answer | str:
+        self._asked[backend] = time.monotonic()
+        info = self._host.backends[backend].info
+        deadline_s = self._settings.inspect_deadline_s
+        probe = MachineProbe(info, survey.probed_drives(), survey.all_signatures(), deadline_s)
+        try:
+            async with asyncio.timeout(deadline_s + 1):
+                reported = await self._host.inspect(backend, probe)
+        except TimeoutError:
+            return f"it did not answer within {deadline_s:g} s"
+        except BackyError as error:
+            _log.warning("Backend %s cannot look at its pools: %s", backend, error)
+            return str(error)
+        return survey.answered(reported)
+
+    def _on_block(self, action: str, name: str) -> None:
+        _log.debug("Block device %s: %s", name or "(any)", action)
+        self._surveyor.cache.forget((name,))
+        self._on_change()
+
+    def _on_change(self) -> None:
+        self._stale_at = time.monotonic()
+        if not self._stale.is_set():
+            self._stale_since = self._stale_at
+            self._stale.set()
+
+    async def _debounce(self) -> None:
+        while self._quiet:
+            until = min(self._surveyed_at + _QUIET_S, self._stale_since + _LONGEST_QUIET_S)
+            left = until - time.monotonic()
+            if left <= 0:
+                break
+            with suppress(TimeoutError):
+                async with asyncio.timeout(left):
+                    await self._undisturbed.wait()
+        await asyncio.sleep(_DEBOUNCE_S)
+
+    async def _follow_events(self) -> None:
+        """Scan once for a burst of events, and for at most a third of the time."""
+        while True:
+            await self._stale.wait()
+            await self._debounce()
+            self._stale.clear()
+            if self._looked_at > self._stale_at:
+                continue
+            began = time.monotonic()
+            try:
+                await self.refresh()
+            except BackyError as error:
+                _log.warning("A look failed, what was seen last stays: %s", error)
+                await asyncio.sleep(_RETRY_S)
+            except Exception:  # a look that broke must not be the last one
+                _log.exception("A look failed")
+            await asyncio.sleep(2 * (time.monotonic() - began))

@@ -1,0 +1,236 @@
+"""A frozen snapshot of the machine: its devices, their signatures and the backends' reports."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from typing import TypeVar
+
+from backy_core.machine.inventory import Drive, names_of
+from backy_core.sdk.events import PoolChange
+from backy_core.sdk.models import DriveId, PoolReport, Presence, Signature
+from backy_core.system.blocks import BlockDevice
+from backy_core.system.mountinfo import MountTree
+from backy_core.system.mounts import MountEntry, mount_at
+from backy_core.system.occupied import devices_of
+
+T = TypeVar("T")
+
+
+_NEARNESS: tuple[Presence, ...] = ("active", "inactive", "stopped", "absent")
+
+
+def nearest(reports: Iterable[PoolReport]) -> list[PoolReport]:
+    """Reports, running pools first, so that a drive with a copied identity cannot replace one."""
+    return sorted(reports, key=lambda report: _NEARNESS.index(report.presence))
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The machine at one moment. ``generation`` counts up."""
+
+    drives: tuple[Drive, ...] = ()
+    devices: tuple[BlockDevice, ...] = ()
+    signatures: Mapping[str, tuple[Signature, ...]] = field(default_factory=dict)
+    """By kernel name. Drives and partitions: by a low-level probe. Devices of pools: udev's
+    word, because opening an array's node would keep it from being stopped."""
+    unprobed: Mapping[str, str] = field(default_factory=dict)
+    """Devices whose signatures are unknown, with the reason."""
+    mounts: tuple[MountEntry, ...] = ()
+    elsewhere: tuple[MountEntry, ...] = ()
+    """What other mount namespaces have mounted, looked for while a running pool is not mounted."""
+    given_up: Mapping[str, str] = field(default_factory=dict)
+    """Filesystems that refuse all work without saying so in ``mounts``: what they say instead, by
+    device number."""
+    swaps: frozenset[str] = frozenset()
+    reports: Mapping[str, tuple[PoolReport, ...]] = field(default_factory=dict)
+    """By backend; the last known ones while a backend fails."""
+    problems: Mapping[str, str] = field(default_factory=dict)
+    """Backends whose last inspect failed, with the reason."""
+    unreadable: Mapping[str, Mapping[DriveId, str]] = field(default_factory=dict)
+    """By backend: drives that bear its signature and cannot be read, with the reason."""
+    kept: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """By backend: native ids of the reports that are old, for their drives cannot be read."""
+    owned_types: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """The signature types each backend owns."""
+    generation: int = 0
+
+    def report_for(self, backend: str, identity: str) -> PoolReport | None:
+        """A pool's report by its native id or the GUID stamped on it."""
+        return self._reports_by_identity.get((backend, identity))
+
+    def unseen_because(
+        self, backend: str, report: PoolReport | None, serials: Iterable[str]
+    ) -> str | None:
+        """Why nothing new can be told of a pool, whose last ``report`` and drives these are.
+
+        None: ``report`` is fresh, or without one the pool is really not there.
+        """
+        if problem := self.problems.get(backend):
+            return f"Backend {backend} cannot look at its pools: {problem}"
+        if report is not None and report.native_id not in self.kept.get(backend, ()):
+            return None
+        member_serials = (
+            {member.drive.serial for member in report.members if member.drive} if report else ()
+        )
+        for drive, reason in self.unreadable.get(backend, {}).items():
+            if drive.serial in {*serials, *member_serials}:
+                return f"Backend {backend} cannot read drive {drive.serial}: {reason}"
+        return None
+
+    def drive_of(self, device_name: str) -> Drive | None:
+        """The whole drive a device or partition belongs to; None for stacked devices."""
+        return self._drives_by_device.get(device_name)
+
+    def drives_below(self, device_name: str) -> frozenset[Drive]:
+        """The whole drives a device lies on, through any stack of devices."""
+        visited, pending = {device_name}, [device_name]
+        while pending:
+            device = self._devices_by_name.get(pending.pop())
+            above = set(device.parents if device else ()) - visited
+            visited |= above
+            pending += above
+        return frozenset(drive for name in visited if (drive := self.drive_of(name)) is not None)
+
+    def signatures_of(self, drive: Drive) -> tuple[Signature, ...]:
+        """Signatures of the drive and its partitions."""
+        return tuple(
+            signature
+            for name in names_of(drive.device)
+            for signature in self.signatures.get(name, ())
+        )
+
+    def mount_at(self, path: str) -> MountEntry | None:
+        return mount_at(self.mounts, path)
+
+    def mounts_at(self, path: str | None) -> tuple[MountEntry, ...]:
+        """All that are stacked exactly at ``path``."""
+        return self._mounts_by_path.get(path, ()) if path else ()
+
+    def mounts_numbered(self, majmin: str) -> tuple[MountEntry, ...]:
+        """Every mount of the filesystem with this device number, bind mounts included."""
+        return self._mounts_by_number.get(majmin, ())
+
+    def mounts_from(self, source: str) -> tuple[MountEntry, ...]:
+        """Every mount of a source (``/dev/md127``, a dataset's name).
+
+        btrfs shows an anonymous device number in mountinfo, so the source counts as well.
+        """
+        return self._mounts_by_source.get(source, ())
+
+    def mounts_of(self, report: PoolReport | None) -> tuple[MountEntry, ...]:
+        """Every mount of what a backend reports: its filesystem or its block device."""
+        if report is None or report.source is not None:
+            return self.mounts_from(report.source or "") if report else ()
+        device = self.device_named(report.device) if report.device else None
+        if device is not None:
+            return self.mounts_on_device(device)
+        return self.mounts_from(f"/dev/{report.device}") if report.device else ()
+
+    def mounts_on_device(self, device: BlockDevice) -> tuple[MountEntry, ...]:
+        named = self.mounts_from(f"/dev/{device.name}")
+        return tuple(dict.fromkeys((*named, *self.mounts_numbered(device.majmin))))
+
+    def covers(self, mount: MountEntry) -> MountEntry | None:
+        """The mount that hides ``mount``; None if its path leads to it."""
+        return self._tree.covers(mount)
+
+    def device_named(self, name: str) -> BlockDevice | None:
+        return self._devices_by_name.get(name)
+
+    def device_under(self, mount: MountEntry) -> BlockDevice | None:
+        """The block device a mount is of, as far as mountinfo tells."""
+        by_number = self._devices_by_number.get(mount.majmin)
+        return by_number or self.device_named(_source(mount).removeprefix("/dev/"))
+
+    def devices_with(self, uuid: str) -> tuple[BlockDevice, ...]:
+        """Devices whose filesystem has this UUID, by udev's word."""
+        return self._devices_by_uuid.get(uuid, ())
+
+    def changes_since(self, before: Snapshot, seen_at: datetime) -> Iterator[PoolChange]:
+        """The pools whose reports differ from those in ``before``, by backend and native id."""
+        for backend in sorted({*before.reports, *self.reports}):
+            old, new = before._by_native_id(backend), self._by_native_id(backend)
+            for native_id in sorted({*old, *new}):
+                was, now = old.get(native_id), new.get(native_id)
+                if was != now:
+                    yield PoolChange(backend=backend, seen_at=seen_at, before=was, after=now)
+
+    def _by_native_id(self, backend: str) -> dict[str, PoolReport]:
+        reports = reversed(nearest(self.reports.get(backend, ())))
+        return {report.native_id: report for report in reports}
+
+    @cached_property
+    def connected(self) -> frozenset[str]:
+        """The serials of all drives."""
+        return frozenset(drive.id.serial for drive in self.drives)
+
+    def mounts_on(self, drive: Drive) -> tuple[MountEntry, ...]:
+        """Every mount that lies on the drive, through any stack of devices."""
+        below = {device.name for device in drive.device.walk()}
+        return tuple(entry for entry in self.mounts if below & self._mount_devices(entry))
+
+    def _mount_devices(self, entry: MountEntry) -> frozenset[str]:
+        return frozenset(devices_of(entry, self.devices, self.signatures))
+
+    @cached_property
+    def _drives_by_device(self) -> dict[str, Drive]:
+        return {name: drive for drive in self.drives for name in names_of(drive.device)}
+
+    @cached_property
+    def _reports_by_identity(self) -> dict[tuple[str, str], PoolReport]:
+        """Native ids win over stamps, and what the kernel runs over what drives say of it."""
+        by_identity: dict[tuple[str, str], PoolReport] = {}
+        reported = [
+            (backend, report) for backend, its in self.reports.items() for report in nearest(its)
+        ]
+        for backend, report in reported:
+            by_identity.setdefault((backend, report.native_id), report)
+        for backend, report in reported:
+            if report.guid is not None:
+                by_identity.setdefault((backend, report.guid), report)
+        return by_identity
+
+    @cached_property
+    def _tree(self) -> MountTree:
+        return MountTree(self.mounts)
+
+    @cached_property
+    def _mounts_by_source(self) -> dict[str, tuple[MountEntry, ...]]:
+        return _grouped((_source(entry), entry) for entry in self.mounts)
+
+    @cached_property
+    def _mounts_by_number(self) -> dict[str, tuple[MountEntry, ...]]:
+        return _grouped((entry.majmin, entry) for entry in self.mounts)
+
+    @cached_property
+    def _mounts_by_path(self) -> dict[str, tuple[MountEntry, ...]]:
+        return _grouped((entry.path, entry) for entry in self.mounts)
+
+    @cached_property
+    def _devices_by_name(self) -> dict[str, BlockDevice]:
+        return {device.name: device for device in self.devices}
+
+    @cached_property
+    def _devices_by_number(self) -> dict[str, BlockDevice]:
+        return {device.majmin: device for device in self.devices}
+
+    @cached_property
+    def _devices_by_uuid(self) -> dict[str, tuple[BlockDevice, ...]]:
+        return _grouped((device.uuid, device) for device in self.devices if device.uuid)
+
+
+def _source(entry: MountEntry) -> str:
+    """The source of a mount; for a block device, the kernel's own node."""
+    source = entry.source
+    return str(Path(source).resolve()) if source.startswith("/dev/") else source
+
+
+def _grouped(pairs: Iterable[tuple[str, T]]) -> dict[str, tuple[T, ...]]:
+    groups: dict[str, list[T]] = {}
+    for key, value in pairs:
+        groups.setdefault(key, []).append(value)
+    return {key: tuple(values) for key, values in groups.items()}

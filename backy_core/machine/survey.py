@@ -1,0 +1,122 @@
+"""Looking at devices, mounts and signatures, before any backend is asked."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+from backy_core.config.settings import Settings
+from backy_core.machine.inventory import Drive, build_inventory, names_of
+from backy_core.machine.signature_cache import SignatureCache
+from backy_core.machine.snapshot import Snapshot
+from backy_core.sdk.models import DriveId, PoolReport, ProbedDrive, Signature, Unreadable
+from backy_core.system import blocks, mount_health, mounts
+from backy_core.system.blocks import BlockDevice
+from backy_core.system.mountinfo import read_own
+from backy_core.system.mounts import MountEntry
+from backy_core.system.threads import apart
+
+
+class Answer(NamedTuple):
+    """A backend's result: its pools, and for each unreadable drive the reason."""
+
+    reports: tuple[PoolReport, ...]
+    unreadable: Mapping[DriveId, str]
+
+    def keeps(self, last: Iterable[PoolReport]) -> tuple[PoolReport, ...]:
+        """The ``last`` reports that stay: what would tell of these pools cannot be read."""
+        reported = {report.native_id for report in self.reports}
+        return tuple(
+            report
+            for report in last
+            if report.native_id not in reported
+            and any(member.drive in self.unreadable for member in report.members)
+        )
+
+
+class Survey(NamedTuple):
+    """The result of one scan. ``ticket`` orders scans by the moment they began."""
+
+    ticket: int
+    devices: tuple[BlockDevice, ...]
+    mounts: tuple[MountEntry, ...]
+    swaps: frozenset[str]
+    drives: tuple[Drive, ...]
+    signatures: Mapping[str, tuple[Signature, ...]]
+    unprobed: Mapping[str, str]
+    given_up: Mapping[str, str]
+
+    def probed_drives(self) -> tuple[ProbedDrive, ...]:
+        """Drives that backends may see; excluded drives are left out."""
+        return tuple(
+            ProbedDrive(
+                name=drive.name, node=drive.node, id=drive.id, links=tuple(drive.device.links)
+            )
+            for drive in self.drives
+            if not drive.excluded
+        )
+
+    def all_signatures(self) -> tuple[Signature, ...]:
+        return tuple(
+            signature for signatures in self.signatures.values() for signature in signatures
+        )
+
+    def answered(self, answers: Iterable[PoolReport | Unreadable]) -> Answer:
+        """A backend's result, with devices translated to drives."""
+        by_device = {name: drive.id for drive in self.drives for name in names_of(drive.device)}
+        reports = tuple(
+            _with_drives(report, by_device) for report in answers if isinstance(report, PoolReport)
+        )
+        doubts = (
+            answer
+            for answer in answers
+            if isinstance(answer, Unreadable) and answer.device in by_device
+        )
+        return Answer(reports, {by_device[doubt.device]: doubt.reason for doubt in doubts})
+
+
+def _with_drives(report: PoolReport, by_device: Mapping[str, DriveId]) -> PoolReport:
+    members = tuple(
+        member.model_copy(update={"drive": by_device.get(member.device or "")})
+        for member in report.members
+    )
+    return report.model_copy(update={"members": members})
+
+
+class _Machine(NamedTuple):
+    devices: tuple[BlockDevice, ...]
+    mounts: tuple[MountEntry, ...]
+    swaps: frozenset[str]
+
+
+class Surveyor:
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._tickets = itertools.count(1)
+        self._mountinfo = b""
+        self.cache = SignatureCache()
+
+    async def look(self) -> Survey:
+        """Starts no process but the probe of devices that may have changed."""
+        ticket = next(self._tickets)
+        self._mountinfo = await apart(read_own, "mounts")
+        machine = await apart(_read_machine, "devices")
+        given_up = await mount_health.given_up(machine.mounts)
+        drives = build_inventory(*machine, self._settings)
+        shown = {n for drive in drives if not drive.excluded for n in names_of(drive.device)}
+        probed = await self.cache.look(
+            [device for device in machine.devices if device.name in shown]
+        )
+        return Survey(ticket, *machine, drives, probed.found, probed.failed, given_up)
+
+    async def mounts_changed(self, snapshot: Snapshot) -> bool:
+        """Whether filesystems differ from the last scan: no kernel event announces one that turned
+        read-only."""
+        if await apart(read_own, "mounts") != self._mountinfo:
+            return True
+        return await mount_health.given_up(snapshot.mounts) != snapshot.given_up
+
+
+def _read_machine() -> _Machine:
+    return _Machine(blocks.read_block_devices(), mounts.read_mounts(), blocks.swaps())

@@ -1,0 +1,1 @@
+"""Backends and listeners: loading them, holding them to the rules, calling them."""

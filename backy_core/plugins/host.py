@@ -1,0 +1,308 @@
+"""The typed plugin host: the only place that calls hooks of loaded plugins.
+
+Everything that leaves it was checked: the right type, within its deadline, and, for plans,
+within the rules of :mod:`backy_core.plugins.plan_rules`. A plugin that raises, hangs or lies
+becomes a :class:`BackendFailure` naming the plugin and the hook. Lives as long as the agent.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
+from types import MappingProxyType
+from typing import Any, NamedTuple, cast
+
+import pluggy
+
+from backy_core.plugins import registry as registry
+from backy_core.plugins.inspect_thread import Looker
+from backy_core.plugins.listeners import Listener
+from backy_core.plugins.plan_rules import PlannedFor, validate_plan
+from backy_core.plugins.registry import FailedPlugin
+from backy_core.plugins.reports import cleaned, with_clean_names
+from backy_core.plugins.stamp_rules import of_another_pool, refuse_shared, unproven
+from backy_core.plugins.threads import call_async_within
+from backy_core.sdk.errors import BackendFailure, BackyError, Conflict, PlanRefused
+from backy_core.sdk.events import OperationRecord, PoolChange
+from backy_core.sdk.models import (
+    BackendInfo,
+    DriveId,
+    PoolReport,
+    PoolSpec,
+    Probe,
+    Requirement,
+    Tool,
+    Unreadable,
+)
+from backy_core.sdk.plan import BackendPlan
+from backy_core.sdk.settings import PluginSettings
+from backy_core.system.child import SEARCH_PATH
+
+__all__ = ["FailedPlugin", "LoadedBackend", "PluginHost"]
+
+_log = logging.getLogger(__name__)
+
+
+class LoadedBackend(NamedTuple):
+    """A backend that passed every check at load."""
+
+    info: BackendInfo
+    origin: str
+    manager: pluggy.PluginManager
+    settings: PluginSettings
+
+    def missing_tools(self) -> tuple[Tool, ...]:
+        """Declared programs that are not installed now. Starts no process."""
+        return tuple(t for t in self.info.tools if shutil.which(t.name, path=SEARCH_PATH) is None)
+
+    def implements(self, hook: str) -> bool:
+        return hook in registry.hooks_of(self.manager)
+
+
+class PluginHost:
+    """All plugins, each behind its own manager."""
+
+    def __init__(
+        self,
+        backends: Mapping[str, LoadedBackend],
+        listeners: Sequence[Listener],
+        failed: Sequence[FailedPlugin],
+        *,
+        plan_deadline_s: float = 5,
+        inspect_deadline_s: float = 30,
+    ) -> None:
+        self.backends: Mapping[str, LoadedBackend] = MappingProxyType(dict(backends))
+        self.failed = tuple(failed)
+        self.listeners = tuple(listeners)
+        self._plan_deadline_s = plan_deadline_s
+        self._inspect_deadline_s = inspect_deadline_s
+        self._lookers = {name: Looker(f"{name}-backy_inspect") for name in self.backends}
+
+    def backend(self, name: str) -> LoadedBackend:
+        """BackendFailure with the reason if it is not loaded."""
+        if name in self.backends:
+            return self.backends[name]
+        broken = next((failure.reason for failure in self.failed if failure.name == name), None)
+        if broken is not None:
+            raise BackendFailure(f"The plugin of backend {name} cannot be used: {broken}")
+        raise BackendFailure(f"No plugin for backend {name} is installed")
+
+    async def plan_create(
+        self, backend: str, pool: PoolSpec, drives: tuple[DriveId, ...]
+    ) -> BackendPlan:
+        """The plan for a new pool. BackendFailure, PlanRefused."""
+        call = {"pool": pool, "drives": drives}
+        return await self._plan(backend, "create", call, drives)
+
+    async def plan_open(
+        self,
+        backend: str,
+        pool: PoolSpec,
+        report: PoolReport,
+        degraded: bool,
+        force: bool = False,
+    ) -> BackendPlan:
+        """Plan bringing up the pool's device or filesystem. ``degraded``: the administrator asked
+        for it; otherwise raise Conflict if members have diverged. ``force``: open it read-only
+        with stale members, if the report says that it needs that."""
+        if not degraded:
+            _refuse_apart(report)
+        forced = force and report.needs_force is not None
+        call = {"pool": pool, "report": report, "degraded": degraded, "force": forced}
+        return await self._plan(backend, "open", call, _drives(pool, report))
+
+    async def plan_close(self, backend: str, pool: PoolSpec, report: PoolReport) -> BackendPlan:
+        """The plan that stops an unmounted pool."""
+        call = {"pool": pool, "report": report}
+        return await self._plan(backend, "close", call, _drives(pool, report))
+
+    async def plan_teardown(self, backend: str, pool: PoolSpec, report: PoolReport) -> BackendPlan:
+        """The plan that releases the container for good."""
+        call = {"pool": pool, "report": report}
+        return await self._plan(backend, "teardown", call, _drives(pool, report))
+
+    async def plan_add_drive(
+        self,
+        backend: str,
+        pool: PoolSpec,
+        report: PoolReport,
+        drive: DriveId,
+        replaces: DriveId | None,
+    ) -> BackendPlan:
+        """The plan that adds ``drive``; BackendFailure if the backend cannot."""
+        if "add_drive" not in self.backend(backend).info.capabilities:
+            raise BackendFailure(f"Backend {backend} cannot add drives to a pool")
+        call = {"pool": pool, "report": report, "drive": drive, "replaces": replaces}
+        drives = (*_drives(pool, report), drive, *((replaces,) if replaces else ()))
+        return await self._plan(backend, "add", call, drives)
+
+    async def plan_import(
+        self, backend: str, pool: PoolSpec, report: PoolReport
+    ) -> BackendPlan | None:
+        """The plan that adopts a found pool; None: nothing needs to be done."""
+        if not self.backend(backend).implements("backy_plan_import"):
+            return None
+        call = {"pool": pool, "report": report}
+        return await self._plan(backend, "import", call, _drives(pool, report))
+
+    async def inspect(self, backend: str, probe: Probe) -> tuple[PoolReport | Unreadable, ...]:
+        """The pools the backend sees now, and the devices it cannot read. BackendFailure if it
+        raises, hangs or lies."""
+        hook = "backy_inspect"
+        loaded = self.backend(backend)
+
+        async def ask(relayed: Probe) -> Any:
+            return await loaded.manager.hook.backy_inspect(probe=relayed, settings=loaded.settings)
+
+        with _blaming(backend, hook):
+            reports: Sequence[PoolReport | Unreadable] = await self._lookers[backend].look(
+                ask, probe, self._inspect_deadline_s
+            )
+        _require(backend, hook, reports, Sequence)
+        for report in reports:
+            if isinstance(report, Unreadable):
+                continue
+            _require(backend, hook, report, PoolReport)
+            if report.presence == "absent":
+                raise BackendFailure(
+                    f"Backend {backend} answered {hook} with pool {report.native_id} as absent",
+                    hint="Leave out of the answer what is not there.",
+                )
+        return tuple(map(cleaned, reports))
+
+    async def explain(self, backend: str, output: str) -> tuple[Requirement, ...]:
+        """The features this machine lacks, by the words of a program that could not open a pool.
+        Nothing where the backend cannot tell: the program's failure stays what it is."""
+        hook, loaded = "backy_explain", self.backend(backend)
+        if not loaded.implements(hook):
+            return ()
+        try:
+            with _blaming(backend, hook):
+                requirements = await call_async_within(
+                    partial(
+                        loaded.manager.hook.backy_explain,
+                        output=output,
+                        settings=loaded.settings,
+                    ),
+                    f"{backend}-{hook}",
+                    self._plan_deadline_s,
+                )
+            _require(backend, hook, requirements, Sequence)
+            for requirement in requirements:
+                _require(backend, hook, requirement, Requirement)
+        except BackyError as error:
+            _log.warning("%s", error)
+            return ()
+        return tuple(map(with_clean_names, requirements))
+
+    def notify_operation_finished(self, operation: OperationRecord) -> None:
+        """Tell the listeners; returns at once."""
+        for listener in self.listeners:
+            hook = listener.manager.hook.backy_operation_finished
+            listener.post(partial(hook, operation=operation, settings=listener.settings))
+
+    def notify_pool_changed(self, change: PoolChange) -> None:
+        """Tell the listeners; returns at once."""
+        for listener in self.listeners:
+            hook = listener.manager.hook.backy_pool_changed
+            listener.post(partial(hook, change=change, settings=listener.settings))
+
+    async def _plan(
+        self,
+        backend: str,
+        kind: PlannedFor,
+        call: Mapping[str, object],
+        drives: Iterable[DriveId],
+    ) -> BackendPlan:
+        loaded = self.backend(backend)
+        _refuse_unusable(call.get("report"))
+        plan = await self._asked(backend, kind, call)
+        try:
+            validate_plan(loaded.info, kind, plan, drives)
+            await self._prove_stamps(backend, kind, call, plan)
+        except PlanRefused as error:
+            hook = PLAN_HOOKS[kind]
+            message = f"The plan of backend {backend} ({hook}) breaks a rule: {error.message}"
+            raise PlanRefused(message, details=error.details, hint=error.hint) from None
+        return plan
+
+    async def _prove_stamps(
+        self, backend: str, kind: PlannedFor, call: Mapping[str, object], plan: BackendPlan
+    ) -> None:
+        """Stamps that do not show the pool's identity must be others for another pool."""
+        pool, report = cast(PoolSpec, call["pool"]), cast(PoolReport | None, call.get("report"))
+        if stamps := unproven(plan, pool, report):
+            refuse_shared(stamps, await self._asked(backend, kind, of_another_pool(call)))
+
+    async def _asked(
+        self, backend: str, kind: PlannedFor, call: Mapping[str, object]
+    ) -> BackendPlan:
+        hook = PLAN_HOOKS[kind]
+        loaded = self.backend(backend)
+        caller = getattr(loaded.manager.hook, hook)
+        with _blaming(backend, hook):
+            plan: BackendPlan = await call_async_within(
+                partial(caller, **call, settings=loaded.settings),
+                f"{backend}-{hook}",
+                self._plan_deadline_s,
+            )
+        _require(backend, hook, plan, BackendPlan)
+        return plan
+
+
+PLAN_HOOKS: Mapping[PlannedFor, str] = MappingProxyType(
+    {
+        "create": "backy_plan_create",
+        "open": "backy_plan_open",
+        "close": "backy_plan_close",
+        "teardown": "backy_plan_teardown",
+        "add": "backy_plan_add_drive",
+        "import": "backy_plan_import",
+    }
+)
+
+
+def _drives(pool: PoolSpec, report: PoolReport) -> tuple[DriveId, ...]:
+    member_drives = tuple(member.drive for member in report.members if member.drive is not None)
+    return (*pool.drives, *member_drives)
+
+
+def _refuse_unusable(report: object) -> None:
+    """Refuse to plan for a container that its backend cannot handle."""
+    if isinstance(report, PoolReport) and not report.usable:
+        raise Conflict(report.detail or f"{report.native_id} cannot be used as a pool")
+
+
+def _refuse_apart(report: PoolReport) -> None:
+    """Refuse diverged members: which half to keep is the administrator's decision."""
+    if any(member.state == "diverged" for member in report.members):
+        raise Conflict(
+            "Members of this pool were used apart from each other, so it is not opened by itself.",
+            details=report.detail,
+            hint="Unplug the side that is not wanted and mount the pool explicitly; add the other "
+            "side again with wipe.",
+        )
+
+
+def _require(backend: str, hook: str, answer: object, expected_type: type) -> None:
+    if not isinstance(answer, expected_type):
+        actual, expected = type(answer).__name__, expected_type.__name__
+        raise BackendFailure(f"Backend {backend} answered {hook} with {actual}, not {expected}")
+
+
+@contextmanager
+def _blaming(backend: str, hook: str) -> Iterator[None]:
+    """Refusals that the plugin worded itself pass; anything else is its failure."""
+    try:
+        yield
+    except BackyError:
+        raise
+    except TimeoutError as error:
+        raise BackendFailure(f"Backend {backend} did not answer {hook} in time") from error
+    except Exception as error:
+        _log.exception("Backend %s failed in %s", backend, hook)
+        reason = registry.reason_of(error)
+        raise BackendFailure(f"Backend {backend} failed in {hook}", details=reason) from error

@@ -1,0 +1,139 @@
+"""Load plugins, each by itself, with its settings."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+from importlib.metadata import EntryPoint, entry_points
+from typing import TypeVar
+
+import pluggy
+
+from backy_core.config.errors import ConfigurationError
+from backy_core.config.plugin_tables import PluginTables
+from backy_core.plugins import registry as registry
+from backy_core.plugins.backend_rules import check_backend
+from backy_core.plugins.host import PLAN_HOOKS, LoadedBackend, PluginHost
+from backy_core.plugins.listeners import Listener
+from backy_core.plugins.registry import Candidate, FailedPlugin
+from backy_core.plugins.threads import call_within
+from backy_core.sdk.errors import BackendFailure
+from backy_core.sdk.settings import PluginSettings
+
+LOAD_DEADLINE_S = 30.0
+"""For importing a plugin: generous, for a loaded machine must not lose its pools by it."""
+
+_log = logging.getLogger(__name__)
+T = TypeVar("T", LoadedBackend, Listener)
+
+
+def load_backends(
+    installed_backends: Iterable[EntryPoint] | None = None,
+    builtin: Iterable[tuple[str, object]] = (),
+    *,
+    installed_listeners: Iterable[EntryPoint] | None = None,
+    listeners: Iterable[tuple[str, object]] = (),
+    tables: PluginTables | None = None,
+    plan_deadline_s: float = 5,
+    inspect_deadline_s: float = 30,
+    load_deadline_s: float = LOAD_DEADLINE_S,
+) -> PluginHost:
+    """Load every plugin that works; the others are in ``failed``. Never raises for a plugin.
+
+    ``installed_backends`` and ``installed_listeners`` are entry points, those of this environment
+    if None; ``builtin`` and ``listeners`` are names with plugin objects. Of two plugins with one
+    name the first is loaded. Raises :class:`ConfigurationError` for ``tables`` that do not suit
+    the plugins.
+    """
+    if installed_backends is None or installed_listeners is None:
+        points = entry_points()  # reads a file of every installed package, so only once
+        if installed_backends is None:
+            installed_backends = points.select(group=registry.BACKEND_GROUP)
+        if installed_listeners is None:
+            installed_listeners = points.select(group=registry.LISTENER_GROUP)
+    loader = _Loader(tables or PluginTables(), load_deadline_s)
+    backends = loader.load(registry.candidates(installed_backends, builtin), loader.backend)
+    loaded_listeners = loader.load(
+        registry.candidates(installed_listeners, listeners), loader.listener
+    )
+    loader.finish()
+    return PluginHost(
+        backends,
+        tuple(loaded_listeners.values()),
+        loader.failed,
+        plan_deadline_s=plan_deadline_s,
+        inspect_deadline_s=inspect_deadline_s,
+    )
+
+
+class _Loader:
+    """One round of loading: names are unique among all plugins, for each has one table."""
+
+    def __init__(self, tables: PluginTables, deadline_s: float) -> None:
+        self.failed: list[FailedPlugin] = []
+        self._tables = tables
+        self._deadline_s = deadline_s
+        self._origins: dict[str, str] = {}
+        self._models: dict[str, type[PluginSettings]] = {}
+
+    def load(self, candidates: Iterable[Candidate], load: Callable[[Candidate], T]) -> dict[str, T]:
+        """Load each candidate that can be loaded; return them by name."""
+        loaded: dict[str, T] = {}
+        for candidate in candidates:
+            try:
+                loaded[candidate.name] = self._within_deadline(candidate, load)
+            except ConfigurationError:
+                raise
+            except Exception as error:
+                self.failed.append(_left_out(candidate, error))
+        return loaded
+
+    def _within_deadline(self, candidate: Candidate, load: Callable[[Candidate], T]) -> T:
+        if candidate.name in self._origins:
+            first = self._origins[candidate.name]
+            raise BackendFailure(f"{first} already provides a plugin of this name")
+        thread = f"load-{candidate.name}"
+        loaded = call_within(lambda: load(candidate), thread, self._deadline_s)
+        self._origins[candidate.name] = candidate.origin
+        self._models[candidate.name] = type(loaded.settings)
+        return loaded
+
+    def backend(self, candidate: Candidate) -> LoadedBackend:
+        """Load and check a backend."""
+        manager = registry.backend_manager(candidate)
+        info = manager.hook.backy_backend()
+        check_backend(candidate.name, info)
+        settings = self._settings(candidate, manager)
+        loaded = LoadedBackend(info, candidate.origin, manager, settings)
+        if "add_drive" in info.capabilities and not loaded.implements(PLAN_HOOKS["add"]):
+            raise BackendFailure(f"it advertises add_drive without {PLAN_HOOKS['add']}")
+        return loaded
+
+    def listener(self, candidate: Candidate) -> Listener:
+        """Load and check a listener."""
+        manager = registry.listener_manager(candidate)
+        return Listener(candidate.name, manager, self._settings(candidate, manager))
+
+    def _settings(self, candidate: Candidate, manager: pluggy.PluginManager) -> PluginSettings:
+        model: object = PluginSettings
+        if "backy_settings" in registry.hooks_of(manager):
+            model = manager.hook.backy_settings()
+        if not (isinstance(model, type) and issubclass(model, PluginSettings)):
+            raise BackendFailure("backy_settings answered no subclass of PluginSettings")
+        return self._tables.settings_of(candidate.name, model)
+
+    def finish(self) -> None:
+        """Refuse tables of plugins that are not installed, and warn of variables that set nothing.
+
+        A plugin that could not be loaded may have a table: nobody can tell whether it is right.
+        """
+        left_out = {plugin.name for plugin in self.failed}
+        self._tables.refuse_unknown({*self._models, *left_out})
+        for variable in self._tables.unused_variables(self._models):
+            _log.warning("Environment variable %s sets nothing; is it mistyped?", variable)
+
+
+def _left_out(candidate: Candidate, error: Exception) -> FailedPlugin:
+    reason = registry.reason_of(error)
+    _log.error("Plugin %s (%s) is left out: %s", candidate.name, candidate.origin, reason)
+    return FailedPlugin(candidate.name, candidate.origin, reason)

@@ -1,0 +1,1 @@
+"""Guards: they read and refuse, and change nothing."""

@@ -1,0 +1,1 @@
+"""What changes a pool, from creation to deletion, and what settles an interrupted change."""

@@ -1,0 +1,209 @@
+"""Unmount a pool: unmount its filesystem, stop its device, and check until both stay so.
+
+An unmount goes forward: the desired state (not mounted) is recorded with the intent, so a power
+cut does not remount a pool that is being shelved. If it cannot go on, the filesystem is mounted
+again.
+"""
+
+from __future__ import annotations
+
+from backy_core.machine.inventory import names_of
+from backy_core.machine.snapshot import Snapshot
+from backy_core.operations.journal import JournalEntry, Planned
+from backy_core.operations.records import Operation
+from backy_core.pools.admission.busy import busy_error, find_holders, refuse_busy
+from backy_core.pools.core import Core, compose, expected, spec_of
+from backy_core.pools.lifecycle import steps
+from backy_core.pools.lifecycle.opening import PoolOpening
+from backy_core.pools.reading.pool_mounts import filesystem_of
+from backy_core.sdk.advice import Hint, Verb, advise
+from backy_core.sdk.errors import BackyError, DriveInUse, PoolBusy, SystemFailure
+from backy_core.sdk.models import DriveId, PoolReport
+from backy_core.sdk.plan import NotMounted, Plan
+from backy_core.store.metadata import PoolEntry
+from backy_core.system import mount_holders
+from backy_core.system.mount_holders import Filesystem
+from backy_core.system.mounts import MountEntry
+
+_ROUNDS = 3
+
+
+class PoolClosing:
+    def __init__(self, core: Core) -> None:
+        self._core = core
+        self._opening = PoolOpening(core)
+
+    async def run(self, op: Operation, guid: str) -> None:
+        """The body of an unmount. Already unmounted and stopped is done.
+
+        Raises :class:`PoolBusy` while anything holds the pool, with nothing changed.
+        """
+        core = self._core
+        entry = core.entry(guid)
+        await core.observer.refresh()
+        self._refuse_unseen(entry)
+        plan = await self._plan(entry)
+        await refuse_busy(core, entry)
+        if plan is None:
+            op.accept()
+            await self._wish(entry, mounted=False)
+            return
+        journal = await core.open_journal(op, plan)
+        mounted_at, running = self.mounted_at(entry), self._filesystem(entry)
+        try:
+            await self._note_others(entry)
+            await self._wish(entry, mounted=False)
+            await self._rounds(op, journal, entry, plan)
+            await self._prove_gone(entry, running)
+        except Exception as error:
+            await core.observer.refresh()
+            explained = await self.explained(entry, expected(error))
+            await core.settle(journal)
+            raise await self.as_before(op, entry, mounted_at, explained) from error
+        await core.settle(journal)
+
+    async def _rounds(
+        self, op: Operation, journal: JournalEntry, entry: PoolEntry, plan: Plan
+    ) -> None:
+        """Run ``plan``, and look again until nothing is left to do."""
+        core = self._core
+        for _ in range(_ROUNDS):
+            await core.executor.run(op, journal, plan)
+            await core.observer.refresh()
+            again = await self._plan(entry)
+            if again is None:
+                return
+            plan = again
+            await journal.append(Planned(plan=plan))
+        raise SystemFailure(f"Pool {entry.label or entry.guid} comes back after it was stopped")
+
+    async def _prove_gone(self, entry: PoolEntry, was: Filesystem) -> None:
+        """Look for what was there, whatever the backend says of it now."""
+        snapshot = self._core.observer.snapshot
+        left = [name for name in was.devices if _same_device(snapshot, was, name)]
+        if left:
+            raise SystemFailure(
+                f"Pool {entry.label or entry.guid} is not stopped",
+                details=f"Its device /dev/{left[0]} is still there",
+                hint=advise(Hint(Verb.SHOW_OUTPUTS, entry.guid), " shows what was tried"),
+            )
+        # The number of a device that is gone may be another's by now.
+        numbers = frozenset(number for number in was.numbers if _anonymous(number))
+        rest = Filesystem((), numbers, sources=was.sources)
+        if holders := await mount_holders.find_holders(rest):
+            raise busy_error(entry, holders)
+
+    async def as_before(
+        self, op: Operation, entry: PoolEntry, mounts: tuple[MountEntry, ...], error: BackyError
+    ) -> BackyError:
+        """Mount again what was taken away; the error to raise."""
+        if mounts and not self.mounted_at(entry):
+            op.outputs.append("# mounting it again")
+            try:
+                await self._opening.put_back(op, entry.guid, mounts[0])
+            except BackyError as problem:
+                self._core.open_errors[entry.guid] = f"Unmounting it failed half-way: {error}"
+                error.details = f"{error.details or error.message}. Not mounted again: {problem}"
+        await self._wish(entry, mounted=entry.is_mounted)
+        return error
+
+    async def _plan(self, entry: PoolEntry) -> Plan | None:
+        """Plan the remaining work; None when it is unmounted and its device is stopped.
+
+        Raises :class:`SystemFailure` for a device that the backend does not report: it could not
+        be stopped once the filesystem is unmounted.
+        """
+        core = self._core
+        report, filesystem = core.find_report(entry), self._filesystem(entry)
+        paths = filesystem.paths
+        held = report is not None and report.presence in ("active", "inactive")
+        if not (held or paths or filesystem.devices):
+            return None
+        if filesystem.devices and not held:
+            raise self._unseen(entry, filesystem)
+        spec, draft = spec_of(entry), None
+        if report is not None and held:
+            spec = spec.model_copy(update={"native_id": report.native_id})
+            draft = await core.host.plan_close(entry.backend, spec, report)
+        unmounts = (steps.unmount(path) for path in paths)
+        return compose(
+            "close",
+            core,
+            spec,
+            entry.backend,
+            draft=draft,
+            steps=(*unmounts, *(draft.steps if draft else ())),
+            drives=_members(report) if report else (),
+            goal=(*(draft.goal if draft else ()), *(NotMounted(path=path) for path in paths)),
+        )
+
+    def _unseen(self, entry: PoolEntry, filesystem: Filesystem) -> SystemFailure:
+        problem = self._core.unseen_because(entry)
+        where = f"mounted at {filesystem.paths[0]}" if filesystem.paths else "not mounted"
+        return SystemFailure(
+            f"Backend {entry.backend} does not see pool {entry.label or entry.guid} run, so it "
+            "cannot be stopped",
+            details=f"Its device /dev/{filesystem.devices[0]} is there, {where}"
+            + (f". {problem}" if problem else ""),
+            hint="Nothing was changed. Look at the drives and the kernel log, and try again",
+        )
+
+    def _filesystem(self, entry: PoolEntry) -> Filesystem:
+        return filesystem_of(entry, self._core.find_report(entry), self._core.observer.snapshot)
+
+    def _refuse_unseen(self, entry: PoolEntry) -> None:
+        """Of a pool that cannot be looked at, what holds its drives tells whether it runs."""
+        snapshot = self._core.observer.snapshot
+        unseen = self._core.unseen_because(entry)
+        report = self._core.find_report(entry)
+        held = [
+            drive.id.serial
+            for drive in snapshot.drives
+            if drive.id.serial in entry.drive_serials
+            and {device.name for device in drive.device.walk()} > set(names_of(drive.device))
+        ]
+        if unseen and (held or (report and report.presence in ("active", "inactive"))):
+            raise SystemFailure(unseen)
+
+    def mounted_at(self, entry: PoolEntry) -> tuple[MountEntry, ...]:
+        return self._filesystem(entry).mounts
+
+    async def _note_others(self, entry: PoolEntry) -> None:
+        """Of a pool that is its own filesystem, what lies in it is seen while it is open alone."""
+        report = self._core.find_report(entry)
+        if report and report.presence == "active":
+            await self._core.metadata.revise(
+                entry.guid, lambda entry: entry.model_copy(update={"others": report.others})
+            )
+
+    async def _wish(self, entry: PoolEntry, *, mounted: bool) -> None:
+        await self._core.metadata.revise(
+            entry.guid, lambda entry: entry.model_copy(update={"is_mounted": mounted})
+        )
+        if not mounted:
+            self._core.open_errors.pop(entry.guid, None)
+
+    async def explained(self, entry: PoolEntry, error: BackyError) -> BackyError:
+        """A busy pool's error names what holds it."""
+        if not isinstance(error, PoolBusy | DriveInUse | SystemFailure):
+            return error
+        holders_found = await find_holders(self._core, entry)
+        holders = [holder for holder in holders_found if not holder.passing]
+        if holders or isinstance(error, PoolBusy):
+            return busy_error(entry, holders, error.details)
+        return error
+
+
+def _same_device(snapshot: Snapshot, was: Filesystem, name: str) -> bool:
+    """Not another one that has the name by now."""
+    device = snapshot.device_named(name)
+    return device is not None and was.sequences.get(name) in (None, device.diskseq)
+
+
+def _anonymous(number: str) -> bool:
+    """Of a filesystem without a device of its own: btrfs, ZFS."""
+    return number.startswith("0:")
+
+
+def _members(report: PoolReport) -> tuple[DriveId, ...]:
+    return tuple(member.drive for member in report.members if member.drive is not None)

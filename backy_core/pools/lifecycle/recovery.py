@@ -1,0 +1,288 @@
+"""Settling what the last run of the agent left in the journal.
+
+A create goes back until its commit, unless its pool is known or holds what it did not make: the
+journal may be older than the pool. Open goes back; close and teardown go forward, planned
+again from what is seen; an add goes back before its pivot and forward after it. Each recovery
+is an ordinary operation with its claims, so changing calls on its pool wait for it. An entry
+whose drive is absent stays pending and is tried again when drives change.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterable
+
+from backy_core.operations.claims import Claim
+from backy_core.operations.journal import JournalEntry, Planned
+from backy_core.operations.records import Operation
+from backy_core.pools.core import Core, doubtful, expected, mounts_of, reachable
+from backy_core.pools.lifecycle.add_drive import has_taken
+from backy_core.pools.lifecycle.closing import PoolClosing
+from backy_core.pools.lifecycle.contents import PoolContents, keep_or_erase
+from backy_core.pools.lifecycle.learning import without_left
+from backy_core.pools.lifecycle.teardown import PoolTeardown, remove_made_directories
+from backy_core.pools.reading.members import Consent
+from backy_core.sdk.advice import Hint, Text, Verb, advise
+from backy_core.sdk.errors import BackyError, Conflict, SystemFailure
+from backy_core.sdk.plan import Unmount
+from backy_core.store.metadata import PoolEntry
+from backy_core.store.tombstones import Tombstone
+from backy_core.system import blocks, exec, runtime_files
+
+log = logging.getLogger(__name__)
+
+ROLLED_BACK = "The agent restarted while this pool was being created; everything was rolled back"
+STUCK = (
+    "The agent restarted while this pool was being created; rolling it back did not succeed, "
+    "the drives are set apart"
+)
+KEPT = "The agent restarted while this pool was being created; nothing was erased"
+_CHILD_WAIT_S = 600.0
+_TAKEN_S = 5.0
+
+
+class PoolKept(SystemFailure):
+    """A creation was not rolled back: its pool stays ``failed`` until somebody decides."""
+
+    @property
+    def explained(self) -> Text:
+        said = super().explained
+        return advise(said, ". ", self.hint) if self.hint else said
+
+
+class Recovery:
+    def __init__(self, core: Core, closing: PoolClosing, teardown: PoolTeardown) -> None:
+        self._core = core
+        self._closing = closing
+        self._teardown = teardown
+        self._contents = PoolContents(core)
+
+    def begin(self) -> list[Operation]:
+        """Start a recovery for every entry; call before the API serves changes."""
+        runtime_files.remove_stale()
+        entries = self._core.journal.load()
+        for entry in entries:
+            self._core.pending[entry.opened.operation] = entry
+        return self._start_all(_newest(entries))
+
+    def retry(self) -> None:
+        """Try pending entries again whose pool nothing is working on."""
+        self._start_all(
+            entry
+            for entry in _newest(self._core.pending.values())
+            if self._core.registry.running_on(entry.opened.plan.pool.guid) is None
+        )
+
+    def _start_all(self, entries: Iterable[JournalEntry]) -> list[Operation]:
+        started = []
+        for entry in entries:
+            try:
+                started.append(self._start(entry))
+            except BackyError as error:  # its drives are claimed; it stays pending
+                log.warning("pool %s is not recovered yet: %s", entry.plan.pool.guid, error)
+        return started
+
+    def _start(self, entry: JournalEntry) -> Operation:
+        plan = entry.opened.plan
+        op = self._core.registry.start(
+            entry.opened.kind,
+            plan.pool.guid,
+            f"recovery {entry.opened.operation}",
+            [Claim("drive", drive.serial) for drive in plan.drives],
+            lambda op: self._recover(op, entry),
+            label=plan.pool.label,
+            cancellable=False,
+        )
+        op.recovers = True
+        op.accept()
+        return op
+
+    async def _recover(self, op: Operation, entry: JournalEntry) -> None:
+        await self._wait_for_children(entry)
+        try:
+            await self._settle(op, entry)
+        except Exception as error:
+            raise expected(error) from error
+        finally:
+            await self._core.observer.refresh()
+
+    async def _wait_for_children(self, entry: JournalEntry) -> None:
+        """Wait for programs of the dead agent: a roll-back would race them.
+
+        Raises :class:`SystemFailure` while one runs (it waits for a disk that does not answer).
+        """
+        gone = await asyncio.gather(
+            *(
+                exec.wait_for_exit(child.pid, child.start_time, _CHILD_WAIT_S)
+                for child in entry.children
+                if entry.opened.boot_id == blocks.boot_id()
+            )
+        )
+        if not all(gone):
+            reason = "a program of the last run still works on it"
+            drives = {drive.serial: reason for drive in entry.plan.drives}
+            await self._core.keep(entry, reason, drives)
+            raise SystemFailure("A program that the last run of the agent started has not ended")
+
+    async def _settle(self, op: Operation, entry: JournalEntry) -> None:
+        for older in self._core.pending_of(entry.plan.pool.guid):
+            if older is not entry and older.commit is not None:
+                await self._repeat_commit(op, older)
+        if entry.commit is not None:
+            await self._repeat_commit(op, entry)
+            return
+        match entry.opened.plan.kind:
+            case "create":
+                await self._roll_back_creation(op, entry)
+            case "open":
+                await self._settle_open(op, entry)
+            case "close":
+                await self._finish_close(op, entry)
+            case "teardown":
+                await self._finish_teardown(op, entry)
+            case "add":
+                await self._settle_add(op, entry)
+
+    async def _repeat_commit(self, op: Operation, entry: JournalEntry) -> None:
+        core, commit = self._core, entry.commit
+        assert commit is not None
+        pool_entry = core.metadata.get(entry.opened.plan.pool.guid)
+        made_known = entry.opened.plan.kind == "create" and pool_entry is not None
+        if commit.entry is not None and not made_known:
+            await core.metadata.put(PoolEntry.model_validate(commit.entry))
+        if commit.tombstone is not None:
+            await core.tombstones.add(Tombstone.model_validate(commit.tombstone))
+        if entry.opened.plan.kind == "teardown" and pool_entry is not None:
+            await remove_made_directories(core, op, entry, pool_entry)
+            await core.metadata.remove(pool_entry.guid)
+        await core.settle(entry)
+
+    async def _roll_back_creation(self, op: Operation, entry: JournalEntry) -> None:
+        """Only what the creation itself made is taken back. A pool that is known was committed."""
+        if self._core.metadata.get(entry.opened.plan.pool.guid) is not None:
+            await self._core.settle(entry)
+            return
+        await self._refuse_used(op, entry)
+        leftovers = await self._core.undo(op, entry, "the agent restarted")
+        if leftovers.clean:
+            await self._core.settle(entry)
+            raise SystemFailure(ROLLED_BACK)
+        drives = doubtful(entry.opened.plan, leftovers)
+        await self._core.keep(entry, str(leftovers), drives)
+        raise SystemFailure(STUCK, details=str(leftovers))
+
+    async def _refuse_used(self, op: Operation, entry: JournalEntry) -> None:
+        """Keep a pool that has been used since the journal was written, and ask."""
+        guid = entry.opened.plan.pool.guid
+        try:
+            held = await self._contents.foreign(op, entry)
+            because = f"Pool {guid} {held}" if held else None
+        except Exception as error:
+            if entry.undoing:  # its members may be wiped in part: it was looked into before
+                return
+            held, because = None, f"Pool {guid} cannot be looked into: {expected(error)}"
+        if because is None:
+            return
+        drives = dict.fromkeys((drive.serial for drive in entry.plan.drives), because)
+        await self._core.keep(entry, because, drives, holds_data=held is not None)
+        raise PoolKept(KEPT, details=because, hint=keep_or_erase(guid) if held else None)
+
+    async def _settle_open(self, op: Operation, entry: JournalEntry) -> None:
+        """A pool that is mounted where it should be is left there."""
+        core, pool = self._core, entry.opened.plan.pool
+        pool_entry = core.metadata.get(pool.guid)
+        if pool_entry is not None and pool_entry.is_mounted:
+            snapshot = await core.observer.refresh()
+            if pool_entry.last_mount_path in reachable(
+                snapshot, core.find_report(pool_entry, snapshot)
+            ):
+                await core.settle(entry)
+                return
+        await self._roll_back(op, entry)
+
+    async def _roll_back(self, op: Operation, entry: JournalEntry) -> None:
+        leftovers = await self._core.undo(op, entry, "the agent restarted")
+        if not leftovers.clean:
+            log.warning("pool %s: %s", entry.opened.plan.pool.guid, leftovers)
+        await self._core.settle(entry)
+
+    async def _finish_close(self, op: Operation, entry: JournalEntry) -> None:
+        guid = entry.opened.plan.pool.guid
+        try:
+            if self._core.metadata.get(guid) is not None:
+                await self._closing.run(op, guid)
+        finally:
+            await self._settle_alike(entry)
+
+    async def _settle_alike(self, entry: JournalEntry) -> None:
+        """A recovery that was interrupted itself left an entry of its own beside the first."""
+        for pending in self._core.pending_of(entry.plan.pool.guid):
+            if pending.plan.kind == entry.plan.kind:
+                await self._core.settle(pending)
+
+    async def _finish_teardown(self, op: Operation, entry: JournalEntry) -> None:
+        guid = entry.opened.plan.pool.guid
+        pool_entry = self._core.metadata.get(guid)
+        if pool_entry is None:
+            await self._settle_alike(entry)
+            return
+        if await self._mounted_since(entry, pool_entry):
+            await self._settle_alike(entry)
+            await self._core.metadata.put(pool_entry.model_copy(update={"is_mounted": True}))
+            raise Conflict(
+                f"Deleting pool {pool_entry.label or guid} failed, and it has been mounted since",
+                hint=advise("Delete it again: ", Hint(Verb.TEARDOWN, guid)),
+            )
+        try:
+            await self._teardown.run(op, guid, Consent.of_subject(entry.opened.subject))
+        except BackyError as error:
+            if entry.opened.operation in self._core.pending:
+                await self._core.keep(entry, str(error), {})
+            raise
+
+    async def _mounted_since(self, entry: JournalEntry, pool_entry: PoolEntry) -> bool:
+        """Whether somebody mounted the pool after its deletion had unmounted it, or since the
+        machine was started: then the journal is older than that use."""
+        snapshot = await self._core.observer.refresh()
+        paths = set(mounts_of(snapshot, self._core.find_report(pool_entry, snapshot)))
+        if entry.opened.boot_id != blocks.boot_id():
+            return bool(paths)
+        gone = {step.run.path for step in entry.done() if isinstance(step.run, Unmount)}
+        return not paths.isdisjoint(gone)
+
+    async def _finish_add(self, op: Operation, entry: JournalEntry) -> None:
+        """Run the steps after the pool took the drive, such as releasing the old one. The pool
+        keeps the drive even if they fail."""
+        plan = entry.opened.plan  # an earlier recovery may have appended its rest
+        begun = {step.id for _, step in entry.begun() if step.effect == "pivot"}
+        at = max(number for number, step in enumerate(plan.steps) if step.id in begun)
+        rest = plan.model_copy(update={"steps": plan.steps[at + 1 :]})
+        if not rest.steps:
+            return
+        try:
+            await entry.append(Planned(plan=rest))
+            await self._core.executor.run(op, entry, rest)
+        except BackyError as error:
+            log.warning("pool %s: %s", entry.plan.pool.guid, error)
+
+    async def _settle_add(self, op: Operation, entry: JournalEntry) -> None:
+        # A drive that was just handed over is a spare until the pool has looked at it.
+        patience = _TAKEN_S if entry.began("pivot") else 0
+        if not await has_taken(self._core, entry.plan, within_s=patience):
+            await self._roll_back(op, entry)
+            return
+        if entry.began("pivot"):  # else the journal is older than the pool
+            await self._finish_add(op, entry)
+        dumped = entry.opened.subject.get("entry")
+        if dumped is not None:
+            pool_entry = PoolEntry.model_validate(dumped)
+            report = self._core.find_report(pool_entry, await self._core.observer.refresh())
+            await self._core.metadata.put(without_left(pool_entry, report))
+        await self._core.settle(entry)
+
+
+def _newest(entries: Iterable[JournalEntry]) -> list[JournalEntry]:
+    """One entry a pool, its newest: the others are settled by the same work."""
+    ordered = sorted(entries, key=JournalEntry.order)
+    return list({entry.opened.plan.pool.guid: entry for entry in ordered}.values())

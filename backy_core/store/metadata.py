@@ -1,0 +1,267 @@
+"""The pools remembered across restarts: ``pool-metadata.json``.
+
+It holds only pools whose creation succeeded. The earlier agent's file is read as it is. Unknown
+fields and entries are kept when the file is written.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import uuid
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import partial
+from typing import Annotated, Any
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
+from pydantic.alias_generators import to_camel
+
+from backy_core.sdk.errors import SystemFailure
+from backy_core.sdk.models import DriveId, MemberReport, PoolReport, Portability
+from backy_core.store.document import Document, DocumentFile
+from backy_core.store.opens_on import OpensOn
+from backy_core.system.own_files import OwnFile
+from backy_core.system.threads import to_the_end
+
+log = logging.getLogger(__name__)
+
+FILE_VERSION = 1
+LEGACY_BACKEND = "mdadm"
+"""The earlier agent made mdadm pools only, and its entries do not say so."""
+
+
+def _guid_text(value: str) -> str:
+    return str(uuid.UUID(value))
+
+
+def _utc(value: datetime) -> datetime:
+    """A time without a zone is UTC; the earlier agent's seven digits are cut to microseconds."""
+    return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+def _without_nulls(value: object) -> object:
+    if isinstance(value, dict):
+        return {key: label for key, label in value.items() if label is not None}
+    return value
+
+
+Guid = Annotated[str, AfterValidator(_guid_text)]
+Moment = Annotated[datetime, AfterValidator(_utc)]
+Labels = Annotated[dict[str, str], BeforeValidator(_without_nulls)]
+
+_LEFT_BEHIND = ("stale", "diverged", "failed")
+
+
+class PoolEntry(BaseModel):
+    """One remembered pool. ``is_mounted`` is the desired state."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="allow",
+        alias_generator=to_camel,
+        populate_by_name=True,
+        defer_build=True,
+    )
+
+    guid: Guid = Field(alias="poolGroupGuid")
+    label: str = ""
+    backend: str = LEGACY_BACKEND
+    level: str | None = None
+    """None in the earlier agent's entries, until the pool is seen."""
+    filesystem: str | None = None
+    md_device_name: str | None = None
+    """The kernel's name when last seen. Shown, never trusted."""
+    drive_serials: tuple[str, ...] = ()
+    drive_labels: Labels = Field(default_factory=dict)
+    """By serial."""
+    created_at: Moment | None = None
+    last_mount_path: str | None = None
+    is_mounted: bool = False
+    native_id: str | None = None
+    """Equals the GUID for pools we made; None for the earlier agent's until it is learnt."""
+    fs_uuid: str | None = None
+    drive_ids: tuple[DriveId, ...] = ()
+    """The members by serial, WWN and size; empty in the earlier agent's entries."""
+    others: tuple[str, ...] = ()
+    """What else lay in the pool's container when it was closed (``PoolReport.others``)."""
+    leaving: tuple[str, ...] = ()
+    """Members among ``drive_serials`` that another drive replaces, until the pool lets them go."""
+    seen_by_force: str | None = None
+    """Why the last mount was one by force (``PoolReport.needs_force``). The next ordinary mount may
+    make that last, unless by then the pool needs force for something else."""
+    portability: Portability | None = None
+    """None in entries of pools that were imported, or made before this was asked."""
+    opens_on: OpensOn | None = None
+    """What opens it, as it was seen when it was made or mounted last."""
+    made_directories: tuple[str, ...] = ()
+    """Directories made for the mount path, deepest first; removed when the pool is deleted."""
+
+    def members_in(self, report: PoolReport | None) -> dict[str, MemberReport]:
+        """Return the pool's members that ``report`` shows, by serial.
+
+        Leave out replaced drives: they keep the pool's stamp until they are wiped, and md holds
+        them until the array is stopped.
+        """
+        return {
+            member.drive.serial: member
+            for member in (report.members if report else ())
+            if member.drive is not None
+            and (self._stays(member.drive.serial) or member.state not in _LEFT_BEHIND)
+        }
+
+    def _stays(self, serial: str) -> bool:
+        return serial in self.drive_serials and serial not in self.leaving
+
+    @model_validator(mode="before")
+    @classmethod
+    def _null_is_absent(cls, raw: object) -> object:
+        if not isinstance(raw, dict):
+            return raw
+        known_fields = {field.alias for field in cls.model_fields.values()}
+        return {key: raw[key] for key in raw if raw[key] is not None or key not in known_fields}
+
+
+_Entries = dict[str, PoolEntry]
+
+
+class MetadataStore:
+    """The file and its content in memory. Every change is on disk before it is seen.
+
+    Lives as long as the agent. A slow disk holds up whoever changes something and those who want
+    to after it, not the event loop. Methods raise SystemFailure when the file cannot be read or
+    written, and then nothing has changed; :meth:`promise` alone is for what cannot be taken back.
+    """
+
+    def __init__(self, file: OwnFile) -> None:
+        self._file = DocumentFile(file, "pools")
+        self._lock = asyncio.Lock()
+        self._entries: _Entries = {}
+        self._kept: list[Any] = []
+        self._top: Document = {}
+        self.on_written: Callable[[], None] = lambda: None
+        """Called after each time the file was written, with all that is in memory, in the thread
+        that wrote it."""
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Warnings about the file for the administrator, one sentence each."""
+        return tuple(self._file.warnings)
+
+    def load(self) -> None:
+        """Read the file; forget what was in memory. Blocks: for the start."""
+        self._file.warnings.clear()
+        document = self._file.read()
+        self._entries, self._kept = {}, []
+        self._top = {key: document[key] for key in document if key != "pools"}
+        self._warn_of_version()
+        for raw in document.get("pools", ()):
+            self._take(raw)
+
+    def entries(self) -> tuple[PoolEntry, ...]:
+        """Every remembered pool, oldest entry first."""
+        return tuple(self._entries.values())
+
+    def get(self, guid: str) -> PoolEntry | None:
+        return self._entries.get(guid)
+
+    async def put(self, entry: PoolEntry) -> None:
+        """Add the entry or replace the one with its GUID."""
+        await self._change(lambda entries: {**entries, entry.guid: entry})
+
+    async def revise(self, guid: str, revised: Callable[[PoolEntry], PoolEntry]) -> bool:
+        """Replace an entry by what ``revised`` makes of it when its turn to be written comes.
+
+        False if that changes nothing or the pool is not known (any more).
+        """
+
+        def change(entries: dict[str, PoolEntry]) -> dict[str, PoolEntry]:
+            entry_before = entries.get(guid)
+            new = entry_before and revised(entry_before)
+            return entries if new is None or new == entry_before else {**entries, guid: new}
+
+        return await self._change(change)
+
+    async def promise(self, entry: PoolEntry) -> bool:
+        """As :meth:`put`, for what the journal has durably: it is known whatever becomes of the
+        file. False: that could not be written; the next change that can be brings it along."""
+        try:
+            await self.put(entry)
+        except SystemFailure as error:
+            log.error("pool %s is known to the journal alone for now: %s", entry.guid, error)
+            self._entries = {**self._entries, entry.guid: entry}
+            return False
+        return True
+
+    async def remove(self, guid: str) -> None:
+        """Forget the pool. No-op if unknown."""
+        await self._change(
+            lambda entries: (
+                {key: entries[key] for key in entries if key != guid}
+                if guid in entries
+                else entries
+            )
+        )
+
+    async def _change(self, change: Callable[[_Entries], _Entries]) -> bool:
+        async with self._lock:
+            before = self._entries
+            if (changed := change(before)) is before:
+                return False
+            await to_the_end(partial(self._write, changed), "write the metadata")
+        return True
+
+    def _write(self, entries: _Entries) -> None:
+        self._file.write(self._document(entries))
+        self._entries = entries
+        self.on_written()
+
+    def _document(self, entries: _Entries) -> Document:
+        pools = [entry.model_dump(mode="json", by_alias=True) for entry in entries.values()]
+        now = datetime.now(UTC).isoformat().replace("+00:00", "Z")
+        return {
+            **{"version": FILE_VERSION},
+            **self._top,
+            "pools": [*pools, *self._kept],
+            "lastUpdated": now,
+        }
+
+    def _take(self, raw: Any) -> None:
+        try:
+            entry = PoolEntry.model_validate(raw)
+        except ValidationError as error:
+            self._keep(raw, _problem(error))
+            return
+        if entry.guid in self._entries:
+            self._keep(raw, "its GUID is there twice")
+            return
+        self._entries[entry.guid] = entry
+
+    def _keep(self, raw: Any, reason: str) -> None:
+        """An entry that cannot be used is not thrown away with the next write."""
+        self._kept.append(raw)
+        name = raw.get("poolGroupGuid") if isinstance(raw, dict) else None
+        self._file.warnings.append(
+            f"{self._file.path}: the entry of pool {name or '(no GUID)'} is not used: {reason}"
+        )
+
+    def _warn_of_version(self) -> None:
+        version = self._top.get("version", FILE_VERSION)
+        if version != FILE_VERSION:
+            self._file.warnings.append(
+                f"{self._file.path} has version {version!r}; this agent knows {FILE_VERSION}"
+            )
+
+
+def _problem(error: ValidationError) -> str:
+    first = error.errors(include_url=False, include_input=False)[0]
+    where = ".".join(str(part) for part in first["loc"]) or "entry"
+    return f"{where} cannot be used ({first['msg']})"
