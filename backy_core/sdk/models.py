@@ -159,9 +159,9 @@ class Requirement(Model):
     feature: str
     """Its name for administrators: ``md logical block size``."""
     kernel: str | None = None
-    """The first Linux that opens it (``6.19``). Unknown if ``tool`` is missing too."""
+    """The first Linux that opens it (``6.19``). Unknown if ``tool_version`` is missing too."""
     tool: str | None = None
-    """The package that has to be ``tool_version`` or newer."""
+    """The package that has to be ``tool_version`` or newer, or to know it."""
     tool_version: str | None = None
     supported: bool | None = None
     """Whether this machine has it, where the backend can tell; None: the kernel's version does."""

@@ -88,7 +88,9 @@ def sentence(name: str, lacked: Sequence[Requirement]) -> str:
     running = f"Linux {release.running()}"
     least = _least(lacked)
     if least is None:
-        return f"Pool {name} uses {features}, which neither this agent nor {running} knows"
+        tools = {requirement.tool for requirement in lacked if _unknown(requirement)} - {None}
+        knows = f"the {' or '.join(sorted(map(str, tools)))} of this machine" if tools else running
+        return f"Pool {name} uses {features}, which neither this agent nor {knows} knows"
     needs = f"that needs {least} or newer"
     if any(requirement.kernel for requirement in lacked):
         needs += f", and this machine runs {running}"

@@ -99,10 +99,7 @@ def _listed(output: str) -> Iterator[str]:
 
 
 def _requirement(name: str) -> Requirement:
-    since = _SINCE.get(name)
-    return Requirement(
-        feature=f"{_CALLED}{name}", tool=PACKAGE if since else None, tool_version=since
-    )
+    return Requirement(feature=f"{_CALLED}{name}", tool=PACKAGE, tool_version=_SINCE.get(name))
 
 
 def name_of(requirement: Requirement) -> str:

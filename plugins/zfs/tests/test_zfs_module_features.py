@@ -33,9 +33,11 @@ class Probe(SampleProbe):
 
 
 def requirement(name: str, since: str | None, supported: bool | None) -> Requirement:
-    tool = "zfsutils-linux" if since else None
     return Requirement(
-        feature=f"zpool feature {name}", tool=tool, tool_version=since, supported=supported
+        feature=f"zpool feature {name}",
+        tool="zfsutils-linux",
+        tool_version=since,
+        supported=supported,
     )
 
 

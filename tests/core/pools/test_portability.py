@@ -107,6 +107,11 @@ def test_the_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     )
     assert sentence("cold", [CLONING]).endswith("; that needs zfsutils-linux 2.2 or newer")
     assert ", which neither this agent nor Linux " in sentence("cold", [UNKNOWN, PARENTS])
+    of_zfs = Requirement(feature="zpool feature anamorphic", tool="zfsutils-linux", supported=False)
+    assert sentence("cold", [of_zfs]) == (
+        "Pool cold uses zpool feature anamorphic, which neither this agent nor the zfsutils-linux "
+        "of this machine knows"
+    )
 
 
 async def test_a_pool_of_an_old_kernel_opens_on_the_oldest_system(
