@@ -169,7 +169,7 @@ types:
 
 docs:
 	$(BIN)/python -m pytest -q tests/test_architecture.py tests/test_packaging.py tests/test_docs.py \
-		tests/test_language.py
+		tests/test_language.py tests/test_figures.py
 
 docs-write: install
 	$(BIN)/python -m backy_core.cli.reference > docs/configuration.md

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,6 +42,22 @@ def imports(module: Module) -> Iterator[str]:
             yield from _imported_from(node, module)
 
 
+def circles(known: Sequence[Module]) -> list[list[str]]:
+    """Return the groups of modules that import each other, those for the type checker too."""
+    names = {module.name for module in known}
+    graph: dict[str, set[str]] = {}
+    for module in known:
+        targets = {_enclosing_module(name, names) for name in imports(module)}
+        graph[module.name] = {name for name in targets if name and name != module.name}
+    reach = {name: _reached(name, graph) for name in graph}
+    groups = {
+        frozenset(other for other in reach[name] if name in reach[other])
+        for name in graph
+        if name in reach[name]
+    }
+    return sorted(sorted(group) for group in groups)
+
+
 def attribute_uses(module: Module) -> Iterator[str]:
     """Dotted texts of attribute accesses, as ``os.system``."""
     for node in ast.walk(module.tree):
@@ -66,6 +82,22 @@ def text_files(root: Path) -> Iterator[tuple[Path, str]]:
             yield inside, path.read_text()
         except UnicodeDecodeError:
             continue
+
+
+def _enclosing_module(dotted: str, names: Collection[str]) -> str:
+    while dotted and dotted not in names:
+        dotted = dotted.rpartition(".")[0]
+    return dotted
+
+
+def _reached(name: str, graph: Mapping[str, set[str]]) -> set[str]:
+    reached: set[str] = set()
+    waiting = [name]
+    while waiting:
+        more = graph[waiting.pop()] - reached
+        reached |= more
+        waiting += more
+    return reached
 
 
 def _is_other(inside: Path) -> bool:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import ast
-import graphlib
 import re
-from collections.abc import Collection, Iterable
 from itertools import pairwise
 from pathlib import Path
 
@@ -15,6 +13,7 @@ from tests.architecture import (
     ROOT,
     Module,
     attribute_uses,
+    circles,
     imports,
     modules,
     statements_at_import,
@@ -84,27 +83,6 @@ def upward_imports(
         for name, target in targets
         if target not in (None, "__version__") and rank(target, layers) > rank(part, layers)
     )
-
-
-def circles(known: Iterable[Module]) -> list[list[str]]:
-    """Return the modules that import each other in a circle, those for the type checker too."""
-    names = {module.name for module in known}
-    graph = {
-        module.name: {_module_of(name, names) for name in imports(module)} - {module.name, None}
-        for module in known
-    }
-    sorter = graphlib.TopologicalSorter(graph)
-    try:
-        sorter.prepare()
-    except graphlib.CycleError as error:
-        return [error.args[1]]
-    return []
-
-
-def _module_of(dotted: str, names: Collection[str]) -> str | None:
-    while dotted and dotted not in names:
-        dotted = dotted.rpartition(".")[0]
-    return dotted or None
 
 
 def forbidden_in_plugin(module: Module, own: str) -> list[str]:
