@@ -24,7 +24,7 @@ from backy_core.cli.exits import StartRefused
 from backy_core.config.errors import ConfigurationError
 from backy_core.sdk.errors import BackyError
 from tests.architecture import SKIPPED
-from tests.http.fakes import FakeAgent
+from tests.http.fake_agent import FakeAgent
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"

@@ -8,10 +8,10 @@ from werkzeug.routing import MapAdapter
 
 from backy_core import __version__
 from backy_core.api import replies, work
+from backy_core.api.agent import Agent
 from backy_core.api.auth import require_key
 from backy_core.api.errors import register_error_handlers
 from backy_core.api.openapi import add_document
-from backy_core.api.ports import Agent
 from backy_core.api.requests import StrictRequest, refuse_undeclared
 from backy_core.api.routes import (
     backends,

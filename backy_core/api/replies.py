@@ -8,19 +8,17 @@ from typing import Any, cast
 from pydantic import BaseModel
 from quart import Request, Response, current_app, request
 
-from backy_core.api.ports import (
-    Agent,
-    BlockPort,
-    ListedDrivePort,
-    OperationPort,
-    ProcessPort,
-)
+from backy_core.api.agent import Agent
 from backy_core.api.routing import BASE_PATH
 from backy_core.api.wire.drives import BlockReply, DriveReply, ProcessList, ProcessReply
 from backy_core.api.wire.operations import AcceptedReply, OperationReply, ProgressReply
 from backy_core.api.wire.pool_life import PlannedStepReply, PlanReply
 from backy_core.api.wording import worded
+from backy_core.operations.records import Operation
+from backy_core.pools.drive_service import ListedDrive
 from backy_core.pools.views import PlannedStep
+from backy_core.system.blocks import BlockDevice
+from backy_core.system.procs import ProcessInfo
 
 EXTENSION = "backy_agent"
 
@@ -47,14 +45,14 @@ def json_reply(text: str, status: int = 200, headers: dict[str, str] | None = No
     return Response(text, status, headers, content_type="application/json")
 
 
-def monitor_headers(operation: OperationPort | None) -> dict[str, str]:
+def monitor_headers(operation: Operation | None) -> dict[str, str]:
     """Headers that lead to an operation."""
     if operation is None:
         return {}
     return {"Link": f'<{BASE_PATH}/operations/{operation.id}>; rel="monitor"'}
 
 
-def accepted(operation: OperationPort) -> Response:
+def accepted(operation: Operation) -> Response:
     """The 202 for a client that preferred not to wait (RFC 7240)."""
     headers = monitor_headers(operation) | {
         "Location": f"{BASE_PATH}/operations/{operation.id}",
@@ -63,7 +61,7 @@ def accepted(operation: OperationPort) -> Response:
     return reply(AcceptedReply(operation=operation_reply(operation)), 202, headers)
 
 
-def operation_reply(operation: OperationPort) -> OperationReply:
+def operation_reply(operation: Operation) -> OperationReply:
     done = operation.progress
     return OperationReply(
         id=operation.id,
@@ -92,15 +90,15 @@ def plan_reply(steps: Iterable[PlannedStep]) -> PlanReply:
     )
 
 
-def process_replies(processes: Any) -> tuple[ProcessReply, ...]:
+def process_replies(processes: Iterable[ProcessInfo]) -> tuple[ProcessReply, ...]:
     return tuple(_process_reply(process) for process in processes)
 
 
-def process_list(processes: Any) -> ProcessList:
+def process_list(processes: Iterable[ProcessInfo]) -> ProcessList:
     return ProcessList(processes=process_replies(processes))
 
 
-def _process_reply(process: ProcessPort) -> ProcessReply:
+def _process_reply(process: ProcessInfo) -> ProcessReply:
     return ProcessReply(
         pid=process.pid,
         command=process.command,
@@ -110,7 +108,7 @@ def _process_reply(process: ProcessPort) -> ProcessReply:
     )
 
 
-def drive_reply(listed: ListedDrivePort) -> DriveReply:
+def drive_reply(listed: ListedDrive) -> DriveReply:
     """A whole drive; serial and link are the inventory's, which knows the fall-backs."""
     fields = _block_fields(listed.drive.device) | {
         "serial": listed.drive.id.serial,
@@ -126,7 +124,7 @@ def drive_reply(listed: ListedDrivePort) -> DriveReply:
     )
 
 
-def _block_fields(device: BlockPort) -> dict[str, Any]:
+def _block_fields(device: BlockDevice) -> dict[str, Any]:
     return {
         "name": device.name,
         "path": device.path,

@@ -12,7 +12,7 @@ import pytest
 from quart import Quart
 
 from backy_core.api.app import create_app
-from tests.http.fakes import KEY, FakeAgent
+from tests.http.fake_agent import KEY, FakeAgent
 
 
 @dataclass

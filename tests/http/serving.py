@@ -18,7 +18,7 @@ from backy_core.api.auth import bears_key
 from backy_core.api.server.limits import Limits
 from backy_core.api.server.server import Server
 from backy_core.cli.sockets import bind
-from tests.http.fakes import FakeAgent
+from tests.http.fake_agent import FakeAgent
 from tests.http.watchdog import LoopWatch
 
 

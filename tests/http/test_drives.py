@@ -7,14 +7,9 @@ import pytest
 from backy_core.api.wording import request_of
 from backy_core.sdk.advice import Hint, Verb
 from tests.http.conftest import Client
-from tests.http.fakes import (
-    GUID,
-    FakeAgent,
-    FakeBlock,
-    FakeDrive,
-    FakeDriveId,
-    FakeListing,
-)
+from tests.http.fake_agent import FakeAgent
+from tests.http.fake_drives import available_drive
+from tests.http.fake_pools import GUID
 
 SERIAL = "0x5000c500a1b2c3d4"
 DRIVES = "/api/v1/drives"
@@ -110,8 +105,7 @@ SLASHED = "S/N 1%2F?#/status"
 async def test_a_serial_may_hold_any_character(
     client: Client, agent: FakeAgent, written: str
 ) -> None:
-    drive = FakeDrive(FakeDriveId(SLASHED), None, FakeBlock("sdb"), "serial")
-    agent.drives_service.listings.append(FakeListing(drive))
+    agent.drives_service.listings.append(available_drive(SLASHED))
     answer = await client.put(f"{DRIVES}/{written}/protection")
     assert (answer.status, answer.json["serial"]) == (200, SLASHED)
     answer = await client.get(f"{DRIVES}/{written}/status/")

@@ -14,7 +14,8 @@ from backy_core.api.errors import STATUS_OF_CODE
 from backy_core.api.server.limits import MAX_BODY_BYTES
 from backy_core.sdk.errors import BackyError, DriveNotEmpty
 from tests.http.conftest import Client
-from tests.http.fakes import GUID, FakeAgent, standing_pool
+from tests.http.fake_agent import FakeAgent
+from tests.http.fake_pools import GUID, standing_pool
 from tests.http.test_pools import create_body
 
 POOLS = "/api/v1/pools"

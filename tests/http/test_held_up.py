@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from tests.http.conftest import Client
-from tests.http.fakes import GUID, FakeAgent, standing_pool
+from tests.http.fake_agent import FakeAgent
+from tests.http.fake_pools import GUID, standing_pool
 from tests.http.test_pools import create_body
 from tests.http.watchdog import LoopWatch
 

@@ -16,7 +16,8 @@ from backy_core.sdk.errors import BackyError
 from tests.architecture import ROOT, modules
 from tests.fakes.agent import GUID, OTHER, Bench
 from tests.http.conftest import Client
-from tests.http.fakes import KEY, FakeAgent, standing_pool
+from tests.http.fake_agent import KEY, FakeAgent
+from tests.http.fake_pools import standing_pool
 
 POOL = f"/api/v1/pools/{GUID}"
 

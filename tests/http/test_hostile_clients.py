@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from tests.http.fakes import GUID, KEY
+from tests.http.fake_agent import KEY
+from tests.http.fake_pools import GUID
 from tests.http.test_pools import create_body
 from tests.kernel.availability import thorough
 

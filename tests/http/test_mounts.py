@@ -8,7 +8,8 @@ import pytest
 
 from backy_core.api.routing import fold_mount_path
 from tests.http.conftest import Client
-from tests.http.fakes import GUID, FakeAgent, standing_pool
+from tests.http.fake_agent import FakeAgent
+from tests.http.fake_pools import GUID, standing_pool
 
 MOUNTS = "/api/v1/mounts"
 FORMS = [

@@ -14,7 +14,8 @@ import backy_core.api
 from backy_core.api.wire.pools import PoolDetail, PoolList
 from backy_core.pools.views import PoolState
 from tests.http.conftest import Client
-from tests.http.fakes import GUID, FakeAgent, standing_pool
+from tests.http.fake_agent import FakeAgent
+from tests.http.fake_pools import GUID, standing_pool
 
 STATIC = Path(backy_core.api.__file__).parent / "static"
 

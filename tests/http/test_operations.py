@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 
 from backy_core import __version__
 from tests.http.conftest import Client
-from tests.http.fakes import GUID, FakeAgent, standing_pool
+from tests.http.fake_agent import FakeAgent
+from tests.http.fake_pools import GUID, standing_pool
 from tests.http.test_pools import create_body
 
 OPERATIONS = "/api/v1/operations"

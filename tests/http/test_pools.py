@@ -8,7 +8,8 @@ import pytest
 
 from backy_core.pools.views import ImportablePool, PoolState, PoolView
 from tests.http.conftest import Client
-from tests.http.fakes import GUID, MOUNT, OPENS_ON, OTHER, FakeAgent, member, standing_pool
+from tests.http.fake_agent import FakeAgent
+from tests.http.fake_pools import GUID, MOUNT, OPENS_ON, OTHER, member, standing_pool
 
 POOLS = "/api/v1/pools"
 STANDING = {

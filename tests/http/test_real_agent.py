@@ -14,7 +14,8 @@ from backy_core.config.settings import Settings
 from backy_core.plugins.host import PluginHost
 from backy_core.runtime import Runtime
 from tests.http.conftest import Client
-from tests.http.fakes import GUID, KEY, MOUNT
+from tests.http.fake_agent import KEY
+from tests.http.fake_pools import GUID, MOUNT
 
 POOL = f"/api/v1/pools/{GUID}"
 

@@ -19,7 +19,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from tests.http.fakes import KEY
+from tests.http.fake_agent import KEY
 from tests.kernel.availability import thorough
 
 EXAMPLES = 200 if thorough() else 6

@@ -15,7 +15,8 @@ from backy_core.api.errors import MisdirectedRequest
 from backy_core.api.server.limits import Limits
 from backy_core.api.server.server import Server as AgentServer
 from backy_core.api.server.targets import Hosts
-from tests.http.fakes import GUID, KEY, FakeAgent, standing_pool
+from tests.http.fake_agent import KEY, FakeAgent
+from tests.http.fake_pools import GUID, standing_pool
 from tests.http.test_pools import create_body
 
 

@@ -15,7 +15,7 @@ from quart import Quart
 from backy_core.api.auth import bears_key
 from backy_core.api.server.limits import Limits
 from backy_core.api.server.server import Server
-from tests.http.fakes import KEY
+from tests.http.fake_agent import KEY
 
 ASK = b"GET /api/v1/pools HTTP/1.1\r\nHost: localhost\r\n"
 WITH_KEY = ASK + f"X-Api-Key: {KEY}\r\n\r\n".encode()

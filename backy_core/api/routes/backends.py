@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from quart import Blueprint, Response
 
-from backy_core.api.ports import BackendPort
 from backy_core.api.replies import agent, reply
 from backy_core.api.routing import BASE_PATH, endpoint
 from backy_core.api.wire.operations import (
@@ -15,6 +14,7 @@ from backy_core.api.wire.operations import (
     ToolReply,
     ToolStateReply,
 )
+from backy_core.plugins.host import LoadedBackend
 
 blueprint = Blueprint("backends", __name__, url_prefix=BASE_PATH)
 
@@ -35,7 +35,7 @@ async def list_backends() -> Response:
     return reply(BackendsReply(backends=backends, failed_plugins=failed))
 
 
-def _backend_reply(backend: BackendPort, problem: str | None) -> BackendReply:
+def _backend_reply(backend: LoadedBackend, problem: str | None) -> BackendReply:
     info = backend.info
     missing = backend.missing_tools()
     return BackendReply(

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
-from typing import Any
-
 from quart import Blueprint, Response
 
 from backy_core.api.replies import agent, drive_reply, process_replies, reply
@@ -44,23 +41,19 @@ async def get_drive_status(serial: str) -> Response:
 @endpoint(blueprint, "POST", "/drives/refresh", replies={200: SuccessMessage})
 async def refresh_drives() -> Response:
     """Scan the drives again, or join a running scan."""
-    await carry_out(_done(agent().drives_service.refresh()))
+    await carry_out(agent().drives_service.refresh())
     return reply(SuccessMessage(message="The drives were looked at afresh"))
-
-
-async def _done(work: Coroutine[Any, Any, object]) -> None:
-    await work
 
 
 @endpoint(blueprint, "PUT", "/drives/<serial:serial>/protection", replies={200: ProtectionReply})
 async def protect_drive(serial: str) -> Response:
     """Refuse a drive for every destructive call from now on."""
-    await carry_out(_done(agent().drives_service.protect(serial)))
+    await carry_out(agent().drives_service.protect(serial))
     return reply(ProtectionReply(serial=serial, protected=True))
 
 
 @endpoint(blueprint, "DELETE", "/drives/<serial:serial>/protection", replies={200: ProtectionReply})
 async def unprotect_drive(serial: str) -> Response:
     """Lift a drive's protection."""
-    await carry_out(_done(agent().drives_service.unprotect(serial)))
+    await carry_out(agent().drives_service.unprotect(serial))
     return reply(ProtectionReply(serial=serial, protected=False))

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
-from typing import Any
-
 from quart import Blueprint, Response
 
 from backy_core.api.replies import agent, reply
@@ -19,12 +16,8 @@ blueprint = Blueprint("metadata", __name__, url_prefix=BASE_PATH)
 @endpoint(blueprint, "DELETE", "/pools/metadata/<guid:guid>", replies={200: SuccessMessage})
 async def forget_pool(guid: str) -> Response:
     """Forget a pool without touching its drives."""
-    await carry_out(_done(agent().pools.forget(guid)))
+    await carry_out(agent().pools.forget(guid))
     return reply(SuccessMessage(message=f"Pool {guid} is forgotten; its drives are untouched"))
-
-
-async def _done(work: Coroutine[Any, Any, object]) -> None:
-    await work
 
 
 @endpoint(blueprint, "DELETE", "/pools/metadata", replies={200: SuccessMessage})

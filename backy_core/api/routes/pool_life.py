@@ -8,7 +8,6 @@ from typing import Any
 from pydantic import BaseModel
 from quart import Blueprint, Response
 
-from backy_core.api.ports import OperationPort
 from backy_core.api.replies import accepted, agent, plan_reply, reply
 from backy_core.api.requests import prefers_async
 from backy_core.api.routing import BASE_PATH, endpoint
@@ -34,20 +33,21 @@ from backy_core.api.wire.pool_requests import (
 )
 from backy_core.api.wording import worded
 from backy_core.api.work import carry_out
+from backy_core.operations.records import Operation
 
 blueprint = Blueprint("pool_life", __name__, url_prefix=BASE_PATH)
 
-Starting = Coroutine[Any, Any, OperationPort]
+Starting = Coroutine[Any, Any, Operation]
 
 
-async def finished(starting: Starting) -> OperationPort:
+async def finished(starting: Starting) -> Operation:
     """Start an operation and see it through; raises the error it ended with."""
     operation = await starting
     await operation.wait()
     return operation
 
 
-async def _answer(starting: Starting, done: Callable[[OperationPort], BaseModel]) -> Response:
+async def _answer(starting: Starting, done: Callable[[Operation], BaseModel]) -> Response:
     """Wait for the operation, or tell a client who prefers so where to watch it."""
     if prefers_async():
         return accepted(await carry_out(starting))
@@ -129,15 +129,9 @@ async def delete_pool(guid: str, query_args: DeletePoolQuery) -> Response:
 @endpoint(blueprint, "PATCH", "/pools/<guid:guid>", body=RenameBody, replies={200: RenameReply})
 async def rename_pool(guid: str, data: RenameBody) -> Response:
     """Change a pool's label or the labels of its drives."""
-    pools = agent().pools
-    await carry_out(_forget_result(pools.rename(guid, data.label, data.drive_labels)))
-    pool = await pools.get(guid)
+    pool = await carry_out(agent().pools.rename(guid, data.label, data.drive_labels))
     labels = {drive.serial: drive.label for drive in pool.drives if drive.label is not None}
     return reply(RenameReply(pool_group_guid=guid, label=pool.label, drive_labels=labels))
-
-
-async def _forget_result(work: Coroutine[Any, Any, object]) -> None:
-    await work
 
 
 @endpoint(
@@ -160,7 +154,7 @@ async def add_drive(guid: str, data: AddDriveBody) -> Response:
     return reply(commands_reply(operation))
 
 
-def commands_reply(operation: OperationPort) -> CommandsReply:
+def commands_reply(operation: Operation) -> CommandsReply:
     return CommandsReply(
         command_outputs=tuple(operation.outputs.lines), message=worded(operation.message)
     )

@@ -1,20 +1,19 @@
-"""A strict, stateful agent in memory: what it was not told exists does not exist.
+"""Pools in memory: what they were not told exists does not exist.
 
-It keeps real operations in a real registry, so tests see the agent's own life cycle; only disks
-are missing. :attr:`FakePools.gate` holds running work where a test wants it held.
+Their operations are real ones in a real registry, so tests see the agent's own life cycle.
+:attr:`FakePools.gate` holds running work where a test wants it held.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from backy_core.operations.kinds import OperationKind
 from backy_core.operations.records import Operation
 from backy_core.operations.registry import OperationRegistry
-from backy_core.operations.retention import Limits
+from backy_core.pools.service import PoolService
 from backy_core.pools.views import (
     CreateRequest,
     DriveView,
@@ -27,10 +26,10 @@ from backy_core.pools.views import (
     PoolView,
 )
 from backy_core.sdk.errors import Conflict, NotFound, PoolBusy
-from backy_core.sdk.models import BackendInfo, Level, Tool
 from backy_core.store.opens_on import OpensOn
+from backy_core.system.mounts import Usage
+from backy_core.system.procs import ProcessInfo
 
-KEY = "test-key-3f0c"
 GUID = "3fa85f64-5717-4562-b3fc-2c963f66afa6"
 OTHER = "11111111-2222-4333-8444-555555555555"
 MOUNT = f"/mnt/backy/{GUID}"
@@ -74,27 +73,13 @@ def standing_pool(state: PoolState = PoolState.READY, guid: str = GUID) -> PoolV
     )
 
 
-@dataclass(frozen=True)
-class FakeProcess:
-    pid: int = 4242
-    command: str = "tail -f /mnt/x/log"
-    user: str = "root"
-    path: str = "/mnt/x/log"
-    name: str = "tail"
-
-
-@dataclass(frozen=True)
-class FakeUsage:
-    size: int = 1000
-    used: int = 400
-    available: int = 500
-    use_percent: int = 45
-
-
+PROCESS = ProcessInfo(4242, "tail -f /mnt/x/log", "root", "/mnt/x/log", "tail", 1)
 Work = Callable[[Operation], Awaitable[None]]
 
 
-class FakePools:
+class FakePools(PoolService):
+    """Overrides every use case; what it does not override has no parts to run on."""
+
     def __init__(self, operations: OperationRegistry) -> None:
         self.registry = operations
         self.known: dict[str, PoolView] = {}
@@ -148,7 +133,7 @@ class FakePools:
             await self._pass_gate(op)
             self.add(standing_pool(guid=guid)._replace(label=request.label))
 
-        return guid, await self._start(OperationKind.CREATE, guid, work)
+        return guid, await self._begin(OperationKind.CREATE, guid, work)
 
     async def dry_run(self, request: CreateRequest) -> PlannedCreation:
         steps = (
@@ -158,13 +143,13 @@ class FakePools:
         portable = request.portability == "portable"
         return PlannedCreation(steps, request.portability, OPENS_ON if portable else None)
 
-    async def outputs(self, guid: str, offset: int = 0) -> tuple[Sequence[str], int]:
+    async def outputs(self, guid: str, offset: int = 0) -> tuple[tuple[str, ...], int]:
         if guid not in self.lines:
             raise NotFound(f"No outputs of pool {guid} are kept")
-        return self.lines[guid][offset:], len(self.lines[guid])
+        return tuple(self.lines[guid][offset:]), len(self.lines[guid])
 
     async def plan_mount(
-        self, guid: str, mount_path: str | None, *, force: bool = False
+        self, guid: str, mount_path: str | None = None, *, force: bool = False
     ) -> PlannedMount:
         pool = await self.get(guid)
         step = PlannedStep("Mount it", f"mount {mount_path or pool.mount_path}", None, "none")
@@ -178,8 +163,9 @@ class FakePools:
     async def mount(
         self,
         guid: str,
-        mount_path: str | None,
+        mount_path: str | None = None,
         *,
+        degraded: bool = True,
         force: bool = False,
         label: str | None = None,
     ) -> Operation:
@@ -195,7 +181,7 @@ class FakePools:
             await self._pass_gate(op)
             self.add(standing_pool(guid=guid)._replace(mount_path=path))
 
-        return await self._start(OperationKind.MOUNT, guid, work, path)
+        return await self._begin(OperationKind.MOUNT, guid, work, path)
 
     async def unmount(self, guid: str) -> Operation:
         return await self._leave(OperationKind.UNMOUNT, guid, PoolState.UNMOUNTED)
@@ -227,15 +213,15 @@ class FakePools:
                 op.message = f"Absent drives still bear it: {', '.join(absent)}"
             self.add(pool._replace(state=then, pool_status=None, device=None, is_mounted=False))
 
-        return await self._start(kind, guid, work)
+        return await self._begin(kind, guid, work)
 
     async def rename(
         self, guid: str, label: str | None, drive_labels: dict[str, str] | None
-    ) -> None:
+    ) -> PoolView:
         pool = await self.get(guid)
         labels = drive_labels or {}
         drives = tuple(d._replace(label=labels.get(d.serial, d.label)) for d in pool.drives)
-        self.add(pool._replace(label=label or pool.label, drives=drives))
+        return self.add(pool._replace(label=label or pool.label, drives=drives))
 
     async def add_drive(
         self,
@@ -248,18 +234,18 @@ class FakePools:
     ) -> Operation:
         await self.get(guid)
         self.added.append((serial, dev_path, replaces, wipe))
-        return await self._start(OperationKind.ADD, guid, self._quickly)
+        return await self._begin(OperationKind.ADD, guid, self._quickly)
 
-    async def processes(self, guid: str) -> tuple[FakeProcess, ...]:
+    async def processes(self, guid: str) -> tuple[ProcessInfo, ...]:
         await self.get(guid)
-        return (FakeProcess(),) if guid in self.busy else ()
+        return (PROCESS,) if guid in self.busy else ()
 
-    async def mount_processes(self, path: str) -> tuple[FakeProcess, ...]:
+    async def mount_processes(self, path: str) -> tuple[ProcessInfo, ...]:
         return await self.processes(self.guid_of_mount(path))
 
-    async def mount_usage(self, path: str) -> FakeUsage:
+    async def mount_usage(self, path: str) -> Usage:
         self.guid_of_mount(path)
-        return FakeUsage()
+        return Usage(size=1000, used=400, available=500)
 
     def guid_of_mount(self, path: str) -> str:
         for pool in self.known.values():
@@ -271,7 +257,7 @@ class FakePools:
         await self.get(guid)
         self.killed.append((tuple(pids), action))
         self.busy.discard(guid)
-        return await self._start(OperationKind.KILL, guid, self._quickly)
+        return await self._begin(OperationKind.KILL, guid, self._quickly)
 
     async def importable(self) -> tuple[ImportablePool, ...]:
         return self.found
@@ -294,7 +280,7 @@ class FakePools:
     async def validate_metadata(self) -> int:
         return 2
 
-    async def _start(
+    async def _begin(
         self, kind: OperationKind, guid: str, work: Work, fingerprint: str | None = ""
     ) -> Operation:
         operation = self.registry.start(kind, guid, fingerprint or "", (), work)
@@ -316,144 +302,3 @@ class FakePools:
             wait.cancel()
         op.check_cancelled()
         self.finished.append(op.kind)
-
-
-@dataclass(frozen=True)
-class FakeBlock:
-    name: str
-    type: str = "disk"
-    size: int = 268435456
-    serial: str | None = None
-    vendor: str | None = None
-    model: str | None = None
-    fstype: str | None = None
-    uuid: str | None = None
-    mountpoint: str | None = None
-    id_link: str | None = None
-    children: tuple[FakeBlock, ...] = ()
-
-    @property
-    def path(self) -> str:
-        return f"/dev/{self.name}"
-
-
-@dataclass(frozen=True)
-class FakeDriveId:
-    serial: str
-
-
-@dataclass(frozen=True)
-class FakeDrive:
-    id: FakeDriveId
-    id_link: str | None
-    device: FakeBlock
-    identified_by: str = "wwn"
-
-
-@dataclass(frozen=True)
-class FakeListing:
-    drive: FakeDrive
-    available: bool = True
-    unavailable_because: str | None = None
-    pool_guid: str | None = None
-    protected: bool = False
-
-
-@dataclass(frozen=True)
-class FakeDriveStatus:
-    status: str = "available"
-    pool_guid: str | None = None
-    device: str | None = None
-    mount_point: str | None = None
-    processes: tuple[FakeProcess, ...] = ()
-
-
-def array_member() -> FakeListing:
-    """A drive without a serial of its own, in a running, mounted array."""
-    array = FakeBlock("md127", "raid1", 267386880, fstype="ext4", uuid="abc", mountpoint="/mnt/x")
-    device = FakeBlock("sda", fstype="linux_raid_member", children=(array,))
-    drive = FakeDrive(FakeDriveId("0x5000c500a1b2c3d4"), "wwn-0x5000c500a1b2c3d4", device)
-    return FakeListing(drive, False, "It is a member of pool backup-1", GUID)
-
-
-class FakeDrives:
-    def __init__(self) -> None:
-        self.listings: list[FakeListing] = [array_member()]
-        self.protected: set[str] = set()
-        self.refreshes = 0
-        self.in_use = FakeDriveStatus("in_pool", GUID, "md127", "/mnt/x", (FakeProcess(),))
-
-    async def list(self) -> Sequence[FakeListing]:
-        return self.listings
-
-    async def status(self, serial: str) -> FakeDriveStatus:
-        self._require(serial)
-        return FakeDriveStatus("protected") if serial in self.protected else self.in_use
-
-    async def refresh(self) -> None:
-        self.refreshes += 1
-
-    async def protect(self, serial: str) -> None:
-        self._require(serial)
-        self.protected.add(serial)
-
-    async def unprotect(self, serial: str) -> None:
-        self._require(serial)
-        self.protected.discard(serial)
-
-    def _require(self, serial: str) -> None:
-        if serial not in [listing.drive.id.serial for listing in self.listings]:
-            raise NotFound(f"There is no drive {serial}")
-
-
-@dataclass(frozen=True)
-class FakeBackend:
-    info: BackendInfo
-    missing: tuple[Tool, ...] = ()
-    origin: str = "backy-mdadm 1.0.0"
-
-    def missing_tools(self) -> tuple[Tool, ...]:
-        return self.missing
-
-
-@dataclass(frozen=True)
-class FakeFailure:
-    name: str = "zfs"
-    reason: str = "The module cannot be imported: No module named 'libzfs'"
-    origin: str = "backy-zfs 1.0.0"
-
-
-def _mdadm() -> FakeBackend:
-    tool = Tool(name="mdadm", package="mdadm")
-    info = BackendInfo(
-        name="mdadm",
-        version="1.0.0",
-        levels=(
-            Level(name="raid1", min_drives=1, max_drives=2),
-            Level(name="raid5", min_drives=3),
-        ),
-        filesystems=("ext4", "xfs"),
-        capabilities=frozenset({"add_drive", "import"}),
-        tools=(tool,),
-        signature_types=("linux_raid_member",),
-    )
-    return FakeBackend(info, (tool,))
-
-
-@dataclass
-class FakeHost:
-    backends: dict[str, FakeBackend] = field(default_factory=lambda: {"mdadm": _mdadm()})
-    failed: tuple[FakeFailure, ...] = (FakeFailure(),)
-
-
-class FakeAgent:
-    """Composes the fakes as the runtime composes the agent. Needs a running event loop."""
-
-    def __init__(self) -> None:
-        self.api_key = KEY
-        self.agent_instance = "6d1f0a52-0000-4000-8000-000000000001"
-        self.host = FakeHost()
-        self.backend_problems = {"mdadm": "it did not answer within 30 s"}
-        self.operations = OperationRegistry(Limits())
-        self.pools = FakePools(self.operations)
-        self.drives_service = FakeDrives()

@@ -1,0 +1,30 @@
+"""The agent that the HTTP edge serves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from backy_core.operations.registry import OperationRegistry
+from backy_core.plugins.host import PluginHost
+from backy_core.pools.drive_service import DriveService
+from backy_core.pools.service import PoolService
+
+
+class Agent(Protocol):
+    """The use cases and what they were composed of, as the composition root hands them in."""
+
+    @property
+    def api_key(self) -> str: ...
+    @property
+    def agent_instance(self) -> str: ...
+    @property
+    def host(self) -> PluginHost: ...
+    @property
+    def backend_problems(self) -> Mapping[str, str]: ...
+    @property
+    def operations(self) -> OperationRegistry: ...
+    @property
+    def pools(self) -> PoolService: ...
+    @property
+    def drives_service(self) -> DriveService: ...

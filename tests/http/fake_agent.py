@@ -1,0 +1,54 @@
+"""An agent in memory, composed of fakes as the runtime composes the real one."""
+
+from __future__ import annotations
+
+import pluggy
+
+from backy_core.operations.registry import OperationRegistry
+from backy_core.operations.retention import Limits
+from backy_core.plugins.host import FailedPlugin, LoadedBackend, PluginHost
+from backy_core.sdk.models import BackendInfo, Level, Tool
+from backy_core.sdk.settings import PluginSettings
+from tests.http.fake_drives import FakeDrives
+from tests.http.fake_pools import FakePools
+
+KEY = "test-key-3f0c"
+
+
+class _WithoutTools(LoadedBackend):
+    """A backend none of whose programs is installed, whatever this machine has."""
+
+    def missing_tools(self) -> tuple[Tool, ...]:
+        return self.info.tools
+
+
+def _host() -> PluginHost:
+    info = BackendInfo(
+        name="mdadm",
+        version="1.0.0",
+        levels=(
+            Level(name="raid1", min_drives=1, max_drives=2),
+            Level(name="raid5", min_drives=3),
+        ),
+        filesystems=("ext4", "xfs"),
+        capabilities=frozenset({"add_drive", "import"}),
+        tools=(Tool(name="mdadm", package="mdadm"),),
+        signature_types=("linux_raid_member",),
+    )
+    manager = pluggy.PluginManager("backy")
+    mdadm = _WithoutTools(info, "backy-mdadm 1.0.0", manager, PluginSettings())
+    reason = "The module cannot be imported: No module named 'libzfs'"
+    return PluginHost({"mdadm": mdadm}, (), (FailedPlugin("zfs", "backy-zfs 1.0.0", reason),))
+
+
+class FakeAgent:
+    """Needs a running event loop."""
+
+    def __init__(self) -> None:
+        self.api_key = KEY
+        self.agent_instance = "6d1f0a52-0000-4000-8000-000000000001"
+        self.host = _host()
+        self.backend_problems = {"mdadm": "it did not answer within 30 s"}
+        self.operations = OperationRegistry(Limits())
+        self.pools = FakePools(self.operations)
+        self.drives_service = FakeDrives()
