@@ -18,7 +18,8 @@ from backy_core.system.threads import in_thread
 
 _SUPERBLOCK = 4096
 _READABLE = ("/proc/", "/sys/", "/run/")
-_PROCFS_S = 3.0
+_ANSWER_S = 3.0
+"""How long procfs or one drive may keep an inspection waiting that can do without its answer."""
 
 
 class MachineProbe:
@@ -50,7 +51,7 @@ class MachineProbe:
         node = f"/dev/{signature.device.replace('!', '/')}"
         read = partial(read_at, node, signature.offset, min(length, _SUPERBLOCK))
         try:
-            return await in_thread(read, f"read {signature.device}", self._deadline_s)
+            return await in_thread(read, f"read {signature.device}", _ANSWER_S)
         except (OSError, TimeoutError):
             return None
 
@@ -72,7 +73,7 @@ class MachineProbe:
         read = partial(read_whole, path)
         if not path.is_relative_to("/proc"):
             return read()
-        return await in_thread(read, f"read {path}", _PROCFS_S)
+        return await in_thread(read, f"read {path}", _ANSWER_S)
 
     def _allowed(self, path: str) -> Path:
         if not path.startswith(_READABLE) or os.path.normpath(path) != path.rstrip("/"):

@@ -342,7 +342,8 @@ class Probe(Protocol):
 
     async def superblock(self, signature: Signature, length: int) -> bytes | None:
         """Up to ``length`` bytes (at most 4096) from the position of this signature, which must
-        have one of the backend's own types; None if they cannot be read. Do not trust them."""
+        have one of the backend's own types; None if they cannot be read within 3 s. Do not trust
+        them."""
         ...
 
     async def run(self, *argv: str) -> CommandOutcome:

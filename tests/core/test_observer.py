@@ -643,11 +643,24 @@ async def test_a_file_of_procfs_that_waits_for_a_drive_is_given_up(
 ) -> None:
     release = threading.Event()
     monkeypatch.setattr(probing_view, "read_whole", lambda path: str(release.wait(10)))
-    monkeypatch.setattr(probing_view, "_PROCFS_S", 0.05)
+    monkeypatch.setattr(probing_view, "_ANSWER_S", 0.05)
     with pytest.raises(TimeoutError):
         await probe().read("/proc/mdstat")
     release.set()
     assert await probe().read("/sys/none") == ("True",)
+
+
+async def test_a_superblock_on_a_drive_that_hangs_is_given_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    release = threading.Event()
+    monkeypatch.setattr(probing_view, "read_at", lambda *place: release.wait(10) and b"late")
+    monkeypatch.setattr(probing_view, "_ANSWER_S", 0.05)
+    info = Backend("fake").backy_backend()
+    stamp = Signature(device="sda", type=info.signature_types[0])
+    assert await MachineProbe(info, (), (stamp,), 30).superblock(stamp, 256) is None
+    release.set()
+    assert await MachineProbe(info, (), (stamp,), 30).superblock(stamp, 256) == b"late"
 
 
 async def test_the_probe_reads_superblocks_of_the_backend_alone(tmp_path: Path) -> None:

@@ -115,8 +115,15 @@ E
 until_udev ! grep -q SCSI_SERIAL
 for link in /dev/disk/by-id/*; do
     if [ "$(readlink -f $link)" = /dev/{name} ]; then rm $link; fi
-done"""
-NAMED = """rm /etc/udev/rules.d/99-nameless.rules
+done
+if [ -e /sys/block/{name}/device/serial ]; then
+    mount --bind /dev/null /sys/block/{name}/device/serial
+fi"""
+"""From Linux 7 on sysfs tells a SCSI drive's serial number, whatever udev does."""
+NAMED = """if mountpoint -q /sys/block/{name}/device/serial; then
+    umount /sys/block/{name}/device/serial
+fi
+rm /etc/udev/rules.d/99-nameless.rules
 until_udev grep -q SCSI_SERIAL"""
 UNTIL_UDEV = """set -e; until_udev() {{ udevadm control --reload; for try in 1 2 3 4 5 6; do
     udevadm trigger --settle /dev/{name}
