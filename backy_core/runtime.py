@@ -7,6 +7,7 @@ import logging
 import uuid
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from backy_core.config.settings import Settings
@@ -32,9 +33,9 @@ from backy_core.store import api_key
 from backy_core.store.metadata import MetadataStore
 from backy_core.store.protection import ProtectionStore
 from backy_core.store.tombstones import Tombstones
-from backy_core.system.exec import all_ended
-from backy_core.system.mounts import in_host_mount_namespace
-from backy_core.system.own_files import OwnDirectory, OwnFile
+from backy_core.system.clock import Clock, SystemClock
+from backy_core.system.machine import LINUX, Machine
+from backy_core.system.own_files import OwnFile
 from backy_core.system.udev import KernelEvents
 
 log = logging.getLogger(__name__)
@@ -48,19 +49,24 @@ class Runtime:
         settings: Settings,
         *,
         host: PluginHost | None = None,
+        machine: Machine = LINUX,
+        clock: Clock | None = None,
         events: Callable[[], KernelEvents | None] = KernelEvents,
     ) -> None:
         self.settings = settings
+        self._machine = machine
+        self._clock = clock or SystemClock()
         self.agent_instance = str(uuid.uuid4())
         self.host = host or load_backends(
             tables=settings.plugins,
             plan_deadline_s=settings.plugin_deadline_s,
             inspect_deadline_s=settings.inspect_deadline_s,
+            has_program=machine.programs.installed,
         )
-        self.observer = Observer(settings, self.host, events())
+        self.observer = Observer(settings, self.host, machine, events())
         self.operations = OperationRegistry(_limits(settings), max_lines=settings.max_output_lines)
         self.api_key = ""
-        self._state = OwnDirectory(settings.state_dir)
+        self._state = machine.files.directory(settings.state_dir)
         self._core = self._compose()
         self.pools = PoolService(self._core)
         self.drives_service = DriveService(self._core)
@@ -74,11 +80,13 @@ class Runtime:
         return self.observer.snapshot.problems
 
     def _compose(self) -> Core:
-        settings = self.settings
-        executor = Executor(self.observer)
+        settings, machine, clock = self.settings, self._machine, self._clock
+        executor = Executor(self.observer, machine, clock)
         state = self._state
         return Core(
             settings=settings,
+            machine=machine,
+            clock=clock,
             host=self.host,
             observer=self.observer,
             registry=self.operations,
@@ -87,8 +95,11 @@ class Runtime:
             tombstones=Tombstones(state.file(settings.tombstones_path.name)),
             protection=ProtectionStore(state.file(settings.protection_path.name)),
             executor=executor,
-            undoer=Undoer(executor, self.observer, self.host),
+            undoer=Undoer(executor, self.observer, self.host, machine.signatures, clock),
         )
+
+    def _own_file(self, path: Path) -> OwnFile:
+        return self._machine.files.directory(path.parent).file(path.name)
 
     async def start(self) -> None:
         """Read what is remembered, look at the machine, settle what was interrupted.
@@ -97,13 +108,13 @@ class Runtime:
         """
         core = self._core
         self._state.make()
-        self.api_key = api_key.load_or_make(OwnFile.at(self.settings.api_key_path))
+        self.api_key = api_key.load_or_make(self._own_file(self.settings.api_key_path))
         core.metadata.load()
         core.tombstones.load()
         core.protection.load()
         for warning in (*core.metadata.warnings, *core.tombstones.warnings):
             log.warning("%s", warning)
-        if not in_host_mount_namespace():
+        if not self._machine.mounts.in_host_mount_namespace():
             log.warning(
                 "the agent runs in a mount namespace of its own: other programs may not see "
                 "its mounts; remove ProtectSystem=, PrivateTmp= and the like from its unit"
@@ -159,7 +170,7 @@ class Runtime:
         for task in tuple(self._background):
             task.cancel()
         await self.observer.stop()
-        await all_ended()
+        await self._machine.programs.all_ended()
 
 
 def _limits(settings: Settings) -> Limits:

@@ -22,10 +22,9 @@ from backy_core.machine.survey import Answer, Survey, Surveyor
 from backy_core.plugins.host import PluginHost
 from backy_core.sdk.errors import BackendFailure, BackyError
 from backy_core.sdk.models import PoolReport
-from backy_core.system import namespaces
 from backy_core.system.absence import LookFailed
+from backy_core.system.machine import Machine
 from backy_core.system.mounts import MountEntry
-from backy_core.system.threads import apart
 from backy_core.system.udev import KernelEvents
 
 _log = logging.getLogger(__name__)
@@ -41,12 +40,17 @@ _PUBLISH_AFTER_S = 2.0
 
 class Observer:
     def __init__(
-        self, settings: Settings, host: PluginHost, events: KernelEvents | None = None
+        self,
+        settings: Settings,
+        host: PluginHost,
+        machine: Machine,
+        events: KernelEvents | None = None,
     ) -> None:
         self._settings = settings
         self._host = host
+        self._machine = machine
         self._events = events
-        self._surveyor = Surveyor(settings)
+        self._surveyor = Surveyor(settings, machine)
         self._board = Board({name: backend.info for name, backend in host.backends.items()})
         self._poller = Poller(self, host, settings.drives_rescan_s)
         self._running: asyncio.Task[Snapshot] | None = None
@@ -192,7 +196,8 @@ class Observer:
         ):
             return ()
         try:
-            elsewhere = await apart(namespaces.read_namespaces, "mount namespaces")
+            read = self._machine.mounts.read_namespaces
+            elsewhere = await self._machine.threads.apart(read, "mount namespaces")
         except LookFailed as error:
             _log.debug("Mounts of other processes are unknown: %s", error)
             return None
@@ -212,7 +217,9 @@ class Observer:
         self._asked[backend] = time.monotonic()
         info = self._host.backends[backend].info
         deadline_s = self._settings.inspect_deadline_s
-        probe = MachineProbe(info, survey.probed_drives(), survey.all_signatures(), deadline_s)
+        probe = MachineProbe(
+            info, survey.probed_drives(), survey.all_signatures(), deadline_s, self._machine
+        )
         try:
             async with asyncio.timeout(deadline_s + 1):
                 reported = await self._host.inspect(backend, probe)

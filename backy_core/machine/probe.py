@@ -10,11 +10,8 @@ from pathlib import Path
 
 from backy_core.sdk.errors import BackendFailure
 from backy_core.sdk.models import BackendInfo, ProbedDrive, Signature
-from backy_core.system.exec import run
+from backy_core.system.machine import Machine
 from backy_core.system.outcome import CommandFailed, Outcome
-from backy_core.system.raw_reads import read_at
-from backy_core.system.sysfs import names_in, read_whole
-from backy_core.system.threads import in_thread
 
 _SUPERBLOCK = 4096
 _READABLE = ("/proc/", "/sys/", "/run/")
@@ -31,7 +28,9 @@ class MachineProbe:
         drives: Sequence[ProbedDrive],
         signatures: Sequence[Signature],
         deadline_s: float,
+        machine: Machine,
     ) -> None:
+        self._machine = machine
         self._info = info
         self._deadline_s = deadline_s
         self.drives = tuple(drives)
@@ -43,15 +42,19 @@ class MachineProbe:
         return tuple([await self._text(self._allowed(path)) for path in paths])
 
     async def listdir(self, path: str) -> tuple[str, ...]:
-        return tuple(sorted(names_in(self._allowed(path))))
+        return tuple(sorted(self._machine.kernel.names_in(self._allowed(path))))
 
     async def superblock(self, signature: Signature, length: int) -> bytes | None:
         if signature not in self.signatures or signature.type not in self._info.signature_types:
             raise BackendFailure(f"Backend {self._info.name} may not read {signature}")
         node = f"/dev/{signature.device.replace('!', '/')}"
-        read = partial(read_at, node, signature.offset, min(length, _SUPERBLOCK))
+        read = partial(
+            self._machine.contents.read_at, node, signature.offset, min(length, _SUPERBLOCK)
+        )
         try:
-            return await in_thread(read, f"read {signature.device}", _ANSWER_S)
+            return await self._machine.threads.in_thread(
+                read, f"read {signature.device}", _ANSWER_S
+            )
         except (OSError, TimeoutError):
             return None
 
@@ -64,16 +67,18 @@ class MachineProbe:
                 details=" ".join(argv),
                 hint="Its first words must be one of BackendInfo.read_commands.",
             )
-        outcome = await run(argv, check=False, timeout_s=self._deadline_s, cancel="term")
+        outcome = await self._machine.programs.run(
+            argv, check=False, timeout_s=self._deadline_s, cancel="term"
+        )
         if outcome.timed_out:
             raise CommandFailed(f"{argv[0]} gave no answer", outcome)
         return outcome
 
     async def _text(self, path: Path) -> str | None:
-        read = partial(read_whole, path)
+        read = partial(self._machine.kernel.read_whole, path)
         if not path.is_relative_to("/proc"):
             return read()
-        return await in_thread(read, f"read {path}", _ANSWER_S)
+        return await self._machine.threads.in_thread(read, f"read {path}", _ANSWER_S)
 
     def _allowed(self, path: str) -> Path:
         if not path.startswith(_READABLE) or os.path.normpath(path) != path.rstrip("/"):

@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 from backy_core.sdk.models import Signature
 from backy_core.system.blocks import BlockDevice
-from backy_core.system.signatures import Probed, probe_each
+from backy_core.system.machine import Signatures
+from backy_core.system.signatures import Probed
 
 _SLOW_S = 5.0
 _HUNG_S = 60.0
@@ -36,7 +37,8 @@ class SignatureCache:
     a probe runs wins: that probe's answer may be from before.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, probing: Signatures) -> None:
+        self._probing = probing
         self._known: dict[str, _Known] = {}
         self._hung: dict[str, _Hung] = {}
         self._marks: dict[str, int] = {}
@@ -63,7 +65,7 @@ class SignatureCache:
         unknown = [device for device in devices if device.name not in valid.keys() | hung.keys()]
         marks = {device.name: self._mark(device.name) for device in unknown}
         began = time.monotonic()
-        probed = await probe_each([device.path for device in unknown])
+        probed = await self._probing.probe_each([device.path for device in unknown])
         if time.monotonic() - began >= _SLOW_S:
             self._remember_hung(current, probed.failed)
         for name, signatures in probed.found.items():

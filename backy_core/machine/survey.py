@@ -11,11 +11,9 @@ from backy_core.machine.inventory import Drive, build_inventory, names_of
 from backy_core.machine.signature_cache import SignatureCache
 from backy_core.machine.snapshot import Snapshot
 from backy_core.sdk.models import DriveId, PoolReport, ProbedDrive, Signature, Unreadable
-from backy_core.system import blocks, mount_health, mounts
 from backy_core.system.blocks import BlockDevice
-from backy_core.system.mountinfo import read_own
+from backy_core.system.machine import Machine
 from backy_core.system.mounts import MountEntry
-from backy_core.system.threads import apart
 
 
 class Answer(NamedTuple):
@@ -84,39 +82,41 @@ def _with_drives(report: PoolReport, by_device: Mapping[str, DriveId]) -> PoolRe
     return report.model_copy(update={"members": members})
 
 
-class _Machine(NamedTuple):
+class _Seen(NamedTuple):
     devices: tuple[BlockDevice, ...]
     mounts: tuple[MountEntry, ...]
     swaps: frozenset[str]
 
 
 class Surveyor:
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, machine: Machine) -> None:
         self._settings = settings
+        self._machine = machine
         self._tickets = itertools.count(1)
         self._mountinfo = b""
-        self.cache = SignatureCache()
+        self.cache = SignatureCache(machine.signatures)
 
     async def look(self) -> Survey:
         """Starts no process but the probe of devices that may have changed."""
         ticket = next(self._tickets)
-        self._mountinfo = await apart(read_own, "mounts")
-        machine = await apart(_read_machine, "devices")
-        given_up = await mount_health.given_up(machine.mounts)
-        drives = build_inventory(*machine, self._settings)
+        self._mountinfo = await self._read_own()
+        seen = await self._machine.threads.apart(self._read, "devices")
+        given_up = await self._machine.mounts.given_up(seen.mounts)
+        drives = build_inventory(*seen, self._settings)
         shown = {n for drive in drives if not drive.excluded for n in names_of(drive.device)}
-        probed = await self.cache.look(
-            [device for device in machine.devices if device.name in shown]
-        )
-        return Survey(ticket, *machine, drives, probed.found, probed.failed, given_up)
+        probed = await self.cache.look([device for device in seen.devices if device.name in shown])
+        return Survey(ticket, *seen, drives, probed.found, probed.failed, given_up)
 
     async def mounts_changed(self, snapshot: Snapshot) -> bool:
         """Whether filesystems differ from the last scan: no kernel event announces one that turned
         read-only."""
-        if await apart(read_own, "mounts") != self._mountinfo:
+        if await self._read_own() != self._mountinfo:
             return True
-        return await mount_health.given_up(snapshot.mounts) != snapshot.given_up
+        return await self._machine.mounts.given_up(snapshot.mounts) != snapshot.given_up
 
+    async def _read_own(self) -> bytes:
+        return await self._machine.threads.apart(self._machine.mounts.read_own, "mounts")
 
-def _read_machine() -> _Machine:
-    return _Machine(blocks.read_block_devices(), mounts.read_mounts(), blocks.swaps())
+    def _read(self) -> _Seen:
+        devices, mounts = self._machine.devices, self._machine.mounts
+        return _Seen(devices.read_block_devices(), mounts.read_mounts(), devices.swaps())

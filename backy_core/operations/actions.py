@@ -36,11 +36,10 @@ from backy_core.sdk.plan import (
     WipeSignatures,
     references,
 )
-from backy_core.system import blocks, directories, exec, mounts, signatures
 from backy_core.system.exec import CommandFailed
+from backy_core.system.machine import Machine
 from backy_core.system.mountinfo import MountTree
-from backy_core.system.mounts import MountEntry
-from backy_core.system.threads import in_thread, to_the_end
+from backy_core.system.mounts import MountEntry, is_of_pool, mount_at
 
 _LOCK_S = 30.0
 _LOOK_S = 10.0
@@ -59,9 +58,10 @@ class Context(NamedTuple):
 
 
 class Actions:
-    def __init__(self, observer: Observer, resolver: Resolver) -> None:
+    def __init__(self, observer: Observer, resolver: Resolver, machine: Machine) -> None:
         self._observer = observer
         self._resolver = resolver
+        self._machine = machine
 
     async def perform(self, action: Action, context: Context) -> tuple[Condition, ...]:
         """Do it; what it saw to hold where there was nothing to do.
@@ -70,9 +70,10 @@ class Actions:
         """
         async with AsyncExitStack() as stack:
             if context.hold_locks:
+                lock = self._machine.devices.disk_lock
                 for identity in drives_of(action):
                     drive = await self._resolver.drive(identity)
-                    await stack.enter_async_context(blocks.disk_lock(drive.node, _LOCK_S))
+                    await stack.enter_async_context(lock(drive.node, _LOCK_S))
             try:
                 return await self._perform(action, context)
             except OSError as error:  # a drive that fails, of which an undo must not break off
@@ -94,8 +95,8 @@ class Actions:
                 await self._unmount(action, context)
             case MakeDir():
                 context.write(f"$ mkdir -p {shlex.quote(action.path)}")
-                make = partial(directories.make_directories, action.path)
-                await to_the_end(make, f"mkdir {action.path}")
+                make = partial(self._machine.directories.make_directories, action.path)
+                await self._machine.threads.to_the_end(make, f"mkdir {action.path}")
             case RemoveDir():
                 await self._remove_directories(action, context)
         return ()
@@ -111,7 +112,7 @@ class Actions:
                 return f"wipefs --all {await self._resolver.shown(action.on, plan)}"
             case MakeFilesystem():
                 node = await self._resolver.shown(PoolDevice(), plan)
-                return shlex.join(await _make_argv(action, node))
+                return shlex.join(await self._make_argv(action, node))
             case Mount(path=path):
                 node = await self._resolver.shown(PoolDevice(), plan)
                 return shlex.join(["mount", "-o", _options(action), node, path])
@@ -142,12 +143,16 @@ class Actions:
 
     async def _refuse_place(self, path: str | None, context: Context) -> None:
         """Refuse a program that mounts by path where anyone but root can redirect the path."""
-        if path is None or context.undoing or mounts.mount_at(mounts.read_mounts(), path):
+        if path is None or context.undoing or self._mounted_at(path):
             return
+        check = partial(self._machine.directories.check, path)
         try:
-            await in_thread(partial(directories.check, path), f"look at {path}", _LOOK_S)
+            await self._machine.threads.in_thread(check, f"look at {path}", _LOOK_S)
         except TimeoutError as error:
             raise SystemFailure(f"Mount path {path} does not answer") from error
+
+    def _mounted_at(self, path: str) -> MountEntry | None:
+        return mount_at(self._machine.mounts.read_mounts(), path)
 
     async def _run(
         self, argv: tuple[str, ...], context: Context, ok_codes: tuple[int, ...] = (0,)
@@ -159,7 +164,7 @@ class Actions:
                 # No child outlives a power cut either.
                 context.entry.write(Child(pid=pid, start_time=start_time), durable=False)
 
-        await exec.run(
+        await self._machine.programs.run(
             argv,
             ok_codes=ok_codes,
             on_line=context.write,
@@ -178,12 +183,12 @@ class Actions:
 
     async def _wipe_member(self, action: WipeMember, context: Context) -> None:
         drive = await self._resolver.drive(action.drive)
-        held = blocks.holders(drive.name)
+        held = self._machine.devices.holders(drive.name)
         if held:
             raise DriveInUse(
                 f"Drive {drive.id.serial} is held by {', '.join(held)} and is not wiped"
             )
-        probed = await signatures.probe_drive(drive.name)
+        probed = await self._machine.signatures.probe_drive(drive.name)
         if not probed:
             return
         await self._refuse_member(drive.id, context.plan)
@@ -195,7 +200,7 @@ class Actions:
             )
         context.write(f"$ wipefs --all {drive.node}")
         try:
-            await signatures.wipe_device(drive.node, log=context.write)
+            await self._machine.signatures.wipe_device(drive.node, log=context.write)
         finally:
             self._touched(action, context.plan)
 
@@ -217,26 +222,30 @@ class Actions:
                 return ()
             raise
         name = Path(node).name
-        if not (await signatures.probe([node]))[name]:
+        if not (await self._machine.signatures.probe([node]))[name]:
             return (Blank(on=action.on),)
         context.write(f"$ wipefs --all {node}")
-        await signatures.wipe_device(node, log=context.write)
+        await self._machine.signatures.wipe_device(node, log=context.write)
         self._observer.forget_signatures([name])
         return ()
 
     async def _make_filesystem(self, action: MakeFilesystem, context: Context) -> None:
         node = await self._resolver.target(PoolDevice(), context.plan)
-        await self._run(await _make_argv(action, node), context)
+        await self._run(await self._make_argv(action, node), context)
         self._observer.forget_signatures([Path(node).name])
 
     async def _mount(self, action: Mount, context: Context) -> None:
         node = await self._resolver.target(PoolDevice(), context.plan)
         options = _options(action)
         context.write("$ " + shlex.join(["mount", "-o", options, node, action.path]))
-        await mounts.mount(node, action.path, action.filesystem, options, context.write)
+        await self._machine.mounts.mount(
+            node, action.path, action.filesystem, options, context.write
+        )
 
     async def _unmount(self, action: Unmount, context: Context) -> None:
-        stacked = [entry for entry in mounts.read_mounts() if entry.path == action.path]
+        stacked = [
+            entry for entry in self._machine.mounts.read_mounts() if entry.path == action.path
+        ]
         for entry in reversed(stacked):  # the same filesystem may be mounted there twice
             if not await self._is_ours(entry, context.plan):
                 if context.undoing:
@@ -255,21 +264,21 @@ class Actions:
             report = await self._resolver.report(context.plan)
         except PoolUnseen:  # a mount that is left keeps the device, which is asked next
             return
-        mounted = mounts.read_mounts()
+        mounted = self._machine.mounts.read_mounts()
         tree = MountTree(mounted)
         for entry in reversed(mounted):
-            if mounts.is_of_pool(entry, report) and tree.covers(entry) is None:
+            if is_of_pool(entry, report) and tree.covers(entry) is None:
                 await self._unmount_at(entry.path, context)
 
     async def _unmount_at(self, path: str, context: Context) -> None:
         context.write(f"$ umount {shlex.quote(path)}")
-        await mounts.unmount(path, context.write)
+        await self._machine.mounts.unmount(path, context.write)
 
     async def _is_ours(self, entry: MountEntry, plan: Plan) -> bool:
         """Whether what is mounted is the pool's, as far as it is running."""
         report = await self._resolver.report(plan)
         if report is not None and (report.device or report.source):
-            return mounts.is_of_pool(entry, report)
+            return is_of_pool(entry, report)
         return not self._is_anothers(entry, plan)
 
     def _is_anothers(self, entry: MountEntry, plan: Plan) -> bool:
@@ -283,22 +292,22 @@ class Actions:
             for signature in snapshot.signatures.get(Path(entry.source).name, ())
             if signature.uuid
         }
-        return any(mounts.is_of_pool(entry, report) for report in other_reports) or bool(
+        return any(is_of_pool(entry, report) for report in other_reports) or bool(
             plan.pool.fs_uuid and uuids and plan.pool.fs_uuid not in uuids
         )
 
     async def _remove_directories(self, action: RemoveDir, context: Context) -> None:
         for path in action.paths:
             context.write(f"$ rmdir {shlex.quote(path)}")
-        remove = partial(directories.remove_directories, action.paths)
-        await to_the_end(remove, f"rmdir {action.paths}")
+        remove = partial(self._machine.directories.remove_directories, action.paths)
+        await self._machine.threads.to_the_end(remove, f"rmdir {action.paths}")
 
-
-async def _make_argv(action: MakeFilesystem, node: str) -> tuple[str, ...]:
-    options = await filesystems.options(action.type, action.portability)
-    return filesystems.make_argv(
-        action.type, node=node, uuid=action.uuid, label=action.label, options=options
-    )
+    async def _make_argv(self, action: MakeFilesystem, node: str) -> tuple[str, ...]:
+        programs = self._machine.programs
+        options = await filesystems.options(programs, action.type, action.portability)
+        return filesystems.make_argv(
+            action.type, node=node, uuid=action.uuid, label=action.label, options=options
+        )
 
 
 def _options(action: Mount) -> str:

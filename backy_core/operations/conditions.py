@@ -6,8 +6,6 @@ instead. Administrators read it when an outcome fails to appear.
 
 from __future__ import annotations
 
-import asyncio
-import time
 from collections.abc import Callable, Iterable
 
 from backy_core.machine.observer import Observer
@@ -26,17 +24,22 @@ from backy_core.sdk.plan import (
     PoolIs,
     Target,
 )
-from backy_core.system import blocks, mounts, signatures
+from backy_core.system.clock import Clock
+from backy_core.system.machine import Machine
 from backy_core.system.mountinfo import MountTree
-from backy_core.system.mounts import MountEntry, is_of_pool
+from backy_core.system.mounts import MountEntry, is_of_pool, mount_at
 
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.02, 0.5
 
 
 class Conditions:
-    def __init__(self, observer: Observer, resolver: Resolver) -> None:
+    def __init__(
+        self, observer: Observer, resolver: Resolver, machine: Machine, clock: Clock
+    ) -> None:
         self._observer = observer
         self._resolver = resolver
+        self._machine = machine
+        self._clock = clock
 
     async def unmet(self, conditions: Iterable[Condition], plan: Plan) -> str | None:
         """A sentence for the first condition that does not hold now; None if all do.
@@ -62,18 +65,18 @@ class Conditions:
         """
         if not conditions:
             return
-        deadline = time.monotonic() + within_s
+        deadline = self._clock.monotonic() + within_s
         pause = _FIRST_WAIT_S
         held_since: float | None = None
         while True:
             difference = await self.unmet(conditions, plan)
-            now = time.monotonic()
+            now = self._clock.monotonic()
             held_since = None if difference else (held_since or now)
             if held_since is not None and now - held_since >= stable_s:
                 return
             if difference is not None and now >= deadline:
                 raise SystemFailure("The expected outcome did not appear", details=difference)
-            await asyncio.sleep(pause)
+            await self._clock.sleep(pause)
             pause = min(
                 pause * 1.5, _LONGEST_WAIT_S, max(stable_s / 4, 0.05) if not difference else 1
             )
@@ -94,7 +97,7 @@ class Conditions:
             case MountedAt():
                 return await self._mounted_at(condition, pool)
             case NotMounted():
-                entry = mounts.mount_at(mounts.read_mounts(), condition.path)
+                entry = mount_at(self._machine.mounts.read_mounts(), condition.path)
                 return f"{entry.source} is mounted at {condition.path}" if entry else None
 
     async def _pool_is(self, condition: PoolIs, plan: Plan, pool: _Pool) -> str | None:
@@ -115,14 +118,14 @@ class Conditions:
 
     async def _in_use(self, identity: DriveId) -> str | None:
         drive = await self._resolver.drive(identity)
-        held = blocks.holders(drive.name)
+        held = self._machine.devices.holders(drive.name)
         if held:
             return f"drive {identity.serial} is held by {', '.join(held)}"
-        return await _exclusively_openable(drive.node)
+        return await self._exclusively_openable(drive.node)
 
     async def _bears(self, condition: Bears, plan: Plan) -> str | None:
         node = await self._resolver.target(condition.on, plan)
-        difference = await _lacks(
+        difference = await self._lacks(
             node,
             condition.type,
             lambda signature: (
@@ -132,12 +135,35 @@ class Conditions:
         return f"it bears {difference}, not {condition.type}" if difference else None
 
     async def _signatures(self, target: Target, plan: Plan) -> tuple[Signature, ...]:
-        node = await self._resolver.target(target, plan)
-        return (await signatures.probe([node]))[blocks.kernel_name(node)]
+        return await self._probed(await self._resolver.target(target, plan))
+
+    async def _probed(self, node: str) -> tuple[Signature, ...]:
+        name = self._machine.devices.kernel_name(node)
+        return (await self._machine.signatures.probe([node]))[name]
+
+    async def _lacks(
+        self, node: str, likely: str, wanted: Callable[[Signature], bool]
+    ) -> str | None:
+        """The device's signatures in words, if none of them matches.
+
+        Usually there is a superblock of the ``likely`` type, which is found quickly. A partition
+        table has no superblock, and the kernel's name of a filesystem may differ from libblkid's.
+        """
+        if any(map(wanted, await self._machine.signatures.probe_for(node, likely))):
+            return None
+        found = await self._probed(node)
+        return None if any(map(wanted, found)) else _listed(found)
+
+    async def _exclusively_openable(self, node: str) -> str | None:
+        try:
+            async with self._machine.devices.exclusively(node):
+                return None
+        except DriveInUse as error:
+            return str(error)
 
     async def _free(self, identity: DriveId, plan: Plan) -> str | None:
         drive = await self._resolver.drive(identity)
-        held = blocks.holders(drive.name)
+        held = self._machine.devices.holders(drive.name)
         if held:
             return f"drive {identity.serial} is held by {', '.join(held)}"
         await self._observer.inspect(plan.backend)
@@ -145,11 +171,11 @@ class Conditions:
             for report in reports:
                 if any(m.drive == identity for m in report.members):
                     return f"drive {identity.serial} is a member of {backend} {report.native_id}"
-        return await _exclusively_openable(drive.node)
+        return await self._exclusively_openable(drive.node)
 
     async def _mounted_at(self, condition: MountedAt, pool: _Pool) -> str | None:
-        seen_mounts = mounts.read_mounts()
-        entry = mounts.mount_at(seen_mounts, condition.path)
+        seen_mounts = self._machine.mounts.read_mounts()
+        entry = mount_at(seen_mounts, condition.path)
         if entry is None:
             return f"nothing is mounted at {condition.path}"
         if (cover := MountTree(seen_mounts).covers(entry)) is not None:
@@ -158,7 +184,7 @@ class Conditions:
             return f"{entry.source} is mounted at {condition.path} for writing"
         if condition.fs_uuid is None:
             return _own_filesystem(entry, await pool.report())
-        difference = await _lacks(
+        difference = await self._lacks(
             entry.source, entry.fstype, lambda signature: signature.uuid == condition.fs_uuid
         )
         return (
@@ -214,26 +240,6 @@ def _lacking(entry: MountEntry) -> str | None:
     """A pool may come from another host, whoever mounts it."""
     lacking = {"nosuid", "nodev"} - entry.options
     return f"{entry.path} is mounted without {', '.join(sorted(lacking))}" if lacking else None
-
-
-async def _exclusively_openable(node: str) -> str | None:
-    try:
-        async with blocks.exclusively(node):
-            return None
-    except DriveInUse as error:
-        return str(error)
-
-
-async def _lacks(node: str, likely: str, matches: Callable[[Signature], bool]) -> str | None:
-    """The device's signatures in words, if none of them matches.
-
-    Usually there is a superblock of the ``likely`` type, which is found quickly. A partition table
-    has no superblock, and the kernel's name of a filesystem may differ from libblkid's.
-    """
-    if any(map(matches, await signatures.probe_for(node, likely))):
-        return None
-    probed = (await signatures.probe([node]))[blocks.kernel_name(node)]
-    return None if any(map(matches, probed)) else _listed(probed)
 
 
 def _listed(signatures: Iterable[Signature]) -> str:

@@ -8,7 +8,6 @@ moment is busy, not broken), unless the program's output marks a final refusal.
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Awaitable
 from contextlib import AsyncExitStack
 from typing import TypeVar
@@ -30,9 +29,9 @@ from backy_core.sdk.errors import (
 )
 from backy_core.sdk.models import DriveId
 from backy_core.sdk.plan import Condition, Exec, Plan, Step, drives_of_step
-from backy_core.system import blocks, signatures
+from backy_core.system.clock import Clock
 from backy_core.system.exec import CommandFailed
-from backy_core.system.kernel_log import open_kernel_log
+from backy_core.system.machine import Machine
 
 T = TypeVar("T")
 
@@ -40,11 +39,13 @@ _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 2.0
 
 
 class Executor:
-    def __init__(self, observer: Observer) -> None:
+    def __init__(self, observer: Observer, machine: Machine, clock: Clock) -> None:
         self._observer = observer
-        self.resolver = Resolver(observer)
-        self.conditions = Conditions(observer, self.resolver)
-        self.actions = Actions(observer, self.resolver)
+        self._machine = machine
+        self._clock = clock
+        self.resolver = Resolver(observer, machine.devices)
+        self.conditions = Conditions(observer, self.resolver, machine, clock)
+        self.actions = Actions(observer, self.resolver, machine)
 
     async def run(self, op: Operation, entry: JournalEntry, plan: Plan) -> None:
         """Run every step. Raises at the first that fails, before any roll-back."""
@@ -137,7 +138,7 @@ class Executor:
 
     async def _refuse_foreign(self, identity: DriveId, plan: Plan) -> None:
         drive = await self.resolver.drive(identity)
-        probed = await signatures.probe_drive(drive.name)
+        probed = await self._machine.signatures.probe_drive(drive.name)
         if probed and not any(
             signature.matches(stamp) for signature in probed for stamp in plan.stamps
         ):
@@ -151,12 +152,12 @@ class Executor:
         numbers = {}
         for identity in drives_of(step.run):
             drive = await self.resolver.drive(identity)
-            if (number := blocks.diskseq(drive.name)) is not None:
+            if (number := self._machine.devices.diskseq(drive.name)) is not None:
                 numbers[identity.serial] = number
         return numbers
 
     async def _attempt_until(self, op: Operation, step: Step, context: Context) -> None:
-        log = open_kernel_log()
+        log = self._machine.kernel.open_kernel_log()
         try:
             await self._attempt_again(op, step, context)
         except Cancelled:
@@ -178,7 +179,7 @@ class Executor:
         return (*pool, *(drive.name for drive in snapshot.drives if drive.id in plan.drives))
 
     async def _attempt_again(self, op: Operation, step: Step, context: Context) -> None:
-        deadline = time.monotonic() + step.retry_s
+        deadline = self._clock.monotonic() + step.retry_s
         pause = _FIRST_PAUSE_S
         while True:
             try:
@@ -191,9 +192,9 @@ class Executor:
                     return
                 if await self.conditions.unmet(step.only_if, context.plan) is not None:
                     return  # what it was meant for is over
-                if time.monotonic() >= deadline or is_final(error):
+                if self._clock.monotonic() >= deadline or is_final(error):
                     raise _failed(step, error) from error
-            await asyncio.sleep(pause)
+            await self._clock.sleep(pause)
             pause = min(pause * 2, _LONGEST_PAUSE_S)
 
     async def _reached(self, step: Step, plan: Plan) -> bool:
@@ -226,7 +227,7 @@ class Executor:
         async with AsyncExitStack() as stack:
             for identity in plan.drives:
                 drive = await self.resolver.drive(identity)
-                await stack.enter_async_context(blocks.exclusively(drive.node))
+                await stack.enter_async_context(self._machine.devices.exclusively(drive.node))
 
 
 def is_final(error: BackyError) -> bool:

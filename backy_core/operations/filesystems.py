@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from backy_core.sdk.errors import InvalidRequest
 from backy_core.sdk.models import Portability
-from backy_core.system import exec
+from backy_core.system.machine import Programs
 
 MOUNT_OPTIONS = "nosuid,nodev"
 """A pool may come from another host: no set-uid program or device node on it has effect."""
@@ -129,14 +129,14 @@ def is_known(name: str | None) -> bool:
     return name in _KNOWN
 
 
-async def options(name: str, portability: Portability) -> tuple[str, ...]:
+async def options(programs: Programs, name: str, portability: Portability) -> tuple[str, ...]:
     """Extra mkfs options, for the installed version, that give ``name`` this portability."""
     filesystem = known(name)
     if portability == "native":
         return ()
     if not filesystem.help:
         return filesystem.portable
-    help_output = await exec.run(filesystem.help, check=False, timeout_s=_ASK_S)
+    help_output = await programs.run(filesystem.help, check=False, timeout_s=_ASK_S)
     known_here = (
         switch.options for switch in filesystem.switches if help_output.says((switch.word,))
     )

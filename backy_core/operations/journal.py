@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from typing import Annotated, Any, Literal
@@ -20,9 +19,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from backy_core.operations.kinds import OperationKind
 from backy_core.sdk.models import Model
 from backy_core.sdk.plan import Effect, Plan, Step
-from backy_core.system.files import append_durably, write_all
 from backy_core.system.own_files import OwnDirectory, OwnFile
-from backy_core.system.threads import to_the_end
 
 log = logging.getLogger(__name__)
 _SUFFIX = ".jsonl"
@@ -204,18 +201,17 @@ class JournalEntry:
 
     async def append(self, record: Record) -> None:
         """Durable when this returns."""
-        await to_the_end(partial(self.write, record), _THREAD)
+        await self.file.to_the_end(partial(self.write, record), _THREAD)
 
     def write(self, record: Record, *, durable: bool = True) -> None:
         """Not ``durable``: a power cut may take it, unless a later record is durable."""
         line = _RECORD.dump_json(record) + b"\n"
-        with self.file.opened(os.O_WRONLY | os.O_APPEND | os.O_CREAT) as descriptor:
-            _append_whole(descriptor, line, append_durably if durable else write_all)
+        self.file.append(line, durable=durable)
         self.records.append(record)
 
     async def close(self) -> None:
         """Settled: nothing to recover. Removing the file needs no room on a full disk."""
-        await to_the_end(self._close, _THREAD)
+        await self.file.to_the_end(self._close, _THREAD)
 
     def _close(self) -> None:
         with suppress(OSError):
@@ -225,16 +221,6 @@ class JournalEntry:
     def remove(self) -> None:
         self.file.remove()
         self.file.directory.sync()
-
-
-def _append_whole(descriptor: int, line: bytes, append: Callable[[int, bytes], None]) -> None:
-    """All of it or nothing: half a line (ENOSPC) would spoil the records after it."""
-    size = os.fstat(descriptor).st_size
-    try:
-        append(descriptor, line)
-    except OSError:
-        os.ftruncate(descriptor, size)
-        raise
 
 
 class Journal:
@@ -254,7 +240,7 @@ class Journal:
         opened = opened.model_copy(update={"number": self._last})
         entry = JournalEntry(self._directory.file(opened.operation + _SUFFIX), [])
         await entry.append(opened)
-        await to_the_end(self._directory.sync, _THREAD)
+        await self._directory.to_the_end(self._directory.sync, _THREAD)
         return entry
 
     def load(self) -> tuple[JournalEntry, ...]:

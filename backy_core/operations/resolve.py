@@ -9,7 +9,7 @@ from backy_core.machine.snapshot import nearest
 from backy_core.sdk.errors import SystemFailure
 from backy_core.sdk.models import DriveId, PoolReport
 from backy_core.sdk.plan import Arg, DriveRef, Join, Plan, PoolDevice, Target
-from backy_core.system import blocks
+from backy_core.system.machine import Devices
 
 
 class NoPoolDevice(SystemFailure):
@@ -23,9 +23,10 @@ class PoolUnseen(SystemFailure):
 class Resolver:
     """Looks up what a plan's identities are called right now."""
 
-    def __init__(self, observer: Observer) -> None:
+    def __init__(self, observer: Observer, devices: Devices) -> None:
         self._observer = observer
-        self._devices: dict[tuple[str, str], tuple[str, int]] = {}
+        self._devices = devices
+        self._pool_devices: dict[tuple[str, str], tuple[str, int]] = {}
         """Name and sequence number of each pool's block device, by backend and identity."""
 
     async def report(self, plan: Plan) -> PoolReport | None:
@@ -46,7 +47,7 @@ class Resolver:
         """The drive with this identity; looks again if the node changed hands meanwhile."""
         try:
             drive = inventory.resolve(self._observer.snapshot.drives, identity)
-            if blocks.diskseq(drive.name) == drive.device.diskseq:
+            if self._devices.diskseq(drive.name) == drive.device.diskseq:
                 return drive
         except inventory.DriveAbsent:
             pass
@@ -59,22 +60,22 @@ class Resolver:
         One that an inspect found stays the pool's until it is gone: the number tells it from
         another one under its name, and asking LVM or ZFS again costs a process each time.
         """
-        name, number = self._devices.get((plan.backend, plan.pool.identity), ("", 0))
-        if name and blocks.diskseq(name) == number and blocks.node_exists(name):
+        name, number = self._pool_devices.get((plan.backend, plan.pool.identity), ("", 0))
+        if name and self._devices.diskseq(name) == number and self._devices.node_exists(name):
             return name
         report = await self.report(plan)
         if report is None or report.device is None:
             raise NoPoolDevice(f"Pool {plan.pool.guid} has no block device at the moment")
-        if not blocks.node_exists(report.device):
+        if not self._devices.node_exists(report.device):
             raise NoPoolDevice(f"The node /dev/{report.device} is not there (yet)")
         return report.device
 
     def _remember(self, pool: tuple[str, str], device: str | None) -> None:
-        number = blocks.diskseq(device) if device else None
+        number = self._devices.diskseq(device) if device else None
         if device is None or number is None:
-            self._devices.pop(pool, None)
+            self._pool_devices.pop(pool, None)
         else:
-            self._devices[pool] = (device, number)
+            self._pool_devices[pool] = (device, number)
 
     async def target(self, target: Target, plan: Plan) -> str:
         """The node of a drive, partition or pool device."""

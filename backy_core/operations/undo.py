@@ -8,8 +8,6 @@ free. A drive that is not connected keeps the journal entry pending until it ret
 
 from __future__ import annotations
 
-import asyncio
-import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -33,7 +31,8 @@ from backy_core.sdk.plan import (
     Step,
     WipeMember,
 )
-from backy_core.system import signatures
+from backy_core.system.clock import Clock
+from backy_core.system.machine import Signatures
 
 _RETRY_S = 15.0
 _STABLE_S = 1.0
@@ -59,8 +58,17 @@ class Leftovers:
 
 
 class Undoer:
-    def __init__(self, executor: Executor, observer: Observer, host: PluginHost) -> None:
+    def __init__(
+        self,
+        executor: Executor,
+        observer: Observer,
+        host: PluginHost,
+        signatures: Signatures,
+        clock: Clock,
+    ) -> None:
         self._executor = executor
+        self._probing = signatures
+        self._clock = clock
         self._observer = observer
         self._host = host
 
@@ -104,7 +112,7 @@ class Undoer:
         expect: tuple[Condition, ...],
         stable_s: float = 0,
     ) -> None:
-        deadline = time.monotonic() + _RETRY_S
+        deadline = self._clock.monotonic() + _RETRY_S
         context = Context(plan, op.outputs.append, undoing=True)
         while True:
             try:
@@ -115,9 +123,9 @@ class Undoer:
             except DriveAbsent:
                 raise
             except BackyError:
-                if time.monotonic() >= deadline:
+                if self._clock.monotonic() >= deadline:
                     raise
-            await asyncio.sleep(0.5)
+            await self._clock.sleep(0.5)
 
     async def sweep(
         self, op: Operation, plan: Plan, *, allowed: tuple[SignatureMatch, ...] = ()
@@ -175,7 +183,7 @@ class Undoer:
 
     async def _signatures(self, identity: DriveId) -> tuple[Signature, ...]:
         drive = await self._executor.resolver.drive(identity)
-        return await signatures.probe_drive(drive.name)
+        return await self._probing.probe_drive(drive.name)
 
 
 def _match(signatures: Iterable[Signature], stamps: tuple[SignatureMatch, ...]) -> bool:

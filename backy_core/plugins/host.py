@@ -8,8 +8,7 @@ becomes a :class:`BackendFailure` naming the plugin and the hook. Lives as long 
 from __future__ import annotations
 
 import logging
-import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from types import MappingProxyType
@@ -39,7 +38,6 @@ from backy_core.sdk.models import (
 )
 from backy_core.sdk.plan import BackendPlan
 from backy_core.sdk.settings import PluginSettings
-from backy_core.system.child import SEARCH_PATH
 
 __all__ = ["FailedPlugin", "LoadedBackend", "PluginHost"]
 
@@ -53,10 +51,12 @@ class LoadedBackend(NamedTuple):
     origin: str
     manager: pluggy.PluginManager
     settings: PluginSettings
+    installed: Callable[[str], bool]
+    """Whether the machine has a program."""
 
     def missing_tools(self) -> tuple[Tool, ...]:
         """Declared programs that are not installed now. Starts no process."""
-        return tuple(t for t in self.info.tools if shutil.which(t.name, path=SEARCH_PATH) is None)
+        return tuple(t for t in self.info.tools if not self.installed(t.name))
 
     def implements(self, hook: str) -> bool:
         return hook in registry.hooks_of(self.manager)

@@ -19,6 +19,7 @@ from backy_core.plugins.registry import Candidate, FailedPlugin
 from backy_core.plugins.threads import call_within
 from backy_core.sdk.errors import BackendFailure
 from backy_core.sdk.settings import PluginSettings
+from backy_core.system import exec
 
 LOAD_DEADLINE_S = 30.0
 """For importing a plugin: generous, for a loaded machine must not lose its pools by it."""
@@ -37,13 +38,14 @@ def load_backends(
     plan_deadline_s: float = 5,
     inspect_deadline_s: float = 30,
     load_deadline_s: float = LOAD_DEADLINE_S,
+    has_program: Callable[[str], bool] = exec.installed,
 ) -> PluginHost:
     """Load every plugin that works; the others are in ``failed``. Never raises for a plugin.
 
     ``installed_backends`` and ``installed_listeners`` are entry points, those of this environment
     if None; ``builtin`` and ``listeners`` are names with plugin objects. Of two plugins with one
-    name the first is loaded. Raises :class:`ConfigurationError` for ``tables`` that do not suit
-    the plugins.
+    name the first is loaded. ``has_program`` tells which programs the machine has. Raises
+    :class:`ConfigurationError` for ``tables`` that do not suit the plugins.
     """
     if installed_backends is None or installed_listeners is None:
         points = entry_points()  # reads a file of every installed package, so only once
@@ -51,7 +53,7 @@ def load_backends(
             installed_backends = points.select(group=registry.BACKEND_GROUP)
         if installed_listeners is None:
             installed_listeners = points.select(group=registry.LISTENER_GROUP)
-    loader = _Loader(tables or PluginTables(), load_deadline_s)
+    loader = _Loader(tables or PluginTables(), load_deadline_s, has_program)
     backends = loader.load(registry.candidates(installed_backends, builtin), loader.backend)
     loaded_listeners = loader.load(
         registry.candidates(installed_listeners, listeners), loader.listener
@@ -69,7 +71,10 @@ def load_backends(
 class _Loader:
     """One round of loading: names are unique among all plugins, for each has one table."""
 
-    def __init__(self, tables: PluginTables, deadline_s: float) -> None:
+    def __init__(
+        self, tables: PluginTables, deadline_s: float, has_program: Callable[[str], bool]
+    ) -> None:
+        self._has_program = has_program
         self.failed: list[FailedPlugin] = []
         self._tables = tables
         self._deadline_s = deadline_s
@@ -104,7 +109,7 @@ class _Loader:
         info = manager.hook.backy_backend()
         check_backend(candidate.name, info)
         settings = self._settings(candidate, manager)
-        loaded = LoadedBackend(info, candidate.origin, manager, settings)
+        loaded = LoadedBackend(info, candidate.origin, manager, settings, self._has_program)
         if "add_drive" in info.capabilities and not loaded.implements(PLAN_HOOKS["add"]):
             raise BackendFailure(f"it advertises add_drive without {PLAN_HOOKS['add']}")
         return loaded

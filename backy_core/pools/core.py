@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any
 
 from backy_core.config.settings import Settings
@@ -23,7 +22,8 @@ from backy_core.sdk.plan import BackendPlan, Condition, Plan, PlanKind, Step
 from backy_core.store.metadata import MetadataStore, PoolEntry
 from backy_core.store.protection import ProtectionStore
 from backy_core.store.tombstones import Tombstones
-from backy_core.system import blocks
+from backy_core.system.clock import Clock
+from backy_core.system.machine import Machine
 
 log = logging.getLogger(__name__)
 IN_PLACE = ("active", "rebuilding", "spare")
@@ -35,6 +35,8 @@ class Core:
     """The parts, composed once in ``runtime.py``."""
 
     settings: Settings
+    machine: Machine
+    clock: Clock
     host: PluginHost
     observer: Observer
     registry: OperationRegistry
@@ -84,8 +86,8 @@ class Core:
             Opened(
                 operation=op.id,
                 kind=op.kind,
-                boot_id=blocks.boot_id(),
-                at=datetime.now(UTC).isoformat(),
+                boot_id=self.machine.kernel.boot_id(),
+                at=self.clock.now().isoformat(),
                 plan=plan,
                 subject=subject or {},
             )

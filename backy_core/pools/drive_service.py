@@ -11,7 +11,6 @@ from backy_core.pools.admission.busy import processes_of
 from backy_core.pools.core import Core
 from backy_core.pools.reading.viewing import PoolViewer
 from backy_core.store.metadata import PoolEntry
-from backy_core.system.mount_holders import processes_on
 from backy_core.system.procs import ProcessInfo
 
 
@@ -88,7 +87,7 @@ class DriveService:
     ) -> tuple[ProcessInfo, ...]:
         if entry is not None:
             return await processes_of(self._core, entry)
-        return await processes_on(mount_point) if mount_point else ()
+        return await self._core.machine.processes.processes_on(mount_point) if mount_point else ()
 
     async def refresh(self) -> None:
         await self._core.observer.refresh()

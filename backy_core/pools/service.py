@@ -60,7 +60,7 @@ _HIDDEN = (PoolState.FAILED, PoolState.DELETED)
 class PoolService:
     def __init__(self, core: Core) -> None:
         self._core = core
-        self._usage = UsageReader()
+        self._usage = UsageReader(core.machine.mounts)
         self._filled: dict[str, tuple[PoolView, Usage, PoolView]] = {}
         self.viewer = PoolViewer(core)
         self.creation = PoolCreation(core)
@@ -244,7 +244,7 @@ class PoolService:
                 await self.teardown.check(guid)
             holders = await processes_of(self._core, entry)
             if holders or self.viewer.mounted_at(entry):
-                await kill_holders(guid, holders, tuple(pids))
+                await kill_holders(self._core.machine.processes, guid, holders, tuple(pids))
             op.accept()  # what was killed is not undone by a refusal of what follows
             if follow is OperationKind.UNMOUNT:
                 await self.closing.run(op, guid)

@@ -9,14 +9,17 @@ agent forget its pools.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from backy_core.sdk.errors import SystemFailure
 from backy_core.system.own_files import OwnFile
 
 Document = dict[str, Any]
+
+T = TypeVar("T")
 
 
 class DocumentFile:
@@ -26,6 +29,10 @@ class DocumentFile:
         self._file = file
         self.warnings: list[str] = []
         self._list_key = list_key
+
+    async def to_the_end(self, call: Callable[[], T], name: str) -> T:
+        """As :meth:`OwnFile.to_the_end`."""
+        return await self._file.to_the_end(call, name)
 
     @property
     def path(self) -> Path:

@@ -30,7 +30,6 @@ from backy_core.sdk.models import DriveId, MemberReport, PoolReport, Portability
 from backy_core.store.document import Document, DocumentFile
 from backy_core.store.opens_on import OpensOn
 from backy_core.system.own_files import OwnFile
-from backy_core.system.threads import to_the_end
 
 log = logging.getLogger(__name__)
 
@@ -216,7 +215,7 @@ class MetadataStore:
             before = self._entries
             if (changed := change(before)) is before:
                 return False
-            await to_the_end(partial(self._write, changed), "write the metadata")
+            await self._file.to_the_end(partial(self._write, changed), "write the metadata")
         return True
 
     def _write(self, entries: _Entries) -> None:

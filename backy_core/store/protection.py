@@ -8,7 +8,6 @@ from functools import partial
 
 from backy_core.sdk.errors import SystemFailure
 from backy_core.system.own_files import OwnFile
-from backy_core.system.threads import to_the_end
 
 
 class ProtectionStore:
@@ -65,7 +64,7 @@ class ProtectionStore:
 
     async def _save(self, serials: frozenset[str]) -> None:
         if serials != self._serials:
-            await to_the_end(partial(self._write, serials), "write the protected drives")
+            await self._file.to_the_end(partial(self._write, serials), "write the protected drives")
 
     def _write(self, serials: frozenset[str]) -> None:
         data = json.dumps({"version": 1, "serials": sorted(serials)}, indent=2).encode()

@@ -18,7 +18,6 @@ from pydantic.alias_generators import to_camel
 from backy_core.sdk.models import DriveId, SignatureMatch
 from backy_core.store.document import DocumentFile
 from backy_core.system.own_files import OwnFile
-from backy_core.system.threads import to_the_end
 
 FILE_VERSION = 1
 
@@ -97,7 +96,9 @@ class Tombstones:
 
     async def _change(self, change: Callable[[_Stones], _Stones]) -> None:
         async with self._lock:
-            await to_the_end(partial(self._write, change(self._stones)), "write the tombstones")
+            await self._file.to_the_end(
+                partial(self._write, change(self._stones)), "write the tombstones"
+            )
 
     def _write(self, stones: _Stones) -> None:
         dumped = [stone.model_dump(mode="json", by_alias=True) for stone in stones.values()]

@@ -83,30 +83,32 @@ def opened(path: Path | str, judge: Judge | None = None) -> Iterator[int]:
         os.close(descriptor)
 
 
-def check(path: Path | str) -> None:
+def check(path: Path | str, judge: Judge | None = None) -> None:
     """Raise as :func:`opened` if it is not there, or not root's alone."""
-    with opened(path):
+    with opened(path, judge):
         pass
 
 
-def missing_directories(path: Path | str) -> tuple[str, ...]:
+def missing_directories(path: Path | str, judge: Judge | None = None) -> tuple[str, ...]:
     """Missing directories of a path, deepest first. Raises like :func:`opened`."""
     target = Path(path)
     try:
-        with opened(target):
+        with opened(target, judge):
             return ()
     except DirectoryMissing as missing:
         below = (target, *target.parents)
         return tuple(str(directory) for directory in below[: below.index(missing.path) + 1])
 
 
-def is_empty(path: Path | str) -> bool:
+def is_empty(path: Path | str, judge: Judge | None = None) -> bool:
     """Whether an existing directory holds nothing. Raises as :func:`opened`."""
-    with opened(path) as descriptor:
+    with opened(path, judge) as descriptor:
         return not os.listdir(descriptor)  # noqa: PTH208 Path knows no descriptors
 
 
-def make_directories(path: Path | str, mode: int = 0o755) -> tuple[str, ...]:
+def make_directories(
+    path: Path | str, mode: int = 0o755, judge: Judge | None = None
+) -> tuple[str, ...]:
     """Make ``path`` and what is missing above it; the ones made, outermost first.
 
     Raises as :func:`opened`; what was made until then is removed.
@@ -120,7 +122,7 @@ def make_directories(path: Path | str, mode: int = 0o755) -> tuple[str, ...]:
         os.chmod(walked.name, mode, dir_fd=above)
 
     try:
-        os.close(_descend(Path(path), make, others_may_change))
+        os.close(_descend(Path(path), make, judge or others_may_change))
     except SystemFailure:
         remove_directories(new_directories)
         raise

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import shutil
 from collections.abc import Callable, Sequence
 from typing import Literal
 
-from backy_core.system.child import Child, Instructions
+from backy_core.system.child import SEARCH_PATH, Child, Instructions
 from backy_core.system.identity import process_start_time, wait_for_exit
 from backy_core.system.outcome import CommandFailed, Outcome
 from backy_core.system.text import sanitise
@@ -23,6 +24,7 @@ __all__ = [
     "CommandFailed",
     "Outcome",
     "all_ended",
+    "installed",
     "process_start_time",
     "run",
     "sanitise",
@@ -80,6 +82,11 @@ async def all_ended() -> None:
     loop = asyncio.get_running_loop()
     while mine := {task for task in _followed if task.get_loop() is loop}:
         await asyncio.wait(mine)
+
+
+def installed(program: str) -> bool:
+    """Whether :func:`run` would find it now."""
+    return shutil.which(program, path=SEARCH_PATH) is not None
 
 
 def _checked(outcome: Outcome, ok_codes: Sequence[int]) -> Outcome:

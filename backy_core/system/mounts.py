@@ -10,12 +10,15 @@ from pathlib import Path
 from backy_core.sdk.errors import PoolBusy
 from backy_core.sdk.models import PoolReport
 from backy_core.system import directories, libmount
+from backy_core.system.mount_health import given_up
 from backy_core.system.mountinfo import (
     MountEntry,
     mount_at,
     parse_mountinfo,
     read_mounts,
+    read_own,
 )
+from backy_core.system.namespaces import read_namespaces
 from backy_core.system.threads import to_the_end
 from backy_core.system.usage import Usage, filesystem_usage, filesystem_usages
 
@@ -24,12 +27,15 @@ __all__ = [
     "Usage",
     "filesystem_usage",
     "filesystem_usages",
+    "given_up",
     "in_host_mount_namespace",
     "is_of_pool",
     "mount",
     "mount_at",
     "parse_mountinfo",
     "read_mounts",
+    "read_namespaces",
+    "read_own",
     "unmount",
 ]
 

@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import os
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TypeVar
 
 from backy_core.sdk.errors import SystemFailure
-from backy_core.system.files import append_durably
 from backy_core.system.ownership import open_regular
+from backy_core.system.threads import to_the_end
 
 PREVIOUS_SUFFIX = ".previous"
 _CHUNK = 1 << 20
+
+T = TypeVar("T")
 
 
 class OwnDirectory:
@@ -62,7 +65,15 @@ class OwnDirectory:
 
     def sync(self) -> None:
         """Make renames, new and removed names survive a power cut."""
-        os.fsync(self.descriptor)
+        self.flush(self.descriptor)
+
+    def flush(self, descriptor: int) -> None:
+        """What was written to it, or to a file in it, is on disk when this returns."""
+        os.fsync(descriptor)
+
+    async def to_the_end(self, call: Callable[[], T], name: str) -> T:
+        """Work on the files in it, off the event loop: a slow disk holds up nobody else."""
+        return await to_the_end(call, name)
 
     @property
     def _name(self) -> str:
@@ -84,6 +95,10 @@ class OwnFile:
     def at(cls, path: Path) -> OwnFile:
         """The file at ``path``, in a directory of its own descriptor."""
         return OwnDirectory(path.parent).file(path.name)
+
+    async def to_the_end(self, call: Callable[[], T], name: str) -> T:
+        """As :meth:`OwnDirectory.to_the_end`."""
+        return await self.directory.to_the_end(call, name)
 
     @property
     def path(self) -> Path:
@@ -138,7 +153,8 @@ class OwnFile:
             temporary.remove()
             with temporary.opened(os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode) as descriptor:
                 os.fchmod(descriptor, mode)
-                append_durably(descriptor, data)
+                _write_all(descriptor, data)
+                self.directory.flush(descriptor)
             if keep_previous:
                 self._keep_previous()
             temporary.rename(self.name)
@@ -147,6 +163,21 @@ class OwnFile:
             with suppress(OSError):
                 temporary.remove()
             raise SystemFailure(f"{self.path} could not be written", details=str(error)) from error
+
+    def append(self, data: bytes, *, durable: bool) -> None:
+        """All of it or nothing: half a record (ENOSPC) would spoil those after it.
+
+        On disk when it returns if ``durable``. Raises :class:`OSError`.
+        """
+        with self.opened(os.O_WRONLY | os.O_APPEND | os.O_CREAT) as descriptor:
+            size = os.fstat(descriptor).st_size
+            try:
+                _write_all(descriptor, data)
+                if durable:
+                    self.directory.flush(descriptor)
+            except OSError:
+                os.ftruncate(descriptor, size)
+                raise
 
     def remove(self) -> None:
         """Absent is done. Raises :class:`OSError`."""
@@ -172,3 +203,15 @@ class OwnFile:
         except FileNotFoundError:
             return
         link.rename(self.previous.name)
+
+
+def directory(path: Path) -> OwnDirectory:
+    """The directory at ``path``, which need not be there yet."""
+    return OwnDirectory(path)
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    """However many writes it takes. Not on disk yet when it returns."""
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view) :]

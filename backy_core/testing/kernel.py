@@ -13,6 +13,7 @@ import pytest
 from backy_core.machine.probe import MachineProbe
 from backy_core.pools.views import PlannedStep
 from backy_core.sdk.models import Level
+from backy_core.system.machine import LINUX
 from backy_core.testing import hostile, machine, plugs, specs
 from backy_core.testing.agent import (
     Agent,
@@ -201,7 +202,7 @@ async def _recorded(agent: Agent) -> hostile.Recorded:
     (name,) = agent.runtime.host.backends
     loaded = agent.runtime.host.backends[name]
     survey = await agent.runtime.observer._surveyor.look()
-    real = MachineProbe(loaded.info, survey.probed_drives(), survey.all_signatures(), 30)
+    real = MachineProbe(loaded.info, survey.probed_drives(), survey.all_signatures(), 30, LINUX)
     probe = hostile.RecordingProbe(real)
     await agent.runtime.host.inspect(name, probe)
     return probe.recorded

@@ -17,7 +17,6 @@ from backy_core.config.settings import Settings
 from backy_core.machine import observer
 from backy_core.machine import poller as ticker
 from backy_core.machine import probe as probing_view
-from backy_core.machine import signature_cache as cache
 from backy_core.machine.observer import Observer
 from backy_core.machine.probe import MachineProbe
 from backy_core.machine.snapshot import Snapshot
@@ -36,8 +35,9 @@ from backy_core.sdk.models import (
     Unreadable,
 )
 from backy_core.sdk.plan import BackendPlan
-from backy_core.system import blocks, mounts
+from backy_core.system import blocks, contents, kernel, mounts, signatures
 from backy_core.system.blocks import BlockDevice
+from backy_core.system.machine import LINUX
 from backy_core.system.mounts import MountEntry
 from backy_core.system.outcome import CommandFailed
 from backy_core.system.signatures import Probed
@@ -179,7 +179,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
     monkeypatch.setattr(blocks, "read_block_devices", made.read)
     monkeypatch.setattr(blocks, "swaps", lambda: frozenset())
     monkeypatch.setattr(mounts, "read_mounts", lambda: made.mounts)
-    monkeypatch.setattr(cache, "probe_each", made.probe_each)
+    monkeypatch.setattr(signatures, "probe_each", made.probe_each)
     monkeypatch.setattr(observer, "_DEBOUNCE_S", 0.01)
     monkeypatch.setattr(ticker, "_TICK_S", 0.02)
     monkeypatch.setattr(ticker, "_FRESH_S", 0.01)
@@ -203,7 +203,7 @@ async def observing(*, start: bool = True, **settings: Any) -> AsyncIterator[Wat
     )
     assert set(host.backends) == {"fake", "other"}, host.failed
     events = Events()
-    made = Observer(Settings(**{"drives_rescan_s": 0, **settings}), host, events)
+    made = Observer(Settings(**{"drives_rescan_s": 0, **settings}), host, LINUX, events)
     changes: list[tuple[Snapshot, Snapshot]] = []
     made.subscribe(lambda before, after: changes.append((before, after)))
     if start:
@@ -301,7 +301,7 @@ async def test_silence_is_not_blank(machine: Machine, monkeypatch: pytest.Monkey
     async def silent(nodes: Sequence[str]) -> Probed:
         return Probed()
 
-    monkeypatch.setattr(cache, "probe_each", silent)
+    monkeypatch.setattr(signatures, "probe_each", silent)
     async with observing() as it:
         assert set(it.observer.snapshot.unprobed) == {"sda", "sdb"}
 
@@ -615,7 +615,7 @@ async def test_nothing_happens_after_the_end(machine: Machine) -> None:
 
 
 def probe() -> MachineProbe:
-    return MachineProbe(Backend("fake").backy_backend(), (), (), 5)
+    return MachineProbe(Backend("fake").backy_backend(), (), (), 5, LINUX)
 
 
 async def test_the_probe_reads_kernel_files_only() -> None:
@@ -642,7 +642,7 @@ async def test_a_file_of_procfs_that_waits_for_a_drive_is_given_up(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     release = threading.Event()
-    monkeypatch.setattr(probing_view, "read_whole", lambda path: str(release.wait(10)))
+    monkeypatch.setattr(kernel, "read_whole", lambda path: str(release.wait(10)))
     monkeypatch.setattr(probing_view, "_ANSWER_S", 0.05)
     with pytest.raises(TimeoutError):
         await probe().read("/proc/mdstat")
@@ -654,13 +654,13 @@ async def test_a_superblock_on_a_drive_that_hangs_is_given_up(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     release = threading.Event()
-    monkeypatch.setattr(probing_view, "read_at", lambda *place: release.wait(10) and b"late")
+    monkeypatch.setattr(contents, "read_at", lambda *place: release.wait(10) and b"late")
     monkeypatch.setattr(probing_view, "_ANSWER_S", 0.05)
     info = Backend("fake").backy_backend()
     stamp = Signature(device="sda", type=info.signature_types[0])
-    assert await MachineProbe(info, (), (stamp,), 30).superblock(stamp, 256) is None
+    assert await MachineProbe(info, (), (stamp,), 30, LINUX).superblock(stamp, 256) is None
     release.set()
-    assert await MachineProbe(info, (), (stamp,), 30).superblock(stamp, 256) == b"late"
+    assert await MachineProbe(info, (), (stamp,), 30, LINUX).superblock(stamp, 256) == b"late"
 
 
 async def test_the_probe_reads_superblocks_of_the_backend_alone(tmp_path: Path) -> None:
@@ -673,7 +673,7 @@ async def test_the_probe_reads_superblocks_of_the_backend_alone(tmp_path: Path) 
     known = Signature(device=name, type=mine, offset=100)
     other = Signature(device=name, type="ext4", offset=100)
     absent = Signature(device="sdzz", type=mine)
-    looked = MachineProbe(info, (), (known, other, absent), 5)
+    looked = MachineProbe(info, (), (known, other, absent), 5, LINUX)
     assert await looked.superblock(known, 5) == b"magic"
     assert len(await looked.superblock(known, 1 << 30) or b"") == 4096
     assert await looked.superblock(absent, 5) is None
@@ -685,7 +685,7 @@ async def test_the_probe_reads_superblocks_of_the_backend_alone(tmp_path: Path) 
 async def test_an_answer_that_was_cut_short_is_none() -> None:
     info = Backend("fake").backy_backend().model_copy(update={"read_commands": (("sleep",),)})
     with pytest.raises(CommandFailed, match="sleep gave no answer"):
-        await MachineProbe(info, (), (), 0.2).run("sleep", "60")
+        await MachineProbe(info, (), (), 0.2, LINUX).run("sleep", "60")
 
 
 async def test_the_probe_runs_declared_commands_only() -> None:

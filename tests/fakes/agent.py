@@ -9,7 +9,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import pytest
 from backy_mdadm import argv as mdadm_argv
 from backy_mdadm import hooks
 
@@ -21,9 +20,11 @@ from backy_core.runtime import Runtime
 from backy_core.sdk.errors import BackyError, PoolBusy
 from backy_core.store.metadata import MetadataStore
 from backy_core.system.own_files import OwnFile
-from tests.fakes.installed import Installed, install
+from tests.fakes.clock import FakeClock
 from tests.fakes.machine import FakeMachine
 from tests.fakes.model import Content, Volume
+from tests.fakes.parts import assembled
+from tests.fakes.running import FakePrograms
 
 GUID = "3fa85f64-5717-4562-b3fc-2c963f66afa6"
 OTHER = "11111111-2222-4333-8444-555555555555"
@@ -34,10 +35,10 @@ _PATIENCE_S = 20.0
 class Bench:
     """One machine, one state directory, and the agent that runs at the moment."""
 
-    def __init__(self, directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.machine = FakeMachine()
-        self.fakes: Installed = install(self.machine, monkeypatch)
+        self.fakes = FakePrograms(self.machine)
         self.mounts = directory / "mnt"
         self.mounts.mkdir()
         self.options: dict[str, Any] = {}
@@ -69,8 +70,15 @@ class Bench:
             tables=settings.plugins,
             plan_deadline_s=self.settings.plugin_deadline_s,
             inspect_deadline_s=self.settings.inspect_deadline_s,
+            has_program=self.fakes.installed,
         )
-        self.agent = Runtime(settings, host=host, events=lambda: None)
+        self.agent = Runtime(
+            settings,
+            host=host,
+            machine=assembled(self.machine, self.fakes),
+            clock=FakeClock(),
+            events=lambda: None,
+        )
         return self.agent
 
     async def start(self, **options: Any) -> Runtime:

@@ -15,13 +15,6 @@ from tests.http.fake_pools import FakePools
 KEY = "test-key-3f0c"
 
 
-class _WithoutTools(LoadedBackend):
-    """A backend none of whose programs is installed, whatever this machine has."""
-
-    def missing_tools(self) -> tuple[Tool, ...]:
-        return self.info.tools
-
-
 def _host() -> PluginHost:
     info = BackendInfo(
         name="mdadm",
@@ -36,7 +29,9 @@ def _host() -> PluginHost:
         signature_types=("linux_raid_member",),
     )
     manager = pluggy.PluginManager("backy")
-    mdadm = _WithoutTools(info, "backy-mdadm 1.0.0", manager, PluginSettings())
+    mdadm = LoadedBackend(
+        info, "backy-mdadm 1.0.0", manager, PluginSettings(), installed=lambda program: False
+    )
     reason = "The module cannot be imported: No module named 'libzfs'"
     return PluginHost({"mdadm": mdadm}, (), (FailedPlugin("zfs", "backy-zfs 1.0.0", reason),))
 

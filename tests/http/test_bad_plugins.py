@@ -82,7 +82,7 @@ def toy() -> Toy:
 async def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, toy: Toy) -> AsyncIterator[Bench]:
     """An agent with both backends and the blank drives A, B and C."""
     monkeypatch.setattr("backy_core.plugins.host.LoadedBackend.missing_tools", _missing)
-    bench = Bench(tmp_path, monkeypatch)
+    bench = Bench(tmp_path)
     bench.backends += (("toy", toy), ("half", Half()))
     for serial in ("A", "B", "C"):
         bench.machine.add(serial)

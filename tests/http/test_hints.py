@@ -72,7 +72,7 @@ def test_plain_sentences_stay_as_they_are() -> None:
 
 @pytest.fixture
 async def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Bench]:
-    bench = Bench(tmp_path, monkeypatch)
+    bench = Bench(tmp_path)
     for serial in ("A", "B/1 %2F", "C"):
         bench.machine.add(serial)
     yield bench

@@ -86,7 +86,7 @@ async def admit(case: AddCase) -> Admitted | None:
     if refused is not None:
         raise refused
     if case.member is None:  # a member may be open in the pool's own daemon
-        await guards.refuse_writers([case.drive])
+        await guards.refuse_writers(case.core, [case.drive])
     content = _content(case)
     if case.member is None or content:
         await geometry.refuse_unfit(case.core, case.entry, case.report, case.drive)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
 from collections.abc import Iterator, Sequence
 
 from backy_core.machine.snapshot import Snapshot
@@ -12,7 +10,6 @@ from backy_core.pools.reading.pool_mounts import filesystem_of
 from backy_core.sdk.errors import PoolBusy
 from backy_core.sdk.models import PoolReport
 from backy_core.store.metadata import PoolEntry
-from backy_core.system import mount_holders
 from backy_core.system.block_devices import BlockDevice
 from backy_core.system.mount_holders import Filesystem, Holder
 from backy_core.system.procs import ProcessInfo
@@ -33,7 +30,7 @@ async def find_holders(core: Core, entry: PoolEntry) -> tuple[Holder, ...]:
     beside = tuple(_beside(report, filesystem, snapshot))
     if not (filesystem.numbers or filesystem.sources):
         return beside
-    return (*await mount_holders.find_holders(filesystem), *beside)
+    return (*await core.machine.processes.find_holders(filesystem), *beside)
 
 
 async def processes_of(core: Core, entry: PoolEntry) -> tuple[ProcessInfo, ...]:
@@ -48,12 +45,12 @@ async def refuse_busy(core: Core, entry: PoolEntry) -> None:
     To be called by whatever unmounts a pool, before its first change. Who only looks at the
     device, as udev does after a mount, is waited for.
     """
-    deadline = time.monotonic() + _PASSING_S
+    deadline = core.clock.monotonic() + _PASSING_S
     while holders := await find_holders(core, entry):
         lasting = [holder for holder in holders if not holder.passing]
-        if lasting or time.monotonic() >= deadline:
+        if lasting or core.clock.monotonic() >= deadline:
             raise busy_error(entry, lasting or holders)
-        await asyncio.sleep(_PAUSE_S)
+        await core.clock.sleep(_PAUSE_S)
 
 
 def busy_error(entry: PoolEntry, holders: Sequence[Holder], details: str | None = None) -> PoolBusy:

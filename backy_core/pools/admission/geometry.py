@@ -14,7 +14,7 @@ from backy_core.pools.core import Core
 from backy_core.sdk.errors import Conflict, InvalidRequest, SystemFailure
 from backy_core.sdk.models import PoolReport
 from backy_core.store.metadata import PoolEntry
-from backy_core.system import signatures
+from backy_core.system.machine import Signatures
 
 
 async def refuse_unfit(core: Core, entry: PoolEntry, report: PoolReport, drive: Drive) -> None:
@@ -33,7 +33,7 @@ async def refuse_unfit(core: Core, entry: PoolEntry, report: PoolReport, drive: 
         return
     because = f"pool {pool} has sectors of {pool_sector}"
     if rule == "raised":
-        block = await _block_size(report)
+        block = await _block_size(core.machine.signatures, report)
         if block is not None and block % sector == 0:
             return
         because = f"the filesystem of pool {pool} was made for blocks of {block or pool_sector}"
@@ -56,7 +56,7 @@ def refuse_mixed_sectors(core: Core, backend: str, drives: Sequence[Drive]) -> N
         )
 
 
-async def _block_size(report: PoolReport) -> int | None:
+async def _block_size(signatures: Signatures, report: PoolReport) -> int | None:
     """The least a filesystem on the pool's device reads or writes; None if it cannot be told."""
     if report.device is None:
         return None

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import shutil
 from collections.abc import Callable, Collection, Iterable
 from functools import partial
 from pathlib import Path
@@ -24,10 +22,6 @@ from backy_core.sdk.errors import (
 )
 from backy_core.sdk.models import PoolReport
 from backy_core.store.metadata import PoolEntry
-from backy_core.system import directories
-from backy_core.system.child import SEARCH_PATH
-from backy_core.system.raw_writers import raw_writers
-from backy_core.system.threads import in_thread
 
 T = TypeVar("T")
 
@@ -102,7 +96,7 @@ def _pool_with(core: Core, serial: str) -> str | None:
     return None
 
 
-async def refuse_writers(found: Iterable[Drive]) -> None:
+async def refuse_writers(core: Core, found: Iterable[Drive]) -> None:
     """Raise :class:`DriveInUse` for a drive that a program has open for writing.
 
     Check twice: a program may just be closing it.
@@ -110,9 +104,9 @@ async def refuse_writers(found: Iterable[Drive]) -> None:
     for drive in found:
         names = frozenset(inventory.names_of(drive.device))
         numbers = [device.majmin for device in drive.device.walk() if device.name in names]
-        if await raw_writers(numbers):
-            await asyncio.sleep(_PASSING_S)
-            if writers := await raw_writers(numbers):
+        if await core.machine.processes.raw_writers(numbers):
+            await core.clock.sleep(_PASSING_S)
+            if writers := await core.machine.processes.raw_writers(numbers):
                 raise DriveInUse(
                     f"Drive {drive.id.serial} is open for writing in another program",
                     details=", ".join(map(str, writers)),
@@ -124,29 +118,30 @@ async def missing_directories(
     core: Core, path: str, snapshot: Snapshot, guid: str
 ) -> tuple[str, ...]:
     """:func:`check_mount_path` off the event loop."""
-    return await _asked(partial(check_mount_path, core, path, snapshot, guid), path)
+    return await _asked(core, partial(check_mount_path, core, path, snapshot, guid), path)
 
 
-async def refuse_place(settings: Settings, path: str) -> None:
+async def refuse_place(core: Core, path: str) -> None:
     """Of where a pool is mounted already: as for one to be mounted there."""
 
     def check() -> None:
-        refuse_outside(settings, path)
-        refuse_own_directories(settings, path)
+        refuse_outside(core.settings, path)
+        refuse_own_directories(core.settings, path)
 
-    await _asked(check, path)
+    await _asked(core, check, path)
 
 
-async def _asked(check: Callable[[], T], path: str) -> T:
+async def _asked(core: Core, check: Callable[[], T], path: str) -> T:
     """The path may lie on a disk that hangs."""
     try:
-        return await in_thread(check, f"look at {path}", _LOOK_S)
+        return await core.machine.threads.in_thread(check, f"look at {path}", _LOOK_S)
     except TimeoutError as error:
         raise SystemFailure(f"Mount path {path} does not answer") from error
 
 
 def check_mount_path(core: Core, path: str, snapshot: Snapshot, guid: str) -> tuple[str, ...]:
     """The missing directories of a mount path that may be used, deepest first."""
+    directories = core.machine.directories
     refuse_outside(core.settings, path)
     refuse_own_directories(core.settings, path)
     _refuse_if_taken(core, path, snapshot, guid)
@@ -230,14 +225,10 @@ def _overlaps(entry: PoolEntry, path: str) -> bool:
 def check_tools(core: Core, backend: str, filesystem_program: tuple[str, str] | None) -> None:
     """Raise :class:`SystemFailure` naming the first missing program and its package."""
     missing = [(t.name, t.package) for t in core.host.backends[backend].missing_tools()]
-    if filesystem_program and not _installed(filesystem_program[0]):
+    if filesystem_program and not core.machine.programs.installed(filesystem_program[0]):
         missing.append(filesystem_program)
     if missing:
         program, package = missing[0]
         raise SystemFailure(
             f"{program} is not installed", hint=f"Install it: apt-get install {package}"
         )
-
-
-def _installed(program: str) -> bool:
-    return shutil.which(program, path=SEARCH_PATH) is not None

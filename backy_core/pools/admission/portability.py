@@ -14,10 +14,9 @@ from backy_core.sdk.models import BackendInfo, PoolReport, PoolSpec, Requirement
 from backy_core.sdk.plan import BackendPlan
 from backy_core.store.metadata import PoolEntry
 from backy_core.store.opens_on import OpensOn, lacking, opens_on, sentence, writable_here
-from backy_core.system import filesystem_features
 from backy_core.system.exec import CommandFailed
 from backy_core.system.libmount import MountFailed
-from backy_core.system.threads import in_thread
+from backy_core.system.machine import Machine
 
 _READ_S = 5.0
 _NOT_UNDERSTOOD = (errno.EINVAL, errno.EOPNOTSUPP, errno.EROFS)
@@ -59,7 +58,7 @@ async def look(
     if report is not None and report.requires is not None:
         requirements += report.requires
         checked.append(f"{backend} metadata")
-    features = await _features(info, device, filesystem)
+    features = await _features(core.machine, info, device, filesystem)
     if features is not None:
         requirements += features
         checked.append(f"{filesystem} superblock")
@@ -90,7 +89,7 @@ async def explained(
         lacked += await core.host.explain(entry.backend, output)
     if isinstance(cause, MountFailed) and cause.errno in _NOT_UNDERSTOOD:
         info = core.host.backends[entry.backend].info
-        features = await _features(info, device, entry.filesystem) or ()
+        features = await _features(core.machine, info, device, entry.filesystem) or ()
         unknown = (feature for feature in features if feature.kernel is None)
         lacked += (*lacking(features), *unknown)
     if not lacked or not isinstance(error, SystemFailure):
@@ -100,14 +99,14 @@ async def explained(
 
 
 async def _features(
-    info: BackendInfo, device: str | None, filesystem: str | None
+    machine: Machine, info: BackendInfo, device: str | None, filesystem: str | None
 ) -> tuple[Requirement, ...] | None:
     """Of the filesystem on a pool's block device; None: nothing can be said of it."""
     if info.delivers != "block" or device is None or filesystem is None:
         return None
-    read = partial(filesystem_features.read, f"/dev/{device}", filesystem)
+    read = partial(machine.contents.read_features, f"/dev/{device}", filesystem)
     try:
-        return await in_thread(read, f"read {device}", _READ_S)
+        return await machine.threads.in_thread(read, f"read {device}", _READ_S)
     except (OSError, TimeoutError):
         return None
 

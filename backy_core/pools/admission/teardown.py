@@ -21,7 +21,8 @@ from backy_core.sdk.errors import (
 )
 from backy_core.sdk.models import DriveId, PoolReport, Signature, SignatureMatch
 from backy_core.store.metadata import PoolEntry
-from backy_core.system import blocks, signatures
+from backy_core.system.machine import Devices
+from backy_core.system.machine import Signatures as Probing
 
 
 class Target(NamedTuple):
@@ -65,10 +66,10 @@ async def refuse(core: Core, target: Target, consent: Consent) -> None:
     sharing.refuse_shared(core, target.entry, target.snapshot)
     for drive in target.members.own:
         _refuse_drive(core, target, drive)
-    _refuse_unreported(target)
+    _refuse_unreported(core.machine.devices, target)
     await refuse_others(core, target, consent)
     for drive in target.members.own:
-        await _refuse_held(target, drive)
+        await _refuse_held(core.machine.devices, target, drive)
 
 
 def refuse_blind(core: Core, entry: PoolEntry, snapshot: Snapshot) -> None:
@@ -155,7 +156,7 @@ def _refuse_shared(target: Target, drive: Drive) -> None:
             )
 
 
-def _refuse_unreported(target: Target) -> None:
+def _refuse_unreported(devices: Devices, target: Target) -> None:
     """A remembered member that the kernel uses for something no backend reports may be the pool
     itself, in a state its backend does not understand."""
     if target.report is not None:
@@ -168,7 +169,7 @@ def _refuse_unreported(target: Target) -> None:
     }
     for drive in target.snapshot.drives:
         held = drive.id.serial in target.entry.drive_serials and drive.id not in members_anywhere
-        if held and (holders := blocks.holders(drive.name)):
+        if held and (holders := devices.holders(drive.name)):
             raise DriveInUse(
                 f"Drive {drive.id} of pool {target.label} is held by {', '.join(holders)}, of "
                 f"which backend {target.entry.backend} reports nothing",
@@ -176,7 +177,7 @@ def _refuse_unreported(target: Target) -> None:
             )
 
 
-async def _refuse_held(target: Target, drive: Drive) -> None:
+async def _refuse_held(devices: Devices, target: Target, drive: Drive) -> None:
     """Refuse a drive that is held by anything other than the pool's device, which releases it when
     it is stopped."""
     own = {member.device for member in target.report.members} if target.report else set()
@@ -189,7 +190,7 @@ async def _refuse_held(target: Target, drive: Drive) -> None:
             )
     if _in_pool(target.report, drive.id) or _unread(target.snapshot, drive):
         return
-    async with blocks.exclusively(drive.node):
+    async with devices.exclusively(drive.node):
         pass
 
 
@@ -209,7 +210,9 @@ def _unread(snapshot: Snapshot, drive: Drive) -> bool:
 
 async def refuse_others(core: Core, target: Target, consent: Consent) -> None:
     """Refuse to destroy other content of the container that the request did not name."""
-    others_found = dict.fromkeys((*_reported_others(core, target), *await _inside(target)))
+    others_found = dict.fromkeys(
+        (*_reported_others(core, target), *await _inside(core.machine.signatures, target))
+    )
     unnamed = [name for name in others_found if name not in consent.others]
     if unnamed:
         named = tuple(("destroy_others", name) for name in unnamed)
@@ -232,7 +235,7 @@ def _reported_others(core: Core, target: Target) -> tuple[str, ...]:
     return entry.others if own_filesystem and report.presence != "active" else report.others
 
 
-async def _inside(target: Target) -> tuple[str, ...]:
+async def _inside(probing: Probing, target: Target) -> tuple[str, ...]:
     """Content that the core finds on the pool's block device, beside the pool's filesystem."""
     report = target.report
     if report is None or report.presence != "active" or report.device is None:
@@ -246,7 +249,7 @@ async def _inside(target: Target) -> tuple[str, ...]:
         for child in children
         if child.type == "part"
     ]
-    probed = await signatures.probe_each([f"/dev/{report.device}"])
+    probed = await probing.probe_each([f"/dev/{report.device}"])
     device_signatures = probed.found.get(report.device, ())
     return (*parts, *map(str, _strange(target.entry, device_signatures)))
 

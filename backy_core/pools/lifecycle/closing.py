@@ -21,7 +21,6 @@ from backy_core.sdk.errors import BackyError, DriveInUse, PoolBusy, SystemFailur
 from backy_core.sdk.models import DriveId, PoolReport
 from backy_core.sdk.plan import NotMounted, Plan
 from backy_core.store.metadata import PoolEntry
-from backy_core.system import mount_holders
 from backy_core.system.mount_holders import Filesystem
 from backy_core.system.mounts import MountEntry
 
@@ -90,7 +89,7 @@ class PoolClosing:
         # The number of a device that is gone may be another's by now.
         numbers = frozenset(number for number in was.numbers if _anonymous(number))
         rest = Filesystem((), numbers, sources=was.sources)
-        if holders := await mount_holders.find_holders(rest):
+        if holders := await self._core.machine.processes.find_holders(rest):
             raise busy_error(entry, holders)
 
     async def as_before(

@@ -23,8 +23,6 @@ from backy_core.sdk.advice import Advice, Hint, Verb, advise
 from backy_core.sdk.errors import BackyError, SystemFailure
 from backy_core.sdk.models import PoolReport, PoolSpec, Signature
 from backy_core.sdk.plan import BackendPlan, Exec, MakeFilesystem, Plan, PlanKind, Step
-from backy_core.system import detached_mount, directories, signatures
-from backy_core.system.threads import in_thread
 
 _LOOK_S = 60.0
 """Mounting replays a journal first."""
@@ -88,7 +86,7 @@ class PoolContents:
         update = {"native_id": report.native_id, "mount_path": str(place)}
         spec = plan.pool.model_copy(update=update)
         if plan.delivers == "filesystem":
-            directories.make_directories(place, 0o700)
+            self._core.machine.directories.make_directories(place, 0o700)
         try:
             draft = await self._core.host.plan_open(plan.backend, spec, report, degraded)
             opening = self._compose("open", plan, spec, draft)
@@ -96,7 +94,7 @@ class PoolContents:
             yield await self._running(plan)
         finally:
             await self._close(op, plan, spec)
-            directories.remove_directories((place,))
+            self._core.machine.directories.remove_directories((place,))
 
     async def _close(self, op: Operation, plan: Plan, spec: PoolSpec) -> None:
         try:
@@ -144,7 +142,7 @@ class PoolContents:
         if mounts_of(self._core.observer.snapshot, report):
             return await self._at_mount(entry.opened.plan, report)
         node = f"/dev/{report.device}"
-        found = (await signatures.probe([node]))[report.device or ""]
+        found = (await self._core.machine.signatures.probe([node]))[report.device or ""]
         if not found:
             return None
         if len(found) > 1 or not filesystems.is_known(found[0].type):
@@ -158,9 +156,11 @@ class PoolContents:
         ours = filesystem.uuid == entry.opened.plan.pool.fs_uuid
         if ours and not makes_filesystem:
             return f"holds {filesystem}, which the journal says was not made yet"
-        look = partial(detached_mount.names_inside, node, filesystem.type)
+        look = partial(self._core.machine.contents.names_inside, node, filesystem.type)
         try:
-            return _listed(await in_thread(look, f"look into {node}", _LOOK_S))
+            return _listed(
+                await self._core.machine.threads.in_thread(look, f"look into {node}", _LOOK_S)
+            )
         except TimeoutError as error:
             raise SystemFailure(f"{node} does not answer") from error
         except OSError as error:
@@ -181,9 +181,13 @@ class PoolContents:
             return f"is mounted at {strange[0]}, where its creation did not mount it"
         if not visible:
             raise SystemFailure("its filesystem is not mounted where it can be looked into")
-        look = partial(detached_mount.names_in, visible[-1])
+        look = partial(self._core.machine.contents.names_in, visible[-1])
         try:
-            return _listed(await in_thread(look, f"look into {visible[-1]}", _LOOK_S))
+            return _listed(
+                await self._core.machine.threads.in_thread(
+                    look, f"look into {visible[-1]}", _LOOK_S
+                )
+            )
         except (OSError, TimeoutError) as error:
             reason = str(error) or "it does not answer"
             raise SystemFailure(f"{visible[-1]} cannot be read", details=reason) from error

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import NamedTuple
 
 from backy_core.machine import inventory
@@ -152,7 +152,7 @@ class PoolCreation:
         ]
         await self._refuse_unavailable(creation, drives_found, snapshot, operation)
         geometry.refuse_mixed_sectors(core, creation.backend, drives_found)
-        await guards.refuse_writers(drives_found)
+        await guards.refuse_writers(core, drives_found)
         self._refuse_guid_on_disk(creation.guid, snapshot)
         missing = await guards.missing_directories(
             core, creation.mount_path, snapshot, creation.guid
@@ -182,7 +182,8 @@ class PoolCreation:
         )
         info = core.host.backends[creation.backend].info
         opens_on = portability.planned(info, pool, draft)
-        return Admitted(plan, _entry(creation, pool, missing, draft.delivers, opens_on))
+        now = core.clock.now()
+        return Admitted(plan, _entry(now, creation, pool, missing, draft.delivers, opens_on))
 
     async def _refuse_unavailable(
         self, creation: Creation, matches: list[Drive], snapshot: Snapshot, operation: str | None
@@ -262,6 +263,7 @@ def _spec(creation: Creation, matches: list[Drive]) -> PoolSpec:
 
 
 def _entry(
+    now: datetime,
     creation: Creation,
     pool: PoolSpec,
     missing: tuple[str, ...],
@@ -276,7 +278,7 @@ def _entry(
         filesystem=creation.filesystem,
         drive_serials=creation.drive_serials,
         drive_labels=creation.drive_labels,
-        created_at=datetime.now(UTC),
+        created_at=now,
         last_mount_path=creation.mount_path,
         is_mounted=True,
         native_id=creation.guid,

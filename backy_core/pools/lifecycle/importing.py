@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime
 
 from backy_core.machine.inventory import unidentified_because
 from backy_core.machine.snapshot import Snapshot
@@ -197,7 +196,7 @@ async def _path(
     """Its current mount path, or else its future one."""
     mounted = snapshot.mounts_of(report)
     if mounted:
-        await guards.refuse_place(core.settings, mounted[-1].path)
+        await guards.refuse_place(core, mounted[-1].path)
         return mounted[-1].path
     path = checked_mount_path(mount_path or str(core.settings.mount_root / guid))
     await guards.missing_directories(core, path, snapshot, guid)
@@ -225,7 +224,7 @@ def _entry(
         md_device_name=report.device,
         drive_serials=tuple(drive.serial for drive in members),
         drive_ids=members,
-        created_at=datetime.now(UTC),
+        created_at=core.clock.now(),
         last_mount_path=path,
         is_mounted=bool(snapshot.mounts_of(report)),
         native_id=report.native_id,

@@ -21,7 +21,6 @@ from backy_core.sdk.errors import Cancelled, Conflict, SystemFailure
 from backy_core.sdk.models import PoolReport, Signature
 from backy_core.sdk.plan import Plan, PoolIs, Step
 from backy_core.store.metadata import PoolEntry
-from backy_core.system import signatures
 from backy_core.system.mounts import MountEntry
 
 _ROUNDS = 3
@@ -275,7 +274,7 @@ class PoolOpening:
 
     async def _content(self, entry: PoolEntry, device: str) -> Signature:
         """The filesystem on the pool's device; it must be the one that is remembered."""
-        shown = (await signatures.probe([f"/dev/{device}"]))[device]
+        shown = (await self._core.machine.signatures.probe([f"/dev/{device}"]))[device]
         usable = [s for s in shown if filesystems.is_known(s.type) and s.uuid]
         if len(shown) != 1 or not usable:
             listed = ", ".join(map(str, shown)) or "nothing"

@@ -7,26 +7,28 @@ from collections.abc import Collection
 from backy_core.operations.kinds import OperationKind
 from backy_core.sdk.advice import Hint, Verb, advise
 from backy_core.sdk.errors import Conflict, InvalidRequest, NotFound, SystemFailure
-from backy_core.system import procs
+from backy_core.system.machine import Processes
 from backy_core.system.procs import ProcessInfo
 
 _ACTIONS = {"unmountpool": OperationKind.UNMOUNT, "removepoolgroup": OperationKind.DELETE}
 
 
-async def kill_holders(guid: str, holders: Collection[ProcessInfo], pids: tuple[int, ...]) -> None:
+async def kill_holders(
+    processes: Processes, guid: str, holders: Collection[ProcessInfo], pids: tuple[int, ...]
+) -> None:
     """End those of ``pids`` that live; every one of them must be among ``holders``, seen just now.
 
     Raises :class:`Conflict`, with nothing signalled, if one lives and is not.
     """
     holding = {process.pid: process for process in holders}
-    alive = [pid for pid in pids if procs.is_alive(pid)]
+    alive = [pid for pid in pids if processes.is_alive(pid)]
     strangers = [pid for pid in alive if pid not in holding]
     if strangers:
         raise Conflict(
             f"Process {strangers[0]} does not use this pool; no process was signalled",
             hint=advise("List them again: ", Hint(Verb.LIST_PROCESSES, guid)),
         )
-    left = await procs.kill([holding[pid] for pid in alive])
+    left = await processes.kill([holding[pid] for pid in alive])
     if left:
         raise SystemFailure(
             f"Process {left[0].pid} ({left[0].name}) does not end",

@@ -28,7 +28,6 @@ from backy_core.sdk.errors import BackyError, Conflict, SystemFailure
 from backy_core.sdk.plan import Unmount
 from backy_core.store.metadata import PoolEntry
 from backy_core.store.tombstones import Tombstone
-from backy_core.system import blocks, exec, runtime_files
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +59,7 @@ class Recovery:
 
     def begin(self) -> list[Operation]:
         """Start a recovery for every entry; call before the API serves changes."""
-        runtime_files.remove_stale()
+        self._core.machine.kernel.remove_stale()
         entries = self._core.journal.load()
         for entry in entries:
             self._core.pending[entry.opened.operation] = entry
@@ -112,11 +111,12 @@ class Recovery:
 
         Raises :class:`SystemFailure` while one runs (it waits for a disk that does not answer).
         """
+        machine = self._core.machine
         gone = await asyncio.gather(
             *(
-                exec.wait_for_exit(child.pid, child.start_time, _CHILD_WAIT_S)
+                machine.programs.wait_for_exit(child.pid, child.start_time, _CHILD_WAIT_S)
                 for child in entry.children
-                if entry.opened.boot_id == blocks.boot_id()
+                if entry.opened.boot_id == machine.kernel.boot_id()
             )
         )
         if not all(gone):
@@ -246,7 +246,7 @@ class Recovery:
         machine was started: then the journal is older than that use."""
         snapshot = await self._core.observer.refresh()
         paths = set(mounts_of(snapshot, self._core.find_report(pool_entry, snapshot)))
-        if entry.opened.boot_id != blocks.boot_id():
+        if entry.opened.boot_id != self._core.machine.kernel.boot_id():
             return bool(paths)
         gone = {step.run.path for step in entry.done() if isinstance(step.run, Unmount)}
         return not paths.isdisjoint(gone)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 from backy_core.operations.journal import JournalEntry
 from backy_core.operations.kinds import OperationKind
 from backy_core.operations.records import Operation
@@ -120,7 +118,7 @@ class PoolRemoval:
             members=plan.drives,
             stamps=plan.stamps,
             enclosing=plan.enclosing,
-            deleted_at=datetime.now(UTC),
+            deleted_at=self._core.clock.now(),
         )
         await self._core.tombstones.add(stone)
         names = ", ".join(drive.serial for drive in absent)

@@ -7,7 +7,7 @@ planned again from what is seen and finished.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 
 from backy_core.machine.inventory import Drive, is_same_drive, names_of
 from backy_core.machine.snapshot import Snapshot
@@ -35,7 +35,7 @@ from backy_core.sdk.models import DriveId, PoolReport, SignatureMatch
 from backy_core.sdk.plan import BackendPlan, Plan, Step, WipeMember
 from backy_core.store.metadata import PoolEntry
 from backy_core.store.tombstones import Tombstone
-from backy_core.system import blocks, signatures
+from backy_core.system.machine import Machine
 
 _ROUNDS = 3
 
@@ -209,9 +209,11 @@ class PoolTeardown:
     async def _commit(self, op: Operation, journal: JournalEntry, target: Target) -> None:
         core, entry = self._core, target.entry
         drives = dict.fromkeys((*remembered(entry), *(d for p in journal.plans for d in p.drives)))
-        left = {drive: why for drive in drives if (why := await _not_wiped(drive, target.snapshot))}
+        machine, snapshot = self._core.machine, target.snapshot
+        looked = {drive: await _not_wiped(machine, drive, snapshot) for drive in drives}
+        left = {drive: why for drive, why in looked.items() if why}
         first = journal.opened.plan
-        stone = _tombstone(entry, first, tuple(left)) if left else None
+        stone = _tombstone(core.clock.now(), entry, first, tuple(left)) if left else None
         dumped = stone.model_dump(mode="json", by_alias=True) if stone else None
         await journal.append(Commit(tombstone=dumped))
         if stone is not None:
@@ -260,7 +262,7 @@ def _nodes_of(entry: PoolEntry, snapshot: Snapshot) -> list[str]:
     return [name for drive in drives for name in names_of(drive.device)]
 
 
-async def _not_wiped(identity: DriveId, snapshot: Snapshot) -> str | None:
+async def _not_wiped(machine: Machine, identity: DriveId, snapshot: Snapshot) -> str | None:
     """Why a member does not count as wiped, by a separate probe; None if it is proved blank."""
     drives_found = [drive for drive in snapshot.drives if drive.id.serial == identity.serial]
     same = [
@@ -272,12 +274,12 @@ async def _not_wiped(identity: DriveId, snapshot: Snapshot) -> str | None:
     if drive.excluded:
         return "it is excluded by the agent's settings"
     try:
-        bears = await signatures.probe_drive(drive.name)
+        bears = await machine.signatures.probe_drive(drive.name)
     except SystemFailure as error:
         return f"it cannot be read: {error.details or error.message}"
     if bears:
         return f"it bears {bears[0]}"
-    held = blocks.holders(drive.name)
+    held = machine.devices.holders(drive.name)
     return f"it is held by {', '.join(held)}" if held else None
 
 
@@ -356,7 +358,7 @@ def _content_steps(entry: PoolEntry, report: PoolReport, snapshot: Snapshot) -> 
     return (*(steps.unmount(path) for path in reversed(paths)), *clear)
 
 
-def _tombstone(entry: PoolEntry, plan: Plan, left: tuple[DriveId, ...]) -> Tombstone:
+def _tombstone(now: datetime, entry: PoolEntry, plan: Plan, left: tuple[DriveId, ...]) -> Tombstone:
     return Tombstone(
         guid=entry.guid,
         backend=entry.backend,
@@ -368,7 +370,7 @@ def _tombstone(entry: PoolEntry, plan: Plan, left: tuple[DriveId, ...]) -> Tombs
         stamps=plan.stamps,
         enclosing=plan.enclosing,
         native_id=entry.native_id,
-        deleted_at=datetime.now(UTC),
+        deleted_at=now,
     )
 
 

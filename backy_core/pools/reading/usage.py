@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterable, Sequence
 
 from backy_core.sdk.errors import BackyError
-from backy_core.system import mounts
+from backy_core.system.machine import Mounts
 from backy_core.system.mounts import Usage
 
 _FRESH_S = 1.0
@@ -16,7 +16,8 @@ _FRESH_S = 1.0
 class UsageReader:
     """Last known values are served while a filesystem does not answer."""
 
-    def __init__(self) -> None:
+    def __init__(self, mounts: Mounts) -> None:
+        self._mounts = mounts
         self._known: dict[str, tuple[float, Usage]] = {}
         self._asked: dict[str, asyncio.Task[None]] = {}
         """Who asks comes along with a question that is under way."""
@@ -61,8 +62,8 @@ class UsageReader:
 
     async def _answers(self, paths: Sequence[str]) -> dict[str, Usage]:
         if len(paths) > 1:
-            return await mounts.filesystem_usages(paths)
+            return await self._mounts.filesystem_usages(paths)
         try:
-            return {path: await mounts.filesystem_usage(path) for path in paths}
+            return {path: await self._mounts.filesystem_usage(path) for path in paths}
         except (BackyError, OSError, TimeoutError):
             return {}

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 from backy_core.machine.snapshot import Snapshot
 from backy_core.operations.kinds import OperationKind
 from backy_core.operations.records import Operation, OperationState
@@ -107,7 +105,7 @@ class PoolViewer:
         last = _last(operations, OperationKind.DELETE)
         if last is None or last.state is not OperationState.SUCCEEDED or last.finished_at is None:
             return False
-        age = (datetime.now(UTC) - last.finished_at).total_seconds()
+        age = (self._core.clock.now() - last.finished_at).total_seconds()
         return age < self._core.settings.deleted_retention_s
 
     def mounted_at(self, entry: PoolEntry) -> str | None:

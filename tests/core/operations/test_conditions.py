@@ -11,6 +11,8 @@ import pytest
 
 from backy_core.operations.conditions import Conditions
 from backy_core.sdk.plan import Bears, Blank, Condition, PoolDevice
+from backy_core.system.clock import SystemClock
+from backy_core.system.machine import LINUX
 
 UUID = "0d6c9f64-1111-4222-8333-94f1c0f3a001"
 MAKE = {
@@ -37,7 +39,7 @@ async def unmet(content: str, condition: Condition, path: Path) -> str | None:
     subprocess.run(["sh", "-ec", MAKE[content]], env=environment, check=True)
     nobody: Any = None
     resolver: Any = _Image(image)
-    return await Conditions(nobody, resolver).unmet((condition,), nobody)
+    return await Conditions(nobody, resolver, LINUX, SystemClock()).unmet((condition,), nobody)
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from backy_core.operations import filesystems
+from backy_core.system import exec
 from backy_core.system.exec import Outcome
 from backy_core.system.filesystem_features import read
 
@@ -51,18 +52,18 @@ async def test_what_the_mkfs_knows_is_switched_off(
     monkeypatch: pytest.MonkeyPatch, name: str, help: str, options: str
 ) -> None:
     asked = installed(monkeypatch, help)
-    assert " ".join(await filesystems.options(name, "portable")) == options
+    assert " ".join(await filesystems.options(exec, name, "portable")) == options
     assert len(asked) == 1 and asked[0][0] == f"mkfs.{name}"
-    assert await filesystems.options(name, "native") == ()
+    assert await filesystems.options(exec, name, "native") == ()
     assert len(asked) == 1
 
 
 async def test_ext4_is_made_with_named_features_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not installed(monkeypatch, "mkfs.xfs 7.2")
-    word, features = await filesystems.options("ext4", "portable")
+    word, features = await filesystems.options(exec, "ext4", "portable")
     assert word == "-O" and features.startswith("none,") and "metadata_csum" in features
     assert "orphan_file" not in features and "metadata_csum_seed" not in features
-    assert await filesystems.options("ext4", "native") == ()
+    assert await filesystems.options(exec, "ext4", "native") == ()
 
 
 @pytest.mark.parametrize("name", ["ext4", "xfs", "btrfs"])
@@ -71,7 +72,7 @@ async def test_the_installed_mkfs_takes_the_options(name: str, tmp_path: Path) -
     image = tmp_path / "image"
     with image.open("wb") as file:
         file.truncate(320 << 20)
-    options = await filesystems.options(name, "portable")
+    options = await filesystems.options(exec, name, "portable")
     argv = filesystems.make_argv(name, node=str(image), uuid=UUID, label="cold", options=options)
     search = {"PATH": "/usr/sbin:/sbin:/usr/bin:/bin"}
     subprocess.run(argv, env=search, check=True, capture_output=True)

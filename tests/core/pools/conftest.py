@@ -11,9 +11,9 @@ from tests.fakes.agent import Bench
 
 
 @pytest.fixture
-async def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Bench]:
+async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
     """A machine with the blank drives A, B and C; no agent runs yet."""
-    bench = Bench(tmp_path, monkeypatch)
+    bench = Bench(tmp_path)
     for serial in ("A", "B", "C"):
         bench.machine.add(serial)
     yield bench

@@ -62,12 +62,11 @@ Verify = Callable[[Bench, Past], Awaitable[None]]
 @contextmanager
 def _bench(directory: Path) -> Iterator[Bench]:
     directory.mkdir(parents=True)
-    with pytest.MonkeyPatch.context() as patch:
-        bench = Bench(directory, patch)
-        for serial in ("A", "B", "C"):
-            bench.machine.add(serial)
-        yield bench
-        assert not bench.machine.refused
+    bench = Bench(directory)
+    for serial in ("A", "B", "C"):
+        bench.machine.add(serial)
+    yield bench
+    assert not bench.machine.refused
 
 
 async def _crash_everywhere(

@@ -323,22 +323,21 @@ async def test_no_combination_loses_data_without_consent(
     mounted: bool,
     wipe: bool,
 ) -> None:
-    with pytest.MonkeyPatch.context() as patch:
-        bench = Bench(tmp_path_factory.mktemp("guard"), patch)
-        disk = bench.machine.add("A", *content)
-        disk.parts = [[Content("vfat")]] if parted else []
-        if mounted:
-            bench.machine.mounts.append(Mounted(disk.name, "/data", "ext4"))
-        await bench.start()
-        before = disk.signatures(disk.name), [*disk.parts]
-        try:
-            made = (await bench.create("A", wipe=wipe)).state == "ready"
-        except BackyError:
-            made = False
-        assert made == (not mounted and (wipe or not (content or parted)))
-        if not made:
-            assert (disk.signatures(disk.name), disk.parts) == before
-        await bench.stop()
+    bench = Bench(tmp_path_factory.mktemp("guard"))
+    disk = bench.machine.add("A", *content)
+    disk.parts = [[Content("vfat")]] if parted else []
+    if mounted:
+        bench.machine.mounts.append(Mounted(disk.name, "/data", "ext4"))
+    await bench.start()
+    before = disk.signatures(disk.name), [*disk.parts]
+    try:
+        made = (await bench.create("A", wipe=wipe)).state == "ready"
+    except BackyError:
+        made = False
+    assert made == (not mounted and (wipe or not (content or parted)))
+    if not made:
+        assert (disk.signatures(disk.name), disk.parts) == before
+    await bench.stop()
 
 
 async def test_a_pool_that_is_not_mounted_takes_no_drive(bench: Bench) -> None:

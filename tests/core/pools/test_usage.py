@@ -14,6 +14,7 @@ import pytest
 
 from backy_core.pools.reading import usage
 from backy_core.pools.reading.usage import UsageReader
+from backy_core.system import mounts
 from backy_core.system import usage as system_usage
 
 PATHS = ("/pools/a", "/pools/dead", "/pools/z")
@@ -49,7 +50,7 @@ def disks(monkeypatch: pytest.MonkeyPatch) -> Iterator[Disks]:
 
 
 async def test_all_are_asked_in_one_thread_and_then_remembered(disks: Disks) -> None:
-    reader = UsageReader()
+    reader = UsageReader(mounts)
     first = await reader.read(PATHS)
     assert set(first) == set(PATHS) and first["/pools/a"].used == 1
     assert await reader.read(PATHS) == first
@@ -57,7 +58,7 @@ async def test_all_are_asked_in_one_thread_and_then_remembered(disks: Disks) -> 
 
 
 async def test_callers_at_the_same_moment_share_the_question(disks: Disks) -> None:
-    reader = UsageReader()
+    reader = UsageReader(mounts)
     await asyncio.gather(*(reader.read(PATHS) for _ in range(20)))
     assert len(disks.asked) == len(PATHS)
 
@@ -66,7 +67,7 @@ async def test_what_changed_is_seen_and_what_did_not_stays_the_same_object(
     disks: Disks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(usage, "_FRESH_S", 0)
-    reader = UsageReader()
+    reader = UsageReader(mounts)
     first = (await reader.read(PATHS))["/pools/a"]
     assert (await reader.read(PATHS))["/pools/a"] is first
     disks.used = 2
@@ -77,7 +78,7 @@ async def test_a_dead_disk_holds_up_only_itself(
     disks: Disks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(usage, "_FRESH_S", 0)
-    reader = UsageReader()
+    reader = UsageReader(mounts)
     before = await reader.read(PATHS)
     disks.dead, disks.used = {"/pools/dead"}, 3
     await reader.read(PATHS)
@@ -90,4 +91,4 @@ async def test_a_dead_disk_holds_up_only_itself(
 
 
 async def test_a_path_that_is_not_there_is_left_out(tmp_path: Path) -> None:
-    assert set(await UsageReader().read([str(tmp_path), "/no/such/path"])) == {str(tmp_path)}
+    assert set(await UsageReader(mounts).read([str(tmp_path), "/no/such/path"])) == {str(tmp_path)}

@@ -11,7 +11,7 @@ import pytest
 
 from backy_core.sdk.errors import SystemFailure
 from backy_core.system import directories
-from tests.fakes.installed import beside_sticky
+from tests.fakes.own_files import beside_sticky
 
 _STRANGER = 65534
 

@@ -13,7 +13,7 @@ import pytest
 
 from backy_core.machine import signature_cache as cache_module
 from backy_core.machine.signature_cache import SignatureCache
-from backy_core.system import blocks
+from backy_core.system import blocks, signatures
 from backy_core.system.block_devices import BlockDevice
 from backy_core.system.signatures import Probed
 
@@ -74,9 +74,9 @@ async def test_a_disk_whose_probe_hung_is_not_waited_for_at_each_look(
             {"hung": "it did not end within 20 s"} if hung else {},
         )
 
-    monkeypatch.setattr(cache_module, "probe_each", probe)
+    monkeypatch.setattr(signatures, "probe_each", probe)
     monkeypatch.setattr(cache_module, "time", SimpleNamespace(monotonic=lambda: clock[0]))
-    cache = SignatureCache()
+    cache = SignatureCache(signatures)
     devices = [_device("hung"), _device("good")]
     for _ in range(2):
         seen = await cache.look(devices)

@@ -1,0 +1,8 @@
+"""The kernel itself: its boot, its log, its files, and what programs left below /run."""
+
+from backy_core.system.blocks import boot_id
+from backy_core.system.kernel_log import open_kernel_log
+from backy_core.system.runtime_files import remove_stale
+from backy_core.system.sysfs import names_in, read_whole
+
+__all__ = ["boot_id", "names_in", "open_kernel_log", "read_whole", "remove_stale"]
