@@ -73,9 +73,7 @@ class Snapshot:
             return f"Backend {backend} cannot look at its pools: {problem}"
         if report is not None and report.native_id not in self.kept.get(backend, ()):
             return None
-        member_serials = (
-            {member.drive.serial for member in report.members if member.drive} if report else ()
-        )
+        member_serials = {drive.serial for drive in report.drives} if report else ()
         for drive, reason in self.unreadable.get(backend, {}).items():
             if drive.serial in {*serials, *member_serials}:
                 return f"Backend {backend} cannot read drive {drive.serial}: {reason}"

@@ -43,7 +43,6 @@ from backy_core.system.mounts import MountEntry, is_of_pool, mount_at
 
 _LOCK_S = 30.0
 _LOOK_S = 10.0
-_IN_USE = ("active", "rebuilding", "spare")
 
 
 class Context(NamedTuple):
@@ -207,9 +206,9 @@ class Actions:
     async def _refuse_member(self, drive: DriveId, plan: Plan) -> None:
         """Not everything holds its drives: zfs-fuse lets an exclusive open of a member succeed."""
         report = await self._resolver.report(plan)
-        if report is None or report.presence not in ("active", "inactive"):
+        if report is None or not report.assembled:
             return
-        if any(m.drive == drive and m.state in _IN_USE for m in report.members):
+        if any(member.drive == drive and member.in_place for member in report.members):
             raise DriveInUse(f"Drive {drive.serial} is in use by the pool and is not wiped")
 
     async def _wipe_signatures(

@@ -169,7 +169,7 @@ class Conditions:
         await self._observer.inspect(plan.backend)
         for backend, reports in self._observer.snapshot.reports.items():
             for report in reports:
-                if any(m.drive == identity for m in report.members):
+                if report.member(identity) is not None:
                     return f"drive {identity.serial} is a member of {backend} {report.native_id}"
         return await self._exclusively_openable(drive.node)
 

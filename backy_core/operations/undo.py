@@ -149,7 +149,7 @@ class Undoer:
 
     async def _release(self, op: Operation, plan: Plan) -> str | None:
         report = await self._executor.resolver.report(plan)
-        if report is None or report.presence not in ("active", "inactive"):
+        if report is None or not report.assembled:
             return None
         try:
             teardown = await self._host.plan_teardown(plan.backend, plan.pool, report)

@@ -266,8 +266,7 @@ PLAN_HOOKS: Mapping[PlannedFor, str] = MappingProxyType(
 
 
 def _drives(pool: PoolSpec, report: PoolReport) -> tuple[DriveId, ...]:
-    member_drives = tuple(member.drive for member in report.members if member.drive is not None)
-    return (*pool.drives, *member_drives)
+    return (*pool.drives, *report.drives)
 
 
 def _refuse_unusable(report: object) -> None:

@@ -26,8 +26,6 @@ from backy_core.system.clock import Clock
 from backy_core.system.machine import Machine
 
 log = logging.getLogger(__name__)
-IN_PLACE = ("active", "rebuilding", "spare")
-"""States of members that the pool counts on."""
 
 
 @dataclass
@@ -165,8 +163,7 @@ class Core:
         """The earlier agent remembered serials only: the pool with exactly these members."""
         remembered_serials = set(entry.drive_serials)
         for report in snapshot.reports.get(entry.backend, ()):
-            member_serials = {member.drive.serial for member in report.members if member.drive}
-            if member_serials == remembered_serials:
+            if {drive.serial for drive in report.drives} == remembered_serials:
                 return report
         return None
 
@@ -192,20 +189,6 @@ def doubtful(plan: Plan, leftovers: Leftovers) -> dict[str, str]:
         return {d.serial: f"an undo left it in doubt ({leftovers})" for d in plan.drives}
     absent = {drive.serial: "it was absent" for drive in leftovers.absent}
     return {**leftovers.drives, **absent}
-
-
-def spec_of(entry: PoolEntry) -> PoolSpec:
-    """A remembered pool as backends are asked about it."""
-    return PoolSpec(
-        guid=entry.guid,
-        native_id=entry.native_id,
-        label=entry.label,
-        level=entry.level or "",
-        filesystem=entry.filesystem,
-        fs_uuid=entry.fs_uuid,
-        mount_path=entry.last_mount_path,
-        drives=entry.drive_ids,
-    )
 
 
 def compose(

@@ -127,5 +127,5 @@ class Startup:
         if self._service.viewer.mounted_at(entry) is not None:
             return True
         report = self._core.find_report(entry)
-        members = {m.drive.serial for m in report.members if m.drive} if report else set()
+        members = {drive.serial for drive in report.drives} if report else set()
         return set(entry.drive_serials) <= members

@@ -6,9 +6,13 @@ percentages are floats from 0 to 100, estimates are minutes.
 
 from __future__ import annotations
 
+import re
 from typing import Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict
+
+_PARTITION = re.compile(r"(?:.*\dp|(?!nvme|mmcblk|nbd|rbd|pmem|zram|loop|md|dm-)\D+)(\d+)")
+"""A partition's kernel name: ``sda1``; ``nvme0n1p2`` where the disk's name ends in a digit."""
 
 MemberState = Literal[
     "active", "rebuilding", "spare", "failed", "missing", "disconnected", "stale", "diverged"
@@ -235,6 +239,17 @@ class MemberReport(Model):
     """How far its content is behind the newest member's, in a few words for administrators
     ("3 events behind, last written 2026-11-29T18:20:00Z"); None: not behind, or unknown."""
 
+    @property
+    def in_place(self) -> bool:
+        """Whether the pool counts on the member: in use, being filled, or standing by."""
+        return self.state in ("active", "rebuilding", "spare")
+
+    @property
+    def part(self) -> int | None:
+        """Number of the partition the member is on; None for a whole drive, or if it is gone."""
+        partition = _PARTITION.fullmatch(self.device or "")
+        return int(partition[1]) if partition else None
+
 
 class PoolReport(Model):
     """One pool of one backend, as a read-only inspection found it."""
@@ -279,6 +294,21 @@ class PoolReport(Model):
     core inspects the filesystem on a pool's block device itself."""
     release: str | None = None
     """The command that releases an unusable container, shown when it holds a requested drive."""
+
+    @property
+    def assembled(self) -> bool:
+        """Whether the kernel holds the pool's drives, whether or not the pool runs."""
+        return self.presence in ("inactive", "active")
+
+    @property
+    def drives(self) -> tuple[DriveId, ...]:
+        """The connected drives, in the order of their members. Empty until the core has filled
+        them in."""
+        return tuple(member.drive for member in self.members if member.drive is not None)
+
+    def member(self, drive: DriveId) -> MemberReport | None:
+        """The first member on ``drive``; None if there is none."""
+        return next((member for member in self.members if member.drive == drive), None)
 
 
 class Unreadable(Model):

@@ -26,7 +26,7 @@ from pydantic import (
 from pydantic.alias_generators import to_camel
 
 from backy_core.sdk.errors import SystemFailure
-from backy_core.sdk.models import DriveId, MemberReport, PoolReport, Portability
+from backy_core.sdk.models import DriveId, MemberReport, PoolReport, PoolSpec, Portability
 from backy_core.store.document import Document, DocumentFile
 from backy_core.store.opens_on import OpensOn
 from backy_core.system.own_files import OwnFile
@@ -103,6 +103,24 @@ class PoolEntry(BaseModel):
     """What opens it, as it was seen when it was made or mounted last."""
     made_directories: tuple[str, ...] = ()
     """Directories made for the mount path, deepest first; removed when the pool is deleted."""
+
+    @property
+    def title(self) -> str:
+        """The name administrators know: its label, or its GUID while it has none."""
+        return self.label or self.guid
+
+    def spec(self, report: PoolReport | None = None) -> PoolSpec:
+        """The pool as backends are asked about it, by the identity in ``report`` if given."""
+        return PoolSpec(
+            guid=self.guid,
+            native_id=report.native_id if report else self.native_id,
+            label=self.label,
+            level=self.level or "",
+            filesystem=self.filesystem,
+            fs_uuid=self.fs_uuid,
+            mount_path=self.last_mount_path,
+            drives=self.drive_ids,
+        )
 
     def members_in(self, report: PoolReport | None) -> dict[str, MemberReport]:
         """Return the pool's members that ``report`` shows, by serial.

@@ -48,7 +48,7 @@ class KernelContract(OnSite):
             report = await agent.report(guid)
             assert report is not None, "the backend does not report the pool it made"
             assert (report.presence, report.guid, report.usable) == ("active", guid, True)
-            seen = {member.drive.serial for member in report.members if member.drive}
+            seen = {drive.serial for drive in report.drives}
             assert seen == set(request.drive_serials), f"the members are reported as {seen}"
             assert (await agent.view(guid)).state == "ready"
             digest = write_data(site.path(guid))

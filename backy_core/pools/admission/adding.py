@@ -11,7 +11,7 @@ from typing import NamedTuple
 from backy_core.machine.inventory import Drive
 from backy_core.machine.snapshot import Snapshot
 from backy_core.pools.admission import geometry, guards, sharing
-from backy_core.pools.core import IN_PLACE, Core
+from backy_core.pools.core import Core
 from backy_core.sdk.advice import Advice, Hint, Verb, advise
 from backy_core.sdk.errors import BackyError, Conflict, DriveNotEmpty, InvalidRequest
 from backy_core.sdk.models import DriveId, MemberReport, PoolReport, SignatureMatch
@@ -42,12 +42,12 @@ class AddCase(NamedTuple):
     @property
     def pool(self) -> str:
         """The pool's name for people."""
-        return self.entry.label or self.entry.guid
+        return self.entry.title
 
     @property
     def member(self) -> MemberReport | None:
         """The backend's report of the drive, if it has this pool's stamp."""
-        return member_of(self.report, self.drive.id)
+        return self.report.member(self.drive.id)
 
     @property
     def state(self) -> str | None:
@@ -67,7 +67,7 @@ def running(core: Core, entry: PoolEntry, snapshot: Snapshot) -> PoolReport:
     report = core.find_report(entry, snapshot)
     if report is None or report.presence != "active":
         raise Conflict(
-            f"Pool {entry.label or entry.guid} is not running",
+            f"Pool {entry.title} is not running",
             hint=advise("Mount it first: ", Hint(Verb.OPEN, entry.guid)),
         )
     if "add_drive" not in core.host.backends[entry.backend].info.capabilities:
@@ -91,10 +91,6 @@ async def admit(case: AddCase) -> Admitted | None:
     if case.member is None or content:
         await geometry.refuse_unfit(case.core, case.entry, case.report, case.drive)
     return Admitted(replaced, content)
-
-
-def member_of(report: PoolReport, drive: DriveId) -> MemberReport | None:
-    return next((member for member in report.members if member.drive == drive), None)
 
 
 def _refuse_failed(case: AddCase) -> None:
@@ -146,12 +142,11 @@ def _replaced(case: AddCase) -> DriveId | None:
                 f"Pool {case.pool} is complete", hint="Name the member to exchange in `replaces`"
             )
         return None
-    reported = (member.drive for member in report.members if member.drive is not None)
-    drives_by_serial = {drive.serial: drive for drive in (*case.entry.drive_ids, *reported)}
+    drives_by_serial = {drive.serial: drive for drive in (*case.entry.drive_ids, *report.drives)}
     if replaces not in drives_by_serial:
         raise InvalidRequest(f"Drive {replaces} is not a member of pool {case.pool}")
-    old = member_of(report, drives_by_serial[replaces])
-    if old is not None and old.state in IN_PLACE:
+    old = report.member(drives_by_serial[replaces])
+    if old is not None and old.in_place:
         _refuse_to_let_go(case, replaces)
     return drives_by_serial[replaces]
 

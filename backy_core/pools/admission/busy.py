@@ -58,7 +58,7 @@ def busy_error(entry: PoolEntry, holders: Sequence[Holder], details: str | None 
     named = "In use: " + "; ".join(holder.what for holder in holders) if holders else None
     release = next((holder.release for holder in holders if holder.release), None)
     return PoolBusy(
-        f"Pool {entry.label or entry.guid} cannot be unmounted: target is busy",
+        f"Pool {entry.title} cannot be unmounted: target is busy",
         details=named or details or _UNKNOWN,
         hint=f"Let go of it: {release}" if release else None,
     )

@@ -191,7 +191,7 @@ def _foreign_member(case: _Case) -> BackyError | None:
     """
     for backend, reports in case.snapshot.reports.items():
         for report in reports:
-            member = next((m for m in report.members if m.drive == case.drive.id), None)
+            member = report.member(case.drive.id)
             if member is not None and _counts(report, member, case):
                 return _member_error(case, backend, report)
     return None
@@ -200,7 +200,7 @@ def _foreign_member(case: _Case) -> BackyError | None:
 def _counts(report: PoolReport, member: MemberReport, case: _Case) -> bool:
     if _joins(report, case):
         return False
-    running = report.presence in ("active", "inactive")
+    running = report.assembled
     if any(report.native_id in ids for ids in case.snapshot.kept.values()):
         return running  # what its drives hold cannot be read; wiping them takes consent
     if member.state == "stale" and report.native_id in case.known:
@@ -230,7 +230,7 @@ def _member_error(case: _Case, backend: str, report: PoolReport) -> BackyError:
             else "Find out what it is, and take it apart by hand if it is not needed",
         )
     kept = [drive.id.serial for drive in case.snapshot.drives if drive.system or drive.excluded]
-    out_of_reach = [m.drive.serial for m in report.members if m.drive and m.drive.serial in kept]
+    out_of_reach = [drive.serial for drive in report.drives if drive.serial in kept]
     if out_of_reach:
         return DriveInUse(
             f"Drive {case.serial} is a member of {name}",

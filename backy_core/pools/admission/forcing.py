@@ -40,7 +40,7 @@ def check_unforced(entry: PoolEntry, report: PoolReport, *, asked_for: bool) -> 
     reason = entry.seen_by_force if asked_for else None
     if report.needs_force and report.needs_force != reason:
         raise Conflict(
-            f"Pool {entry.label or entry.guid} cannot be opened as it is. {forced.reason(report)}",
+            f"Pool {entry.title} cannot be opened as it is. {forced.reason(report)}",
             hint=forced.how(entry),
         )
 
@@ -48,7 +48,7 @@ def check_unforced(entry: PoolEntry, report: PoolReport, *, asked_for: bool) -> 
 def check_forced(entry: PoolEntry, report: PoolReport, mounts: tuple[MountEntry, ...]) -> None:
     """Raise :class:`Conflict` for force where an ordinary mount will do, or where the pool has to
     let go of its drives first."""
-    name = entry.label or entry.guid
+    name = entry.title
     if mounts or (report.presence == "active" and report.health == "failed"):
         raise Conflict(
             f"Pool {name} is mounted at {mounts[-1].path}"
@@ -68,7 +68,7 @@ def refuse_forced(entry: PoolEntry, mounts: tuple[MountEntry, ...]) -> None:
     """An ordinary mount must not take a pool for mounted that was opened by force."""
     if any(forced.is_forced(entry, mount) for mount in mounts):
         raise Conflict(
-            f"Pool {entry.label or entry.guid} was opened read-only by force",
+            f"Pool {entry.title} was opened read-only by force",
             hint=advise(
                 "Check your files, then unmount it and mount it again to write to it: ",
                 Hint(Verb.CLOSE, entry.guid),

@@ -19,7 +19,7 @@ from backy_core.system.machine import Signatures
 
 async def refuse_unfit(core: Core, entry: PoolEntry, report: PoolReport, drive: Drive) -> None:
     """Raise :class:`Conflict` with both numbers if the drive cannot become a member."""
-    pool = entry.label or entry.guid
+    pool = entry.title
     least = report.member_size
     if least is not None and drive.id.size < least:
         raise Conflict(

@@ -36,7 +36,7 @@ def pool_labels_by_serial(core: Core, *, but: str | None = None) -> dict[str, st
     for entry in core.metadata.entries():
         if entry.guid == but:
             continue
-        name = entry.label or entry.guid
+        name = entry.title
         labels.update(dict.fromkeys(entry.drive_serials, name))
         labels.update(dict.fromkeys(entry.members_in(core.find_report(entry)), name))
     return labels
@@ -210,7 +210,7 @@ def _refuse_if_taken(core: Core, path: str, snapshot: Snapshot, guid: str) -> No
     for entry in core.metadata.entries():
         if entry.guid != guid and _overlaps(entry, path):
             raise Conflict(
-                f"Mount path {path} belongs to pool {entry.label or entry.guid}",
+                f"Mount path {path} belongs to pool {entry.title}",
                 hint="Choose another path",
             )
 

@@ -94,7 +94,7 @@ async def explained(
         lacked += (*lacking(features), *unknown)
     if not lacked or not isinstance(error, SystemFailure):
         return error
-    explanation = sentence(entry.label or entry.guid, lacked)
+    explanation = sentence(entry.title, lacked)
     return SystemFailure(explanation, details=str(error), hint="Open it on a newer system")
 
 

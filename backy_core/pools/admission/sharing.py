@@ -16,10 +16,9 @@ from backy_core.store.metadata import PoolEntry
 
 def drives_below(report: PoolReport, snapshot: Snapshot) -> frozenset[DriveId]:
     """The drives a pool lies on, through any stack of devices: LVM on md, ZFS on md, md on LVM."""
-    named = {member.drive for member in report.members if member.drive is not None}
     nodes = [member.device for member in report.members] + [report.device]
     below = (snapshot.drives_below(node) for node in nodes if node is not None)
-    return frozenset(named.union(*(({drive.id for drive in drives}) for drives in below)))
+    return frozenset({*report.drives}.union(*({drive.id for drive in drives} for drives in below)))
 
 
 def other_pool(
@@ -35,15 +34,14 @@ def other_pool(
 
 def refuse_shared(core: Core, entry: PoolEntry, snapshot: Snapshot) -> None:
     """Raise :class:`Conflict` if a pool of another backend has a drive of this one."""
-    name = entry.label or entry.guid
+    name = entry.title
     remembered = core.metadata.get(entry.guid) is not None  # else it is deleted
     serials = _serials(core, entry, snapshot) if remembered else _seen(core, entry, snapshot)
     shared = other_pool(core, entry.backend, serials, snapshot)
     if shared is not None:
         rival, serial = shared
         raise Conflict(
-            f"Pool {name} shares drive {serial} with pool {rival.label or rival.guid} of backend "
-            f"{rival.backend}",
+            f"Pool {name} shares drive {serial} with pool {rival.title} of backend {rival.backend}",
             hint=advise(
                 "Forget the one that is not wanted: ",
                 Hint(Verb.FORGET, rival.guid),

@@ -8,7 +8,7 @@ from backy_core.machine.inventory import Drive, names_of
 from backy_core.machine.snapshot import Snapshot
 from backy_core.operations import filesystems
 from backy_core.pools.admission import sharing
-from backy_core.pools.core import IN_PLACE, Core
+from backy_core.pools.core import Core
 from backy_core.pools.reading.members import Consent, Members
 from backy_core.sdk.advice import Hint, Verb, advise
 from backy_core.sdk.errors import (
@@ -37,8 +37,8 @@ class Target(NamedTuple):
     snapshot: Snapshot
 
     @property
-    def label(self) -> str:
-        return self.entry.label or self.entry.guid
+    def title(self) -> str:
+        return self.entry.title
 
     def erasable_on(self, drive: DriveId) -> tuple[SignatureMatch, ...]:
         """Signatures that a drive of the pool may have and that are wiped."""
@@ -92,7 +92,7 @@ def refuse_unknown_copies(target: Target, consent: Consent) -> None:
     for serial in sorted(consent.copies - bearing):
         clause = f"drive {', '.join(sorted(copies))} does" if copies else "only its own drives do"
         raise InvalidRequest(
-            f"Drive {serial} does not bear the identity of pool {target.label}",
+            f"Drive {serial} does not bear the identity of pool {target.title}",
             hint=f"Leave it out of wipeCopies: of the connected drives, {clause}",
         )
 
@@ -101,14 +101,11 @@ def refuse_mixed(entry: PoolEntry, report: PoolReport, members: Members) -> None
     """A running pool with a copy in the place of a member holds two owners' data."""
     copies = {drive.id for drive in members.copies}
     mixed = [
-        member.drive
-        for member in report.members
-        if member.drive in copies and member.state in IN_PLACE
+        member.drive for member in report.members if member.drive in copies and member.in_place
     ]
     if mixed and members.own and report.presence == "active":
         raise Conflict(
-            f"Pool {entry.label or entry.guid} runs with drive {mixed[0]}, a copy of one of its "
-            "members",
+            f"Pool {entry.title} runs with drive {mixed[0]}, a copy of one of its members",
             hint="Unmount it, unplug the copy, and try again",
         )
 
@@ -126,7 +123,7 @@ def _refuse_drive(core: Core, target: Target, drive: Drive) -> None:
     if drive.ambiguous:
         raise Conflict(
             f"More than one drive answers to the serial {serial}, so the members of pool "
-            f"{target.label} cannot be told apart",
+            f"{target.title} cannot be told apart",
             hint=advise(
                 "Connect the drives so that each shows a serial of its own, or forget the pool: ",
                 Hint(Verb.FORGET, target.entry.guid),
@@ -171,7 +168,7 @@ def _refuse_unreported(devices: Devices, target: Target) -> None:
         held = drive.id.serial in target.entry.drive_serials and drive.id not in members_anywhere
         if held and (holders := devices.holders(drive.name)):
             raise DriveInUse(
-                f"Drive {drive.id} of pool {target.label} is held by {', '.join(holders)}, of "
+                f"Drive {drive.id} of pool {target.title} is held by {', '.join(holders)}, of "
                 f"which backend {target.entry.backend} reports nothing",
                 hint="Stop what holds it and try again",
             )
@@ -196,9 +193,9 @@ async def _refuse_held(devices: Devices, target: Target, drive: Drive) -> None:
 
 def _in_pool(report: PoolReport | None, drive: DriveId) -> bool:
     """Whether the kernel holds the drive for the pool."""
-    if report is None or report.presence not in ("active", "inactive"):
+    if report is None or not report.assembled:
         return False
-    if any(member.drive == drive and member.state in IN_PLACE for member in report.members):
+    if any(member.drive == drive and member.in_place for member in report.members):
         return True
     return bool(report.device)  # a failed member stays in the array until it is stopped
 
@@ -217,7 +214,7 @@ async def refuse_others(core: Core, target: Target, consent: Consent) -> None:
     if unnamed:
         named = tuple(("destroy_others", name) for name in unnamed)
         raise DriveNotEmpty(
-            f"Pool {target.label} holds more than its own filesystem: {', '.join(unnamed)}",
+            f"Pool {target.title} holds more than its own filesystem: {', '.join(unnamed)}",
             hint=advise(
                 "Move that elsewhere, or name it to destroy it with the pool: ",
                 Hint(Verb.TEARDOWN, target.entry.guid, named),

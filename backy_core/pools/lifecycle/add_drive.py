@@ -16,7 +16,7 @@ from backy_core.pools.admission.adding import (
     admit,
     running,
 )
-from backy_core.pools.core import IN_PLACE, Core, compose, expected, spec_of
+from backy_core.pools.core import Core, compose, expected
 from backy_core.pools.lifecycle import steps
 from backy_core.pools.lifecycle.learning import without_left
 from backy_core.sdk.errors import InvalidRequest, PlanRefused, SystemFailure
@@ -69,7 +69,7 @@ class PoolGrowth:
 
     async def _plan(self, case: AddCase, admitted: Admitted) -> Plan:
         core, entry, drive = self._core, case.entry, case.drive.id
-        spec = spec_of(entry).model_copy(update={"native_id": case.report.native_id})
+        spec = entry.spec(case.report)
         wiped = bool(admitted.content)
         report_after = _without(case.report, drive) if wiped else case.report
         draft = await core.host.plan_add_drive(
@@ -139,7 +139,7 @@ def _exchanged(
 ) -> PoolEntry:
     """The entry with ``drive`` in the place of the member that goes. One that is in use stays in
     it until the pool was seen to have let it go."""
-    in_place = {m.drive.serial for m in report.members if m.drive and m.state in IN_PLACE}
+    in_place = {m.drive.serial for m in report.members if m.drive and m.in_place}
     leaving, goes = entry.leaving, None
     if replaced is not None and replaced.serial in in_place:
         leaving = (*leaving, replaced.serial)

@@ -12,13 +12,12 @@ from backy_core.machine.snapshot import Snapshot
 from backy_core.operations.journal import JournalEntry, Planned
 from backy_core.operations.records import Operation
 from backy_core.pools.admission.busy import busy_error, find_holders, refuse_busy
-from backy_core.pools.core import Core, compose, expected, spec_of
+from backy_core.pools.core import Core, compose, expected
 from backy_core.pools.lifecycle import steps
 from backy_core.pools.lifecycle.opening import PoolOpening
 from backy_core.pools.reading.pool_mounts import filesystem_of
 from backy_core.sdk.advice import Hint, Verb, advise
 from backy_core.sdk.errors import BackyError, DriveInUse, PoolBusy, SystemFailure
-from backy_core.sdk.models import DriveId, PoolReport
 from backy_core.sdk.plan import NotMounted, Plan
 from backy_core.store.metadata import PoolEntry
 from backy_core.system.mount_holders import Filesystem
@@ -74,7 +73,7 @@ class PoolClosing:
                 return
             plan = again
             await journal.append(Planned(plan=plan))
-        raise SystemFailure(f"Pool {entry.label or entry.guid} comes back after it was stopped")
+        raise SystemFailure(f"Pool {entry.title} comes back after it was stopped")
 
     async def _prove_gone(self, entry: PoolEntry, was: Filesystem) -> None:
         """Look for what was there, whatever the backend says of it now."""
@@ -82,7 +81,7 @@ class PoolClosing:
         left = [name for name in was.devices if _same_device(snapshot, was, name)]
         if left:
             raise SystemFailure(
-                f"Pool {entry.label or entry.guid} is not stopped",
+                f"Pool {entry.title} is not stopped",
                 details=f"Its device /dev/{left[0]} is still there",
                 hint=advise(Hint(Verb.SHOW_OUTPUTS, entry.guid), " shows what was tried"),
             )
@@ -115,14 +114,13 @@ class PoolClosing:
         core = self._core
         report, filesystem = core.find_report(entry), self._filesystem(entry)
         paths = filesystem.paths
-        held = report is not None and report.presence in ("active", "inactive")
+        held = report is not None and report.assembled
         if not (held or paths or filesystem.devices):
             return None
         if filesystem.devices and not held:
             raise self._unseen(entry, filesystem)
-        spec, draft = spec_of(entry), None
+        spec, draft = entry.spec(report if held else None), None
         if report is not None and held:
-            spec = spec.model_copy(update={"native_id": report.native_id})
             draft = await core.host.plan_close(entry.backend, spec, report)
         unmounts = (steps.unmount(path) for path in paths)
         return compose(
@@ -132,7 +130,7 @@ class PoolClosing:
             entry.backend,
             draft=draft,
             steps=(*unmounts, *(draft.steps if draft else ())),
-            drives=_members(report) if report else (),
+            drives=report.drives if report else (),
             goal=(*(draft.goal if draft else ()), *(NotMounted(path=path) for path in paths)),
         )
 
@@ -140,8 +138,7 @@ class PoolClosing:
         problem = self._core.unseen_because(entry)
         where = f"mounted at {filesystem.paths[0]}" if filesystem.paths else "not mounted"
         return SystemFailure(
-            f"Backend {entry.backend} does not see pool {entry.label or entry.guid} run, so it "
-            "cannot be stopped",
+            f"Backend {entry.backend} does not see pool {entry.title} run, so it cannot be stopped",
             details=f"Its device /dev/{filesystem.devices[0]} is there, {where}"
             + (f". {problem}" if problem else ""),
             hint="Nothing was changed. Look at the drives and the kernel log, and try again",
@@ -161,7 +158,7 @@ class PoolClosing:
             if drive.id.serial in entry.drive_serials
             and {device.name for device in drive.device.walk()} > set(names_of(drive.device))
         ]
-        if unseen and (held or (report and report.presence in ("active", "inactive"))):
+        if unseen and (held or (report and report.assembled)):
             raise SystemFailure(unseen)
 
     def mounted_at(self, entry: PoolEntry) -> tuple[MountEntry, ...]:
@@ -202,7 +199,3 @@ def _same_device(snapshot: Snapshot, was: Filesystem, name: str) -> bool:
 def _anonymous(number: str) -> bool:
     """Of a filesystem without a device of its own: btrfs, ZFS."""
     return number.startswith("0:")
-
-
-def _members(report: PoolReport) -> tuple[DriveId, ...]:
-    return tuple(member.drive for member in report.members if member.drive is not None)

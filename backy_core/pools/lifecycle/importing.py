@@ -13,12 +13,12 @@ from backy_core.operations.records import Operation
 from backy_core.pools.admission import guards, portability, sharing
 from backy_core.pools.admission.requests import checked_label, checked_mount_path
 from backy_core.pools.admission.sharing import drives_below
-from backy_core.pools.core import Core, spec_of
+from backy_core.pools.core import Core
 from backy_core.pools.reading.guids import importable_guid
 from backy_core.pools.views import ImportablePool
 from backy_core.sdk.advice import Hint, Verb, advise
 from backy_core.sdk.errors import BackyError, Conflict, DriveInUse, NotFound
-from backy_core.sdk.models import DriveId, PoolReport, PoolSpec
+from backy_core.sdk.models import PoolReport
 from backy_core.store.metadata import PoolEntry
 
 
@@ -48,7 +48,7 @@ def _unknown(
         importable_guid(backend, report): (backend, report)
         for backend, reports in snapshot.reports.items()
         for report in reports
-        if report.usable and (backend, report.native_id) not in claimed and _members(report)
+        if report.usable and (backend, report.native_id) not in claimed and report.drives
     }
     untouchable = {drive.id for drive in snapshot.drives if drive.system or drive.excluded}
     return {
@@ -80,8 +80,7 @@ def _obstacle(
     if sharing_pool is not None:
         entry, serial = sharing_pool
         return Conflict(
-            f"{name} shares drive {serial} with pool {entry.label or entry.guid} of backend "
-            f"{entry.backend}",
+            f"{name} shares drive {serial} with pool {entry.title} of backend {entry.backend}",
             hint=advise("If that one is not wanted: ", Hint(Verb.FORGET, entry.guid)),
         )
     busy = core.registry.claims.claimed_drives(other_than=operation.id if operation else None)
@@ -128,7 +127,7 @@ async def _described(
         label=report.name,
         level=report.level,
         filesystem=filesystem,
-        drives=tuple(drive.serial for drive in _members(report)),
+        drives=tuple(drive.serial for drive in report.drives),
         opens_on=looked.opens_on,
         cannot_open_because=looked.why_not_here(report.name or guid),
     )
@@ -148,14 +147,14 @@ async def adopt(
     backend, report = unknown_pool
     if (obstacle := _obstacle(core, guid, backend, report, snapshot, op)) is not None:
         raise obstacle
-    core.registry.claims.take(op.id, [Claim("drive", member.serial) for member in _members(report)])
+    core.registry.claims.take(op.id, [Claim("drive", member.serial) for member in report.drives])
     promised = _promised(core, guid)
     requested_path = mount_path or (promised.last_mount_path if promised else None)
     path = await _path(core, guid, report, snapshot, requested_path)
     entry = _entry(core, guid, backend, report, snapshot, label, path)
     if promised is not None:
         entry = _completed(entry, promised, label)
-    plan_import = await core.host.plan_import(backend, _spec(entry, report), report)
+    plan_import = await core.host.plan_import(backend, entry.spec(report), report)
     if plan_import is not None and plan_import.steps:
         raise _cannot_write(backend)
     await core.metadata.put(entry)
@@ -213,7 +212,7 @@ def _entry(
     path: str,
 ) -> PoolEntry:
     filesystem, fs_uuid = _filesystem(core, backend, report, snapshot)
-    members = _members(report)
+    members = report.drives
     return PoolEntry(
         guid=guid,
         label=checked_label(label or report.name or guid),
@@ -231,10 +230,6 @@ def _entry(
     )
 
 
-def _spec(entry: PoolEntry, report: PoolReport) -> PoolSpec:
-    return spec_of(entry).model_copy(update={"native_id": report.native_id})
-
-
 def _filesystem(
     core: Core, backend: str, report: PoolReport, snapshot: Snapshot
 ) -> tuple[str | None, str | None]:
@@ -246,7 +241,3 @@ def _filesystem(
         if filesystems.is_known(signature.type):
             return signature.type, signature.uuid
     return None, None
-
-
-def _members(report: PoolReport) -> tuple[DriveId, ...]:
-    return tuple(member.drive for member in report.members if member.drive is not None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from backy_core.pools.core import IN_PLACE, Core
+from backy_core.pools.core import Core
 from backy_core.sdk.models import PoolReport
 from backy_core.store.metadata import PoolEntry
 
@@ -38,7 +38,7 @@ def without_left(entry: PoolEntry, report: PoolReport | None) -> PoolEntry:
     stay in it: they may be all there is of their part of the data."""
     if not entry.leaving or report is None or report.presence != "active" or report.degraded:
         return entry
-    in_place = {m.drive.serial for m in report.members if m.drive and m.state in IN_PLACE}
+    in_place = {m.drive.serial for m in report.members if m.drive and m.in_place}
     left = {serial for serial in entry.leaving if serial not in in_place}
     labels = {serial: name for serial, name in entry.drive_labels.items() if serial not in left}
     return entry.model_copy(

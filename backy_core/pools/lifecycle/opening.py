@@ -10,7 +10,7 @@ from backy_core.operations.executor import is_final
 from backy_core.operations.journal import Commit, JournalEntry, Planned
 from backy_core.operations.records import Operation
 from backy_core.pools.admission import forcing, guards, portability
-from backy_core.pools.core import IN_PLACE, Core, compose, expected, spec_of
+from backy_core.pools.core import Core, compose, expected
 from backy_core.pools.lifecycle import steps
 from backy_core.pools.reading import forced
 from backy_core.pools.reading.members import refuse_copied_members
@@ -100,7 +100,7 @@ class PoolOpening:
         else:
             forcing.check_unforced(entry, report, asked_for=degraded)
             _refuse_failed(entry, report, snapshot)
-        refuse_copied_members(entry.label or entry.guid, report)
+        refuse_copied_members(entry.title, report)
         missing = await guards.missing_directories(core, path, snapshot, entry.guid)
         because = report.needs_force if force else None
         return report, _Target(path, missing, degraded, force, because)
@@ -132,13 +132,13 @@ class PoolOpening:
         for cover in covers:
             if cover is not None:
                 raise Conflict(
-                    f"Pool {entry.label or entry.guid} is mounted at {path}, but {cover.source} "
+                    f"Pool {entry.title} is mounted at {path}, but {cover.source} "
                     f"is mounted at {cover.path} and covers it",
                     hint=f"Unmount what covers it: umount {cover.path}",
                 )
         if mounted:
             raise Conflict(
-                f"Pool {entry.label or entry.guid} is mounted at {mounted[-1].path}",
+                f"Pool {entry.title} is mounted at {mounted[-1].path}",
                 hint=advise("Unmount it first: ", Hint(Verb.CLOSE, entry.guid)),
             )
         return False
@@ -171,7 +171,7 @@ class PoolOpening:
         """Its deletion goes on some day: nobody must have filled it again by then."""
         if any(pending.plan.kind == "teardown" for pending in self._core.pending_of(entry.guid)):
             raise Conflict(
-                f"Deleting pool {entry.label or entry.guid} began and did not end",
+                f"Deleting pool {entry.title} began and did not end",
                 hint=advise("Delete it again: ", Hint(Verb.TEARDOWN, entry.guid)),
             )
 
@@ -203,15 +203,13 @@ class PoolOpening:
             return report
         serials = ", ".join(entry.drive_serials) or "its drives"
         raise Conflict(
-            f"No drive of pool {entry.label or entry.guid} is connected",
+            f"No drive of pool {entry.title} is connected",
             hint=f"Plug in {serials} and try again",
         )
 
     async def _open_plan(self, entry: PoolEntry, report: PoolReport, target: _Target) -> Plan:
         _refuse_former_member(entry, report)
-        update = {"native_id": report.native_id, "mount_path": target.path}
-        spec = spec_of(entry).model_copy(update=update)
-        members = tuple(m.drive for m in report.members if m.drive is not None)
+        spec = entry.spec(report).model_copy(update={"mount_path": target.path})
         draft = await self._core.host.plan_open(
             entry.backend, spec, report, target.degraded, target.force
         )
@@ -224,7 +222,7 @@ class PoolOpening:
             entry.backend,
             draft=draft,
             steps=(*directory, *draft.steps),
-            drives=members,
+            drives=report.drives,
             goal=tuple(dict.fromkeys((*draft.goal, PoolIs(presence="active"), *own))),
         )
 
@@ -279,13 +277,12 @@ class PoolOpening:
         if len(shown) != 1 or not usable:
             listed = ", ".join(map(str, shown)) or "nothing"
             raise SystemFailure(
-                f"Pool {entry.label or entry.guid} holds no filesystem that can be mounted",
+                f"Pool {entry.title} holds no filesystem that can be mounted",
                 details=f"/dev/{device} bears {listed}",
             )
         if entry.fs_uuid is not None and usable[0].uuid != entry.fs_uuid:
             raise SystemFailure(
-                f"Pool {entry.label or entry.guid} holds another filesystem than the one "
-                "that was made on it",
+                f"Pool {entry.title} holds another filesystem than the one that was made on it",
                 details=f"expected {entry.fs_uuid}, found {usable[0]} {usable[0].uuid}",
             )
         return usable[0]
@@ -317,17 +314,18 @@ def _mount_steps(target: _Target, filesystem: str, uuid: str) -> tuple[Step, ...
 def _refuse_failed(entry: PoolEntry, report: PoolReport, snapshot: Snapshot) -> None:
     """Refuse a pool that runs on too few drives: it must release them before it is assembled."""
     if report.presence == "active" and (why := failure(entry, report, snapshot)):
-        raise Conflict(f"Pool {entry.label or entry.guid} runs, but is failed", hint=why)
+        raise Conflict(f"Pool {entry.title} runs, but is failed", hint=why)
 
 
 def _refuse_former_member(entry: PoolEntry, report: PoolReport) -> None:
     """Refuse to open from a replaced drive that was later used separately: its event count may be
     ahead of the members that went on without it. Its old place is taken, so their superblocks do
     not mark it as removed, and udev may already have started the pool from it."""
-    states = {m.drive.serial: m.state for m in report.members if m.drive is not None}
+    members = {m.drive.serial: m for m in report.members if m.drive is not None}
     serials = entry.drive_serials
-    former = ", ".join(s for s, state in states.items() if state in IN_PLACE and s not in serials)
-    behind = ", ".join(s for s in serials if states.get(s) in ("stale", "diverged"))
+    former = ", ".join(s for s, member in members.items() if member.in_place and s not in serials)
+    left = {s for s, member in members.items() if member.state in ("stale", "diverged")}
+    behind = ", ".join(s for s in serials if s in left)
     if former and behind:
         raise Conflict(
             f"{former} is no member of the pool any more, but was used apart from it, and would "

@@ -231,7 +231,7 @@ class Recovery:
             await self._settle_alike(entry)
             await self._core.metadata.put(pool_entry.model_copy(update={"is_mounted": True}))
             raise Conflict(
-                f"Deleting pool {pool_entry.label or guid} failed, and it has been mounted since",
+                f"Deleting pool {pool_entry.title} failed, and it has been mounted since",
                 hint=advise("Delete it again: ", Hint(Verb.TEARDOWN, guid)),
             )
         try:

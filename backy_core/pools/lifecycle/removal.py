@@ -101,7 +101,7 @@ class PoolRemoval:
         if stone is None or core.metadata.get(guid) is not None or core.pending_of(guid):
             return None
         report = core.find_report(entry_of(stone))
-        return stone if report and any(member.drive for member in report.members) else None
+        return stone if report and report.drives else None
 
     async def _remember_absent(
         self, op: Operation, entry: JournalEntry, absent: tuple[DriveId, ...]

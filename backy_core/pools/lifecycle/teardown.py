@@ -16,7 +16,7 @@ from backy_core.operations.records import Operation
 from backy_core.pools.admission import teardown as teardown_guards
 from backy_core.pools.admission.busy import refuse_busy
 from backy_core.pools.admission.teardown import Target
-from backy_core.pools.core import Core, compose, expected, spec_of
+from backy_core.pools.core import Core, compose, expected
 from backy_core.pools.lifecycle import steps
 from backy_core.pools.lifecycle.closing import PoolClosing
 from backy_core.pools.lifecycle.contents import PoolContents
@@ -145,7 +145,7 @@ class PoolTeardown:
                 await self._commit(op, journal, target)
                 return
             await journal.append(Planned(plan=plan))
-        raise SystemFailure(f"Pool {entry.label or entry.guid} comes back after it was wiped")
+        raise SystemFailure(f"Pool {entry.title} comes back after it was wiped")
 
     async def _tried(
         self, op: Operation, journal: JournalEntry, plan: Plan
@@ -171,7 +171,7 @@ class PoolTeardown:
         if report is None:
             members = members_of(entry, None, stamps, snapshot, scope)
             return Target(entry, None, members, stamps, enclosing, snapshot), None
-        spec = spec_of(entry).model_copy(update={"native_id": report.native_id})
+        spec = entry.spec(report)
         draft = await core.host.plan_teardown(entry.backend, spec, report)
         stamps, enclosing = _joined(stamps, draft.stamps), _joined(enclosing, draft.enclosing)
         members = members_of(entry, report, stamps, snapshot, scope)
@@ -186,15 +186,12 @@ class PoolTeardown:
     def _plan(self, target: Target, draft: BackendPlan | None) -> Plan:
         """Plan the remaining work; no steps if no drive holds anything of the pool."""
         entry, report = target.entry, target.report
-        held = report is not None and report.presence in ("active", "inactive")
-        spec = spec_of(entry)
-        if report is not None:
-            spec = spec.model_copy(update={"native_id": report.native_id})
+        held = report is not None and report.assembled
         own = tuple(drive.id for drive in target.members.own)
         plan = compose(
             "teardown",
             self._core,
-            spec,
+            entry.spec(report),
             entry.backend,
             draft=draft,
             drives=own,
@@ -230,7 +227,7 @@ def _runs_again(journal: JournalEntry, target: Target) -> bool:
     """Whether udev assembled the pool once more between its release and the wipe of a member."""
     _, failed = journal.begun()[-1]
     report = target.report
-    holds = report is not None and report.presence in ("active", "inactive")
+    holds = report is not None and report.assembled
     return holds and isinstance(failed.run, WipeMember)
 
 
@@ -239,7 +236,7 @@ def _half_done(entry: PoolEntry, error: BackyError) -> SystemFailure:
     if isinstance(error, SystemFailure):
         return error
     return SystemFailure(
-        f"Deleting pool {entry.label or entry.guid} broke off half-way: {error.message}",
+        f"Deleting pool {entry.title} broke off half-way: {error.message}",
         details=error.details,
         hint=advise("Delete it again: ", Hint(Verb.TEARDOWN, entry.guid)),
     )
@@ -314,13 +311,13 @@ def _refuse_left_mounted(entry: PoolEntry, report: PoolReport | None, snapshot: 
     filesystem = filesystem_of(entry, report, snapshot)
     if filesystem.mounts:
         raise Conflict(
-            f"Pool {entry.label or entry.guid} is mounted at {filesystem.mounts[0].path}, and "
+            f"Pool {entry.title} is mounted at {filesystem.mounts[0].path}, and "
             f"backend {entry.backend} does not see it run",
             hint=advise("Unmount it first: ", Hint(Verb.CLOSE, entry.guid)),
         )
     if report is None and filesystem.devices:
         raise Conflict(
-            f"Device /dev/{filesystem.devices[0]} of pool {entry.label or entry.guid} is running, "
+            f"Device /dev/{filesystem.devices[0]} of pool {entry.title} is running, "
             f"and backend {entry.backend} does not see the pool",
             hint="Nothing was changed. Look at the drives and the kernel log, and try again",
         )

@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 
 from backy_core.machine.inventory import Drive, is_same_drive
 from backy_core.machine.snapshot import Snapshot
-from backy_core.pools.core import IN_PLACE
 from backy_core.sdk.errors import Conflict
 from backy_core.sdk.models import DriveId, PoolReport, SignatureMatch
 from backy_core.sdk.plan import Plan
@@ -75,7 +74,7 @@ def members_of(
     scope: Scope,
 ) -> Members:
     """Every connected drive that is in the pool or has its stamp."""
-    reported = {member.drive for member in report.members if member.drive} if report else set()
+    reported = set(report.drives) if report else set()
     bearing = [
         drive
         for drive in snapshot.drives
@@ -155,5 +154,5 @@ def _running_on(entry: PoolEntry, report: PoolReport | None) -> frozenset[DriveI
     return frozenset(
         member.drive
         for member in report.members
-        if member.drive and member.state in IN_PLACE and member.handle not in taken - {None}
+        if member.drive and member.in_place and member.handle not in taken - {None}
     )

@@ -66,7 +66,7 @@ def caveat(entry: PoolEntry, report: PoolReport | None, snapshot: Snapshot) -> T
 
 
 def _write_protected(entry: PoolEntry, report: PoolReport | None, snapshot: Snapshot) -> str | None:
-    reported_serials = {m.drive.serial for m in report.members if m.drive} if report else set()
+    reported_serials = {drive.serial for drive in report.drives} if report else set()
     serials = reported_serials or set(entry.drive_serials)
     drives = [drive.id.serial for drive in snapshot.drives if drive.device.ro]
     listed = ", ".join(serial for serial in drives if serial in serials)

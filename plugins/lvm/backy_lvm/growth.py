@@ -29,8 +29,8 @@ def grow(
     if not is_redundant(report.level):
         raise InvalidRequest(f"A pool of level {report.level} cannot rebuild a drive.")
     named = Named.of(pool, report)
-    mine = _member(report, drive)
-    old = _member(report, replaces) if replaces else None
+    mine = report.member(drive)
+    old = report.member(replaces) if replaces else None
     joined = MemberIs(drive=drive, states=("rebuilding", "active"))
     if mine is not None and mine.state in ("stale", "failed"):
         steps = _return(named, drive, mine, joined)
@@ -123,7 +123,7 @@ def _clear(named: Named, back: Iterable[MemberReport]) -> tuple[Step, ...]:
 
 
 def _prepare(pool: PoolSpec, report: PoolReport, named: Named, drive: DriveId) -> tuple[Step, ...]:
-    mine = _member(report, drive)
+    mine = report.member(drive)
     if mine is not None and mine.state == "spare":
         return ()  # left in the group by an exchange that broke off
     uuid = _new_uuid(pool, report, drive)
@@ -160,7 +160,3 @@ def _new_uuid(pool: PoolSpec, report: PoolReport, drive: DriveId) -> str:
 def _refuse_member(mine: MemberReport | None) -> None:
     if mine is not None and mine.state in ("active", "rebuilding"):
         raise Conflict(f"{mine.drive} is in the pool already.")
-
-
-def _member(report: PoolReport, drive: DriveId) -> MemberReport | None:
-    return next((member for member in report.members if member.drive == drive), None)

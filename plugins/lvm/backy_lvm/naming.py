@@ -9,7 +9,6 @@ from backy_core.sdk.naming import pool_name
 from backy_lvm import argv
 
 SIGNATURE = "LVM2_member"
-_GOOD = ("active", "rebuilding", "spare")
 
 
 class Named(NamedTuple):
@@ -37,7 +36,7 @@ class Named(NamedTuple):
             group, _, volume = (report.name or "").partition("/")
             selected = ("--select", f"vg_uuid={report.native_id}")
         present = [
-            (member.drive, member.state)
+            (member.drive, member.in_place)
             for member in report.members
             if member.drive and member.device
         ]
@@ -46,7 +45,7 @@ class Named(NamedTuple):
             volume=volume,
             selected=selected,
             here=tuple(drive for drive, _ in present),
-            good=tuple(drive for drive, state in present if state in _GOOD),
+            good=tuple(drive for drive, in_place in present if in_place),
             slots=max(len(pool.drives), report.expected_members),
         )
 

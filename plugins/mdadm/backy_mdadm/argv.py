@@ -7,7 +7,6 @@ modes it gives to new ones. ``--manage`` does not take it, and asks no configura
 
 from __future__ import annotations
 
-import re
 import shlex
 from collections.abc import Sequence
 
@@ -17,8 +16,6 @@ from backy_core.sdk.plan import Arg, DriveRef, PoolDevice
 NAME_PREFIX = "backy-"
 EXAMINE = ("mdadm", "--examine")
 _NO_CONFIG = "--config=none"
-
-_PARTITION = re.compile(r"(?:\d+p|^(?!nvme|mmcblk|nbd|rbd|pmem|zram|loop|md|dm-)\D+)(\d+)")
 
 
 def array_name(guid: str) -> str:
@@ -33,12 +30,6 @@ def array_uuid(identity: str) -> str:
     """A GUID in mdadm's own form, four groups of eight hex digits."""
     digits = identity.replace("-", "").lower()
     return ":".join(digits[at : at + 8] for at in range(0, 32, 8))
-
-
-def partition_of(device: str) -> int | None:
-    """The partition number in a kernel name (``sda1``, ``nvme0n1p2``); None for a whole drive."""
-    match = _PARTITION.search(device)
-    return int(match[1]) if match and match.end() == len(device) else None
 
 
 def create(guid: str, level: str, drives: Sequence[DriveId]) -> tuple[Arg, ...]:

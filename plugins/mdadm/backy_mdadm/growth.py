@@ -27,8 +27,8 @@ def grow(
 ) -> BackendPlan:
     """Conflict for an array that needs no drive or cannot use one yet, InvalidRequest for one
     without redundancy."""
-    mine = _member(report, drive)
-    old = _member(report, replaces) if replaces else None
+    mine = report.member(drive)
+    old = report.member(replaces) if replaces else None
     exchange = old is not None and old.state == "active"
     if mine is None or mine.state not in ("active", "rebuilding"):
         _refuse_full(report, drive, exchange=exchange)
@@ -131,10 +131,6 @@ def _remove_failed() -> Step:
         run=Exec(argv=argv.remove_failed()),
         effect="none",
     )
-
-
-def _member(report: PoolReport, drive: DriveId) -> MemberReport | None:
-    return next((member for member in report.members if member.drive == drive), None)
 
 
 def _refuse_full(report: PoolReport, drive: DriveId, *, exchange: bool) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from backy_core.sdk.models import DriveId, MemberReport, PoolSpec, SignatureMatch
 from backy_core.sdk.plan import DriveRef
-from backy_mdadm import argv
 
 SIGNATURE = "linux_raid_member"
 
@@ -14,4 +13,4 @@ def stamp(pool: PoolSpec) -> SignatureMatch:
 
 
 def ref(drive: DriveId, member: MemberReport) -> DriveRef:
-    return DriveRef(drive=drive, part=argv.partition_of(member.device or ""))
+    return DriveRef(drive=drive, part=member.part)

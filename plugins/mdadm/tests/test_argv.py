@@ -35,24 +35,3 @@ def test_create(level: str, count: int, tail: str) -> None:
 
 def test_the_name_with_its_host_fits_into_a_superblock() -> None:
     assert len("any:" + argv.array_name(GUID)) <= 31
-
-
-@pytest.mark.parametrize(
-    ("device", "number"),
-    [
-        ("sda", None),
-        ("sda1", 1),
-        ("ubdb12", 12),
-        ("nvme0n1", None),
-        ("nvme0n1p3", 3),
-        ("mmcblk0", None),
-        ("mmcblk0p1", 1),
-        ("loop0", None),
-        ("rbd0", None),
-        ("rbd0p2", 2),
-        ("pmem0", None),
-        ("", None),
-    ],
-)
-def test_partition_of(device: str, number: int | None) -> None:
-    assert argv.partition_of(device) == number

@@ -10,7 +10,6 @@ from backy_zfs.naming import TABLE, name_of, plan_of, stamp
 
 _FINAL_JOIN = ("usage:", "device is too small")
 """What the tools print where trying again is in vain."""
-_IN_PLACE = ("active", "rebuilding", "spare")
 
 
 def grow(
@@ -21,8 +20,8 @@ def grow(
         raise Conflict("The pool must be mounted before a drive is added.")
     name = report.name or name_of(pool)
     joined = MemberIs(drive=drive, states=("rebuilding", "active"))
-    mine = next((member for member in report.members if member.drive == drive), None)
-    if mine and mine.slot is not None and mine.state in ("stale", *_IN_PLACE):
+    mine = report.member(drive)
+    if mine and mine.slot is not None and (mine.in_place or mine.state == "stale"):
         return plan_of(pool, _back(name, mine, joined), goal=joined)
     if mine and mine.slot is None:
         raise DriveNotEmpty(
@@ -90,7 +89,7 @@ def _start_anew(
 
 def _leaves(report: PoolReport, mine: MemberReport | None, replaces: DriveId | None) -> Arg:
     """The vdev whose place is taken: of the member that is named, else of one that is out."""
-    named = next((m for m in report.members if replaces and m.drive == replaces), None)
+    named = report.member(replaces) if replaces else None
     if named is not None and named.slot is not None:
         return _vdev(named)
     out = [m for m in (mine, *report.members) if m and _may_leave(m)]
@@ -105,7 +104,7 @@ def _leaves(report: PoolReport, mine: MemberReport | None, replaces: DriveId | N
 
 def _may_leave(member: MemberReport) -> bool:
     """It has a place in the pool (what is left of an earlier member has none) and is out of use."""
-    return member.slot is not None and member.state not in _IN_PLACE
+    return member.slot is not None and not member.in_place
 
 
 def _vdev(member: MemberReport) -> Arg:

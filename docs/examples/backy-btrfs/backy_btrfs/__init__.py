@@ -48,12 +48,12 @@ def backy_plan_create(pool: PoolSpec, drives: tuple[DriveId, ...]) -> BackendPla
 def backy_plan_open(pool: PoolSpec, report: PoolReport) -> BackendPlan:
     if any(member.state != "active" for member in report.members):
         raise Conflict("A btrfs pool is opened with all its drives.", details=report.detail)
-    return _plan(pool, "active", _mount(pool, _drives(report)))
+    return _plan(pool, "active", _mount(pool, report.drives))
 
 
 @hookimpl
 def backy_plan_close(pool: PoolSpec, report: PoolReport) -> BackendPlan:
-    forget = ("btrfs", "device", "scan", "--forget", *map(_ref, _drives(report)))
+    forget = ("btrfs", "device", "scan", "--forget", *map(_ref, report.drives))
     step = Step(  # the core has unmounted it; the kernel remembers which drives belong together
         id="forget-drives",
         title="Forgetting the drives",
@@ -135,10 +135,6 @@ def _plan(pool: PoolSpec, goal: models.Presence, *steps: Step) -> BackendPlan:
 
 def _stamps(pool: PoolSpec) -> tuple[models.SignatureMatch, ...]:
     return (models.SignatureMatch(type="btrfs", uuid=pool.identity),)
-
-
-def _drives(report: PoolReport) -> list[DriveId]:
-    return [member.drive for member in report.members if member.drive]
 
 
 def _ref(drive: DriveId) -> DriveRef:
