@@ -16,6 +16,7 @@ from backy_core.machine.observer import Observer
 from backy_core.machine.snapshot import Snapshot
 from backy_core.operations.executor import Executor
 from backy_core.operations.journal import Journal
+from backy_core.operations.patience import PATIENT, Patience
 from backy_core.operations.records import Operation
 from backy_core.operations.registry import OperationRegistry
 from backy_core.operations.retention import Limits
@@ -51,11 +52,13 @@ class Runtime:
         host: PluginHost | None = None,
         machine: Machine = LINUX,
         clock: Clock | None = None,
+        patience: Patience = PATIENT,
         events: Callable[[], KernelEvents | None] = KernelEvents,
     ) -> None:
         self.settings = settings
         self._machine = machine
         self._clock = clock or SystemClock()
+        self._patience = patience
         self.agent_instance = str(uuid.uuid4())
         self.host = host or load_backends(
             tables=settings.plugins,
@@ -79,9 +82,14 @@ class Runtime:
         """Backends whose last inspection failed, with the reason."""
         return self.observer.snapshot.problems
 
+    @property
+    def settled(self) -> bool:
+        """Whether nothing runs and every pool that start-up opens was tried."""
+        return not self._core.opening and not any(op.running for op in self.operations.all())
+
     def _compose(self) -> Core:
         settings, machine, clock = self.settings, self._machine, self._clock
-        executor = Executor(self.observer, machine, clock)
+        executor = Executor(self.observer, machine, clock, self._patience)
         state = self._state
         return Core(
             settings=settings,
@@ -95,7 +103,9 @@ class Runtime:
             tombstones=Tombstones(state.file(settings.tombstones_path.name)),
             protection=ProtectionStore(state.file(settings.protection_path.name)),
             executor=executor,
-            undoer=Undoer(executor, self.observer, self.host, machine.signatures, clock),
+            undoer=Undoer(
+                executor, self.observer, self.host, machine.signatures, clock, self._patience
+            ),
         )
 
     def _own_file(self, path: Path) -> OwnFile:

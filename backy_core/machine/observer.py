@@ -132,6 +132,10 @@ class Observer:
             self._looked_at = began
         return answer.reports
 
+    async def probe(self, backend: str) -> MachineProbe:
+        """What ``backend`` would be shown if it inspected its pools now."""
+        return self._probe(backend, await self._survey())
+
     @contextmanager
     def quiet(self) -> Iterator[None]:
         """Hold back scans while the caller causes events and checks the outcome itself.
@@ -215,11 +219,8 @@ class Observer:
 
     async def _ask(self, backend: str, survey: Survey) -> Answer | str:
         self._asked[backend] = time.monotonic()
-        info = self._host.backends[backend].info
         deadline_s = self._settings.inspect_deadline_s
-        probe = MachineProbe(
-            info, survey.probed_drives(), survey.all_signatures(), deadline_s, self._machine
-        )
+        probe = self._probe(backend, survey)
         try:
             async with asyncio.timeout(deadline_s + 1):
                 reported = await self._host.inspect(backend, probe)
@@ -229,6 +230,11 @@ class Observer:
             _log.warning("Backend %s cannot look at its pools: %s", backend, error)
             return str(error)
         return survey.answered(reported)
+
+    def _probe(self, backend: str, survey: Survey) -> MachineProbe:
+        info, deadline_s = self._host.backends[backend].info, self._settings.inspect_deadline_s
+        drives, signatures = survey.probed_drives(), survey.all_signatures()
+        return MachineProbe(info, drives, signatures, deadline_s, self._machine)
 
     def _on_block(self, action: str, name: str) -> None:
         _log.debug("Block device %s: %s", name or "(any)", action)

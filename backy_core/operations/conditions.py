@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from backy_core.machine.observer import Observer
+from backy_core.operations.patience import PATIENT, Patience
 from backy_core.operations.resolve import PoolUnseen, Resolver
 from backy_core.sdk.errors import DriveInUse, SystemFailure
 from backy_core.sdk.models import DriveId, PoolReport, Signature
@@ -34,12 +35,18 @@ _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.02, 0.5
 
 class Conditions:
     def __init__(
-        self, observer: Observer, resolver: Resolver, machine: Machine, clock: Clock
+        self,
+        observer: Observer,
+        resolver: Resolver,
+        machine: Machine,
+        clock: Clock,
+        patience: Patience = PATIENT,
     ) -> None:
         self._observer = observer
         self._resolver = resolver
         self._machine = machine
         self._clock = clock
+        self._patience = patience
 
     async def unmet(self, conditions: Iterable[Condition], plan: Plan) -> str | None:
         """A sentence for the first condition that does not hold now; None if all do.
@@ -65,6 +72,7 @@ class Conditions:
         """
         if not conditions:
             return
+        lasting_s = min(stable_s, self._patience.stable_s)
         deadline = self._clock.monotonic() + within_s
         pause = _FIRST_WAIT_S
         held_since: float | None = None
@@ -72,13 +80,13 @@ class Conditions:
             difference = await self.unmet(conditions, plan)
             now = self._clock.monotonic()
             held_since = None if difference else (held_since or now)
-            if held_since is not None and now - held_since >= stable_s:
+            if held_since is not None and now - held_since >= lasting_s:
                 return
             if difference is not None and now >= deadline:
                 raise SystemFailure("The expected outcome did not appear", details=difference)
             await self._clock.sleep(pause)
             pause = min(
-                pause * 1.5, _LONGEST_WAIT_S, max(stable_s / 4, 0.05) if not difference else 1
+                pause * 1.5, _LONGEST_WAIT_S, max(lasting_s / 4, 0.05) if not difference else 1
             )
 
     async def _check(self, condition: Condition, plan: Plan, pool: _Pool) -> str | None:

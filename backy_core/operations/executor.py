@@ -17,6 +17,7 @@ from backy_core.machine.observer import Observer
 from backy_core.operations.actions import Actions, Context, drives_of
 from backy_core.operations.conditions import Conditions
 from backy_core.operations.journal import Begun, Done, JournalEntry
+from backy_core.operations.patience import PATIENT, Patience
 from backy_core.operations.records import Operation
 from backy_core.operations.resolve import Resolver
 from backy_core.sdk.errors import (
@@ -39,12 +40,14 @@ _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 2.0
 
 
 class Executor:
-    def __init__(self, observer: Observer, machine: Machine, clock: Clock) -> None:
+    def __init__(
+        self, observer: Observer, machine: Machine, clock: Clock, patience: Patience = PATIENT
+    ) -> None:
         self._observer = observer
         self._machine = machine
         self._clock = clock
         self.resolver = Resolver(observer, machine.devices)
-        self.conditions = Conditions(observer, self.resolver, machine, clock)
+        self.conditions = Conditions(observer, self.resolver, machine, clock, patience)
         self.actions = Actions(observer, self.resolver, machine)
 
     async def run(self, op: Operation, entry: JournalEntry, plan: Plan) -> None:

@@ -116,6 +116,11 @@ Record = Annotated[
 _RECORD: TypeAdapter[Record] = TypeAdapter(Record, config=ConfigDict(defer_build=True))
 
 
+def read_record(line: bytes) -> Record:
+    """One line of a journal file. Raises :class:`pydantic.ValidationError`."""
+    return _RECORD.validate_json(line)
+
+
 class JournalEntry:
     """One operation's records, on disk and in memory."""
 
@@ -259,7 +264,7 @@ class Journal:
         lines = (file.read() or b"").split(b"\n")
         torn = lines.pop()
         try:
-            records = [_RECORD.validate_json(line) for line in lines]
+            records = [read_record(line) for line in lines]
         except ValidationError as error:
             self._damaged(file, f"{error.error_count()} unreadable fields", lines[0])
             return None

@@ -16,6 +16,7 @@ from backy_core.machine.observer import Observer
 from backy_core.operations.actions import Context
 from backy_core.operations.executor import Executor
 from backy_core.operations.journal import JournalEntry, Record, Undoing, Undone
+from backy_core.operations.patience import Patience
 from backy_core.operations.records import Operation
 from backy_core.plugins.host import PluginHost
 from backy_core.sdk.errors import BackyError
@@ -34,8 +35,6 @@ from backy_core.sdk.plan import (
 from backy_core.system.clock import Clock
 from backy_core.system.machine import Signatures
 
-_RETRY_S = 15.0
-_STABLE_S = 1.0
 _ROUNDS = 3
 
 
@@ -65,10 +64,12 @@ class Undoer:
         host: PluginHost,
         signatures: Signatures,
         clock: Clock,
+        patience: Patience,
     ) -> None:
         self._executor = executor
         self._probing = signatures
         self._clock = clock
+        self._patience = patience
         self._observer = observer
         self._host = host
 
@@ -112,7 +113,7 @@ class Undoer:
         expect: tuple[Condition, ...],
         stable_s: float = 0,
     ) -> None:
-        deadline = self._clock.monotonic() + _RETRY_S
+        deadline = self._clock.monotonic() + self._patience.roll_back_s
         context = Context(plan, op.outputs.append, undoing=True)
         while True:
             try:
@@ -174,7 +175,7 @@ class Undoer:
                 return None
             if found:
                 blank = (Blank(on=on), Free(on=on))
-                await self._until_done(op, plan, (wipe,), blank, stable_s=_STABLE_S)
+                await self._until_done(op, plan, (wipe,), blank, stable_s=self._patience.swept_s)
             if _match(await self._signatures(drive), plan.stamps):
                 return "it still bears this pool's signature"
             return await self._executor.conditions.unmet((Free(on=on),), plan)

@@ -24,10 +24,10 @@ class KernelLog:
         if not devices:
             return ()
         named = re.compile(rf"(?<![\w-])(?:{'|'.join(map(re.escape, devices))})(?![\w-])")
-        matching = [message for message in self._messages() if named.search(message)]
+        matching = [message for message in self.messages() if named.search(message)]
         return tuple(dict.fromkeys(matching))[-_MOST_LINES:]
 
-    def _messages(self) -> list[str]:
+    def messages(self) -> list[str]:
         """Messages since the last call. Each read gives one record."""
         messages: list[str] = []
         for _ in range(_MOST_RECORDS if self._descriptor is not None else 0):

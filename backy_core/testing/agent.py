@@ -9,43 +9,51 @@ import os
 import re
 import uuid
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 from backy_core.config.settings import Settings
+from backy_core.operations.patience import Patience
 from backy_core.operations.records import Operation
 from backy_core.plugins.host import PluginHost
 from backy_core.pools.views import CreateRequest, PoolView
 from backy_core.runtime import Runtime
 from backy_core.sdk.errors import BackyError, NotFound
 from backy_core.sdk.models import PoolReport
+from backy_core.system.machine import LINUX
 from backy_core.testing.fork import in_a_process
-from backy_core.testing.hurry import hurry
-from backy_core.testing.tap import Tap, keep_outputs
+from backy_core.testing.programs import TappedPrograms
+from backy_core.testing.tap import Tap
 
 T = TypeVar("T")
 Work = Callable[["Agent"], Awaitable[T]]
 OUTPUTS = "outputs"
 """Beside the state directory: what the operations of an agent ran and printed."""
 _PATIENCE_S = 300.0
+_IMPATIENT = Patience(roll_back_s=4.0, swept_s=0.3, stable_s=0.3)
+"""Where nobody else uses the drives, nothing comes late: what udev brings back it brings back
+within a fraction of this in an idle guest, and a drive that is gone is not waited for."""
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 class Agent:
     """One agent that runs; everything here is done by its public use cases."""
 
-    def __init__(self, runtime: Runtime, tap: Tap, directory: Path) -> None:
+    def __init__(
+        self, runtime: Runtime, tap: Tap, programs: TappedPrograms, directory: Path
+    ) -> None:
         self.runtime = runtime
         self.tap = tap
+        self.programs = programs
         self.directory = directory
         self.op: Operation | None = None
         """The last operation that was waited for."""
 
     async def settled(self) -> None:
         """Wait until nothing runs and start-up is over."""
-        core = self.runtime._core
         async with asyncio.timeout(_PATIENCE_S):
-            while core.opening or any(op.running for op in self.runtime.operations.all()):
+            while not self.runtime.settled:
                 await asyncio.sleep(0.02)
 
     async def ended(self, op: Operation | None) -> BackyError | None:
@@ -186,20 +194,20 @@ def run_agent(
     def inside() -> T:
         handler = logging.FileHandler(settings.state_dir.parent / "agent.log")
         logging.basicConfig(handlers=[handler], level=logging.INFO, force=True)
-        hurry()
-        keep_outputs(settings.state_dir.parent / OUTPUTS)
-        tap = Tap()
+        directory = settings.state_dir.parent
+        tap, programs = Tap(), TappedPrograms(directory / OUTPUTS)
         prepare(tap)
-        return asyncio.run(_live(Runtime(settings, host=host), tap, settings, work))
+        machine = replace(LINUX, files=tap, programs=programs)
+        runtime = Runtime(settings, host=host, machine=machine, patience=_IMPATIENT)
+        return asyncio.run(_live(Agent(runtime, tap, programs, directory), work))
 
     return in_a_process(inside)
 
 
-async def _live(runtime: Runtime, tap: Tap, settings: Settings, work: Work[T]) -> T:
-    agent = Agent(runtime, tap, settings.state_dir.parent)
-    await runtime.start()
+async def _live(agent: Agent, work: Work[T]) -> T:
+    await agent.runtime.start()
     try:
         await agent.settled()
         return await work(agent)
     finally:
-        await runtime.stop()
+        await agent.runtime.stop()

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from enum import Enum
 from typing import Any
 
 from backy_core.operations.journal import JournalEntry, Record, Undoing
 from backy_core.sdk.plan import Exec, Step
-from backy_core.system import exec
 from backy_core.system.exec import CommandFailed, Outcome
 from backy_core.testing import machine, plugs
 from backy_core.testing.agent import Agent, fine, new_guid, read_data, refused, write_data
 from backy_core.testing.onsite import OnSite
 from backy_core.testing.site import Site
 from backy_core.testing.tap import When, quick
-
-Runner = Callable[..., Awaitable[Outcome]]
 
 
 class How(Enum):
@@ -133,7 +130,8 @@ class _Broken:
         self._number, self._how = number, how
         self._order: list[tuple[str, ...]] = []
         self.struck: tuple[str, ...] | None = None
-        self._real: Runner = exec.run
+        self._programs = agent.programs
+        self._real = agent.programs.runner
         self._undoing = False
         agent.tap.listeners.append(self._listen)
 
@@ -141,11 +139,11 @@ class _Broken:
         self._undoing = self._undoing or isinstance(record, Undoing)
 
     def __enter__(self) -> _Broken:
-        exec.run = self._run
+        self._programs.runner = self._run
         return self
 
     def __exit__(self, *_: object) -> None:
-        exec.run = self._real  # type: ignore[assignment]
+        self._programs.runner = self._real
 
     async def _run(self, argv: Sequence[str], **how: Any) -> Outcome:
         words = tuple(argv)

@@ -10,10 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from backy_core.machine.probe import MachineProbe
 from backy_core.pools.views import PlannedStep
 from backy_core.sdk.models import Level
-from backy_core.system.machine import LINUX
 from backy_core.testing import hostile, machine, plugs, specs
 from backy_core.testing.agent import (
     Agent,
@@ -200,9 +198,6 @@ def _check_promise(promised: Sequence[PlannedStep], run: list[str], guid: str) -
 async def _recorded(agent: Agent) -> hostile.Recorded:
     """Everything the backend's own inspect is shown now."""
     (name,) = agent.runtime.host.backends
-    loaded = agent.runtime.host.backends[name]
-    survey = await agent.runtime.observer._surveyor.look()
-    real = MachineProbe(loaded.info, survey.probed_drives(), survey.all_signatures(), 30, LINUX)
-    probe = hostile.RecordingProbe(real)
+    probe = hostile.RecordingProbe(await agent.runtime.observer.probe(name))
     await agent.runtime.host.inspect(name, probe)
     return probe.recorded

@@ -12,9 +12,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
-from backy_core.operations.journal import Begun, JournalEntry, Record
-from backy_core.operations.outputs import OutputLog
+from backy_core.operations.journal import Begun, JournalEntry, Record, read_record
 from backy_core.sdk.plan import Exec, PlanKind, Step
+from backy_core.system.own_files import OwnDirectory, OwnFile
 
 When = Literal["before", "after"]
 Listener = Callable[[JournalEntry, Record, When], None]
@@ -45,35 +45,18 @@ def _is_moment(entry: JournalEntry, record: Record, when: When) -> bool:
     return own or not quick()
 
 
-def keep_outputs(path: Path) -> None:
-    """From now on, in this process, whatever operations print is in this file as well, also after
-    the process was killed."""
-    append, file = OutputLog.append, path.open("a", buffering=1, errors="backslashreplace")
-
-    def kept(log: OutputLog, line: str) -> None:
-        append(log, line)
-        file.write(f"{line}\n")
-
-    OutputLog.append = kept  # type: ignore[method-assign, assignment]
-
-
 class Tap:
-    """Installed once in an agent's process; ``listeners`` may be added at any time."""
+    """The own files of an agent that is tested; ``listeners`` may be added at any time."""
 
     def __init__(self) -> None:
         self.listeners: list[Listener] = []
         self.commands: list[str] = []
         """Of every step that began, as the journal words them."""
-        write = JournalEntry.write
 
-        def tapped(entry: JournalEntry, record: Record, *, durable: bool = True) -> None:
-            self._tell(entry, record, "before")
-            write(entry, record, durable=durable)
-            self._tell(entry, record, "after")
+    def directory(self, path: Path) -> OwnDirectory:
+        return _Directory(self, path)
 
-        JournalEntry.write = tapped  # type: ignore
-
-    def _tell(self, entry: JournalEntry, record: Record, when: When) -> None:
+    def tell(self, entry: JournalEntry, record: Record, when: When) -> None:
         if isinstance(record, Begun) and when == "after":
             self.commands.append(record.command)
         for listener in tuple(self.listeners):
@@ -105,3 +88,34 @@ class Tap:
                 act(steps[number], number)
 
         self.listeners.append(listen)
+
+
+class _Directory(OwnDirectory):
+    def __init__(self, tap: Tap, path: Path, above: OwnDirectory | None = None) -> None:
+        super().__init__(path, above)
+        self.tap = tap
+
+    def directory(self, name: str) -> OwnDirectory:
+        return _Directory(self.tap, self.path / name, self)
+
+    def file(self, name: str) -> OwnFile:
+        return _File(self, name)
+
+
+class _File(OwnFile):
+    """Only journals are appended to."""
+
+    def __init__(self, directory: _Directory, name: str) -> None:
+        super().__init__(directory, name)
+        self._tap = directory.tap
+        self._entry: JournalEntry | None = None
+
+    def append(self, data: bytes, *, durable: bool) -> None:
+        if self._entry is None:
+            written = (self.read() or b"").splitlines()
+            self._entry = JournalEntry(self, [read_record(line) for line in written])
+        entry, record = self._entry, read_record(data)
+        self._tap.tell(entry, record, "before")
+        super().append(data, durable=durable)
+        entry.records.append(record)
+        self._tap.tell(entry, record, "after")

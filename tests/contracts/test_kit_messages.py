@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
 import types
@@ -31,6 +32,7 @@ from backy_core.testing import PlanContract, specs, tap
 from backy_core.testing.agent import OUTPUTS
 from backy_core.testing.fork import Killed, in_a_process
 from backy_core.testing.machine import check_clean
+from backy_core.testing.programs import TappedPrograms
 
 HOOKS = {name: hook for name, hook in vars(hooks).items() if name.startswith("backy_")}
 
@@ -279,15 +281,17 @@ def test_what_operations_print_outlives_their_process(tmp_path: Path) -> None:
         import os
         import signal
 
-        from backy_core.operations.outputs import OutputLog
+        async def run() -> None:
+            programs = TappedPrograms(tmp_path / OUTPUTS)
+            await programs.run(("echo", "seen"))
+            await programs.run(("echo", "it is", "made"), on_line=lambda line: None)
 
-        tap.keep_outputs(tmp_path / OUTPUTS)
-        OutputLog(10).append("$ mdadm --create")
+        asyncio.run(run())
         os.kill(os.getpid(), signal.SIGKILL)
 
     with pytest.raises(Killed):
         in_a_process(die)
-    assert (tmp_path / OUTPUTS).read_text() == "$ mdadm --create\n"
+    assert (tmp_path / OUTPUTS).read_text() == "$ echo 'it is' made\nit is made\n"
 
 
 @pytest.mark.parametrize("planned", [True, False])

@@ -92,7 +92,7 @@ class Bench:
         """Wait until nothing runs and start-up is over."""
         agent = self.agent
         async with asyncio.timeout(_PATIENCE_S):
-            while agent._core.opening or any(op.running for op in agent.operations.all()):
+            while not agent.settled:
                 await asyncio.sleep(0.002)
 
     async def stop(self) -> None:

@@ -52,7 +52,7 @@ class Told(KernelLog):
         super().__init__(None)
         self._lines, self._since = lines, since
 
-    def _messages(self) -> list[str]:
+    def messages(self) -> list[str]:
         return self._lines[self._since :]
 
 
