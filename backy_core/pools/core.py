@@ -18,7 +18,7 @@ from backy_core.operations.undo import Leftovers, Undoer
 from backy_core.plugins.host import PluginHost
 from backy_core.sdk.errors import BackyError, NotFound, SystemFailure, UndoFailed
 from backy_core.sdk.models import DriveId, PoolReport, PoolSpec, SignatureMatch
-from backy_core.sdk.plan import BackendPlan, Condition, Plan, PlanKind, Step
+from backy_core.sdk.plan import BackendPlan, Condition, Plan, Step
 from backy_core.store.metadata import MetadataStore, PoolEntry
 from backy_core.store.protection import ProtectionStore
 from backy_core.store.tombstones import Tombstones
@@ -107,6 +107,7 @@ class Core:
         if await self.metadata.promise(pool_entry):
             await self.settle(entry)
         else:
+            self.pending.pop(entry.opened.operation, None)
             self.unwritten.append(entry)
 
     def _settle_unwritten(self) -> None:
@@ -192,7 +193,7 @@ def doubtful(plan: Plan, leftovers: Leftovers) -> dict[str, str]:
 
 
 def compose(
-    kind: PlanKind,
+    kind: str,
     core: Core,
     pool: PoolSpec,
     backend: str,

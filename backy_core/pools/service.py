@@ -28,12 +28,12 @@ from backy_core.pools.core import Core
 from backy_core.pools.lifecycle import importing
 from backy_core.pools.lifecycle.add_drive import PoolGrowth
 from backy_core.pools.lifecycle.closing import PoolClosing
-from backy_core.pools.lifecycle.create import PoolCreation
 from backy_core.pools.lifecycle.learning import learn
 from backy_core.pools.lifecycle.opening import PoolOpening
 from backy_core.pools.lifecycle.processes import follow_up, kill_holders, require_mount
 from backy_core.pools.lifecycle.removal import PoolRemoval
 from backy_core.pools.lifecycle.teardown import PoolTeardown
+from backy_core.pools.lifecycle.verbs import Verbs
 from backy_core.pools.reading import forced
 from backy_core.pools.reading.dry_runs import described
 from backy_core.pools.reading.members import NOTHING, Consent
@@ -63,7 +63,7 @@ class PoolService:
         self._usage = UsageReader(core.machine.mounts)
         self._filled: dict[str, tuple[PoolView, Usage, PoolView]] = {}
         self.viewer = PoolViewer(core)
-        self.creation = PoolCreation(core)
+        self.verbs = Verbs(core)
         self.opening = PoolOpening(core)
         self.closing = PoolClosing(core)
         self.teardown = PoolTeardown(core, self.closing)
@@ -117,13 +117,13 @@ class PoolService:
     async def create(self, request: CreateRequest) -> tuple[str, Operation | None]:
         """Returns once the journal has the promise; None: the pool is there already."""
         creation = complete(request, self._core.host)
-        op = self.creation.start(creation)
+        op = self.verbs.create.start(creation)
         if op is not None:
             await op.accepted()
         return creation.guid, op
 
     async def dry_run(self, request: CreateRequest) -> PlannedCreation:
-        admitted = await self.creation.plan(complete(request, self._core.host))
+        admitted = await self.verbs.create.dry_run(complete(request, self._core.host))
         return PlannedCreation(
             steps=await described(admitted.plan, self._core.executor.actions),
             portability=request.portability,

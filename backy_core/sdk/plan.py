@@ -276,7 +276,8 @@ class Plan(Model):
     """A whole plan as it is journalled and run."""
 
     schema_version: int = SCHEMA_VERSION
-    kind: PlanKind
+    kind: str
+    """The verb it is of: a ``PlanKind``, or one that came later."""
     backend: str
     plugin_version: str
     pool: PoolSpec

@@ -122,6 +122,10 @@ class PoolEntry(BaseModel):
             drives=self.drive_ids,
         )
 
+    def as_json(self) -> dict[str, Any]:
+        """As the file and the journal have it."""
+        return self.model_dump(mode="json", by_alias=True)
+
     def members_in(self, report: PoolReport | None) -> dict[str, MemberReport]:
         """Return the pool's members that ``report`` shows, by serial.
 
@@ -242,7 +246,7 @@ class MetadataStore:
         self.on_written()
 
     def _document(self, entries: _Entries) -> Document:
-        pools = [entry.model_dump(mode="json", by_alias=True) for entry in entries.values()]
+        pools = [entry.as_json() for entry in entries.values()]
         now = datetime.now(UTC).isoformat().replace("+00:00", "Z")
         return {
             **{"version": FILE_VERSION},

@@ -22,7 +22,7 @@ from backy_core.pools.lifecycle import steps
 from backy_core.sdk.advice import Advice, Hint, Verb, advise
 from backy_core.sdk.errors import BackyError, SystemFailure
 from backy_core.sdk.models import PoolReport, PoolSpec, Signature
-from backy_core.sdk.plan import BackendPlan, Exec, MakeFilesystem, Plan, PlanKind, Step
+from backy_core.sdk.plan import BackendPlan, Exec, MakeFilesystem, Plan, Step
 
 _LOOK_S = 60.0
 """Mounting replays a journal first."""
@@ -109,7 +109,7 @@ class PoolContents:
 
     def _compose(
         self,
-        kind: PlanKind,
+        kind: str,
         plan: Plan,
         spec: PoolSpec,
         draft: BackendPlan,

@@ -1,10 +1,14 @@
-"""Create a pool: admit, plan, journal, run and commit, or roll back."""
+"""Create a pool, or leave its drives as they were.
+
+Goes back until its commit, unless its pool is known or holds what it did not make: a journal may be
+older than the pool.
+"""
 
 from __future__ import annotations
 
 import uuid
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from backy_core.machine import inventory
 from backy_core.machine.inventory import Drive
@@ -15,15 +19,33 @@ from backy_core.operations.journal import Commit, JournalEntry
 from backy_core.operations.kinds import OperationKind
 from backy_core.operations.records import Operation, OperationState
 from backy_core.pools.admission import geometry, guards, portability
-from backy_core.pools.core import Core, compose, expected
+from backy_core.pools.core import Core, compose, doubtful, expected
 from backy_core.pools.lifecycle import steps
+from backy_core.pools.lifecycle.contents import PoolContents, keep_or_erase
+from backy_core.pools.lifecycle.verb import RESTARTED, Direction, PlannedVerb, committing
 from backy_core.pools.views import Creation
-from backy_core.sdk.advice import Hint, Verb, advise
-from backy_core.sdk.errors import Conflict
+from backy_core.sdk.advice import Hint, Text, Verb, advise
+from backy_core.sdk.errors import Conflict, SystemFailure
 from backy_core.sdk.models import Delivers, PoolSpec, SignatureMatch
 from backy_core.sdk.plan import Plan, Step
 from backy_core.store.metadata import PoolEntry
 from backy_core.store.opens_on import OpensOn
+
+ROLLED_BACK = "The agent restarted while this pool was being created; everything was rolled back"
+STUCK = (
+    "The agent restarted while this pool was being created; rolling it back did not succeed, "
+    "the drives are set apart"
+)
+KEPT = "The agent restarted while this pool was being created; nothing was erased"
+
+
+class PoolKept(SystemFailure):
+    """A creation was not rolled back: its pool stays ``failed`` until somebody decides."""
+
+    @property
+    def explained(self) -> Text:
+        said = super().explained
+        return advise(said, ". ", self.hint) if self.hint else said
 
 
 class Admitted(NamedTuple):
@@ -32,10 +54,27 @@ class Admitted(NamedTuple):
     plan: Plan
     entry: PoolEntry
 
+    @property
+    def subject(self) -> dict[str, Any]:
+        return {"entry": self.entry.as_json()}
 
-class PoolCreation:
+
+class Create(PlannedVerb[Creation, Admitted]):
+    kind = OperationKind.CREATE
+    plan_kind = "create"
+    direction = Direction.BACK
+    cancellable = True
+
     def __init__(self, core: Core) -> None:
-        self._core = core
+        super().__init__(core)
+        self._contents = PoolContents(core)
+
+    def fingerprint(self, request: Creation) -> str:
+        return request.fingerprint
+
+    def claims(self, request: Creation) -> tuple[Claim, ...]:
+        of_drives = tuple(Claim("drive", serial) for serial in request.drive_serials)
+        return (*of_drives, Claim("mount", request.mount_path))
 
     def start(self, creation: Creation) -> Operation | None:
         """Start, join, or (None) find that this very pool exists already.
@@ -50,11 +89,11 @@ class PoolCreation:
             return interrupted
         self._refuse_used_guid(creation)
         op = self._core.registry.start(
-            OperationKind.CREATE,
+            self.kind,
             creation.guid,
-            creation.fingerprint,
-            _claims(creation),
-            lambda op: self._run(op, creation),
+            self.fingerprint(creation),
+            self.claims(creation),
+            lambda op: self.run(op, creation.guid, creation),
             label=creation.label,
         )
         op.subject = creation
@@ -71,12 +110,12 @@ class PoolCreation:
                 return running
         return None
 
-    async def plan(self, creation: Creation) -> Admitted:
+    async def dry_run(self, creation: Creation) -> Admitted:
         """Plan what :meth:`start` would do now. Reserve nothing."""
         if self._core.metadata.get(creation.guid) is not None:
             raise Conflict(f"Pool {creation.guid} exists already")
         self._refuse_used_guid(creation)
-        return await self._admit(creation, None)
+        return await self._admitted(creation, None)
 
     def _same_pool(self, entry: PoolEntry, creation: Creation) -> None:
         requested = (
@@ -111,38 +150,76 @@ class PoolCreation:
                 hint=advise(Hint(Verb.TEARDOWN, guid), " tries again"),
             )
 
-    async def _run(self, op: Operation, creation: Creation) -> None:
-        core = self._core
-        earlier = [o for o in core.registry.of_pool(creation.guid) if o is not op and not o.running]
-        admitted = await self._admit(creation, op.id)
+    async def admit(self, op: Operation, guid: str, request: Creation) -> Admitted:
+        admitted = await self._admitted(request, op.id)
         # What holds a drive may be seen by no list: the second disk of a mounted btrfs.
-        await core.executor.open_all(admitted.plan)
-        entry = await core.open_journal(op, admitted.plan, {"entry": _dump(admitted.entry)})
-        for old in earlier:  # a failed record is replaced by the new creation
-            core.registry.discard(old)
-        with core.observer.quiet():
-            try:
-                await core.executor.run(op, entry, admitted.plan)
-                op.check_cancelled()
-                created = await self._commit(op, entry, admitted)
-            except Exception as error:
-                raise await core.fail(op, entry, expected(error)) from error
-            await core.remember(entry, created)
+        await self._core.executor.open_all(admitted.plan)
+        return admitted
 
-    async def _commit(self, op: Operation, entry: JournalEntry, admitted: Admitted) -> PoolEntry:
-        """Commit, right after the goal was reached. If this cannot be recorded, the creation is
-        rolled back."""
-        snapshot, promised = self._core.observer.snapshot, admitted.entry
+    async def carry_out(self, op: Operation, case: Admitted) -> None:
+        with self._core.observer.quiet():
+            await super().carry_out(op, case)
+
+    async def perform(self, op: Operation, journal: JournalEntry, case: Admitted) -> Commit:
+        registry = self._core.registry
+        for old in registry.of_pool(op.guid):  # a failed record is replaced by the new creation
+            if old is not op and not old.running:
+                registry.discard(old)
+        await self._core.executor.run(op, journal, case.plan)
+        op.check_cancelled()
+        return committing(await self._made(op, case.entry))
+
+    async def _made(self, op: Operation, promised: PoolEntry) -> PoolEntry:
+        """The entry, right after the goal was reached: from the snapshot that showed it."""
+        snapshot = self._core.observer.snapshot
         report = snapshot.report_for(promised.backend, promised.native_id or "")
         device = report.device if report else None
         opens_on = await portability.seen(self._core, promised, report, device)
         if promised.portability == "portable" and opens_on and opens_on.told:
             op.outputs.append(f"# not every supported system opens this pool: {opens_on.told}")
-        updated = promised.model_copy(update={"md_device_name": device, "opens_on": opens_on})
-        await entry.append(Commit(entry=_dump(updated)))
-        return updated
+        return promised.model_copy(update={"md_device_name": device, "opens_on": opens_on})
 
-    async def _admit(self, creation: Creation, operation: str | None) -> Admitted:
+    async def conclude(self, op: Operation, journal: JournalEntry) -> None:
+        if self._is_known(journal):  # and may have learnt since
+            await self._core.settle(journal)
+        else:
+            await super().conclude(op, journal)
+
+    def _is_known(self, journal: JournalEntry) -> bool:
+        """Whether the metadata has the pool, so that its creation was committed."""
+        return self._core.metadata.get(journal.opened.plan.pool.guid) is not None
+
+    async def go_back(self, op: Operation, journal: JournalEntry) -> None:
+        """Take back what the creation itself made, and nothing else."""
+        core = self._core
+        if self._is_known(journal):
+            await core.settle(journal)
+            return
+        await self._refuse_used(op, journal)
+        leftovers = await core.undo(op, journal, RESTARTED)
+        if leftovers.clean:
+            await core.settle(journal)
+            raise SystemFailure(ROLLED_BACK)
+        await core.keep(journal, str(leftovers), doubtful(journal.opened.plan, leftovers))
+        raise SystemFailure(STUCK, details=str(leftovers))
+
+    async def _refuse_used(self, op: Operation, journal: JournalEntry) -> None:
+        """Keep a pool that has been used since the journal was written, and ask."""
+        guid = journal.opened.plan.pool.guid
+        try:
+            held = await self._contents.foreign(op, journal)
+            because = f"Pool {guid} {held}" if held else None
+        except Exception as error:
+            if journal.undoing:  # its members may be wiped in part: it was looked into before
+                return
+            held, because = None, f"Pool {guid} cannot be looked into: {expected(error)}"
+        if because is None:
+            return
+        drives = dict.fromkeys((drive.serial for drive in journal.plan.drives), because)
+        await self._core.keep(journal, because, drives, holds_data=held is not None)
+        raise PoolKept(KEPT, details=because, hint=keep_or_erase(guid) if held else None)
+
+    async def _admitted(self, creation: Creation, operation: str | None) -> Admitted:
         core = self._core
         snapshot = await core.observer.refresh(
             fresh_signatures_of=guards.nodes_of(core, creation.drive_serials)
@@ -220,11 +297,6 @@ class PoolCreation:
             )
 
 
-def _claims(creation: Creation) -> tuple[Claim, ...]:
-    of_drives = tuple(Claim("drive", serial) for serial in creation.drive_serials)
-    return (*of_drives, Claim("mount", creation.mount_path))
-
-
 def _content(drive: Drive, snapshot: Snapshot) -> tuple[SignatureMatch, ...]:
     """The drive's signatures, each kind once: a member of a zpool has hundreds of the same."""
     matches = (signature.as_match() for signature in snapshot.signatures_of(drive))
@@ -288,7 +360,3 @@ def _entry(
         portability=creation.portability,
         opens_on=opens_on,
     )
-
-
-def _dump(entry: PoolEntry) -> dict[str, object]:
-    return entry.model_dump(mode="json", by_alias=True)

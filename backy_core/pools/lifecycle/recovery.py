@@ -1,29 +1,29 @@
 """Settling what the last run of the agent left in the journal.
 
-A create goes back until its commit, unless its pool is known or holds what it did not make: the
-journal may be older than the pool. Open goes back; close and teardown go forward, planned
-again from what is seen; an add goes back before its pivot and forward after it. Each recovery
-is an ordinary operation with its claims, so changing calls on its pool wait for it. An entry
-whose drive is absent stays pending and is tried again when drives change.
+A creation is settled by its verb. Open goes back; close and teardown go forward, planned again from
+what is seen; an add goes back before its pivot and forward after it. Each recovery is an ordinary
+operation with its claims, so changing calls on its pool wait for it. An entry whose drive is absent
+stays pending and is tried again when drives change.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from backy_core.operations.claims import Claim
 from backy_core.operations.journal import JournalEntry, Planned
 from backy_core.operations.records import Operation
-from backy_core.pools.core import Core, doubtful, expected, mounts_of, reachable
+from backy_core.pools.core import Core, expected, mounts_of, reachable
 from backy_core.pools.lifecycle.add_drive import has_taken
 from backy_core.pools.lifecycle.closing import PoolClosing
-from backy_core.pools.lifecycle.contents import PoolContents, keep_or_erase
 from backy_core.pools.lifecycle.learning import without_left
 from backy_core.pools.lifecycle.teardown import PoolTeardown, remove_made_directories
+from backy_core.pools.lifecycle.verb import PlannedVerb
 from backy_core.pools.reading.members import Consent
-from backy_core.sdk.advice import Hint, Text, Verb, advise
+from backy_core.sdk.advice import Hint, Verb, advise
 from backy_core.sdk.errors import BackyError, Conflict, SystemFailure
 from backy_core.sdk.plan import Unmount
 from backy_core.store.metadata import PoolEntry
@@ -31,31 +31,22 @@ from backy_core.store.tombstones import Tombstone
 
 log = logging.getLogger(__name__)
 
-ROLLED_BACK = "The agent restarted while this pool was being created; everything was rolled back"
-STUCK = (
-    "The agent restarted while this pool was being created; rolling it back did not succeed, "
-    "the drives are set apart"
-)
-KEPT = "The agent restarted while this pool was being created; nothing was erased"
 _CHILD_WAIT_S = 600.0
 _TAKEN_S = 5.0
 
 
-class PoolKept(SystemFailure):
-    """A creation was not rolled back: its pool stays ``failed`` until somebody decides."""
-
-    @property
-    def explained(self) -> Text:
-        said = super().explained
-        return advise(said, ". ", self.hint) if self.hint else said
-
-
 class Recovery:
-    def __init__(self, core: Core, closing: PoolClosing, teardown: PoolTeardown) -> None:
+    def __init__(
+        self,
+        core: Core,
+        closing: PoolClosing,
+        teardown: PoolTeardown,
+        verbs: Mapping[str, PlannedVerb[Any, Any]],
+    ) -> None:
         self._core = core
         self._closing = closing
         self._teardown = teardown
-        self._contents = PoolContents(core)
+        self._verbs = verbs
 
     def begin(self) -> list[Operation]:
         """Start a recovery for every entry; call before the API serves changes."""
@@ -128,13 +119,18 @@ class Recovery:
     async def _settle(self, op: Operation, entry: JournalEntry) -> None:
         for older in self._core.pending_of(entry.plan.pool.guid):
             if older is not entry and older.commit is not None:
-                await self._repeat_commit(op, older)
+                await self._settle_one(op, older)
+        await self._settle_one(op, entry)
+
+    async def _settle_one(self, op: Operation, entry: JournalEntry) -> None:
+        verb = self._verbs.get(entry.opened.plan.kind)
+        if verb is not None:
+            await verb.recover(op, entry)
+            return
         if entry.commit is not None:
             await self._repeat_commit(op, entry)
             return
         match entry.opened.plan.kind:
-            case "create":
-                await self._roll_back_creation(op, entry)
             case "open":
                 await self._settle_open(op, entry)
             case "close":
@@ -148,8 +144,7 @@ class Recovery:
         core, commit = self._core, entry.commit
         assert commit is not None
         pool_entry = core.metadata.get(entry.opened.plan.pool.guid)
-        made_known = entry.opened.plan.kind == "create" and pool_entry is not None
-        if commit.entry is not None and not made_known:
+        if commit.entry is not None:
             await core.metadata.put(PoolEntry.model_validate(commit.entry))
         if commit.tombstone is not None:
             await core.tombstones.add(Tombstone.model_validate(commit.tombstone))
@@ -157,36 +152,6 @@ class Recovery:
             await remove_made_directories(core, op, entry, pool_entry)
             await core.metadata.remove(pool_entry.guid)
         await core.settle(entry)
-
-    async def _roll_back_creation(self, op: Operation, entry: JournalEntry) -> None:
-        """Only what the creation itself made is taken back. A pool that is known was committed."""
-        if self._core.metadata.get(entry.opened.plan.pool.guid) is not None:
-            await self._core.settle(entry)
-            return
-        await self._refuse_used(op, entry)
-        leftovers = await self._core.undo(op, entry, "the agent restarted")
-        if leftovers.clean:
-            await self._core.settle(entry)
-            raise SystemFailure(ROLLED_BACK)
-        drives = doubtful(entry.opened.plan, leftovers)
-        await self._core.keep(entry, str(leftovers), drives)
-        raise SystemFailure(STUCK, details=str(leftovers))
-
-    async def _refuse_used(self, op: Operation, entry: JournalEntry) -> None:
-        """Keep a pool that has been used since the journal was written, and ask."""
-        guid = entry.opened.plan.pool.guid
-        try:
-            held = await self._contents.foreign(op, entry)
-            because = f"Pool {guid} {held}" if held else None
-        except Exception as error:
-            if entry.undoing:  # its members may be wiped in part: it was looked into before
-                return
-            held, because = None, f"Pool {guid} cannot be looked into: {expected(error)}"
-        if because is None:
-            return
-        drives = dict.fromkeys((drive.serial for drive in entry.plan.drives), because)
-        await self._core.keep(entry, because, drives, holds_data=held is not None)
-        raise PoolKept(KEPT, details=because, hint=keep_or_erase(guid) if held else None)
 
     async def _settle_open(self, op: Operation, entry: JournalEntry) -> None:
         """A pool that is mounted where it should be is left there."""

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from backy_core.pools.lifecycle.recovery import ROLLED_BACK
+from backy_core.pools.lifecycle.create import ROLLED_BACK
 from backy_core.sdk.errors import NotFound
 from tests.fakes.agent import GUID, Bench
 from tests.fakes.model import Content

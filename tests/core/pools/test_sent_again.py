@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from backy_core.pools import service
-from backy_core.pools.lifecycle.recovery import ROLLED_BACK
+from backy_core.pools.lifecycle.create import ROLLED_BACK
 from backy_core.sdk.errors import Conflict
 from tests.fakes.agent import GUID, Bench
 

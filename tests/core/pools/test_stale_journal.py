@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from backy_core.operations.resolve import Resolver
-from backy_core.pools.lifecycle.recovery import KEPT, ROLLED_BACK
+from backy_core.pools.lifecycle.create import KEPT, ROLLED_BACK
 from backy_core.sdk.errors import Conflict
 from backy_core.sdk.models import PoolReport
 from backy_core.sdk.plan import Plan

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from backy_core.operations.records import Operation
-from backy_core.pools.lifecycle.recovery import ROLLED_BACK
+from backy_core.pools.lifecycle.create import ROLLED_BACK
 from backy_core.sdk.errors import Conflict, DriveInUse, ShuttingDown
 from tests.fakes.agent import GUID, OTHER, Bench
 
