@@ -7,7 +7,7 @@ from quart.wrappers.base import BaseRequestWebsocket
 from werkzeug.routing import MapAdapter
 
 from backy_core import __version__
-from backy_core.api import replies, work
+from backy_core.api import detached_calls, replies
 from backy_core.api.agent import Agent
 from backy_core.api.auth import require_key
 from backy_core.api.errors import register_error_handlers
@@ -71,7 +71,7 @@ def create_app(agent: Agent) -> Quart:
     app.config["BODY_TIMEOUT"] = BODY_TIMEOUT_S
     app.config["BACKY_VERSION"] = __version__
     app.extensions[replies.EXTENSION] = agent
-    app.extensions[work.EXTENSION] = set()
+    app.extensions[detached_calls.EXTENSION] = set()
     configure_routing(app)
     add_document(app, __version__)
     app.before_request(require_key)

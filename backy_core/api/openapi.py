@@ -9,8 +9,8 @@ from quart_schema import APIKeySecurityScheme, Info, OpenAPIProvider, QuartSchem
 from werkzeug.routing import Rule
 
 from backy_core.api.auth import HEADER, open_to_all
-from backy_core.api.fixed import Content, FixedReply
 from backy_core.api.routing import BASE_PATH
+from backy_core.api.static_replies import Content, StaticReply
 from backy_core.api.wire.errors import ErrorReply
 
 _FAILURE = {
@@ -87,7 +87,7 @@ def add_document(app: Quart, version: str) -> None:
         text: str = app.json.dumps(schema.openapi_provider.schema())
         return Content.of(text.encode(), "application/json")
 
-    document = FixedReply(make)
+    document = StaticReply(make)
 
     @app.get("/openapi.json")
     @hide

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from quart import Blueprint, Response
 
+from backy_core.api.detached_calls import carry_out
 from backy_core.api.replies import agent, drive_reply, process_replies, reply
 from backy_core.api.routing import BASE_PATH, endpoint
 from backy_core.api.wire.base import SuccessMessage
 from backy_core.api.wire.drives import DriveList, DriveStatusReply, ProtectionReply
-from backy_core.api.work import carry_out
 
 blueprint = Blueprint("drives", __name__, url_prefix=BASE_PATH)
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from quart import Blueprint, Response
 
+from backy_core.api.detached_calls import carry_out
 from backy_core.api.replies import agent, reply
 from backy_core.api.routing import BASE_PATH, endpoint
 from backy_core.api.wire.base import SuccessMessage
 from backy_core.api.wire.pool_life import ValidateReply
-from backy_core.api.work import carry_out
 
 blueprint = Blueprint("metadata", __name__, url_prefix=BASE_PATH)
 

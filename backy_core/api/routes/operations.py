@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from quart import Blueprint, Response
 
+from backy_core.api.detached_calls import carry_out
 from backy_core.api.replies import accepted, agent, operation_reply, reply
 from backy_core.api.requests import prefers_async
 from backy_core.api.routing import BASE_PATH, endpoint
 from backy_core.api.wire.base import SuccessMessage
 from backy_core.api.wire.operations import AcceptedReply, OperationList, OperationReply
-from backy_core.api.work import carry_out
 
 blueprint = Blueprint("operations", __name__, url_prefix=BASE_PATH)
 

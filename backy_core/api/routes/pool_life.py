@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import BaseModel
 from quart import Blueprint, Response
 
+from backy_core.api.detached_calls import carry_out
 from backy_core.api.replies import accepted, agent, plan_reply, reply
 from backy_core.api.requests import prefers_async
 from backy_core.api.routing import BASE_PATH, endpoint
@@ -32,7 +33,6 @@ from backy_core.api.wire.pool_requests import (
     RenameBody,
 )
 from backy_core.api.wording import worded
-from backy_core.api.work import carry_out
 from backy_core.operations.records import Operation
 
 blueprint = Blueprint("pool_life", __name__, url_prefix=BASE_PATH)

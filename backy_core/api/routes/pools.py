@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from quart import Blueprint, Response
 
+from backy_core.api.detached_calls import carry_out
 from backy_core.api.pool_replies import detail_json, list_json, opens_on_reply
 from backy_core.api.replies import agent, json_reply, monitor_headers, plan_reply, reply
 from backy_core.api.routing import BASE_PATH, endpoint
@@ -22,7 +23,6 @@ from backy_core.api.wire.pool_requests import (
     OutputsQuery,
 )
 from backy_core.api.wire.pools import PoolDetail, PoolList
-from backy_core.api.work import carry_out
 from backy_core.pools.views import CreateRequest
 
 blueprint = Blueprint("pools", __name__, url_prefix=BASE_PATH)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from quart import Blueprint, Response
 
+from backy_core.api.detached_calls import carry_out
 from backy_core.api.replies import agent, process_list, reply
 from backy_core.api.routes.pool_life import commands_reply, finished
 from backy_core.api.routing import BASE_PATH, endpoint
 from backy_core.api.wire.drives import ProcessList
 from backy_core.api.wire.pool_life import CommandsReply
 from backy_core.api.wire.pool_requests import KillBody
-from backy_core.api.work import carry_out
 
 blueprint = Blueprint("processes", __name__, url_prefix=BASE_PATH)
 

@@ -9,13 +9,13 @@ from quart import Blueprint, Response, current_app
 from quart_schema import hide, security_scheme
 
 from backy_core.api.auth import open_to_all
-from backy_core.api.fixed import FixedFiles
 from backy_core.api.replies import reply
 from backy_core.api.routing import BASE_PATH, endpoint
+from backy_core.api.static_replies import StaticFiles
 from backy_core.api.wire.operations import HealthReply, StatusReply
 
 blueprint = Blueprint("service", __name__)
-_files = FixedFiles(Path(__file__).parents[1] / "static")
+_files = StaticFiles(Path(__file__).parents[1] / "static")
 
 
 @endpoint(blueprint, "GET", f"{BASE_PATH}/status", replies={200: StatusReply})

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from enum import Enum, auto
-from typing import TYPE_CHECKING, cast
+from typing import Protocol, cast
 
 import h11
 
@@ -17,12 +17,12 @@ from backy_core.api.server.limits import (
     MAX_FIELDS,
     MAX_HEAD_BYTES,
     MAX_PARTS,
+    Limits,
 )
-from backy_core.api.server.targets import origin_form
+from backy_core.api.server.targets import Hosts, origin_form
 from backy_core.sdk.errors import BackyError, InvalidRequest
 
-if TYPE_CHECKING:
-    from backy_core.api.server.server import Server
+Fields = Iterable[tuple[bytes, bytes]]
 
 
 class Stage(Enum):
@@ -35,6 +35,23 @@ class Stage(Enum):
     LEAVING = auto()
 
 
+class Supervisor(Protocol):
+    """The server, as far as a connection uses it."""
+
+    limits: Limits
+    hosts: Hosts
+    closing: bool
+    buffer: memoryview
+    """Shared by all connections: each takes its bytes out before the next one reads."""
+
+    @property
+    def trusts(self) -> Callable[[Fields], bool]: ...
+    def admit(self, connection: Connection, /) -> None: ...
+    def dismiss(self, connection: Connection, /) -> None: ...
+    def finished_asking(self, connection: Connection, /) -> None: ...
+    def run(self, exchange: Exchange, /, trusted: bool) -> None: ...
+
+
 class Connection(asyncio.BufferedProtocol):
     """Reads requests one after the other and has each answered. Holds no timers: the server
     looks at ``deadline``.
@@ -42,7 +59,7 @@ class Connection(asyncio.BufferedProtocol):
 
     transport: asyncio.Transport
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Supervisor) -> None:
         self.stage = Stage.HEAD
         self.answered = 0
         self.trusted = False
@@ -194,6 +211,15 @@ class Connection(asyncio.BufferedProtocol):
         return (b"".join(parts), True) if parts else None
 
     # replies
+
+    @property
+    def awaits_continue(self) -> bool:
+        """Whether the client sends the body only after it was told to go on."""
+        return self.http.they_are_waiting_for_100_continue
+
+    def abort(self) -> None:
+        """End the connection without a reply, or in the middle of one."""
+        self.transport.abort()
 
     @property
     def last_reply(self) -> bool:

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any, Protocol
 from urllib.parse import unquote
 
 import h11
 
 from backy_core.api.errors import PayloadTooLarge, internal_error
 from backy_core.api.server.limits import MAX_BODY_BYTES, UNTRUSTED_PAUSE_S
-from backy_core.sdk.errors import InvalidRequest
-
-if TYPE_CHECKING:
-    from backy_core.api.server.connection import Connection
+from backy_core.sdk.errors import BackyError, InvalidRequest
 
 Message = dict[str, Any]
 App = Callable[[Any, Any, Any], Awaitable[None]]
@@ -24,11 +21,30 @@ _BODILESS = frozenset({204, 304})
 log = logging.getLogger(__name__)
 
 
+class Channel(Protocol):
+    """The connection, as far as an exchange uses it."""
+
+    peer: tuple[str, int] | None
+    local: tuple[str, int] | None
+
+    @property
+    def awaits_continue(self) -> bool: ...
+    @property
+    def last_reply(self) -> bool: ...
+    def body(self) -> tuple[bytes, bool] | None: ...
+    def encoded(self, events: Iterable[h11.Event]) -> list[bytes]: ...
+    def send(self, *events: h11.Event) -> None: ...
+    async def write(self, parts: Iterable[bytes]) -> None: ...
+    def refuse(self, error: BackyError) -> None: ...
+    def abort(self) -> None: ...
+    def finished(self) -> None: ...
+
+
 class Exchange:
     """Lives from the end of a request's head to the end of its reply."""
 
-    def __init__(self, connection: Connection, request: h11.Request, target: bytes) -> None:
-        self._connection = connection
+    def __init__(self, channel: Channel, request: h11.Request, target: bytes) -> None:
+        self._channel = channel
         self._request = request
         self._target = target
         self._wake = asyncio.Event()
@@ -56,8 +72,8 @@ class Exchange:
             "query_string": query,
             "root_path": "",
             "headers": list(self._request.headers),
-            "client": self._connection.peer,
-            "server": self._connection.local,
+            "client": self._channel.peer,
+            "server": self._channel.local,
             "extensions": {},
         }
 
@@ -80,9 +96,9 @@ class Exchange:
         if self._done:
             return
         if self._begun:
-            self._connection.transport.abort()
+            self._channel.abort()
         elif not self._left:
-            self._connection.refuse(internal_error())
+            self._channel.refuse(internal_error())
 
     def _end_turn(self) -> None:
         if self._turn is not None:
@@ -101,9 +117,8 @@ class Exchange:
         self._wake.set()
 
     async def _receive(self) -> Message:
-        connection = self._connection
-        if connection.http.they_are_waiting_for_100_continue and not self._left:
-            connection.send(h11.InformationalResponse(status_code=100, headers=[]))
+        if self._channel.awaits_continue and not self._left:
+            self._channel.send(h11.InformationalResponse(status_code=100, headers=[]))
         while not (self._left or self._done):
             self._wake.clear()
             if not self._received and (message := self._next_part()) is not None:
@@ -114,9 +129,9 @@ class Exchange:
 
     def _next_part(self) -> Message | None:
         try:
-            part = self._connection.body()
+            part = self._channel.body()
         except h11.RemoteProtocolError:
-            self._connection.refuse(InvalidRequest("The request's body is not valid HTTP"))
+            self._channel.refuse(InvalidRequest("The request's body is not valid HTTP"))
             return None
         if part is None:
             return None
@@ -124,7 +139,7 @@ class Exchange:
         self._received = not more
         self._size += len(data)
         if self._size > MAX_BODY_BYTES:  # Quart from 0.23 on looks only when all of it is there
-            self._connection.refuse(PayloadTooLarge("The request's body is too large"))
+            self._channel.refuse(PayloadTooLarge("The request's body is too large"))
             return None
         return {"type": "http.request", "body": data, "more_body": more}
 
@@ -145,17 +160,17 @@ class Exchange:
             if not self._received and self._next_part() is None and self._left:
                 return
             headers = list(self._head.get("headers", ()))
-            if self._connection.last_reply:
+            if self._channel.last_reply:
                 headers.append((b"connection", b"close"))
             events.append(h11.Response(status_code=status, headers=headers))
         if body and self._request.method != b"HEAD" and status not in _BODILESS:
             events.append(h11.Data(data=body))
         if last:
             events.append(h11.EndOfMessage())
-        parts = self._connection.encoded(events)
+        parts = self._channel.encoded(events)
         self._begun = True
-        await self._connection.write(parts)
+        await self._channel.write(parts)
         if last:
             self._done = True
             self._wake.set()  # applications wait for the end of the request before they return
-            self._connection.finished()
+            self._channel.finished()

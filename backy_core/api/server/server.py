@@ -6,11 +6,11 @@ import asyncio
 import errno
 import logging
 import socket
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 
 from backy_core.api.errors import Overloaded
-from backy_core.api.server.connection import Connection, Stage
+from backy_core.api.server.connection import Connection, Fields, Stage
 from backy_core.api.server.exchange import App, Exchange
 from backy_core.api.server.limits import (
     ACCEPTS_PER_TURN,
@@ -23,7 +23,6 @@ from backy_core.api.server.limits import (
 from backy_core.api.server.targets import Hosts
 from backy_core.logs import Repeated
 
-Fields = Iterable[tuple[bytes, bytes]]
 _SWEEP_S = 0.25
 _EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 _PAUSE_S = 0.2
@@ -49,7 +48,6 @@ class Server:
         self.hosts = hosts or Hosts()
         self.closing = False
         self.buffer = memoryview(bytearray(CHUNK_BYTES))
-        """What any connection reads into: its bytes are taken before the next one reads."""
         self._app = app
         self._connections: dict[Connection, None] = {}
         """Oldest first."""

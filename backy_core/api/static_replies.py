@@ -1,6 +1,6 @@
-"""Replies that are the same for everybody: made once, then sent as the bytes that they are.
+"""Replies that are the same for every client: made once, then sent as bytes.
 
-They need no key, so what they cost must not grow with how often they are asked for.
+They need no key, so a request for one must cost next to nothing.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ class Content(NamedTuple):
         return cls(body, media_type, hashlib.blake2b(body, digest_size=12).hexdigest())
 
 
-class FixedReply:
-    """One such reply. Its content is made in a thread, when first asked for."""
+class StaticReply:
+    """One static reply. Its content is made in a thread, at the first request."""
 
     def __init__(self, make: Callable[[], Content]) -> None:
         self._make = make
         self._content: Content | None = None
 
     async def __call__(self) -> Response:
-        """The reply, or 304 if the client has it."""
+        """The reply, or 304 if the client already has it."""
         if self._content is None:
-            self._content = await apart(self._make, "fixed content")
+            self._content = await apart(self._make, "static content")
         content = self._content
         if current_request().if_none_match.contains(content.tag):
             response = Response(status=304)
@@ -50,12 +50,12 @@ class FixedReply:
         return response
 
 
-class FixedFiles:
+class StaticFiles:
     """The files below a folder, by their paths in it."""
 
     def __init__(self, folder: Path) -> None:
         self._replies = {
-            str(path.relative_to(folder)): FixedReply(lambda path=path: _read(path))  # type: ignore[misc]
+            str(path.relative_to(folder)): StaticReply(lambda path=path: _read(path))  # type: ignore[misc]
             for path in sorted(folder.rglob("*"))
             if path.is_file()
         }

@@ -1,7 +1,7 @@
-"""Work that outlives the client who asked for it.
+"""Calls that outlive the client who sent them.
 
-The server cancels a handler when its client goes away. Changing calls therefore run in a task
-of their own; the handler merely watches it.
+The server cancels a handler when its client disconnects. A changing call therefore runs in a task
+of its own, which its handler awaits.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from backy_core.sdk.errors import BackyError
 
 log = logging.getLogger(__name__)
 Result = TypeVar("Result")
-EXTENSION = "backy_work"
+EXTENSION = "backy_detached_calls"
 
 
 async def carry_out(work: Coroutine[Any, Any, Result]) -> Result:
-    """Run ``work`` to its end, whatever happens to the caller, and return its result."""
+    """Run ``work`` to its end even if the caller is cancelled, and return its result."""
     running: set[asyncio.Task[Any]] = current_app.extensions[EXTENSION]
     task = asyncio.create_task(work)
     running.add(task)  # the event loop itself keeps only weak references
@@ -34,8 +34,8 @@ async def carry_out(work: Coroutine[Any, Any, Result]) -> Result:
 
 
 def _report(task: asyncio.Task[Any]) -> None:
-    """The client left: nobody else will look at how this ended."""
+    """Log how the call ended: its client has disconnected."""
     if task.cancelled() or (error := task.exception()) is None:
         return
     level = logging.INFO if isinstance(error, BackyError) else logging.ERROR
-    log.log(level, "a call whose client had left failed: %s", error)
+    log.log(level, "A call whose client had disconnected failed: %s", error)
