@@ -1,14 +1,12 @@
-"""A pool as the wire shows it: the fields of its state, no more and no less.
+"""A pool as the wire shows it: exactly the fields of its state.
 
-Clients poll, and pools rarely change: the JSON of a pool is remembered with its view, of which
-it is a pure function, for as long as the very same view comes again. That is most of the cost of
-a list.
+Clients poll, and pools rarely change: a view keeps the JSON that was made of it. Writing that is
+most of the cost of a list.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from functools import wraps
+from collections.abc import Iterable
 from typing import Any
 
 from backy_core.api.wire.base import percent
@@ -33,42 +31,26 @@ from backy_core.api.wire.pools import (
 from backy_core.api.wording import worded
 from backy_core.pools.views import PoolState, PoolView
 from backy_core.store.opens_on import OpensOn
+from backy_core.system.usage import Usage
 
-_REMEMBERED = 4096
 _UNEXPLAINED = "The reason is not known"
 
 
-def _remembered(render: Callable[[PoolView], str]) -> Callable[[PoolView], str]:
-    """By identity: to hash a view costs more than all the rest of a read."""
-    replies: dict[str, tuple[PoolView, str]] = {}
-
-    @wraps(render)
-    def rendered(pool: PoolView) -> str:
-        last = replies.get(pool.guid)
-        if last is not None and last[0] is pool:
-            return last[1]
-        if len(replies) >= _REMEMBERED:
-            replies.clear()
-        text = render(pool)
-        replies[pool.guid] = (pool, text)
-        return text
-
-    return rendered
-
-
-@_remembered
 def detail_json(pool: PoolView) -> str:
     """A :class:`~backy_core.api.wire.pools.PoolDetail` as JSON."""
-    return _detail(pool).model_dump_json()
+    return pool.text(_write_detail)
 
 
 def list_json(pools: Iterable[PoolView]) -> str:
     """A :class:`~backy_core.api.wire.pools.PoolList` as JSON."""
-    return f"[{','.join(map(_item_json, pools))}]"
+    return f"[{','.join([pool.text(_write_item) for pool in pools])}]"
 
 
-@_remembered
-def _item_json(pool: PoolView) -> str:
+def _write_detail(pool: PoolView) -> str:
+    return _detail(pool).model_dump_json()
+
+
+def _write_item(pool: PoolView) -> str:
     return _item(pool).model_dump_json()
 
 
@@ -129,14 +111,14 @@ def opens_on_reply(opens_on: OpensOn | None) -> OpensOnReply | None:
 def _standing(pool: PoolView) -> dict[str, Any]:
     """Fields of an existing pool that detail and list share.
 
-    Only a mounted pool has sizes; those of others cannot be read, and clients expect zeros.
+    Without a known usage, clients expect zeros.
     """
-    mounted = pool.state is PoolState.READY
+    usage = pool.usage or Usage(size=0, used=0, available=0)
     return {
-        "size": pool.size if mounted else 0,
-        "used": pool.used if mounted else 0,
-        "available": pool.available if mounted else 0,
-        "use_percent": percent(pool.use_percent if mounted else 0),
+        "size": usage.size,
+        "used": usage.used,
+        "available": usage.available,
+        "use_percent": percent(usage.use_percent),
         "backend": pool.backend,
         "level": pool.level,
         "filesystem": pool.filesystem,

@@ -61,7 +61,6 @@ class PoolService:
     def __init__(self, core: Core) -> None:
         self._core = core
         self._usage = UsageReader(core.machine.mounts)
-        self._filled: dict[str, tuple[PoolView, Usage, PoolView]] = {}
         self.viewer = PoolViewer(core)
         self.verbs = Verbs(core)
         self.opening = PoolOpening(core)
@@ -91,18 +90,11 @@ class PoolService:
         mounted = [view.mount_path for view in views if _measurable(view) and view.mount_path]
         usage = await self._usage.read(mounted)
         return tuple(
-            self._with_usage(view, usage.get(view.mount_path or "")) if _measurable(view) else view
+            self.viewer.measured(view, usage.get(view.mount_path or ""))
+            if _measurable(view)
+            else view
             for view in views
         )
-
-    def _with_usage(self, view: PoolView, usage: Usage | None) -> PoolView:
-        """The same object as long as nothing changed: what is made of it can be remembered."""
-        if usage is None:
-            return view
-        cached = self._filled.get(view.guid)
-        if cached is None or cached[0] is not view or cached[1] is not usage:
-            cached = self._filled[view.guid] = (view, usage, _filled(view, usage))
-        return cached[2]
 
     async def outputs(self, guid: str, offset: int = 0) -> tuple[tuple[str, ...], int]:
         operations = self._core.registry.of_pool(checked_guid(guid))
@@ -388,12 +380,3 @@ def _state(text: str | None) -> PoolState | None:
 
 def _measurable(view: PoolView) -> bool:
     return view.state is PoolState.READY and view.is_mounted
-
-
-def _filled(view: PoolView, usage: Usage) -> PoolView:
-    return view._replace(
-        size=usage.size,
-        used=usage.used,
-        available=usage.available,
-        use_percent=usage.use_percent,
-    )

@@ -6,6 +6,7 @@ Sizes are bytes, times are UTC, percentages are 0 to 100, estimates are minutes.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -14,6 +15,7 @@ from typing import NamedTuple
 from backy_core.sdk.advice import Text
 from backy_core.sdk.models import Portability
 from backy_core.store.opens_on import OpensOn
+from backy_core.system.usage import Usage
 
 
 class PoolState(StrEnum):
@@ -52,7 +54,8 @@ class DriveView(NamedTuple):
     is_connected: bool
 
 
-class PoolView(NamedTuple):
+@dataclass(frozen=True)
+class PoolView:
     """One pool as it stands now. ``device`` is the kernel's name of its device, if any."""
 
     guid: str
@@ -65,10 +68,8 @@ class PoolView(NamedTuple):
     device: str | None = None
     mount_path: str | None = None
     created_at: datetime | None = None
-    size: int = 0
-    used: int = 0
-    available: int = 0
-    use_percent: int = 0
+    usage: Usage | None = None
+    """How full its filesystem is; None: it is not mounted, or has never answered."""
     drives: tuple[DriveView, ...] = ()
     sync_percent: float | None = None
     sync_minutes: float | None = None
@@ -80,6 +81,16 @@ class PoolView(NamedTuple):
     """What its creation asked for; None: made elsewhere, or before this was asked."""
     opens_on: OpensOn | None = None
     """As it was when the pool was made or mounted last; None: nothing is known."""
+    _texts: dict[Callable[[PoolView], str], str] = field(
+        default_factory=dict, init=False, compare=False, repr=False
+    )
+
+    def text(self, write: Callable[[PoolView], str]) -> str:
+        """The text that ``write`` makes of this view. Made once: a view never changes."""
+        text = self._texts.get(write)
+        if text is None:
+            text = self._texts[write] = write(self)
+        return text
 
 
 class PlannedStep(NamedTuple):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from backy_core.operations.kinds import OperationKind
@@ -62,10 +63,7 @@ def standing_pool(state: PoolState = PoolState.READY, guid: str = GUID) -> PoolV
         device="md127" if mounted else None,
         mount_path=f"/mnt/backy/{guid}",
         created_at=datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC),
-        size=1000204851200,
-        used=52428800,
-        available=947776051200,
-        use_percent=5,
+        usage=Usage(1000204851200, 49882792960, 947776051200) if mounted else None,
         drives=(member("drive-scsi1"), member("drive-scsi2")),
         is_mounted=mounted,
         portability="portable",
@@ -131,7 +129,7 @@ class FakePools(PoolService):
             op.accept()
             op.report(1, 6, "Creating the array")
             await self._pass_gate(op)
-            self.add(standing_pool(guid=guid)._replace(label=request.label))
+            self.add(replace(standing_pool(guid=guid), label=request.label))
 
         return guid, await self._begin(OperationKind.CREATE, guid, work)
 
@@ -179,7 +177,7 @@ class FakePools(PoolService):
             op.accept()
             op.outputs.append(f"$ mount {path}")
             await self._pass_gate(op)
-            self.add(standing_pool(guid=guid)._replace(mount_path=path))
+            self.add(replace(standing_pool(guid=guid), mount_path=path))
 
         return await self._begin(OperationKind.MOUNT, guid, work, path)
 
@@ -211,7 +209,7 @@ class FakePools(PoolService):
             absent = [drive.serial for drive in pool.drives if not drive.is_connected]
             if absent:
                 op.message = f"Absent drives still bear it: {', '.join(absent)}"
-            self.add(pool._replace(state=then, pool_status=None, device=None, is_mounted=False))
+            self.add(replace(pool, state=then, pool_status=None, device=None, is_mounted=False))
 
         return await self._begin(kind, guid, work)
 
@@ -221,7 +219,7 @@ class FakePools(PoolService):
         pool = await self.get(guid)
         labels = drive_labels or {}
         drives = tuple(d._replace(label=labels.get(d.serial, d.label)) for d in pool.drives)
-        return self.add(pool._replace(label=label or pool.label, drives=drives))
+        return self.add(replace(pool, label=label or pool.label, drives=drives))
 
     async def add_drive(
         self,
@@ -266,7 +264,7 @@ class FakePools(PoolService):
         if guid not in [pool.guid for pool in self.found]:
             raise NotFound(f"There is no importable pool {guid}")
         pool = standing_pool(PoolState.UNMOUNTED, guid)
-        return self.add(pool._replace(label=label or "found", mount_path=mount_path))
+        return self.add(replace(pool, label=label or "found", mount_path=mount_path))
 
     async def forget(self, guid: str) -> None:
         await self.get(guid)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from urllib.parse import quote
 
 import pytest
@@ -43,7 +44,7 @@ async def test_processes_and_size(client: Client, agent: FakeAgent, form: str, s
 
 @pytest.mark.parametrize("path", ["/mnt/size", "/mnt/a b", "/mnt/ü", "/mnt/100%", "/mnt/%2F", "/a"])
 async def test_unusual_mount_paths(client: Client, agent: FakeAgent, path: str) -> None:
-    agent.pools.add(standing_pool()._replace(mount_path=path))
+    agent.pools.add(replace(standing_pool(), mount_path=path))
     encoded = quote(path, safe="")
     assert "processes" in (await client.get(f"{MOUNTS}/{encoded}")).json
     assert "size" in (await client.get(f"{MOUNTS}/{encoded}/size")).json

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -90,7 +91,7 @@ async def test_delete(client: Client, agent: FakeAgent) -> None:
 
 
 async def test_delete_names_absent_drives(client: Client, agent: FakeAgent) -> None:
-    agent.pools.add(standing_pool()._replace(drives=(member("gone", "disconnected"),)))
+    agent.pools.add(replace(standing_pool(), drives=(member("gone", "disconnected"),)))
     assert "gone" in (await client.delete(POOL)).json["message"]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -170,7 +171,7 @@ async def test_a_ready_pool(client: Client, agent: FakeAgent) -> None:
 
 async def test_a_resync_is_shown_only_while_it_runs(client: Client, agent: FakeAgent) -> None:
     agent.pools.add(
-        standing_pool()._replace(pool_status="resync", sync_percent=12.5, sync_minutes=3.25)
+        replace(standing_pool(), pool_status="resync", sync_percent=12.5, sync_minutes=3.25)
     )
     pool = (await client.get(f"{POOLS}/{GUID}")).json
     assert set(pool) == STANDING | {"resyncPercentage", "resyncTimeEstimate"}
@@ -180,7 +181,7 @@ async def test_a_resync_is_shown_only_while_it_runs(client: Client, agent: FakeA
 
 async def test_a_pool_seen_earlier_says_so(client: Client, agent: FakeAgent) -> None:
     because = "Backend mdadm cannot look at its pools: it did not answer"
-    agent.pools.add(standing_pool()._replace(stale_because=because))
+    agent.pools.add(replace(standing_pool(), stale_because=because))
     for pool in ((await client.get(f"{POOLS}/{GUID}")).json, (await client.get(POOLS)).json[0]):
         assert pool["staleBecause"] == because
 
@@ -190,7 +191,7 @@ async def test_a_pool_that_is_not_mounted_has_no_sizes(
     client: Client, agent: FakeAgent, state: PoolState
 ) -> None:
     reason = "Two drives are missing" if state is PoolState.ERROR else None
-    agent.pools.add(standing_pool(state)._replace(error_message=reason))
+    agent.pools.add(replace(standing_pool(state), error_message=reason))
     pool = (await client.get(f"{POOLS}/{GUID}")).json
     extra = {"errorMessage"} if reason else set()
     assert set(pool) == STANDING | extra

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from backy_core.machine.snapshot import Snapshot
 from backy_core.operations.kinds import OperationKind
 from backy_core.operations.records import Operation, OperationState
@@ -15,6 +17,7 @@ from backy_core.sdk.advice import Hint, Text, Verb, advise
 from backy_core.sdk.errors import NotFound
 from backy_core.sdk.models import PoolReport
 from backy_core.store.metadata import PoolEntry
+from backy_core.system.usage import Usage
 
 
 class PoolViewer:
@@ -22,14 +25,15 @@ class PoolViewer:
         self._core = core
         self._seen: Snapshot | None = None
         self._views: dict[str, tuple[PoolEntry, PoolView]] = {}
-        """Of the snapshot seen last: clients poll, and pools rarely change."""
+        """By GUID: each stands for one entry, one usage and the snapshot seen last, and goes with
+        any of them. Clients poll, and pools rarely change."""
 
     def state(self, guid: str) -> PoolState | None:
         """The pool's state; None if it is unknown."""
         return derive(self._evidence(guid))
 
     def view(self, guid: str) -> PoolView:
-        """Raises :class:`NotFound`. Sizes are zero; the service fills them in."""
+        """Raises :class:`NotFound`. Its usage is as last :meth:`measured`."""
         view = self.find(guid)
         if view is None:
             raise NotFound(f"There is no pool {guid}")
@@ -63,7 +67,7 @@ class PoolViewer:
         return core.registry.busy_pools().union(core.opening, core.open_errors, pending)
 
     def _settled(self, entry: PoolEntry) -> PoolView:
-        """Remembered until the entry or the snapshot changes: nothing else has a say."""
+        """The view of a pool whose state depends on entry and snapshot alone."""
         snapshot = self._core.observer.snapshot
         if snapshot is not self._seen:
             self._seen, self._views = snapshot, {}
@@ -73,6 +77,16 @@ class PoolViewer:
             assert state is not None
             cached = self._views[entry.guid] = (entry, self._known(entry, state))
         return cached[1]
+
+    def measured(self, view: PoolView, usage: Usage | None) -> PoolView:
+        """``view`` with ``usage``, where that is known: the same object while it stays the same."""
+        if usage is None or usage is view.usage:
+            return view
+        measured = replace(view, usage=usage)
+        cached = self._views.get(view.guid)
+        if cached is not None and cached[1] is view:
+            self._views[view.guid] = cached[0], measured
+        return measured
 
     def guids(self) -> tuple[str, ...]:
         """Every pool that answers, remembered ones first."""

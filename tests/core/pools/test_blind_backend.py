@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 import pytest
 
@@ -135,7 +136,7 @@ async def test_a_backend_that_cannot_look_loses_no_pool(
     monkeypatch.setattr("backy_mdadm.inspect.kernel_arrays", _broken)
     await bench.agent.observer.refresh()
     seen = await bench.agent.pools.get(GUID)
-    assert seen._replace(stale_because=None) == before
+    assert replace(seen, stale_because=None) == before
     assert "garbage" in (seen.stale_because or "")
     with pytest.raises(Exception, match="cannot look"):
         await bench.agent.pools.delete(GUID)

@@ -37,7 +37,8 @@ async def test_everything_agrees_the_moment_a_creation_ends(bench: Bench) -> Non
     view = await bench.create(drive_labels={"A": "left"})
     (listed,) = await bench.agent.pools.list()
     assert listed == view
-    assert (view.size, view.used, view.use_percent) == (8000, 1001, 13)
+    assert view.usage is not None
+    assert (view.usage.size, view.usage.used, view.usage.use_percent) == (8000, 1001, 13)
     assert [(d.serial, d.label, d.status) for d in view.drives] == [
         ("A", "left", "active"),
         ("B", None, "active"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from dataclasses import replace
 
 import pytest
 from backy_mdadm import hooks, inspect
@@ -348,7 +349,7 @@ async def test_a_copied_identity_does_not_speak_for_a_running_pool(bench: Bench,
     other.superblock = Superblock(GUID, "nas", "raid5", 3, 0, Volume([]), events=9999, view="A..")
     await bench.agent.observer.refresh([""])
     after = await bench.agent.pools.get(GUID)
-    assert after._replace(created_at=None) == before._replace(created_at=None)
+    assert replace(after, created_at=None) == replace(before, created_at=None)
     report = bench.agent.observer.snapshot.report_for("mdadm", GUID)
     assert report is not None and report.guid == GUID
     assert await bench.delete() is None
