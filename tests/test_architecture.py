@@ -58,6 +58,15 @@ MAY_SEE_THE_MACHINE = re.compile(
 )
 EDGES = {"api", "cli", "dashboard", "__main__", "testing"}
 SPEAKS_HTTP = re.compile(r"/api/|\b(GET|POST|PUT|PATCH|DELETE)\b")
+NAMES_A_BACKEND = re.compile(r"\b(?:mdadm|md|lvm|zfs|zpool)\b", re.IGNORECASE)
+MAY_NAME_A_BACKEND = {
+    "backy_core.config.settings": "the default of default_backend",
+    "backy_core.store.metadata": "what the earlier agent's entries leave out",
+    "backy_core.plugins.plan_rules": "the kernel's names of devices, which no plan may contain",
+    "backy_core.sdk.models": "the kernel's names of partitions",
+    "backy_core.cli.manual": "the manual's references",
+}
+"""Beside ``system``, which knows the names that kernel and udev use, and ``testing``."""
 CALLS_HOOKS = re.compile(r"(^|\.)(pm|manager|_manager|plugin_manager)\.hook\b")
 
 
@@ -101,6 +110,14 @@ def spoken_http(module: Module) -> list[str]:
     return [text for text in values if isinstance(text, str) and SPEAKS_HTTP.search(text)]
 
 
+def texts(module: Module) -> list[str]:
+    """Every string that is not a docstring."""
+    nodes = list(ast.walk(module.tree))
+    docs = {id(node.value) for node in nodes if isinstance(node, ast.Expr)}
+    constants = (n for n in nodes if isinstance(n, ast.Constant) and id(n) not in docs)
+    return [node.value for node in constants if isinstance(node.value, str)]
+
+
 def synthetic(name: str, text: str) -> Module:
     return Module(name, Path(f"{name}.py"), text)
 
@@ -141,6 +158,17 @@ def test_the_edge_and_the_composition_root_do_not_know_each_other() -> None:
             for name in imports(module)
         }
         assert other not in seen
+
+
+def test_the_core_names_no_backend() -> None:
+    naming = {
+        module.name: named
+        for module in CORE
+        if part_of(module.name) not in ("system", "testing")
+        if (named := [text for text in texts(module) if NAMES_A_BACKEND.search(text)])
+    }
+    assert {name: named for name, named in naming.items() if name not in MAY_NAME_A_BACKEND} == {}
+    assert set(MAY_NAME_A_BACKEND) == set(naming), "an exception that nothing needs"
 
 
 def test_the_core_imports_no_plugin() -> None:

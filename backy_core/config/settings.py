@@ -112,6 +112,12 @@ class Settings(BaseModel):
     config_dir: Directory = Field(
         Path("/etc/backy"), description="Where the API key and, by default, `backy.toml` lie."
     )
+    default_backend: str = Field(
+        "mdadm",
+        min_length=1,
+        description="Backend of a new pool whose request names none. If it is not installed or "
+        "cannot be loaded, such a request is refused.",
+    )
     wipe_policy: Literal["request", "always"] = Field(
         "request",
         description="Consent to wipe foreign signatures when a pool is created: `request` asks "

@@ -16,9 +16,9 @@ _LABEL_LIMIT = 255
 _GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
-def complete(request: CreateRequest, host: PluginHost) -> Creation:
+def complete(request: CreateRequest, host: PluginHost, default_backend: str) -> Creation:
     """Fill in defaults and refuse what can never succeed. Raises :class:`InvalidRequest`."""
-    backend = _backend(request.backend or "mdadm", host)
+    backend = _backend(request.backend or default_backend, host)
     level = _level(request.level, backend)
     filesystem = request.filesystem or backend.info.filesystems[0]
     if filesystem not in backend.info.filesystems:

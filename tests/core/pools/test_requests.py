@@ -14,7 +14,15 @@ from backy_core.sdk.errors import InvalidRequest
 def asked(level: str, *serials: str) -> None:
     host = load_backends((), (("zfs", backy_zfs.hooks),), installed_listeners=())
     path = "/mnt/backy/shelf"
-    complete(CreateRequest("shelf", serials, path, backend="zfs", level=level), host)
+    complete(CreateRequest("shelf", serials, path, backend="zfs", level=level), host, "mdadm")
+
+
+def test_a_request_that_names_no_backend_gets_the_default() -> None:
+    host = load_backends((), (("zfs", backy_zfs.hooks),), installed_listeners=())
+    request = CreateRequest("shelf", ("A", "B"), "/mnt/backy/shelf")
+    assert complete(request, host, "zfs").backend == "zfs"
+    with pytest.raises(InvalidRequest, match="no backend mdadm"):
+        complete(request, host, "mdadm")
 
 
 def test_a_level_takes_the_drives_it_says() -> None:
