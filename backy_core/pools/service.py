@@ -9,12 +9,14 @@ from __future__ import annotations
 import asyncio
 import builtins
 import json
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Sequence
 from contextlib import suppress
+from typing import TypeVar
 
 from backy_core.operations.claims import Claim
 from backy_core.operations.kinds import OperationKind
 from backy_core.operations.records import Operation
+from backy_core.operations.registry import Body
 from backy_core.pools.admission import forcing
 from backy_core.pools.admission.adding import AddRequest
 from backy_core.pools.admission.busy import processes_of
@@ -26,13 +28,13 @@ from backy_core.pools.admission.requests import (
 )
 from backy_core.pools.core import Core
 from backy_core.pools.lifecycle import importing
-from backy_core.pools.lifecycle.add_drive import PoolGrowth
-from backy_core.pools.lifecycle.closing import PoolClosing
+from backy_core.pools.lifecycle.importing import ImportRequest
 from backy_core.pools.lifecycle.learning import learn
-from backy_core.pools.lifecycle.opening import PoolOpening
+from backy_core.pools.lifecycle.open import OpenRequest
 from backy_core.pools.lifecycle.processes import follow_up, kill_holders, require_mount
 from backy_core.pools.lifecycle.removal import PoolRemoval
 from backy_core.pools.lifecycle.teardown import PoolTeardown
+from backy_core.pools.lifecycle.verb import PoolVerb
 from backy_core.pools.lifecycle.verbs import Verbs
 from backy_core.pools.reading import forced
 from backy_core.pools.reading.dry_runs import described
@@ -52,8 +54,11 @@ from backy_core.store.metadata import PoolEntry
 from backy_core.system.mounts import Usage
 from backy_core.system.procs import ProcessInfo
 
+RequestT = TypeVar("RequestT")
+
 _JOIN_S = 50.0
 """Clients give up after a minute."""
+_AT_START = OpenRequest(degraded=False)
 _HIDDEN = (PoolState.FAILED, PoolState.DELETED)
 
 
@@ -63,11 +68,8 @@ class PoolService:
         self._usage = UsageReader(core.machine.mounts)
         self.viewer = PoolViewer(core)
         self.verbs = Verbs(core)
-        self.opening = PoolOpening(core)
-        self.closing = PoolClosing(core)
-        self.teardown = PoolTeardown(core, self.closing)
+        self.teardown = PoolTeardown(core, self.verbs.close)
         self.removal = PoolRemoval(core, self.teardown)
-        self.growth = PoolGrowth(core)
 
     # reading
 
@@ -140,17 +142,9 @@ class PoolService:
         if force:
             forcing.check_capability(self._core.host.backend(entry.backend).info)
             forcing.check_label(entry, label)
-        claims = [Claim("mount", path)] if path else []
         if degraded:
             await self._after_startup(guid)
-        return await self._start(
-            OperationKind.MOUNT,
-            guid,
-            json.dumps([path, degraded, force] if force else [path, degraded]),
-            lambda op: self.opening.run(op, guid, path, degraded=degraded, force=force),
-            claims,
-            cancellable=True,
-        )
+        return await self.start(self.verbs.open, guid, OpenRequest(path, degraded, force))
 
     async def plan_mount(
         self, guid: str, mount_path: str | None = None, *, force: bool = False
@@ -162,7 +156,8 @@ class PoolService:
         if force:
             forcing.check_capability(info)
         self._core.registry.refuse_busy(guid)
-        plan, report = await self.opening.plan(guid, path, force=force)
+        request = OpenRequest(path, force=force)
+        plan, report = await self.verbs.open.dry_run(guid, request)
         return PlannedMount(
             steps=await described(plan, self._core.executor.actions) if plan else (),
             members=forced.members(report),
@@ -175,14 +170,12 @@ class PoolService:
         if opening is not None:
             await _patiently(opening.wait())
         running = self._core.registry.running_on(guid)
-        if running is not None and running.fingerprint == json.dumps([None, False]):
+        if running is not None and running.fingerprint == self.verbs.open.fingerprint(_AT_START):
             await _patiently(running.ended())
 
     async def unmount(self, guid: str) -> Operation:
         self._core.entry(checked_guid(guid))
-        return await self._start(
-            OperationKind.UNMOUNT, guid, "", lambda op: self.closing.run(op, guid)
-        )
+        return await self.start(self.verbs.close, guid, None)
 
     async def delete(
         self,
@@ -214,16 +207,8 @@ class PoolService:
         wipe: bool,
     ) -> Operation:
         self._core.entry(checked_guid(guid))
-        named = self.growth.serial_of(serial, dev_path)
-        request = AddRequest(named, replaces, wipe)
-        return await self._start(
-            OperationKind.ADD,
-            guid,
-            repr(request),
-            lambda op: self.growth.run(op, guid, request),
-            [Claim("drive", named)],
-            cancellable=True,
-        )
+        named = self.verbs.add_drive.serial_of(serial, dev_path)
+        return await self.start(self.verbs.add_drive, guid, AddRequest(named, replaces, wipe))
 
     async def kill(self, guid: str, pids: Sequence[int], action: str | None) -> Operation:
         """End processes that hold the pool, then do what they stood in the way of."""
@@ -240,19 +225,35 @@ class PoolService:
                 await kill_holders(self._core.machine.processes, guid, holders, tuple(pids))
             op.accept()  # what was killed is not undone by a refusal of what follows
             if follow is OperationKind.UNMOUNT:
-                await self.closing.run(op, guid)
+                await self.verbs.close.run(op, guid, None)
             elif follow is OperationKind.DELETE:
                 await self.removal.run(op, guid)
 
         kind = follow if follow is OperationKind.DELETE else OperationKind.KILL
         return await self._start(kind, guid, fingerprint, body)
 
+    async def start(self, verb: PoolVerb[RequestT], guid: str, request: RequestT) -> Operation:
+        """Start ``verb`` on a pool, or join an operation that does the same. Returns once it is
+        admitted; raises what refused it."""
+
+        async def body(op: Operation) -> None:
+            await verb.run(op, guid, request)
+
+        return await self._start(
+            verb.kind,
+            guid,
+            verb.fingerprint(request),
+            body,
+            verb.claims(request),
+            cancellable=verb.cancellable,
+        )
+
     async def _start(
         self,
         kind: OperationKind,
         guid: str,
         fingerprint: str,
-        body: Callable[[Operation], Awaitable[None]],
+        body: Body,
         claims: Sequence[Claim] = (),
         *,
         cancellable: bool = False,
@@ -330,12 +331,8 @@ class PoolService:
 
     async def import_pool(self, guid: str, label: str | None, mount_path: str | None) -> PoolView:
         if self._core.metadata.get(checked_guid(guid)) is None:
-            op = await self._start(
-                OperationKind.IMPORT,
-                guid,
-                json.dumps([label, mount_path]),
-                lambda op: importing.adopt(self._core, op, guid, label, mount_path),
-            )
+            request = ImportRequest(label, mount_path)
+            op = await self.start(self.verbs.import_pool, guid, request)
             await op.wait()
         return await self.get(guid)
 

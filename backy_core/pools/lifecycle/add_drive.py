@@ -1,12 +1,17 @@
-"""Giving a degraded pool a drive: the returned member itself, or a replacement.
+"""Add a drive to a degraded pool: the returned member itself, or a replacement.
 
-Goes back before its pivot step and forward after it: from there the drive is the pool's.
+Goes back before its pivot step and forward after it, if the pool has taken the drive by then.
 """
 
 from __future__ import annotations
 
+import logging
+from typing import Any, NamedTuple
+
 from backy_core.machine import inventory
-from backy_core.operations.journal import Commit
+from backy_core.operations.claims import Claim
+from backy_core.operations.journal import Commit, JournalEntry, Planned
+from backy_core.operations.kinds import OperationKind
 from backy_core.operations.records import Operation
 from backy_core.pools.admission import guards
 from backy_core.pools.admission.adding import (
@@ -16,20 +21,44 @@ from backy_core.pools.admission.adding import (
     admit,
     running,
 )
-from backy_core.pools.core import Core, compose, expected
+from backy_core.pools.core import compose, expected
 from backy_core.pools.lifecycle import steps
 from backy_core.pools.lifecycle.learning import without_left
-from backy_core.sdk.errors import InvalidRequest, PlanRefused, SystemFailure
+from backy_core.pools.lifecycle.verb import Direction, PlannedVerb, committing
+from backy_core.sdk.errors import BackyError, InvalidRequest, PlanRefused, SystemFailure
 from backy_core.sdk.models import DriveId, PoolReport
 from backy_core.sdk.plan import MemberIs, Plan, PoolIs, Step, WipeMember
 from backy_core.store.metadata import PoolEntry
 
+log = logging.getLogger(__name__)
+
+_TAKEN_S = 5.0
+"""A drive that was just handed over is a spare until the pool has looked at it."""
 _NOT_FAILED = PoolIs(presence="active", failed_ok=False)
 
 
-class PoolGrowth:
-    def __init__(self, core: Core) -> None:
-        self._core = core
+class AddDriveCase(NamedTuple):
+    """``entry``: the pool's as it is with the drive."""
+
+    plan: Plan
+    entry: PoolEntry
+
+    @property
+    def subject(self) -> dict[str, Any]:
+        return {"entry": self.entry.as_json()}
+
+
+class AddDrive(PlannedVerb[AddRequest, AddDriveCase]):
+    kind = OperationKind.ADD
+    plan_kind = "add"
+    direction = Direction.BACK_UNTIL_PIVOT
+    cancellable = True
+
+    def fingerprint(self, request: AddRequest) -> str:
+        return repr(request)
+
+    def claims(self, request: AddRequest) -> tuple[Claim, ...]:
+        return (Claim("drive", request.serial),)
 
     def serial_of(self, serial: str | None, dev_path: str | None) -> str:
         """The serial that is meant; a path is looked up among today's links."""
@@ -39,7 +68,7 @@ class PoolGrowth:
             raise InvalidRequest("No drive is named", hint="Send serial or devPath")
         return inventory.find_by_path(self._core.observer.snapshot.drives, dev_path).id.serial
 
-    async def run(self, op: Operation, guid: str, request: AddRequest) -> None:
+    async def admit(self, op: Operation, guid: str, request: AddRequest) -> AddDriveCase | None:
         core = self._core
         entry = core.entry(guid)
         nodes = guards.nodes_of(core, (request.serial,))
@@ -49,23 +78,69 @@ class PoolGrowth:
         case = AddCase(core, entry, report, drive, snapshot, request, op.id)
         admitted = await admit(case)
         if admitted is None:
-            op.accept()
-            return
+            return None
         plan = await self._plan(case, admitted)
-        new = _exchanged(entry, drive.id, admitted.replaced, report)
-        dumped = new.model_dump(mode="json", by_alias=True)
-        journal = await core.open_journal(op, plan, {"entry": dumped})
+        return AddDriveCase(plan, _exchanged(entry, drive.id, admitted.replaced, report))
+
+    async def perform(self, op: Operation, journal: JournalEntry, case: AddDriveCase) -> Commit:
         try:
-            await core.executor.run(op, journal, plan)
+            await self._core.executor.run(op, journal, case.plan)
         except Exception as error:
-            if not (journal.began("pivot") and await has_taken(core, plan)):
-                failure = await core.fail(op, journal, expected(error))
-                await core.observer.refresh()  # the drive is free again, which lists must say
-                raise failure from error
+            if not await self._is_past_pivot(journal):
+                raise
             op.outputs.append(f"# {expected(error)}; the pool has taken the drive all the same")
-        await journal.append(Commit(entry=dumped))
-        new_report = core.find_report(new, await core.observer.refresh())
-        await core.remember(journal, without_left(new, new_report))
+        return committing(case.entry)
+
+    async def fail(
+        self, op: Operation, journal: JournalEntry, case: AddDriveCase, error: BackyError
+    ) -> BackyError:
+        if await self._is_past_pivot(journal):  # it is only not recorded yet
+            await self._core.keep(journal, str(error), {})
+            return error
+        failure = await self._core.fail(op, journal, error)
+        await self._core.observer.refresh()  # the drive is free again, which lists must say
+        return failure
+
+    async def remember(self, journal: JournalEntry, entry: PoolEntry) -> None:
+        report = self._core.find_report(entry, await self._core.observer.refresh())
+        await super().remember(journal, without_left(entry, report))
+
+    async def goes_forward(self, journal: JournalEntry) -> bool:
+        """Forward as well if no pivot began: then the journal is older than the pool."""
+        patience = _TAKEN_S if await super().goes_forward(journal) else 0
+        return await self._has_taken(journal.plan, within_s=patience)
+
+    async def go_forward(self, op: Operation, journal: JournalEntry) -> None:
+        if journal.began("pivot"):
+            await self._finish(op, journal)
+        await journal.append(Commit(entry=journal.opened.subject.get("entry")))
+        await self.conclude(op, journal)
+
+    async def _finish(self, op: Operation, journal: JournalEntry) -> None:
+        """Run the steps after the pool took the drive, such as releasing the old one. The pool
+        keeps the drive even if they fail."""
+        plan = journal.opened.plan  # an earlier recovery may have appended its rest
+        begun = {step.id for _, step in journal.begun() if step.effect == "pivot"}
+        at = max(number for number, step in enumerate(plan.steps) if step.id in begun)
+        rest = plan.model_copy(update={"steps": plan.steps[at + 1 :]})
+        if not rest.steps:
+            return
+        try:
+            await journal.append(Planned(plan=rest))
+            await self._core.executor.run(op, journal, rest)
+        except BackyError as error:
+            log.warning("pool %s: %s", plan.pool.guid, error)
+
+    async def _is_past_pivot(self, journal: JournalEntry) -> bool:
+        return journal.began("pivot") and await self._has_taken(journal.opened.plan)
+
+    async def _has_taken(self, plan: Plan, *, within_s: float = 0) -> bool:
+        """Whether the pool uses the drive as was planned, or does so ``within_s``."""
+        try:
+            await self._core.executor.conditions.wait(plan.goal, plan, within_s=within_s)
+        except SystemFailure:
+            return False
+        return True
 
     async def _plan(self, case: AddCase, admitted: Admitted) -> Plan:
         core, entry, drive = self._core, case.entry, case.drive.id
@@ -89,16 +164,6 @@ class PoolGrowth:
             drives=(drive,),
             goal=tuple(dict.fromkeys((*draft.goal, in_use))),
         )
-
-
-async def has_taken(core: Core, plan: Plan, *, within_s: float = 0) -> bool:
-    """Whether the pool uses the drive as was planned, or does so ``within_s``: only then an add
-    goes forward."""
-    try:
-        await core.executor.conditions.wait(plan.goal, plan, within_s=within_s)
-    except SystemFailure:
-        return False
-    return True
 
 
 def _guarded(step: Step) -> Step:

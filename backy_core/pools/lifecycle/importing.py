@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import json
+from typing import NamedTuple
 
 from backy_core.machine.inventory import unidentified_because
 from backy_core.machine.snapshot import Snapshot
 from backy_core.operations import filesystems
 from backy_core.operations.claims import Claim
 from backy_core.operations.journal import JournalEntry
+from backy_core.operations.kinds import OperationKind
 from backy_core.operations.records import Operation
 from backy_core.pools.admission import guards, portability, sharing
 from backy_core.pools.admission.requests import checked_label, checked_mount_path
 from backy_core.pools.admission.sharing import drives_below
 from backy_core.pools.core import Core
+from backy_core.pools.lifecycle.verb import PoolVerb
 from backy_core.pools.reading.guids import importable_guid
 from backy_core.pools.views import ImportablePool
 from backy_core.sdk.advice import Hint, Verb, advise
@@ -133,10 +137,28 @@ async def _described(
     )
 
 
-async def adopt(
+class ImportRequest(NamedTuple):
+    """None: as the pool has it, or by default."""
+
+    label: str | None
+    mount_path: str | None
+
+
+class Import(PoolVerb[ImportRequest]):
+    """Remember a found pool. It has no plan: nothing is written to its drives."""
+
+    kind = OperationKind.IMPORT
+
+    def fingerprint(self, request: ImportRequest) -> str:
+        return json.dumps(request)
+
+    async def run(self, op: Operation, guid: str, request: ImportRequest) -> None:
+        await _adopt(self._core, op, guid, *request)
+
+
+async def _adopt(
     core: Core, op: Operation, guid: str, label: str | None, mount_path: str | None
 ) -> None:
-    """The body of an import: remember a found pool without writing to its drives."""
     snapshot = await core.observer.refresh()
     unknown_pool = _unknown(core, snapshot, op).get(guid)
     if unknown_pool is None:

@@ -1,9 +1,9 @@
 """Settling what the last run of the agent left in the journal.
 
-A creation is settled by its verb. Open goes back; close and teardown go forward, planned again from
-what is seen; an add goes back before its pivot and forward after it. Each recovery is an ordinary
-operation with its claims, so changing calls on its pool wait for it. An entry whose drive is absent
-stays pending and is tried again when drives change.
+Each entry becomes an ordinary operation with its claims, so changing calls on its pool wait for it.
+How it is settled, its verb says (:meth:`PlannedVerb.recover`); a teardown goes forward, planned
+again from what is seen. An entry whose drive is absent stays pending and is tried again when drives
+change.
 """
 
 from __future__ import annotations
@@ -14,12 +14,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from backy_core.operations.claims import Claim
-from backy_core.operations.journal import JournalEntry, Planned
+from backy_core.operations.journal import JournalEntry
 from backy_core.operations.records import Operation
-from backy_core.pools.core import Core, expected, mounts_of, reachable
-from backy_core.pools.lifecycle.add_drive import has_taken
-from backy_core.pools.lifecycle.closing import PoolClosing
-from backy_core.pools.lifecycle.learning import without_left
+from backy_core.pools.core import Core, expected, mounts_of
 from backy_core.pools.lifecycle.teardown import PoolTeardown, remove_made_directories
 from backy_core.pools.lifecycle.verb import PlannedVerb
 from backy_core.pools.reading.members import Consent
@@ -32,19 +29,16 @@ from backy_core.store.tombstones import Tombstone
 log = logging.getLogger(__name__)
 
 _CHILD_WAIT_S = 600.0
-_TAKEN_S = 5.0
 
 
 class Recovery:
     def __init__(
         self,
         core: Core,
-        closing: PoolClosing,
         teardown: PoolTeardown,
         verbs: Mapping[str, PlannedVerb[Any, Any]],
     ) -> None:
         self._core = core
-        self._closing = closing
         self._teardown = teardown
         self._verbs = verbs
 
@@ -130,15 +124,8 @@ class Recovery:
         if entry.commit is not None:
             await self._repeat_commit(op, entry)
             return
-        match entry.opened.plan.kind:
-            case "open":
-                await self._settle_open(op, entry)
-            case "close":
-                await self._finish_close(op, entry)
-            case "teardown":
-                await self._finish_teardown(op, entry)
-            case "add":
-                await self._settle_add(op, entry)
+        if entry.opened.plan.kind == "teardown":
+            await self._finish_teardown(op, entry)
 
     async def _repeat_commit(self, op: Operation, entry: JournalEntry) -> None:
         core, commit = self._core, entry.commit
@@ -152,33 +139,6 @@ class Recovery:
             await remove_made_directories(core, op, entry, pool_entry)
             await core.metadata.remove(pool_entry.guid)
         await core.settle(entry)
-
-    async def _settle_open(self, op: Operation, entry: JournalEntry) -> None:
-        """A pool that is mounted where it should be is left there."""
-        core, pool = self._core, entry.opened.plan.pool
-        pool_entry = core.metadata.get(pool.guid)
-        if pool_entry is not None and pool_entry.is_mounted:
-            snapshot = await core.observer.refresh()
-            if pool_entry.last_mount_path in reachable(
-                snapshot, core.find_report(pool_entry, snapshot)
-            ):
-                await core.settle(entry)
-                return
-        await self._roll_back(op, entry)
-
-    async def _roll_back(self, op: Operation, entry: JournalEntry) -> None:
-        leftovers = await self._core.undo(op, entry, "the agent restarted")
-        if not leftovers.clean:
-            log.warning("pool %s: %s", entry.opened.plan.pool.guid, leftovers)
-        await self._core.settle(entry)
-
-    async def _finish_close(self, op: Operation, entry: JournalEntry) -> None:
-        guid = entry.opened.plan.pool.guid
-        try:
-            if self._core.metadata.get(guid) is not None:
-                await self._closing.run(op, guid)
-        finally:
-            await self._settle_alike(entry)
 
     async def _settle_alike(self, entry: JournalEntry) -> None:
         """A recovery that was interrupted itself left an entry of its own beside the first."""
@@ -215,36 +175,6 @@ class Recovery:
             return bool(paths)
         gone = {step.run.path for step in entry.done() if isinstance(step.run, Unmount)}
         return not paths.isdisjoint(gone)
-
-    async def _finish_add(self, op: Operation, entry: JournalEntry) -> None:
-        """Run the steps after the pool took the drive, such as releasing the old one. The pool
-        keeps the drive even if they fail."""
-        plan = entry.opened.plan  # an earlier recovery may have appended its rest
-        begun = {step.id for _, step in entry.begun() if step.effect == "pivot"}
-        at = max(number for number, step in enumerate(plan.steps) if step.id in begun)
-        rest = plan.model_copy(update={"steps": plan.steps[at + 1 :]})
-        if not rest.steps:
-            return
-        try:
-            await entry.append(Planned(plan=rest))
-            await self._core.executor.run(op, entry, rest)
-        except BackyError as error:
-            log.warning("pool %s: %s", entry.plan.pool.guid, error)
-
-    async def _settle_add(self, op: Operation, entry: JournalEntry) -> None:
-        # A drive that was just handed over is a spare until the pool has looked at it.
-        patience = _TAKEN_S if entry.began("pivot") else 0
-        if not await has_taken(self._core, entry.plan, within_s=patience):
-            await self._roll_back(op, entry)
-            return
-        if entry.began("pivot"):  # else the journal is older than the pool
-            await self._finish_add(op, entry)
-        dumped = entry.opened.subject.get("entry")
-        if dumped is not None:
-            pool_entry = PoolEntry.model_validate(dumped)
-            report = self._core.find_report(pool_entry, await self._core.observer.refresh())
-            await self._core.metadata.put(without_left(pool_entry, report))
-        await self._core.settle(entry)
 
 
 def _newest(entries: Iterable[JournalEntry]) -> list[JournalEntry]:

@@ -18,7 +18,7 @@ from backy_core.pools.admission.busy import refuse_busy
 from backy_core.pools.admission.teardown import Target
 from backy_core.pools.core import Core, compose, expected
 from backy_core.pools.lifecycle import steps
-from backy_core.pools.lifecycle.closing import PoolClosing
+from backy_core.pools.lifecycle.close import Close
 from backy_core.pools.lifecycle.contents import PoolContents
 from backy_core.pools.reading.members import (
     NOTHING,
@@ -41,9 +41,9 @@ _ROUNDS = 3
 
 
 class PoolTeardown:
-    def __init__(self, core: Core, closing: PoolClosing) -> None:
+    def __init__(self, core: Core, close: Close) -> None:
         self._core = core
-        self._closing = closing
+        self._close = close
         self._contents = PoolContents(core)
 
     async def run(self, op: Operation, guid: str, consent: Consent = NOTHING) -> None:
@@ -56,7 +56,7 @@ class PoolTeardown:
         target, plan = await self._admitted(entry, scope)
         await refuse_busy(core, entry)
         await self._refuse_hidden(op, target, plan, scope)
-        mounted_at = self._closing.mounted_at(entry)
+        mounted_at = self._close.mounted_at(entry)
         journal = await core.open_journal(op, plan, {"label": entry.label, **consent.subject()})
         for interrupted in older:  # is finished by this one
             await core.settle(interrupted)
@@ -65,13 +65,13 @@ class PoolTeardown:
             await self._finish(op, journal, entry, plan, scope)
         except Exception as problem:
             await core.observer.refresh()
-            error = await self._closing.explained(entry, expected(problem))
+            error = await self._close.explained(entry, expected(problem))
             if begun or _wiped(journal, problem):
                 await core.keep(journal, str(error), {})
                 raise _half_done(entry, error) from problem
             # Nothing was erased; a deletion that failed must not go on by itself.
             await core.settle(journal)
-            raise await self._closing.as_before(op, entry, mounted_at, error) from problem
+            raise await self._close.as_before(op, entry, mounted_at, error) from problem
 
     async def wipe_returned(self, op: Operation, stone: Tombstone, consent: Consent) -> None:
         """The body of a repeated delete: wipe drives that were absent the first time."""
@@ -84,7 +84,7 @@ class PoolTeardown:
         try:
             await self._finish(op, journal, entry, plan, scope, stone)
         except Exception as problem:  # the tombstone stays, and with it the way to try again
-            error = await self._closing.explained(entry, expected(problem))
+            error = await self._close.explained(entry, expected(problem))
             await core.settle(journal)
             raise (_half_done(entry, error) if _wiped(journal, problem) else error) from problem
 

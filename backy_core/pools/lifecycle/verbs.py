@@ -5,14 +5,22 @@ from __future__ import annotations
 from typing import Any
 
 from backy_core.pools.core import Core
+from backy_core.pools.lifecycle.add_drive import AddDrive
+from backy_core.pools.lifecycle.close import Close
 from backy_core.pools.lifecycle.create import Create
+from backy_core.pools.lifecycle.importing import Import
+from backy_core.pools.lifecycle.open import Open
 from backy_core.pools.lifecycle.verb import PlannedVerb
 
 
 class Verbs:
     def __init__(self, core: Core) -> None:
         self.create = Create(core)
+        self.open = Open(core)
+        self.close = Close(core, self.open)
+        self.add_drive = AddDrive(core)
+        self.import_pool = Import(core)
         self.by_plan: dict[str, PlannedVerb[Any, Any]] = {
-            verb.plan_kind: verb for verb in (self.create,)
+            verb.plan_kind: verb for verb in (self.create, self.open, self.close, self.add_drive)
         }
         """Which verb an interrupted operation is of."""

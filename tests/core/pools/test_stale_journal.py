@@ -313,3 +313,21 @@ async def test_a_committed_entry_does_not_bring_older_metadata_back(bench: Bench
     _restore(bench, metadata=True)
     await bench.start()
     assert (await bench.agent.pools.get(GUID)).label == "renamed since" and not bench.journal
+
+
+async def test_a_committed_mount_settles_an_unmount_from_before_it(bench: Bench) -> None:
+    await bench.start()
+    await bench.create()
+    await bench.restart()
+    bench.machine.interruptions.when("after umount", _die(bench))
+    assert await bench.until_crash(bench.unmount())
+    bench.machine.interruptions.reset()
+    (unmount,) = bench.settings.journal_dir.iterdir()
+    interrupted = unmount.read_bytes()
+    await bench.start()
+    bench.machine.interruptions.when("recorded commit", _die(bench))
+    assert await bench.until_crash(bench.mount())
+    bench.machine.interruptions.reset()
+    unmount.write_bytes(interrupted)
+    await bench.start()
+    assert await bench.state() == "ready" and not bench.journal

@@ -1,20 +1,24 @@
-"""Unmount a pool: unmount its filesystem, stop its device, and check until both stay so.
+"""Close a pool: unmount its filesystem, stop its device, and check until both stay so.
 
-An unmount goes forward: the desired state (not mounted) is recorded with the intent, so a power
+It goes forward: the desired state (not mounted) is recorded with the intent, so a power
 cut does not remount a pool that is being shelved. If it cannot go on, the filesystem is mounted
 again.
 """
 
 from __future__ import annotations
 
+from typing import Any, NamedTuple
+
 from backy_core.machine.inventory import names_of
 from backy_core.machine.snapshot import Snapshot
 from backy_core.operations.journal import JournalEntry, Planned
+from backy_core.operations.kinds import OperationKind
 from backy_core.operations.records import Operation
 from backy_core.pools.admission.busy import busy_error, find_holders, refuse_busy
-from backy_core.pools.core import Core, compose, expected
+from backy_core.pools.core import Core, compose
 from backy_core.pools.lifecycle import steps
-from backy_core.pools.lifecycle.opening import PoolOpening
+from backy_core.pools.lifecycle.open import Open
+from backy_core.pools.lifecycle.verb import Direction, PlannedVerb
 from backy_core.pools.reading.pool_mounts import filesystem_of
 from backy_core.sdk.advice import Hint, Verb, advise
 from backy_core.sdk.errors import BackyError, DriveInUse, PoolBusy, SystemFailure
@@ -26,39 +30,56 @@ from backy_core.system.mounts import MountEntry
 _ROUNDS = 3
 
 
-class PoolClosing:
-    def __init__(self, core: Core) -> None:
-        self._core = core
-        self._opening = PoolOpening(core)
+class CloseCase(NamedTuple):
+    """A pool to close, and its filesystem as it was before."""
 
-    async def run(self, op: Operation, guid: str) -> None:
-        """The body of an unmount. Already unmounted and stopped is done.
+    entry: PoolEntry
+    filesystem: Filesystem
+    plan: Plan
 
-        Raises :class:`PoolBusy` while anything holds the pool, with nothing changed.
-        """
+    @property
+    def subject(self) -> dict[str, Any]:
+        return {}
+
+
+class Close(PlannedVerb[None, CloseCase]):
+    kind = OperationKind.UNMOUNT
+    plan_kind = "close"
+    direction = Direction.FORWARD
+
+    def __init__(self, core: Core, open_pool: Open) -> None:
+        super().__init__(core)
+        self._open = open_pool
+
+    async def admit(self, op: Operation, guid: str, request: None = None) -> CloseCase | None:
+        """Raises :class:`PoolBusy` while anything holds the pool. None: unmounted and stopped."""
         core = self._core
         entry = core.entry(guid)
         await core.observer.refresh()
         self._refuse_unseen(entry)
         plan = await self._plan(entry)
         await refuse_busy(core, entry)
-        if plan is None:
-            op.accept()
-            await self._wish(entry, mounted=False)
-            return
-        journal = await core.open_journal(op, plan)
-        mounted_at, running = self.mounted_at(entry), self._filesystem(entry)
-        try:
-            await self._note_others(entry)
-            await self._wish(entry, mounted=False)
-            await self._rounds(op, journal, entry, plan)
-            await self._prove_gone(entry, running)
-        except Exception as error:
-            await core.observer.refresh()
-            explained = await self.explained(entry, expected(error))
-            await core.settle(journal)
-            raise await self.as_before(op, entry, mounted_at, explained) from error
-        await core.settle(journal)
+        return CloseCase(entry, self._filesystem(entry), plan) if plan else None
+
+    async def already(self, guid: str, request: None = None) -> None:
+        await self._wish(guid, mounted=False)
+
+    async def perform(self, op: Operation, journal: JournalEntry, case: CloseCase) -> None:
+        await self._note_others(case.entry)
+        await self._wish(case.entry.guid, mounted=False)
+        await self._rounds(op, journal, case.entry, case.plan)
+        await self._prove_gone(case.entry, case.filesystem)
+
+    async def fail(
+        self, op: Operation, journal: JournalEntry, case: CloseCase, error: BackyError
+    ) -> BackyError:
+        await self._core.observer.refresh()
+        explained = await self.explained(case.entry, error)
+        await self._core.settle(journal)
+        return await self.as_before(op, case.entry, case.filesystem.mounts, explained)
+
+    def request_of(self, journal: JournalEntry) -> None:
+        return None
 
     async def _rounds(
         self, op: Operation, journal: JournalEntry, entry: PoolEntry, plan: Plan
@@ -98,11 +119,11 @@ class PoolClosing:
         if mounts and not self.mounted_at(entry):
             op.outputs.append("# mounting it again")
             try:
-                await self._opening.put_back(op, entry.guid, mounts[0])
+                await self._open.put_back(op, entry.guid, mounts[0])
             except BackyError as problem:
                 self._core.open_errors[entry.guid] = f"Unmounting it failed half-way: {error}"
                 error.details = f"{error.details or error.message}. Not mounted again: {problem}"
-        await self._wish(entry, mounted=entry.is_mounted)
+        await self._wish(entry.guid, mounted=entry.is_mounted)
         return error
 
     async def _plan(self, entry: PoolEntry) -> Plan | None:
@@ -172,12 +193,12 @@ class PoolClosing:
                 entry.guid, lambda entry: entry.model_copy(update={"others": report.others})
             )
 
-    async def _wish(self, entry: PoolEntry, *, mounted: bool) -> None:
+    async def _wish(self, guid: str, *, mounted: bool) -> None:
         await self._core.metadata.revise(
-            entry.guid, lambda entry: entry.model_copy(update={"is_mounted": mounted})
+            guid, lambda entry: entry.model_copy(update={"is_mounted": mounted})
         )
         if not mounted:
-            self._core.open_errors.pop(entry.guid, None)
+            self._core.open_errors.pop(guid, None)
 
     async def explained(self, entry: PoolEntry, error: BackyError) -> BackyError:
         """A busy pool's error names what holds it."""

@@ -1,23 +1,27 @@
-"""Mounting a pool: assemble it by identity, look what is on it, mount it; or go back."""
+"""Open a pool: assemble it by identity, look what is on it, mount it; or go back."""
 
 from __future__ import annotations
 
+import json
 from typing import Any, NamedTuple
 
 from backy_core.machine.snapshot import Snapshot
 from backy_core.operations import filesystems
+from backy_core.operations.claims import Claim
 from backy_core.operations.executor import is_final
 from backy_core.operations.journal import Commit, JournalEntry, Planned
+from backy_core.operations.kinds import OperationKind
 from backy_core.operations.records import Operation
 from backy_core.pools.admission import forcing, guards, portability
-from backy_core.pools.core import Core, compose, expected
+from backy_core.pools.core import compose, reachable
 from backy_core.pools.lifecycle import steps
+from backy_core.pools.lifecycle.verb import Direction, PlannedVerb, committing
 from backy_core.pools.reading import forced
 from backy_core.pools.reading.members import refuse_copied_members
 from backy_core.pools.reading.pool_mounts import all_mounts
 from backy_core.pools.reading.troubles import failure
 from backy_core.sdk.advice import Hint, Verb, advise
-from backy_core.sdk.errors import Cancelled, Conflict, SystemFailure
+from backy_core.sdk.errors import BackyError, Cancelled, Conflict, SystemFailure
 from backy_core.sdk.models import PoolReport, Signature
 from backy_core.sdk.plan import Plan, PoolIs, Step
 from backy_core.store.metadata import PoolEntry
@@ -43,39 +47,47 @@ class _Target(NamedTuple):
         return steps.make_directory(self.path, self.missing)
 
 
-class PoolOpening:
-    def __init__(self, core: Core) -> None:
-        self._core = core
+class OpenRequest(NamedTuple):
+    """``path``: None for the one it had. ``degraded``: members may be missing. ``force``: members
+    may be behind, and it is mounted read-only."""
 
-    async def run(
-        self,
-        op: Operation,
-        guid: str,
-        mount_path: str | None,
-        *,
-        degraded: bool,
-        force: bool = False,
-    ) -> None:
-        """The body of a mount. ``degraded``: members may be missing. ``force``: members may be
-        behind, and it is mounted read-only."""
-        entry = self._core.entry(guid)
-        report, target = await self._admit(entry, mount_path, degraded=degraded, force=force)
-        if target is None:
-            op.accept()
-            await self._commit_now(entry, self._path(entry, mount_path))
-            return
-        await self._open(op, entry, report, target)
+    path: str | None = None
+    degraded: bool = True
+    force: bool = False
 
-    async def plan(
-        self, guid: str, mount_path: str | None, *, force: bool
-    ) -> tuple[Plan | None, PoolReport]:
+
+class OpenCase(NamedTuple):
+    entry: PoolEntry
+    report: PoolReport
+    target: _Target
+    plan: Plan
+
+    @property
+    def subject(self) -> dict[str, Any]:
+        return {}
+
+
+class Open(PlannedVerb[OpenRequest, OpenCase]):
+    kind = OperationKind.MOUNT
+    plan_kind = "open"
+    direction = Direction.BACK
+    cancellable = True
+
+    def fingerprint(self, request: OpenRequest) -> str:
+        path, degraded, force = request
+        return json.dumps([path, degraded, force] if force else [path, degraded])
+
+    def claims(self, request: OpenRequest) -> tuple[Claim, ...]:
+        return (Claim("mount", request.path),) if request.path else ()
+
+    async def dry_run(self, guid: str, request: OpenRequest) -> tuple[Plan | None, PoolReport]:
         """Plan a mount, with the same refusals, and return its report too; no plan if the pool is
         already mounted there."""
         entry = self._core.entry(guid)
-        report, target = await self._admit(entry, mount_path, degraded=True, force=force)
+        report, target = await self._targeted(entry, request)
         if target is None:
             return None, report
-        plan = await self._open_plan(entry, report, target)
+        plan = await self._plan(entry, report, target)
         if plan.delivers == "filesystem":
             return plan, report
         # Only the device will tell; until then what is remembered, or what pools mostly have.
@@ -84,26 +96,39 @@ class PoolOpening:
             update={"steps": (*plan.steps, *_mount_steps(target, *content))}
         ), report
 
-    async def _admit(
-        self, entry: PoolEntry, mount_path: str | None, *, degraded: bool, force: bool
+    async def admit(self, op: Operation, guid: str, request: OpenRequest) -> OpenCase | None:
+        entry = self._core.entry(guid)
+        report, target = await self._targeted(entry, request)
+        if target is None:
+            return None
+        return OpenCase(entry, report, target, await self._plan(entry, report, target))
+
+    async def already(self, guid: str, request: OpenRequest) -> None:
+        self._core.open_errors.pop(guid, None)
+        path = self._path(self._core.entry(guid), request.path)
+        update = {"is_mounted": True, "last_mount_path": path}
+        await self._core.metadata.revise(guid, lambda entry: entry.model_copy(update=update))
+
+    async def _targeted(
+        self, entry: PoolEntry, request: OpenRequest
     ) -> tuple[PoolReport, _Target | None]:
         """Everything that refuses a mount before it is planned; no target where it is mounted."""
-        core = self._core
+        core, force = self._core, request.force
         self._refuse_half_deleted(entry)
         snapshot = await core.observer.refresh()
         report = self._present(entry, snapshot)
-        path = self._path(entry, mount_path)
+        path = self._path(entry, request.path)
         if force:
             forcing.check_forced(entry, report, all_mounts(entry, report, snapshot))
         elif self._is_there(entry, report, snapshot, path):
             return report, None
         else:
-            forcing.check_unforced(entry, report, asked_for=degraded)
+            forcing.check_unforced(entry, report, asked_for=request.degraded)
             _refuse_failed(entry, report, snapshot)
         refuse_copied_members(entry.title, report)
         missing = await guards.missing_directories(core, path, snapshot, entry.guid)
         because = report.needs_force if force else None
-        return report, _Target(path, missing, degraded, force, because)
+        return report, _Target(path, missing, request.degraded, force, because)
 
     def _path(self, entry: PoolEntry, mount_path: str | None) -> str:
         default = str(self._core.settings.mount_root / entry.guid)
@@ -116,7 +141,8 @@ class PoolOpening:
         by_force = forced.is_forced(entry, was)
         because = entry.seen_by_force if by_force else None
         target = _Target(was.path, missing=(), degraded=True, force=by_force, because=because)
-        await self._open(op, entry, report, target)
+        plan = await self._plan(entry, report, target)
+        await self.carry_out(op, OpenCase(entry, report, target, plan))
 
     def _is_there(
         self, entry: PoolEntry, report: PoolReport, snapshot: Snapshot, path: str
@@ -143,29 +169,46 @@ class PoolOpening:
             )
         return False
 
-    async def _open(
-        self, op: Operation, entry: PoolEntry, report: PoolReport, target: _Target
-    ) -> None:
-        core = self._core
-        plan = await self._open_plan(entry, report, target)
-        if target.force:
+    async def perform(self, op: Operation, journal: JournalEntry, case: OpenCase) -> Commit:
+        core, entry = self._core, case.entry
+        if case.target.force:
             # After the steps by force only this keeps the next start from opening it for writing.
             await core.metadata.put(entry.model_copy(update={"is_mounted": False}))
-        journal = await core.open_journal(op, plan)
         try:
-            try:
-                await self._rounds(op, journal, entry, plan, target)
-            except SystemFailure as error:
-                raise await portability.explained(core, entry, error, report) from error
-            mounted = await self._mounted(op, journal, entry, target)
-            await journal.append(Commit(entry=mounted.model_dump(mode="json", by_alias=True)))
-        except Exception as error:
-            failed = await core.fail(op, journal, expected(error))
-            if any(step.effect == "destroys" for step in journal.ever_begun()):
-                report_now = core.find_report(entry, await core.observer.refresh())
-                forced.tell_taken(failed, entry, report_now)
-            raise failed from error
-        await self._remember(journal, mounted)
+            await self._rounds(op, journal, case)
+        except SystemFailure as error:
+            raise await portability.explained(core, entry, error, case.report) from error
+        return committing(await self._mounted(op, journal, entry, case.target))
+
+    async def fail(
+        self, op: Operation, journal: JournalEntry, case: OpenCase, error: BackyError
+    ) -> BackyError:
+        core = self._core
+        failed = await super().fail(op, journal, case, error)
+        if any(step.effect == "destroys" for step in journal.ever_begun()):
+            report_now = core.find_report(case.entry, await core.observer.refresh())
+            forced.tell_taken(failed, case.entry, report_now)
+        return failed
+
+    async def conclude(self, op: Operation, journal: JournalEntry) -> None:
+        core, guid = self._core, journal.opened.plan.pool.guid
+        core.open_errors.pop(guid, None)
+        await core.observer.refresh()
+        for older in core.pending_of(guid):  # its recovery would take this mount away
+            if older.plan.kind in ("open", "close") and older.order() < journal.order():
+                await core.settle(older)
+        await super().conclude(op, journal)
+
+    async def go_back(self, op: Operation, journal: JournalEntry) -> None:
+        """A pool that is mounted where it should be is left there."""
+        core = self._core
+        entry = core.metadata.get(journal.opened.plan.pool.guid)
+        if entry is not None and entry.is_mounted:
+            snapshot = await core.observer.refresh()
+            if entry.last_mount_path in reachable(snapshot, core.find_report(entry, snapshot)):
+                await core.settle(journal)
+                return
+        await super().go_back(op, journal)
 
     def _refuse_half_deleted(self, entry: PoolEntry) -> None:
         """Its deletion goes on some day: nobody must have filled it again by then."""
@@ -175,11 +218,9 @@ class PoolOpening:
                 hint=advise("Delete it again: ", Hint(Verb.TEARDOWN, entry.guid)),
             )
 
-    async def _rounds(
-        self, op: Operation, journal: JournalEntry, entry: PoolEntry, plan: Plan, target: _Target
-    ) -> None:
+    async def _rounds(self, op: Operation, journal: JournalEntry, case: OpenCase) -> None:
         """Plan again from what is seen when udev was quicker: it assembles members as they come."""
-        core = self._core
+        core, entry, plan = self._core, case.entry, case.plan
         for _ in range(_ROUNDS - 1):
             try:
                 await core.executor.run(op, journal, plan)
@@ -189,9 +230,8 @@ class PoolOpening:
                 op.outputs.append(f"# {error}; looking again")
             else:
                 return
-            plan = await self._open_plan(
-                entry, self._present(entry, await core.observer.refresh()), target
-            )
+            report = self._present(entry, await core.observer.refresh())
+            plan = await self._plan(entry, report, case.target)
             await journal.append(Planned(plan=plan))
         await core.executor.run(op, journal, plan)
 
@@ -207,7 +247,7 @@ class PoolOpening:
             hint=f"Plug in {serials} and try again",
         )
 
-    async def _open_plan(self, entry: PoolEntry, report: PoolReport, target: _Target) -> Plan:
+    async def _plan(self, entry: PoolEntry, report: PoolReport, target: _Target) -> Plan:
         _refuse_former_member(entry, report)
         spec = entry.spec(report).model_copy(update={"mount_path": target.path})
         draft = await self._core.host.plan_open(
@@ -286,21 +326,6 @@ class PoolOpening:
                 details=f"expected {entry.fs_uuid}, found {usable[0]} {usable[0].uuid}",
             )
         return usable[0]
-
-    async def _commit_now(self, entry: PoolEntry, path: str) -> None:
-        """Record the desired state of a pool that is already mounted there."""
-        self._core.open_errors.pop(entry.guid, None)
-        update = {"is_mounted": True, "last_mount_path": path}
-        await self._core.metadata.revise(entry.guid, lambda entry: entry.model_copy(update=update))
-
-    async def _remember(self, journal: JournalEntry, mounted: PoolEntry) -> None:
-        core = self._core
-        core.open_errors.pop(mounted.guid, None)
-        await core.observer.refresh()
-        await core.remember(journal, mounted)
-        for older in core.pending_of(mounted.guid):  # its undo would take this mount away
-            if older.plan.kind in ("open", "close"):
-                await core.settle(older)
 
 
 def _mount_steps(target: _Target, filesystem: str, uuid: str) -> tuple[Step, ...]:
