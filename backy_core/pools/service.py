@@ -32,13 +32,11 @@ from backy_core.pools.lifecycle.importing import ImportRequest
 from backy_core.pools.lifecycle.learning import learn
 from backy_core.pools.lifecycle.open import OpenRequest
 from backy_core.pools.lifecycle.processes import follow_up, kill_holders, require_mount
-from backy_core.pools.lifecycle.removal import PoolRemoval
-from backy_core.pools.lifecycle.teardown import PoolTeardown
 from backy_core.pools.lifecycle.verb import PoolVerb
 from backy_core.pools.lifecycle.verbs import Verbs
 from backy_core.pools.reading import forced
 from backy_core.pools.reading.dry_runs import described
-from backy_core.pools.reading.members import NOTHING, Consent
+from backy_core.pools.reading.members import Consent
 from backy_core.pools.reading.usage import UsageReader
 from backy_core.pools.reading.viewing import PoolViewer
 from backy_core.pools.views import (
@@ -68,8 +66,6 @@ class PoolService:
         self._usage = UsageReader(core.machine.mounts)
         self.viewer = PoolViewer(core)
         self.verbs = Verbs(core)
-        self.teardown = PoolTeardown(core, self.verbs.close)
-        self.removal = PoolRemoval(core, self.teardown)
 
     # reading
 
@@ -189,13 +185,8 @@ class PoolService:
         name what is not the pool's own."""
         await self._after_recovery(OperationKind.DELETE, checked_guid(guid))
         consent = Consent(wipe, frozenset(wipe_copies), frozenset(destroy_others))
-        done = await self.removal.prepare(guid)
-        if done is not None:
-            return done
-        fingerprint = "" if consent == NOTHING else json.dumps(consent.subject())
-        return await self._start(
-            OperationKind.DELETE, guid, fingerprint, lambda op: self.removal.run(op, guid, consent)
-        )
+        done = await self.verbs.teardown.prepare(guid)
+        return done or await self.start(self.verbs.teardown, guid, consent)
 
     async def add_drive(
         self,
@@ -219,7 +210,7 @@ class PoolService:
         async def body(op: Operation) -> None:
             entry = self._core.entry(guid)
             if follow is OperationKind.DELETE:  # its refusals come before anybody is ended
-                await self.teardown.check(guid)
+                await self.verbs.teardown.check(guid)
             holders = await processes_of(self._core, entry)
             if holders or self.viewer.mounted_at(entry):
                 await kill_holders(self._core.machine.processes, guid, holders, tuple(pids))
@@ -227,7 +218,7 @@ class PoolService:
             if follow is OperationKind.UNMOUNT:
                 await self.verbs.close.run(op, guid, None)
             elif follow is OperationKind.DELETE:
-                await self.removal.run(op, guid)
+                await self.verbs.teardown.run(op, guid)
 
         kind = follow if follow is OperationKind.DELETE else OperationKind.KILL
         return await self._start(kind, guid, fingerprint, body)

@@ -10,6 +10,7 @@ from backy_core.operations import filesystems
 from backy_core.pools.admission import sharing
 from backy_core.pools.core import Core
 from backy_core.pools.reading.members import Consent, Members
+from backy_core.pools.reading.pool_mounts import filesystem_of
 from backy_core.sdk.advice import Hint, Verb, advise
 from backy_core.sdk.errors import (
     Conflict,
@@ -82,6 +83,23 @@ def refuse_blind(core: Core, entry: PoolEntry, snapshot: Snapshot) -> None:
                 Hint(Verb.FORGET, entry.guid),
                 "; its drives can then be taken with wipe",
             ),
+        )
+
+
+def refuse_left_mounted(entry: PoolEntry, report: PoolReport | None, snapshot: Snapshot) -> None:
+    """The kernel may have a pool that its backend does not see run."""
+    filesystem = filesystem_of(entry, report, snapshot)
+    if filesystem.mounts:
+        raise Conflict(
+            f"Pool {entry.title} is mounted at {filesystem.mounts[0].path}, and "
+            f"backend {entry.backend} does not see it run",
+            hint=advise("Unmount it first: ", Hint(Verb.CLOSE, entry.guid)),
+        )
+    if report is None and filesystem.devices:
+        raise Conflict(
+            f"Device /dev/{filesystem.devices[0]} of pool {entry.title} is running, "
+            f"and backend {entry.backend} does not see the pool",
+            hint="Nothing was changed. Look at the drives and the kernel log, and try again",
         )
 
 

@@ -1,9 +1,8 @@
 """Settling what the last run of the agent left in the journal.
 
 Each entry becomes an ordinary operation with its claims, so changing calls on its pool wait for it.
-How it is settled, its verb says (:meth:`PlannedVerb.recover`); a teardown goes forward, planned
-again from what is seen. An entry whose drive is absent stays pending and is tried again when drives
-change.
+How it is settled, its verb says (:meth:`PlannedVerb.recover`). An entry whose drive is absent stays
+pending and is tried again when drives change.
 """
 
 from __future__ import annotations
@@ -16,15 +15,9 @@ from typing import Any
 from backy_core.operations.claims import Claim
 from backy_core.operations.journal import JournalEntry
 from backy_core.operations.records import Operation
-from backy_core.pools.core import Core, expected, mounts_of
-from backy_core.pools.lifecycle.teardown import PoolTeardown, remove_made_directories
+from backy_core.pools.core import Core, expected
 from backy_core.pools.lifecycle.verb import PlannedVerb
-from backy_core.pools.reading.members import Consent
-from backy_core.sdk.advice import Hint, Verb, advise
-from backy_core.sdk.errors import BackyError, Conflict, SystemFailure
-from backy_core.sdk.plan import Unmount
-from backy_core.store.metadata import PoolEntry
-from backy_core.store.tombstones import Tombstone
+from backy_core.sdk.errors import BackyError, SystemFailure
 
 log = logging.getLogger(__name__)
 
@@ -32,14 +25,10 @@ _CHILD_WAIT_S = 600.0
 
 
 class Recovery:
-    def __init__(
-        self,
-        core: Core,
-        teardown: PoolTeardown,
-        verbs: Mapping[str, PlannedVerb[Any, Any]],
-    ) -> None:
+    """``verbs``: by the kind of their plans."""
+
+    def __init__(self, core: Core, verbs: Mapping[str, PlannedVerb[Any, Any]]) -> None:
         self._core = core
-        self._teardown = teardown
         self._verbs = verbs
 
     def begin(self) -> list[Operation]:
@@ -113,68 +102,18 @@ class Recovery:
     async def _settle(self, op: Operation, entry: JournalEntry) -> None:
         for older in self._core.pending_of(entry.plan.pool.guid):
             if older is not entry and older.commit is not None:
-                await self._settle_one(op, older)
-        await self._settle_one(op, entry)
+                await self._recover_by_verb(op, older)
+        await self._recover_by_verb(op, entry)
 
-    async def _settle_one(self, op: Operation, entry: JournalEntry) -> None:
+    async def _recover_by_verb(self, op: Operation, entry: JournalEntry) -> None:
         verb = self._verbs.get(entry.opened.plan.kind)
         if verb is not None:
             await verb.recover(op, entry)
             return
-        if entry.commit is not None:
-            await self._repeat_commit(op, entry)
-            return
-        if entry.opened.plan.kind == "teardown":
-            await self._finish_teardown(op, entry)
-
-    async def _repeat_commit(self, op: Operation, entry: JournalEntry) -> None:
-        core, commit = self._core, entry.commit
-        assert commit is not None
-        pool_entry = core.metadata.get(entry.opened.plan.pool.guid)
-        if commit.entry is not None:
-            await core.metadata.put(PoolEntry.model_validate(commit.entry))
-        if commit.tombstone is not None:
-            await core.tombstones.add(Tombstone.model_validate(commit.tombstone))
-        if entry.opened.plan.kind == "teardown" and pool_entry is not None:
-            await remove_made_directories(core, op, entry, pool_entry)
-            await core.metadata.remove(pool_entry.guid)
-        await core.settle(entry)
-
-    async def _settle_alike(self, entry: JournalEntry) -> None:
-        """A recovery that was interrupted itself left an entry of its own beside the first."""
-        for pending in self._core.pending_of(entry.plan.pool.guid):
-            if pending.plan.kind == entry.plan.kind:
-                await self._core.settle(pending)
-
-    async def _finish_teardown(self, op: Operation, entry: JournalEntry) -> None:
-        guid = entry.opened.plan.pool.guid
-        pool_entry = self._core.metadata.get(guid)
-        if pool_entry is None:
-            await self._settle_alike(entry)
-            return
-        if await self._mounted_since(entry, pool_entry):
-            await self._settle_alike(entry)
-            await self._core.metadata.put(pool_entry.model_copy(update={"is_mounted": True}))
-            raise Conflict(
-                f"Deleting pool {pool_entry.title} failed, and it has been mounted since",
-                hint=advise("Delete it again: ", Hint(Verb.TEARDOWN, guid)),
-            )
-        try:
-            await self._teardown.run(op, guid, Consent.of_subject(entry.opened.subject))
-        except BackyError as error:
-            if entry.opened.operation in self._core.pending:
-                await self._core.keep(entry, str(error), {})
-            raise
-
-    async def _mounted_since(self, entry: JournalEntry, pool_entry: PoolEntry) -> bool:
-        """Whether somebody mounted the pool after its deletion had unmounted it, or since the
-        machine was started: then the journal is older than that use."""
-        snapshot = await self._core.observer.refresh()
-        paths = set(mounts_of(snapshot, self._core.find_report(pool_entry, snapshot)))
-        if entry.opened.boot_id != self._core.machine.kernel.boot_id():
-            return bool(paths)
-        gone = {step.run.path for step in entry.done() if isinstance(step.run, Unmount)}
-        return not paths.isdisjoint(gone)
+        reason = f"this version of the agent cannot finish or roll back a {entry.opened.plan.kind}"
+        drives = {drive.serial: reason for drive in entry.plan.drives}
+        await self._core.keep(entry, reason, drives)
+        raise SystemFailure(f"An interrupted operation is left as it is: {reason}")
 
 
 def _newest(entries: Iterable[JournalEntry]) -> list[JournalEntry]:

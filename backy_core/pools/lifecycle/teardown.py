@@ -6,104 +6,222 @@ planned again from what is seen and finished.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import datetime
+import json
+from typing import Any, NamedTuple
 
-from backy_core.machine.inventory import Drive, is_same_drive, names_of
-from backy_core.machine.snapshot import Snapshot
 from backy_core.operations.journal import Commit, Done, JournalEntry, Planned
+from backy_core.operations.kinds import OperationKind
 from backy_core.operations.records import Operation
 from backy_core.pools.admission import teardown as teardown_guards
 from backy_core.pools.admission.busy import refuse_busy
 from backy_core.pools.admission.teardown import Target
-from backy_core.pools.core import Core, compose, expected
-from backy_core.pools.lifecycle import steps
+from backy_core.pools.core import Core, expected, mounts_of
+from backy_core.pools.lifecycle import remains, steps
+from backy_core.pools.lifecycle.abandon import abandon
 from backy_core.pools.lifecycle.close import Close
 from backy_core.pools.lifecycle.contents import PoolContents
+from backy_core.pools.lifecycle.remains import entry_of
+from backy_core.pools.lifecycle.teardown_planning import TeardownPlanning
+from backy_core.pools.lifecycle.verb import Direction, PlannedVerb
 from backy_core.pools.reading.members import (
     NOTHING,
     Consent,
     Scope,
-    members_of,
     remembered,
-    without,
 )
-from backy_core.pools.reading.pool_mounts import filesystem_of, own_mounts
-from backy_core.sdk.advice import Hint, Text, Verb, advise, join
-from backy_core.sdk.errors import BackyError, Conflict, DriveInUse, DriveNotEmpty, SystemFailure
-from backy_core.sdk.models import DriveId, PoolReport, SignatureMatch
-from backy_core.sdk.plan import BackendPlan, Plan, Step, WipeMember
+from backy_core.pools.reading.viewing import PoolViewer
+from backy_core.pools.views import PoolState
+from backy_core.sdk.advice import Hint, Verb, advise
+from backy_core.sdk.errors import (
+    BackyError,
+    Conflict,
+    DriveInUse,
+    DriveNotEmpty,
+    NotFound,
+    SystemFailure,
+)
+from backy_core.sdk.models import DriveId
+from backy_core.sdk.plan import Plan, Unmount, WipeMember
 from backy_core.store.metadata import PoolEntry
 from backy_core.store.tombstones import Tombstone
-from backy_core.system.machine import Machine
+from backy_core.system.mounts import MountEntry
 
 _ROUNDS = 3
 
 
-class PoolTeardown:
+class TeardownCase(NamedTuple):
+    """A pool to delete, remembered or with only its tombstone left. ``begun``: an earlier deletion
+    has erased some of it."""
+
+    entry: PoolEntry
+    plan: Plan
+    scope: Scope
+    stone: Tombstone | None
+    earlier: tuple[JournalEntry, ...]
+    begun: bool
+    mounts: tuple[MountEntry, ...]
+
+    @property
+    def subject(self) -> dict[str, Any]:
+        return {"label": self.entry.label, **self.scope.consent.subject()}
+
+
+class Teardown(PlannedVerb[Consent, TeardownCase]):
+    kind = OperationKind.DELETE
+    plan_kind = "teardown"
+    direction = Direction.FORWARD
+
     def __init__(self, core: Core, close: Close) -> None:
-        self._core = core
+        super().__init__(core)
         self._close = close
+        self._planning = TeardownPlanning(core)
         self._contents = PoolContents(core)
+        self._viewer = PoolViewer(core)
 
-    async def run(self, op: Operation, guid: str, consent: Consent = NOTHING) -> None:
-        """The body of a delete of a remembered pool."""
-        core = self._core
-        entry = core.entry(guid)
-        older = core.pending_of(guid)
-        begun = any(entry.began("destroys") for entry in older)
-        scope = Scope(consent, _drives_of(older) if begun else None)
-        target, plan = await self._admitted(entry, scope)
-        await refuse_busy(core, entry)
-        await self._refuse_hidden(op, target, plan, scope)
-        mounted_at = self._close.mounted_at(entry)
-        journal = await core.open_journal(op, plan, {"label": entry.label, **consent.subject()})
-        for interrupted in older:  # is finished by this one
-            await core.settle(interrupted)
-        try:
-            await core.metadata.put(entry.model_copy(update={"is_mounted": False}))
-            await self._finish(op, journal, entry, plan, scope)
-        except Exception as problem:
-            await core.observer.refresh()
-            error = await self._close.explained(entry, expected(problem))
-            if begun or _wiped(journal, problem):
-                await core.keep(journal, str(error), {})
-                raise _half_done(entry, error) from problem
-            # Nothing was erased; a deletion that failed must not go on by itself.
-            await core.settle(journal)
-            raise await self._close.as_before(op, entry, mounted_at, error) from problem
+    def fingerprint(self, request: Consent) -> str:
+        return "" if request == NOTHING else json.dumps(request.subject())
 
-    async def wipe_returned(self, op: Operation, stone: Tombstone, consent: Consent) -> None:
-        """The body of a repeated delete: wipe drives that were absent the first time."""
-        core = self._core
-        entry = entry_of(stone)
-        scope = Scope(consent, frozenset())
-        _, plan = await self._admitted(entry, scope, stone)
-        await refuse_busy(core, entry)
-        journal = await core.open_journal(op, plan, {"label": stone.label})
-        try:
-            await self._finish(op, journal, entry, plan, scope, stone)
-        except Exception as problem:  # the tombstone stays, and with it the way to try again
-            error = await self._close.explained(entry, expected(problem))
-            await core.settle(journal)
-            raise (_half_done(entry, error) if _wiped(journal, problem) else error) from problem
+    async def prepare(self, guid: str) -> Operation | None:
+        """Cancel a running creation and wait until it is rolled back.
+
+        Returns the earlier delete if the pool was just deleted; raises :class:`NotFound` for an
+        unknown pool.
+        """
+        registry = self._core.registry
+        running = registry.running_on(guid)
+        if running is not None and running.kind is OperationKind.CREATE:
+            running.cancel_requested.set()
+            await running.ended()
+        if self._returned(guid) is not None:
+            return None
+        state = self._viewer.state(guid)
+        if state is PoolState.DELETED:
+            return next(op for op in reversed(registry.of_pool(guid)) if op.kind is self.kind)
+        if state is None:
+            raise NotFound(f"There is no pool {guid}")
+        return None
 
     async def check(self, guid: str) -> None:
         """Raise what would refuse the teardown, whoever uses the pool."""
-        await self._admitted(self._core.entry(guid), Scope(NOTHING))
+        await self._planning.admit(self._core.entry(guid), Scope(NOTHING))
 
-    async def _admitted(
-        self, entry: PoolEntry, scope: Scope, stone: Tombstone | None = None
-    ) -> tuple[Target, Plan]:
-        """The target and the plan, after all checks that can refuse."""
+    async def run(self, op: Operation, guid: str, request: Consent = NOTHING) -> None:
+        """A pool whose creation failed has no plan of its own: its creation is rolled back."""
+        if self._core.metadata.get(guid) is None and self._returned(guid) is None:
+            await abandon(self._core, op, guid, request)
+        else:
+            await super().run(op, guid, request)
+
+    async def admit(self, op: Operation, guid: str, request: Consent) -> TeardownCase:
         core = self._core
-        snapshot = await core.observer.refresh(_nodes_of(entry, core.observer.snapshot))
-        teardown_guards.refuse_blind(core, entry, snapshot)
-        target, draft = await self._look(entry, snapshot, scope, stone)
-        if scope.begun is None:
-            teardown_guards.refuse_unknown_copies(target, scope.consent)
-        await teardown_guards.refuse(core, target, scope.consent)
-        return target, self._plan(target, draft)
+        stone = self._returned(guid) if core.metadata.get(guid) is None else None
+        entry = entry_of(stone) if stone else core.entry(guid)
+        earlier = core.pending_of(guid)  # none of a pool whose drives returned
+        begun = any(interrupted.began("destroys") for interrupted in earlier)
+        drives = _drives_of(earlier) if begun or stone else None
+        scope = Scope(request, drives)
+        target, plan = await self._planning.admit(entry, scope, stone)
+        await refuse_busy(core, entry)
+        if stone is None:
+            await self._refuse_hidden(op, target, plan, scope)
+        mounts = self._close.mounted_at(entry) if stone is None else ()
+        return TeardownCase(entry, plan, scope, stone, earlier, begun, mounts)
+
+    def _returned(self, guid: str) -> Tombstone | None:
+        """The tombstone of a pool that is still on drives that were absent at its deletion."""
+        core = self._core
+        stone = core.tombstones.get(guid)
+        if stone is None or core.metadata.get(guid) is not None or core.pending_of(guid):
+            return None
+        report = core.find_report(entry_of(stone))
+        return stone if report and report.drives else None
+
+    async def perform(self, op: Operation, journal: JournalEntry, case: TeardownCase) -> Commit:
+        for interrupted in case.earlier:  # is finished by this one
+            await self._core.settle(interrupted)
+        if case.stone is None:
+            await self._core.metadata.put(case.entry.model_copy(update={"is_mounted": False}))
+        return await self._finish(op, journal, case)
+
+    async def fail(
+        self, op: Operation, journal: JournalEntry, case: TeardownCase, error: BackyError
+    ) -> BackyError:
+        """Nothing was erased: a deletion that failed must not go on by itself. Of a tombstone, the
+        way to try again stays with it."""
+        begun = case.begun or _wiped(journal, error)
+        await self._core.observer.refresh()
+        explained = await self._close.explained(case.entry, error)
+        if begun and case.stone is None:
+            await self._core.keep(journal, str(explained), {})
+            return _half_done(case.entry, explained)
+        await self._core.settle(journal)
+        if begun:
+            return _half_done(case.entry, explained)
+        return await self._close.as_before(op, case.entry, case.mounts, explained)
+
+    async def conclude(self, op: Operation, journal: JournalEntry) -> None:
+        try:
+            await self._forget(op, journal)
+        except Exception as error:
+            await self._core.keep(journal, str(error), {})
+            raise expected(error) from error
+
+    async def _forget(self, op: Operation, journal: JournalEntry) -> None:
+        core, guid = self._core, journal.opened.plan.pool.guid
+        buried = journal.commit.tombstone if journal.commit else None
+        if buried is not None:
+            await core.tombstones.add(Tombstone.model_validate(buried))
+        else:
+            await core.tombstones.discard(guid)
+        if (entry := core.metadata.get(guid)) is not None:
+            await self._remove_directories(op, journal, entry.made_directories)
+            await core.metadata.remove(guid)
+        await core.settle(journal)
+
+    async def _remove_directories(
+        self, op: Operation, journal: JournalEntry, paths: tuple[str, ...]
+    ) -> None:
+        """The mount directories that creating or mounting made; never more than rmdir."""
+        if not paths:
+            return
+        step = steps.remove_directories(paths)
+        plan = journal.plan.model_copy(update={"steps": (step,), "goal": ()})
+        await journal.append(Planned(plan=plan))
+        try:
+            await self._core.executor.run(op, journal, plan)
+        except BackyError as error:  # the pool is gone all the same
+            op.outputs.append(f"# {error}")
+
+    async def go_forward(self, op: Operation, journal: JournalEntry) -> None:
+        """Finish it, unless the pool has been mounted since. One that fails stays pending."""
+        core, guid = self._core, journal.opened.plan.pool.guid
+        entry = core.metadata.get(guid)
+        if entry is None:
+            await self.settle_alike(journal)
+            return
+        if await self._mounted_since(journal, entry):
+            await self.settle_alike(journal)
+            await core.metadata.put(entry.model_copy(update={"is_mounted": True}))
+            raise Conflict(
+                f"Deleting pool {entry.title} failed, and it has been mounted since",
+                hint=advise("Delete it again: ", Hint(Verb.TEARDOWN, guid)),
+            )
+        try:
+            await self.run(op, guid, Consent.of_subject(journal.opened.subject))
+        except BackyError as error:
+            if journal.opened.operation in core.pending:
+                await core.keep(journal, str(error), {})
+            raise
+
+    async def _mounted_since(self, journal: JournalEntry, entry: PoolEntry) -> bool:
+        """Whether somebody mounted the pool after its deletion had unmounted it, or since the
+        machine was started: then the journal is older than that use."""
+        snapshot = await self._core.observer.refresh()
+        paths = set(mounts_of(snapshot, self._core.find_report(entry, snapshot)))
+        if journal.opened.boot_id != self._core.machine.kernel.boot_id():
+            return bool(paths)
+        gone = {step.run.path for step in journal.done() if isinstance(step.run, Unmount)}
+        return not paths.isdisjoint(gone)
 
     async def _refuse_hidden(self, op: Operation, target: Target, plan: Plan, scope: Scope) -> None:
         """Refuse if the pool holds other content, which shows only while it runs. A pool that
@@ -114,7 +232,8 @@ class PoolTeardown:
             return
         try:
             async with self._contents.opened(op, plan, target.report):
-                running, _ = await self._look(entry, await core.observer.refresh(), scope, None)
+                await core.observer.refresh()
+                running, _ = await self._planning.look(entry, scope)
                 await teardown_guards.refuse_others(core, running, scope.consent)
         except DriveNotEmpty:
             raise
@@ -125,25 +244,19 @@ class PoolTeardown:
         self,
         op: Operation,
         journal: JournalEntry,
-        entry: PoolEntry,
-        plan: Plan,
-        scope: Scope,
-        stone: Tombstone | None = None,
-    ) -> None:
-        """Run ``plan``, look again until nothing of the pool is left, and commit."""
-        core = self._core
-        scope = scope.narrowed(plan)
+        case: TeardownCase,
+    ) -> Commit:
+        """Run the plan, and look again until nothing of the pool is left."""
+        entry, plan = case.entry, case.plan
+        scope = case.scope.narrowed(plan)
         for left in reversed(range(_ROUNDS)):
             problem = await self._tried(op, journal, plan)
-            snapshot = await core.observer.refresh(_nodes_of(entry, core.observer.snapshot))
-            teardown_guards.refuse_blind(core, entry, snapshot)
-            target, draft = await self._look(entry, snapshot, scope, stone)
+            target, draft = await self._planning.look_closely(entry, scope, case.stone)
             if problem is not None and not (left and _runs_again(journal, target)):
                 raise problem
-            plan = self._plan(target, draft)
+            plan = self._planning.plan(target, draft)
             if not plan.steps:
-                await self._commit(op, journal, target)
-                return
+                return await self._commit(op, journal, target)
             await journal.append(Planned(plan=plan))
         raise SystemFailure(f"Pool {entry.title} comes back after it was wiped")
 
@@ -159,68 +272,17 @@ class PoolTeardown:
             return problem
         return None
 
-    async def _look(
-        self, entry: PoolEntry, snapshot: Snapshot, scope: Scope, stone: Tombstone | None
-    ) -> tuple[Target, BackendPlan | None]:
-        """The pool as inspected now, and its backend's plan to release it."""
-        core = self._core
-        report = core.find_report(entry, snapshot)
-        stamps, enclosing = (stone.stamps, stone.enclosing) if stone else ((), ())
-        if report is None or report.presence != "active":
-            _refuse_left_mounted(entry, report, snapshot)
-        if report is None:
-            members = members_of(entry, None, stamps, snapshot, scope)
-            return Target(entry, None, members, stamps, enclosing, snapshot), None
-        spec = entry.spec(report)
-        draft = await core.host.plan_teardown(entry.backend, spec, report)
-        stamps, enclosing = _joined(stamps, draft.stamps), _joined(enclosing, draft.enclosing)
-        members = members_of(entry, report, stamps, snapshot, scope)
-        if members.copies:
-            teardown_guards.refuse_mixed(entry, report, members)
-            report = without(report, members.copies)
-            draft = await core.host.plan_teardown(entry.backend, spec, report)
-        if members.copies and not members.own:  # what is left is somebody's copy
-            return Target(entry, None, members, stamps, enclosing, snapshot), None
-        return Target(entry, report, members, stamps, enclosing, snapshot), draft
-
-    def _plan(self, target: Target, draft: BackendPlan | None) -> Plan:
-        """Plan the remaining work; no steps if no drive holds anything of the pool."""
-        entry, report = target.entry, target.report
-        held = report is not None and report.assembled
-        own = tuple(drive.id for drive in target.members.own)
-        plan = compose(
-            "teardown",
-            self._core,
-            entry.spec(report),
-            entry.backend,
-            draft=draft,
-            drives=own,
-            steps=(
-                *(_content_steps(entry, report, target.snapshot) if report else ()),
-                *(draft.steps if draft and held else ()),
-                *steps.wipe_members((drive, target.erasable_on(drive)) for drive in own),
-            ),
-        )
-        return plan.model_copy(update={"stamps": target.stamps, "enclosing": target.enclosing})
-
-    async def _commit(self, op: Operation, journal: JournalEntry, target: Target) -> None:
-        core, entry = self._core, target.entry
-        drives = dict.fromkeys((*remembered(entry), *(d for p in journal.plans for d in p.drives)))
-        machine, snapshot = self._core.machine, target.snapshot
-        looked = {drive: await _not_wiped(machine, drive, snapshot) for drive in drives}
+    async def _commit(self, op: Operation, journal: JournalEntry, target: Target) -> Commit:
+        """The commit record: which drives are not wiped, and why, is the operation's message."""
+        machine, entry, snapshot = self._core.machine, target.entry, target.snapshot
+        drives = _all_drives(entry, journal)
+        looked = {drive: await remains.not_wiped(machine, drive, snapshot) for drive in drives}
         left = {drive: why for drive, why in looked.items() if why}
-        first = journal.opened.plan
-        stone = _tombstone(core.clock.now(), entry, first, tuple(left)) if left else None
-        dumped = stone.model_dump(mode="json", by_alias=True) if stone else None
-        await journal.append(Commit(tombstone=dumped))
-        if stone is not None:
-            await core.tombstones.add(stone)
-        else:
-            await core.tombstones.discard(entry.guid)
-        op.message = _message(entry, left, target.members.copies)
-        await remove_made_directories(core, op, journal, entry)
-        await core.metadata.remove(entry.guid)
-        await core.settle(journal)
+        op.message = remains.message(entry, left, target.members.copies)
+        if not left:
+            return Commit()
+        stone = remains.tombstone(self._core.clock.now(), entry, journal.opened.plan, tuple(left))
+        return Commit(tombstone=stone.model_dump(mode="json", by_alias=True))
 
 
 def _runs_again(journal: JournalEntry, target: Target) -> bool:
@@ -242,85 +304,14 @@ def _half_done(entry: PoolEntry, error: BackyError) -> SystemFailure:
     )
 
 
+def _all_drives(entry: PoolEntry, journal: JournalEntry) -> dict[DriveId, None]:
+    """Every drive that the pool had or that its deletion reached."""
+    reached = (drive for plan in journal.plans for drive in plan.drives)
+    return dict.fromkeys((*remembered(entry), *reached))
+
+
 def _drives_of(entries: tuple[JournalEntry, ...]) -> frozenset[str]:
     return frozenset(d.serial for entry in entries for plan in entry.plans for d in plan.drives)
-
-
-def _joined(
-    own_stamps: tuple[SignatureMatch, ...], shown: tuple[SignatureMatch, ...]
-) -> tuple[SignatureMatch, ...]:
-    return tuple(dict.fromkeys((*shown, *own_stamps)))
-
-
-def _nodes_of(entry: PoolEntry, snapshot: Snapshot) -> list[str]:
-    """Nodes to probe again: a cached result is not good enough before wiping."""
-    members = {drive.serial for drive in remembered(entry)}
-    drives = [drive for drive in snapshot.drives if drive.id.serial in members]
-    return [name for drive in drives for name in names_of(drive.device)]
-
-
-async def _not_wiped(machine: Machine, identity: DriveId, snapshot: Snapshot) -> str | None:
-    """Why a member does not count as wiped, by a separate probe; None if it is proved blank."""
-    drives_found = [drive for drive in snapshot.drives if drive.id.serial == identity.serial]
-    same = [
-        drive for drive in drives_found if identity.size == 0 or is_same_drive(drive.id, identity)
-    ]
-    if len(same) != 1:
-        return "another drive answers to its serial" if drives_found else "it is not connected"
-    drive = same[0]
-    if drive.excluded:
-        return "it is excluded by the agent's settings"
-    try:
-        bears = await machine.signatures.probe_drive(drive.name)
-    except SystemFailure as error:
-        return f"it cannot be read: {error.details or error.message}"
-    if bears:
-        return f"it bears {bears[0]}"
-    held = machine.devices.holders(drive.name)
-    return f"it is held by {', '.join(held)}" if held else None
-
-
-def _message(
-    entry: PoolEntry, left: Mapping[DriveId, str], copies: tuple[Drive, ...]
-) -> Text | None:
-    """The message about drives that were not wiped."""
-    sentences: list[Text] = []
-    if left:
-        reasons: dict[str, list[str]] = {}
-        for drive, why in left.items():
-            reasons.setdefault(why, []).append(drive.serial)
-        named = "; ".join(f"{', '.join(serials)} ({why})" for why, serials in reasons.items())
-        sentences.append(
-            advise(
-                f"These drives of the pool were not wiped: {named}. When they can be, ",
-                Hint(Verb.TEARDOWN, entry.guid),
-                " wipes what they bear of it",
-            )
-        )
-    if copies:
-        named = ", ".join(f"{drive.id.serial} ({drive.node})" for drive in copies)
-        sentences.append(
-            f"These drives bear the pool's identity without being its members, and were left "
-            f"alone: {named}"
-        )
-    return join(sentences, ". ") if sentences else None
-
-
-def _refuse_left_mounted(entry: PoolEntry, report: PoolReport | None, snapshot: Snapshot) -> None:
-    """The kernel may have a pool that its backend does not see run."""
-    filesystem = filesystem_of(entry, report, snapshot)
-    if filesystem.mounts:
-        raise Conflict(
-            f"Pool {entry.title} is mounted at {filesystem.mounts[0].path}, and "
-            f"backend {entry.backend} does not see it run",
-            hint=advise("Unmount it first: ", Hint(Verb.CLOSE, entry.guid)),
-        )
-    if report is None and filesystem.devices:
-        raise Conflict(
-            f"Device /dev/{filesystem.devices[0]} of pool {entry.title} is running, "
-            f"and backend {entry.backend} does not see the pool",
-            hint="Nothing was changed. Look at the drives and the kernel log, and try again",
-        )
 
 
 def _wiped(journal: JournalEntry, problem: Exception) -> bool:
@@ -329,57 +320,3 @@ def _wiped(journal: JournalEntry, problem: Exception) -> bool:
     begun = [(n, step.id) for n, step in journal.begun() if step.effect == "destroys"]
     untouched = isinstance(problem.__cause__, DriveInUse) and done.isdisjoint(begun)
     return bool(begun) and not untouched
-
-
-async def remove_made_directories(
-    core: Core, op: Operation, journal: JournalEntry, entry: PoolEntry
-) -> None:
-    """The mount directories that creating or mounting made; never more than rmdir."""
-    if not entry.made_directories:
-        return
-    step = steps.remove_directories(entry.made_directories)
-    plan = journal.plan.model_copy(update={"steps": (step,), "goal": ()})
-    await journal.append(Planned(plan=plan))
-    try:
-        await core.executor.run(op, journal, plan)
-    except BackyError as error:  # the pool is gone all the same
-        op.outputs.append(f"# {error}")
-
-
-def _content_steps(entry: PoolEntry, report: PoolReport, snapshot: Snapshot) -> tuple[Step, ...]:
-    """Content first, container second: what is left inside would show up again one day."""
-    if report.presence != "active":
-        return ()
-    paths = [mount.path for mount in own_mounts(entry, report, snapshot)]
-    clear = (steps.clear_device(),) if report.device else ()
-    return (*(steps.unmount(path) for path in reversed(paths)), *clear)
-
-
-def _tombstone(now: datetime, entry: PoolEntry, plan: Plan, left: tuple[DriveId, ...]) -> Tombstone:
-    return Tombstone(
-        guid=entry.guid,
-        backend=entry.backend,
-        label=entry.label,
-        level=entry.level or "",
-        filesystem=entry.filesystem,
-        drives=left,
-        members=remembered(entry),
-        stamps=plan.stamps,
-        enclosing=plan.enclosing,
-        native_id=entry.native_id,
-        deleted_at=now,
-    )
-
-
-def entry_of(stone: Tombstone) -> PoolEntry:
-    """The deleted pool as far as its tombstone tells."""
-    return PoolEntry(
-        guid=stone.guid,
-        label=stone.label,
-        backend=stone.backend,
-        level=stone.level or None,
-        filesystem=stone.filesystem,
-        native_id=stone.native_id or stone.guid,
-        drive_serials=tuple(drive.serial for drive in stone.drives),
-        drive_ids=stone.drives,
-    )

@@ -10,6 +10,7 @@ from backy_core.pools.lifecycle.close import Close
 from backy_core.pools.lifecycle.create import Create
 from backy_core.pools.lifecycle.importing import Import
 from backy_core.pools.lifecycle.open import Open
+from backy_core.pools.lifecycle.teardown import Teardown
 from backy_core.pools.lifecycle.verb import PlannedVerb
 
 
@@ -18,9 +19,11 @@ class Verbs:
         self.create = Create(core)
         self.open = Open(core)
         self.close = Close(core, self.open)
+        self.teardown = Teardown(core, self.close)
         self.add_drive = AddDrive(core)
         self.import_pool = Import(core)
         self.by_plan: dict[str, PlannedVerb[Any, Any]] = {
-            verb.plan_kind: verb for verb in (self.create, self.open, self.close, self.add_drive)
+            verb.plan_kind: verb
+            for verb in (self.create, self.open, self.close, self.teardown, self.add_drive)
         }
         """Which verb an interrupted operation is of."""
