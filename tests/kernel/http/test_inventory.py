@@ -212,7 +212,8 @@ def test_the_way_out_of_a_firmware_raid_set(site: Site, backend: Backend) -> Non
     error = site.refused("POST", "/pools", pool.request, status=409, code="DRIVE_IN_USE")
     advice = error["error"]["details"].rpartition("needed: ")[2]
     assert advice.startswith("mdadm --stop /dev/md")
-    site.output(f"{advice} && udevadm settle")
+    # udev may be reading the container at the moment when its volume is stopped: mdadm says so.
+    site.output(f"{advice} || {{ udevadm settle; {advice}; }}; udevadm settle")
     site.done("POST", "/drives/refresh")
     for serial in PLAIN:
         made = site.made(serial, **backend.alone(), wipe=True)
