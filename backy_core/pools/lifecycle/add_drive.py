@@ -43,10 +43,6 @@ class AddDriveCase(NamedTuple):
     plan: Plan
     entry: PoolEntry
 
-    @property
-    def subject(self) -> dict[str, Any]:
-        return {"entry": self.entry.as_json()}
-
 
 class AddDrive(PlannedVerb[AddRequest, AddDriveCase]):
     kind = OperationKind.ADD
@@ -81,6 +77,9 @@ class AddDrive(PlannedVerb[AddRequest, AddDriveCase]):
             return None
         plan = await self._plan(case, admitted)
         return AddDriveCase(plan, _exchanged(entry, drive.id, admitted.replaced, report))
+
+    def subject(self, case: AddDriveCase) -> dict[str, Any]:
+        return {"entry": case.entry.as_json()}
 
     async def perform(self, op: Operation, journal: JournalEntry, case: AddDriveCase) -> Commit:
         try:

@@ -7,7 +7,7 @@ again.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from backy_core.machine.inventory import names_of
 from backy_core.machine.snapshot import Snapshot
@@ -36,10 +36,6 @@ class CloseCase(NamedTuple):
     entry: PoolEntry
     filesystem: Filesystem
     plan: Plan
-
-    @property
-    def subject(self) -> dict[str, Any]:
-        return {}
 
 
 class Close(PlannedVerb[None, CloseCase]):

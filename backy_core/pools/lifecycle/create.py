@@ -54,10 +54,6 @@ class Admitted(NamedTuple):
     plan: Plan
     entry: PoolEntry
 
-    @property
-    def subject(self) -> dict[str, Any]:
-        return {"entry": self.entry.as_json()}
-
 
 class Create(PlannedVerb[Creation, Admitted]):
     kind = OperationKind.CREATE
@@ -155,6 +151,9 @@ class Create(PlannedVerb[Creation, Admitted]):
         # What holds a drive may be seen by no list: the second disk of a mounted btrfs.
         await self._core.executor.open_all(admitted.plan)
         return admitted
+
+    def subject(self, case: Admitted) -> dict[str, Any]:
+        return {"entry": case.entry.as_json()}
 
     async def carry_out(self, op: Operation, case: Admitted) -> None:
         with self._core.observer.quiet():

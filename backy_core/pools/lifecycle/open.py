@@ -62,10 +62,6 @@ class OpenCase(NamedTuple):
     target: _Target
     plan: Plan
 
-    @property
-    def subject(self) -> dict[str, Any]:
-        return {}
-
 
 class Open(PlannedVerb[OpenRequest, OpenCase]):
     kind = OperationKind.MOUNT

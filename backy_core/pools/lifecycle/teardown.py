@@ -61,10 +61,6 @@ class TeardownCase(NamedTuple):
     begun: bool
     mounts: tuple[MountEntry, ...]
 
-    @property
-    def subject(self) -> dict[str, Any]:
-        return {"label": self.entry.label, **self.scope.consent.subject()}
-
 
 class Teardown(PlannedVerb[Consent, TeardownCase]):
     kind = OperationKind.DELETE
@@ -135,6 +131,9 @@ class Teardown(PlannedVerb[Consent, TeardownCase]):
             return None
         report = core.find_report(entry_of(stone))
         return stone if report and report.drives else None
+
+    def subject(self, case: TeardownCase) -> dict[str, Any]:
+        return {"label": case.entry.label, **case.scope.consent.subject()}
 
     async def perform(self, op: Operation, journal: JournalEntry, case: TeardownCase) -> Commit:
         for interrupted in case.earlier:  # is finished by this one

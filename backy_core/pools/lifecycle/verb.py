@@ -44,10 +44,6 @@ class Case(Protocol):
 
     @property
     def plan(self) -> Plan: ...
-    @property
-    def subject(self) -> dict[str, Any]:
-        """What the journal keeps beside the plan, for the recovery."""
-        ...
 
 
 RequestT = TypeVar("RequestT")
@@ -97,7 +93,7 @@ class PlannedVerb(PoolVerb[RequestT], Generic[RequestT, CaseT]):
 
     async def carry_out(self, op: Operation, case: CaseT) -> None:
         """Everything after admission."""
-        journal = await self._core.open_journal(op, case.plan, case.subject)
+        journal = await self._core.open_journal(op, case.plan, self.subject(case))
         try:
             commit = await self.perform(op, journal, case)
             if commit is not None:
@@ -123,6 +119,10 @@ class PlannedVerb(PoolVerb[RequestT], Generic[RequestT, CaseT]):
 
         Raises what refuses the request, which then never existed.
         """
+
+    def subject(self, case: CaseT) -> dict[str, Any]:
+        """What the journal keeps beside the plan, for the recovery."""
+        return {}
 
     async def already(self, guid: str, request: RequestT) -> None:
         """Record the desired state of a pool that needs no work."""

@@ -25,10 +25,6 @@ class Polishing(NamedTuple):
     plan: Plan
     entry: PoolEntry
 
-    @property
-    def subject(self) -> dict[str, Any]:
-        return {"label": "polished"}
-
 
 class Polish(PlannedVerb[str, Polishing]):
     """Makes two directories, the second past recall, and gives the pool a new label."""
@@ -58,6 +54,9 @@ class Polish(PlannedVerb[str, Polishing]):
             drives=entry.drive_ids,
         )
         return Polishing(plan, entry.model_copy(update={"label": request}))
+
+    def subject(self, case: Polishing) -> dict[str, Any]:
+        return {"label": case.entry.label}
 
     async def perform(self, op: Operation, journal: JournalEntry, case: Polishing) -> Commit:
         await self._core.executor.run(op, journal, case.plan)
