@@ -160,7 +160,7 @@ def _translate(error: HTTPException) -> BackyError:
             return NotFound(f"There is nothing at {clipped(request.path)}")
         case 405:
             path = clipped(request.path)
-            return WrongMethod(f"{clipped(request.method)} is not possible on {path}")
+            return WrongMethod(f"{clipped(request.method)}is not allowed on {path}")
         case 408:
             return InvalidRequest("The request's body did not arrive in time")
         case 413:
@@ -169,10 +169,15 @@ def _translate(error: HTTPException) -> BackyError:
             return UnsupportedMediaType("The body must be sent as application/json")
         case code if code is not None and code < 500:
             return InvalidRequest("The request is malformed")
-    log.error("the framework answered %s", error, exc_info=error)
+    log.error("The web framework answered %s", error, exc_info=error)
     return internal_error()
 
 
 async def _on_defect(error: Exception) -> Response:
-    log.error("%s %s broke", clipped(request.method), clipped(request.path), exc_info=error)
+    log.error(
+        "%s %s failed with an internal error",
+        clipped(request.method),
+        clipped(request.path),
+        exc_info=error,
+    )
     return error_response(internal_error())

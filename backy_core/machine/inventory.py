@@ -167,7 +167,7 @@ def find(drives: Iterable[Drive], serial: str) -> Drive:
         raise NotFound(f"There is no drive {serial}", hint=_LISTED)
     if len(matching) > 1:
         raise Conflict(
-            f"{len(matching)} drives answer to the serial {serial}",
+            f"{len(matching)} drives have the serial {serial}",
             details=", ".join(drive.node for drive in matching),
             hint="Unplug all but one of them",
         )
@@ -198,12 +198,12 @@ def resolve(drives: Iterable[Drive], identity: DriveId) -> Drive:
     matching = [drive for drive in named if _same(drive.id, identity)]
     if not matching:
         raise SystemFailure(
-            f"Another drive answers to the serial {identity.serial}",
+            f"Another drive has the serial {identity.serial}",
             details=f"{named[0].node} has another size or WWN",
         )
     if len(matching) > 1:
         raise SystemFailure(
-            f"{len(matching)} drives answer to the serial {identity.serial}",
+            f"{len(matching)} drives have the serial {identity.serial}",
             details=", ".join(drive.node for drive in matching),
         )
     return matching[0]

@@ -127,7 +127,7 @@ class Observer:
         answer = await self._ask(backend, survey)
         self._board.post(survey, {backend: answer})
         if isinstance(answer, str):
-            raise BackendFailure(f"Backend {backend} cannot look at its pools", details=answer)
+            raise BackendFailure(f"Backend {backend} cannot inspect its pools", details=answer)
         if len(self._host.backends) == 1:
             self._looked_at = began
         return answer.reports
@@ -227,7 +227,7 @@ class Observer:
         except TimeoutError:
             return f"it did not answer within {deadline_s:g} s"
         except BackyError as error:
-            _log.warning("Backend %s cannot look at its pools: %s", backend, error)
+            _log.warning("Backend %s cannot inspect its pools: %s", backend, error)
             return str(error)
         return survey.answered(reported)
 
@@ -270,8 +270,8 @@ class Observer:
             try:
                 await self.refresh()
             except BackyError as error:
-                _log.warning("A look failed, what was seen last stays: %s", error)
+                _log.warning("The scan failed; the last snapshot stays: %s", error)
                 await asyncio.sleep(_RETRY_S)
             except Exception:  # a look that broke must not be the last one
-                _log.exception("A look failed")
+                _log.exception("The scan failed")
             await asyncio.sleep(2 * (time.monotonic() - began))

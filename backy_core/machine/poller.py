@@ -58,9 +58,9 @@ class Poller:
             try:
                 await self._tick(time.monotonic())
             except BackyError as error:
-                _log.debug("A look failed: %s", error)
+                _log.debug("The poll failed: %s", error)
             except Exception:
-                _log.exception("A look failed")
+                _log.exception("The poll failed")
 
     async def _tick(self, now: float) -> None:
         if self._rescan_s and now - self._rescanned >= self._rescan_s:

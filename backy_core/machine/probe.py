@@ -63,7 +63,8 @@ class MachineProbe:
         one that did not end in time: what it has said by then is not the whole truth."""
         if not any(argv[: len(prefix)] == prefix for prefix in self._info.read_commands if prefix):
             raise BackendFailure(
-                f"Backend {self._info.name} may not run {argv[0] if argv else 'nothing'} to look",
+                f"Backend {self._info.name} may not run {argv[0] if argv else 'nothing'} "
+                "to inspect its pools",
                 details=" ".join(argv),
                 hint="Its first words must be one of BackendInfo.read_commands.",
             )

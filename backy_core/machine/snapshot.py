@@ -70,7 +70,7 @@ class Snapshot:
         None: ``report`` is fresh, or without one the pool is really not there.
         """
         if problem := self.problems.get(backend):
-            return f"Backend {backend} cannot look at its pools: {problem}"
+            return f"Backend {backend} cannot inspect its pools: {problem}"
         if report is not None and report.native_id not in self.kept.get(backend, ()):
             return None
         member_serials = {drive.serial for drive in report.drives} if report else ()

@@ -194,8 +194,8 @@ class Actions:
         strange = [s for s in probed if not any(s.matches(match) for match in action.bears)]
         if strange:
             raise DriveNotEmpty(
-                f"Drive {drive.id.serial} is not wiped: it bears {strange[0]}, "
-                "which is not what this operation may erase"
+                f"Drive {drive.id.serial} is not wiped: it holds {strange[0]}, "
+                "which this operation may not erase"
             )
         context.write(f"$ wipefs --all {drive.node}")
         try:

@@ -83,7 +83,7 @@ class Conditions:
             if held_since is not None and now - held_since >= lasting_s:
                 return
             if difference is not None and now >= deadline:
-                raise SystemFailure("The expected outcome did not appear", details=difference)
+                raise SystemFailure("The expected result did not appear", details=difference)
             await self._clock.sleep(pause)
             pause = min(
                 pause * 1.5, _LONGEST_WAIT_S, max(lasting_s / 4, 0.05) if not difference else 1
@@ -99,7 +99,7 @@ class Conditions:
                 return await self._bears(condition, plan)
             case Blank():
                 found = await self._signatures(condition.on, plan)
-                return f"it still bears {_listed(found)}" if found else None
+                return f"it still holds {_listed(found)}" if found else None
             case Free():
                 return await self._free(condition.on.drive, plan)
             case MountedAt():
@@ -140,7 +140,7 @@ class Conditions:
                 signature.type == condition.type and condition.uuid in (None, signature.uuid)
             ),
         )
-        return f"it bears {difference}, not {condition.type}" if difference else None
+        return f"it holds {difference}, not {condition.type}" if difference else None
 
     async def _signatures(self, target: Target, plan: Plan) -> tuple[Signature, ...]:
         return await self._probed(await self._resolver.target(target, plan))

@@ -88,7 +88,8 @@ class Executor:
                 raise
             except SystemFailure as error:
                 raise Conflict(
-                    f"Drive {identity} cannot be told from another drive, so nothing was changed",
+                    f"Drive {identity} cannot be distinguished from another drive; nothing was "
+                    "changed",
                     details=str(error),
                     hint="Connect the drives so that each has a serial, WWN or size of its own",
                 ) from error
@@ -102,7 +103,7 @@ class Executor:
         if await self._already(step, plan):
             return step.expect
         if unmet := await self.conditions.unmet(step.needs, plan):
-            raise Conflict(f"{step.title} would do harm now: {unmet}")
+            raise Conflict(f"{step.title} is no longer safe: {unmet}")
         await self._refuse_content(entry, plan, step)
         disks = await self._disks(step)
         command = await self.actions.describe(step.run, plan)

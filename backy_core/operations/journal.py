@@ -281,10 +281,10 @@ class Journal:
 
     def _damaged(self, file: OwnFile, reason: str, first: bytes) -> None:
         self.damaged[file.name] = reason
-        log.error("journal file %s cannot be read and is left as it is: %s", file.path, reason)
+        log.error("Journal file %s cannot be read and is left as it is: %s", file.path, reason)
         try:
             opened = Opened.model_validate_json(first)
         except ValidationError:
             return
-        sentence = f"the journal file {file.name} about it is damaged; look, then remove the file"
+        sentence = f"its journal file {file.name} is damaged; check the file, then remove it"
         self.doubtful.update({drive.serial: sentence for drive in opened.plan.drives})

@@ -87,7 +87,12 @@ class OperationRegistry:
         except asyncio.CancelledError:
             error = SystemFailure("The agent stopped while this operation was running")
         except Exception as problem:
-            log.exception("operation %s (%s of pool %s) broke", op.id, op.kind, op.guid)
+            log.exception(
+                "Operation %s (%s of pool %s) failed with an internal error",
+                op.id,
+                op.kind,
+                op.guid,
+            )
             error = SystemFailure(
                 "The operation failed because of an internal error", details=repr(problem)
             )
@@ -160,7 +165,7 @@ class OperationRegistry:
         if op.running and not op.cancellable:
             raise Conflict(
                 f"A running {op.kind} cannot be cancelled",
-                hint="It goes forward; wait for it to end",
+                hint="It can only be completed; wait for it to end",
             )
         op.cancel_requested.set()
         return op

@@ -67,7 +67,7 @@ class Resolver:
         if report is None or report.device is None:
             raise NoPoolDevice(f"Pool {plan.pool.guid} has no block device at the moment")
         if not self._devices.node_exists(report.device):
-            raise NoPoolDevice(f"The node /dev/{report.device} is not there (yet)")
+            raise NoPoolDevice(f"The node /dev/{report.device} does not exist yet")
         return report.device
 
     def _remember(self, pool: tuple[str, str], device: str | None) -> None:

@@ -93,7 +93,7 @@ class Undoer:
             try:
                 await self._undo_step(op, entry.plans[number], step)
             except BackyError as error:
-                problem = f"undoing “{step.title}” failed: {error}"
+                problem = f"rolling back “{step.title}” failed: {error}"
                 op.outputs.append(f"# {problem}")
             else:
                 await _note(op, entry, Undone(round=number, step=step.id))
@@ -102,7 +102,7 @@ class Undoer:
     async def _undo_step(self, op: Operation, plan: Plan, step: Step) -> None:
         if not step.undo:
             return
-        op.outputs.append(f"# undoing: {step.title}")
+        op.outputs.append(f"# rolling back: {step.title}")
         await self._until_done(op, plan, step.undo, step.undo_expect)
 
     async def _until_done(
@@ -177,7 +177,7 @@ class Undoer:
                 blank = (Blank(on=on), Free(on=on))
                 await self._until_done(op, plan, (wipe,), blank, stable_s=self._patience.swept_s)
             if _match(await self._signatures(drive), plan.stamps):
-                return "it still bears this pool's signature"
+                return "it still holds this pool's signature"
             return await self._executor.conditions.unmet((Free(on=on),), plan)
         except BackyError as error:
             return str(error)

@@ -279,7 +279,7 @@ def _refuse_apart(report: PoolReport) -> None:
     """Refuse diverged members: which half to keep is the administrator's decision."""
     if any(member.state == "diverged" for member in report.members):
         raise Conflict(
-            "Members of this pool were used apart from each other, so it is not opened by itself.",
+            "Members of this pool were used separately, so it is not opened automatically.",
             details=report.detail,
             hint="Unplug the side that is not wanted and mount the pool explicitly; add the other "
             "side again with wipe.",

@@ -41,7 +41,7 @@ def check_stamps(info: BackendInfo, plan: BackendPlan) -> None:
     for match in plan.enclosing:
         if match.type not in PARTITION_TABLES:
             raise PlanRefused(
-                f"`around` names {match.type}, which is no partition table and may be data",
+                f"`enclosing` names {match.type}, which is not a partition table and may be data",
                 hint="Only the partition table that the tool makes belongs there.",
             )
     _check_wipes(plan)
@@ -55,9 +55,9 @@ def _check_wipes(plan: BackendPlan) -> None:
             strange = [m for m in getattr(action, "bears", ()) if m not in own]
             if isinstance(action, WipeMember) and strange:
                 raise PlanRefused(
-                    f"Step {step.id} may wipe a drive that bears {strange[0].type}, which is none "
+                    f"Step {step.id} may wipe a drive that holds {strange[0].type}, which is none "
                     "of the plan's stamps",
-                    hint="Take `bears` from the plan's stamps and `around`.",
+                    hint="Take `bears` from the plan's stamps and `enclosing`.",
                 )
 
 

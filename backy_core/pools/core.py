@@ -136,7 +136,7 @@ class Core:
         try:
             return await self.undoer.undo(op, entry, reason)
         except Exception as problem:
-            return Leftovers(pool=f"undoing broke off: {expected(problem)}")
+            return Leftovers(pool=f"the roll-back stopped: {expected(problem)}")
 
     async def fail(self, op: Operation, entry: JournalEntry, error: BackyError) -> BackyError:
         """Roll back the entry's steps and return the error to raise: ``error``, or one that says
@@ -148,7 +148,7 @@ class Core:
             return error
         await self.keep(entry, str(leftovers), doubtful(entry.plan, leftovers))
         return UndoFailed(
-            f"{error.message}; undoing it did not succeed, the drives are set apart",
+            f"{error.message}; the roll-back failed, so its drives are quarantined",
             cause=str(error),
             details=f"{error.details or error.message}. Left over: {leftovers}",
         )
@@ -187,7 +187,9 @@ class Core:
 def doubtful(plan: Plan, leftovers: Leftovers) -> dict[str, str]:
     """Drives to quarantine, with reasons: those not proven clean, or all if the pool remains."""
     if leftovers.pool:
-        return {d.serial: f"an undo left it in doubt ({leftovers})" for d in plan.drives}
+        return {
+            d.serial: f"a roll-back left it in an unknown state ({leftovers})" for d in plan.drives
+        }
     absent = {drive.serial: "it was absent" for drive in leftovers.absent}
     return {**leftovers.drives, **absent}
 
@@ -239,5 +241,5 @@ def expected(error: Exception) -> BackyError:
         return error
     if isinstance(error, OSError):
         return SystemFailure("A system call failed", details=str(error))
-    log.error("an operation met an internal error", exc_info=error)
-    return SystemFailure("An internal error came up", details=repr(error))
+    log.error("An operation failed with an internal error", exc_info=error)
+    return SystemFailure("An internal error occurred", details=repr(error))

@@ -364,7 +364,9 @@ def _state(text: str | None) -> PoolState | None:
         return PoolState(text)
     except ValueError:
         choices = ", ".join(state.value for state in PoolState)
-        raise InvalidRequest(f"{text} is no pool state", hint=f"Choose one of {choices}") from None
+        raise InvalidRequest(
+            f"{text} is not a pool state", hint=f"Choose one of {choices}"
+        ) from None
 
 
 def _measurable(view: PoolView) -> bool:

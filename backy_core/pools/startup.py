@@ -97,7 +97,7 @@ class Startup:
             await asyncio.sleep(_AGAIN_S)
             return False
         self._core.open_errors[guid] = str(error)
-        log.error("pool %s was not opened: %s", guid, error)
+        log.error("Pool %s was not opened: %s", guid, error)
         return True
 
     async def _try(self, entry: PoolEntry) -> BackyError | None:

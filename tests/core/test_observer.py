@@ -321,7 +321,7 @@ async def test_a_failing_backend_keeps_its_last_reports(machine: Machine) -> Non
         assert snapshot.report_for("fake", GUID) is not None
         assert "fake" in snapshot.problems["fake"]
         assert "other" not in snapshot.problems
-        with pytest.raises(BackendFailure, match="fake cannot look"):
+        with pytest.raises(BackendFailure, match="fake cannot inspect"):
             await it.observer.inspect("fake")
         it.backend.reports = []
         snapshot = await it.observer.refresh()

@@ -231,7 +231,7 @@ def test_a_stamp_has_a_declared_type() -> None:
 
 def test_what_lies_around_a_stamp_is_a_partition_table() -> None:
     check(step(), enclosing=(SignatureMatch(type="gpt"), SignatureMatch(type="PMBR")))
-    with pytest.raises(PlanRefused, match="names ext4, which is no partition table"):
+    with pytest.raises(PlanRefused, match="names ext4, which is not a partition table"):
         check(step(), enclosing=(SignatureMatch(type="ext4"),))
 
 
@@ -239,5 +239,5 @@ def test_what_lies_around_a_stamp_is_a_partition_table() -> None:
 def test_a_step_wipes_nothing_but_stamps(where: str) -> None:
     wipe = WipeMember(drive=OURS, bears=(STAMP, SignatureMatch(type="ext4")))
     changes = {"run": wipe} if where == "run" else {"undo": (wipe,)}
-    with pytest.raises(PlanRefused, match="may wipe a drive that bears ext4"):
+    with pytest.raises(PlanRefused, match="may wipe a drive that holds ext4"):
         check(step(**changes))

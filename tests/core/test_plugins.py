@@ -251,7 +251,7 @@ async def test_a_pool_whose_members_were_used_apart_is_opened_on_request_only() 
     apart = REPORT.model_copy(
         update={"members": (good, good.model_copy(update={"state": "diverged"}))}
     )
-    with pytest.raises(Conflict, match="used apart"):
+    with pytest.raises(Conflict, match="used separately"):
         await host.plan_open("toy", POOL, apart, degraded=False)
     assert await host.plan_open("toy", POOL, apart, degraded=True) == plan(OTHER)
 

@@ -208,7 +208,7 @@ class FakePools(PoolService):
                 )
             absent = [drive.serial for drive in pool.drives if not drive.is_connected]
             if absent:
-                op.message = f"Absent drives still bear it: {', '.join(absent)}"
+                op.message = f"Absent drives still hold it: {', '.join(absent)}"
             self.add(replace(pool, state=then, pool_status=None, device=None, is_mounted=False))
 
         return await self._begin(kind, guid, work)

@@ -224,13 +224,13 @@ async def test_an_empty_object_where_no_body_is_needed(client: Client, agent: Fa
 
 async def test_details_and_hint_reach_the_client(client: Client, agent: FakeAgent) -> None:
     agent.pools.broken = DriveNotEmpty(
-        "Drive a bears data", details="ext4 (photos).", hint='Send "wipe": true'
+        "Drive a holds data", details="ext4 (photos).", hint='Send "wipe": true'
     )
     answer = await client.get(f"{POOLS}/{GUID}")
     assert answer.status == 409
     assert answer.error == {
         "code": "DRIVE_NOT_EMPTY",
-        "message": "Drive a bears data",
+        "message": "Drive a holds data",
         "details": 'ext4 (photos). Send "wipe": true',
     }
 
@@ -246,7 +246,7 @@ async def test_a_defect_is_logged_and_not_shown(
         "message": "Internal error; see the agent's log",
     }
     assert "secret /srv/place" in caplog.text
-    assert f"GET {POOLS}/{GUID} broke" in caplog.text
+    assert f"GET {POOLS}/{GUID} failed with an internal error" in caplog.text
 
 
 values = st.recursive(

@@ -180,7 +180,7 @@ async def test_a_resync_is_shown_only_while_it_runs(client: Client, agent: FakeA
 
 
 async def test_a_pool_seen_earlier_says_so(client: Client, agent: FakeAgent) -> None:
-    because = "Backend mdadm cannot look at its pools: it did not answer"
+    because = "Backend mdadm cannot inspect its pools: it did not answer"
     agent.pools.add(replace(standing_pool(), stale_because=because))
     for pool in ((await client.get(f"{POOLS}/{GUID}")).json, (await client.get(POOLS)).json[0]):
         assert pool["staleBecause"] == because

@@ -42,7 +42,7 @@ async def get_drive_status(serial: str) -> Response:
 async def refresh_drives() -> Response:
     """Scan the drives again, or join a running scan."""
     await carry_out(agent().drives_service.refresh())
-    return reply(SuccessMessage(message="The drives were looked at afresh"))
+    return reply(SuccessMessage(message="The drives were scanned again"))
 
 
 @endpoint(blueprint, "PUT", "/drives/<serial:serial>/protection", replies={200: ProtectionReply})

@@ -182,7 +182,7 @@ class Connection(asyncio.BufferedProtocol):
         if len(request.headers) > MAX_FIELDS:
             raise HeadersTooLarge(f"The request has more than {MAX_FIELDS} header fields")
         if request.http_version not in (b"1.0", b"1.1"):
-            raise InvalidRequest("Only HTTP/1.1 is spoken here")
+            raise InvalidRequest("Only HTTP/1.1 is supported")
         target, authority = origin_form(request.target)
         if authority is None:
             named = [value for name, value in request.headers if name == b"host"]

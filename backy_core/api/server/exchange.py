@@ -90,7 +90,7 @@ class Exchange:
                 self._queued, self._turn = None, turn
             await app(self.scope, self._receive, self._send)
         except Exception:
-            log.exception("the application broke")
+            log.exception("The application failed")
         finally:
             self._end_turn()
         if self._done:

@@ -133,8 +133,8 @@ class Server:
         if len(self._unfinished) > self.limits.unfinished:
             self._drop(next(iter(self._unfinished)))
         elif len(self._connections) > self.limits.connections and not self._displace(connection):
-            self._crowded("A client was refused: %s requests are under way", len(self._connections))
-            connection.refuse(Overloaded("Too many requests are under way", hint="Try again"))
+            self._crowded("A client was refused: %s requests are running", len(self._connections))
+            connection.refuse(Overloaded("Too many requests are running", hint="Try again"))
         if self._sweeping is None:
             self._sweep()
 

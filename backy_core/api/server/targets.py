@@ -50,7 +50,7 @@ class Hosts:
         if name in self._names or name.endswith(".localhost") or _is_own_address(name, local):
             return
         raise MisdirectedRequest(
-            f"This agent does not answer as {name[:_SHOWN]}",
+            f"This agent does not answer to the name {name[:_SHOWN]}",
             hint="Use its address, or add the name to the setting allowed_hosts",
         )
 

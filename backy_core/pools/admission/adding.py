@@ -100,7 +100,7 @@ def _refuse_failed(case: AddCase) -> None:
     away = [s for s in case.entry.drive_serials if s not in case.snapshot.connected]
     plug = f"Plug in {', '.join(away)}, then unmount" if away else "Unmount"
     raise Conflict(
-        f"Pool {case.pool} has failed: too few of its members are in use for it to take a drive",
+        f"Pool {case.pool} has failed: too few of its members are in use to add a drive",
         details=case.report.detail,
         hint=_remounted(case, plug),
     )
@@ -119,8 +119,8 @@ def _is_in_place(case: AddCase) -> bool:
         return False
     if _stays(case, replaces):
         raise Conflict(
-            f"Drive {case.drive.id} is in use in pool {case.pool} already, so it does not take "
-            f"the place of {replaces}",
+            f"Drive {case.drive.id} is already in use in pool {case.pool}, so it cannot "
+            f"replace {replaces}",
             hint="Name a drive that is not in the pool yet",
         )
     return True
@@ -139,7 +139,7 @@ def _replaced(case: AddCase) -> DriveId | None:
     if replaces is None or replaces == case.request.serial:
         if not report.degraded:
             raise Conflict(
-                f"Pool {case.pool} is complete", hint="Name the member to exchange in `replaces`"
+                f"Pool {case.pool} is complete", hint="Name the member to replace in `replaces`"
             )
         return None
     drives_by_serial = {drive.serial: drive for drive in (*case.entry.drive_ids, *report.drives)}
@@ -158,8 +158,8 @@ def _refuse_to_let_go(case: AddCase, replaces: str) -> None:
         return
     hint = "Wait until it is active" if report.health in _MOVING else "Leave out `replaces`"
     raise Conflict(
-        f"Pool {case.pool} is {report.health} and relies on drive {replaces}, which is not "
-        "replaced now",
+        f"Pool {case.pool} is {report.health} and relies on drive {replaces}, which "
+        "cannot be replaced now",
         hint=hint,
     )
 
@@ -187,8 +187,8 @@ def _unavailable(case: AddCase) -> BackyError | None:
     )
     if error is None and member is not None and member.doubt is not None:
         return Conflict(
-            f"Drive {serial} bears data of pool {case.pool}, and whether it is older or newer "
-            "cannot be told",
+            f"Drive {serial} holds data of pool {case.pool}, and it is unknown whether that "
+            "is older or newer",
             details=member.doubt,
             hint=_remounted(case, "Unmount"),
         )
@@ -201,8 +201,8 @@ def _content(case: AddCase) -> tuple[SignatureMatch, ...]:
     serial, state = case.drive.id.serial, case.state
     if state == "diverged" and not case.request.wipe:
         raise DriveNotEmpty(
-            f"Drive {serial} was written to apart from pool {case.pool}",
-            hint="Adding it erases what is on it; consent with wipe: true",
+            f"Drive {serial} was written to separately from pool {case.pool}",
+            hint="Adding it erases its contents; allow that with wipe: true",
         )
     if state is not None and state != "diverged" and not _is_former(case):
         return ()

@@ -16,8 +16,8 @@ from backy_core.system.procs import ProcessInfo
 
 _PASSING_S, _PAUSE_S = 3.0, 0.2
 _UNKNOWN = (
-    "The kernel says that it is in use. No process, mount, loop device, swap file or NFS export "
-    "was found that uses it"
+    "The kernel reports it in use, but no process, mount, loop device, swap file or NFS export "
+    "that uses it was found"
 )
 
 
@@ -60,7 +60,7 @@ def busy_error(entry: PoolEntry, holders: Sequence[Holder], details: str | None 
     return PoolBusy(
         f"Pool {entry.title} cannot be unmounted: target is busy",
         details=named or details or _UNKNOWN,
-        hint=f"Let go of it: {release}" if release else None,
+        hint=f"Release it: {release}" if release else None,
     )
 
 

@@ -108,7 +108,7 @@ def _ambiguous(case: _Case) -> BackyError | None:
     if not case.drive.ambiguous:
         return None
     return Conflict(
-        f"More than one drive answers to the serial {case.serial}",
+        f"More than one drive has the serial {case.serial}",
         hint="Unplug all but one of them",
     )
 
@@ -218,23 +218,23 @@ def _member_error(case: _Case, backend: str, report: PoolReport) -> BackyError:
     name = f"the {backend} pool {report.name or report.guid or report.native_id}"
     if report.guid is not None and report.guid in case.deleted:
         return DriveInUse(
-            f"Drive {case.serial} still bears {name}, which was deleted while it was absent",
+            f"Drive {case.serial} still holds {name}, which was deleted while the drive was absent",
             hint=advise("Delete it again to wipe this drive: ", Hint(Verb.TEARDOWN, report.guid)),
         )
     if not report.usable:
         return DriveInUse(
-            f"Drive {case.serial} is held by {report.device or name}, which Backy does not handle",
+            f"Drive {case.serial} is held by {report.device or name}, which Backy does not manage",
             details=report.detail,
-            hint=f"To let go of it, if it is not needed: {report.release}"
+            hint=f"To release it, if it is not needed: {report.release}"
             if report.release
-            else "Find out what it is, and take it apart by hand if it is not needed",
+            else "Find out what it is, and dismantle it by hand if it is not needed",
         )
     kept = [drive.id.serial for drive in case.snapshot.drives if drive.system or drive.excluded]
     out_of_reach = [drive.serial for drive in report.drives if drive.serial in kept]
     if out_of_reach:
         return DriveInUse(
             f"Drive {case.serial} is a member of {name}",
-            hint=f"Take it apart by hand: its drive {out_of_reach[0]} is excluded, or the system's",
+            hint=f"Dismantle it by hand: its drive {out_of_reach[0]} is excluded, or the system's",
         )
     guid = importable_guid(backend, report)
     return DriveInUse(
@@ -284,7 +284,7 @@ def _backend_failing(case: _Case) -> BackyError | None:
     for backend, problem in case.snapshot.problems.items():
         if types & case.snapshot.owned_types.get(backend, frozenset()):
             return DriveInUse(
-                f"Drive {case.serial} bears data of backend {backend}, which cannot look at its "
+                f"Drive {case.serial} holds data of backend {backend}, which cannot inspect its "
                 "pools now",
                 details=problem,
             )
@@ -295,7 +295,7 @@ def _unknown_content(case: _Case) -> BackyError | None:
     for name in names_of(case.drive.device):
         reason = case.snapshot.unprobed.get(name)
         if reason is not None:
-            return DriveInUse(f"What drive {case.serial} bears cannot be read", details=reason)
+            return DriveInUse(f"The contents of drive {case.serial} cannot be read", details=reason)
     return None
 
 
@@ -310,8 +310,8 @@ def _not_empty(case: _Case) -> BackyError | None:
         if case.drive.id in drives
     )
     return DriveNotEmpty(
-        f"Drive {case.serial} is not empty: it bears {named}{next(reasons, '')}",
-        hint='Consent to wipe it with "wipe": true, if its data is not needed',
+        f"Drive {case.serial} is not empty: it holds {named}{next(reasons, '')}",
+        hint='If its data is not needed, allow wiping with "wipe": true',
     )
 
 

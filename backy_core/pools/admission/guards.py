@@ -110,7 +110,7 @@ async def refuse_writers(core: Core, found: Iterable[Drive]) -> None:
                 raise DriveInUse(
                     f"Drive {drive.id.serial} is open for writing in another program",
                     details=", ".join(map(str, writers)),
-                    hint="End that program, or have it give the drive back",
+                    hint="End that program, or make it release the drive",
                 )
 
 
@@ -206,7 +206,7 @@ def _place(path: Path) -> tuple[int, int] | None:
 
 def _refuse_if_taken(core: Core, path: str, snapshot: Snapshot, guid: str) -> None:
     if snapshot.mount_at(path) is not None:
-        raise Conflict(f"Something is mounted at {path} already")
+        raise Conflict(f"Something is already mounted at {path}")
     for entry in core.metadata.entries():
         if entry.guid != guid and _overlaps(entry, path):
             raise Conflict(

@@ -43,7 +43,7 @@ def refuse_shared(core: Core, entry: PoolEntry, snapshot: Snapshot) -> None:
         raise Conflict(
             f"Pool {name} shares drive {serial} with pool {rival.title} of backend {rival.backend}",
             hint=advise(
-                "Forget the one that is not wanted: ",
+                "Forget the one that is not needed: ",
                 Hint(Verb.FORGET, rival.guid),
                 " or ",
                 Hint(Verb.FORGET, entry.guid),

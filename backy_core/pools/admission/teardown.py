@@ -91,15 +91,15 @@ def refuse_left_mounted(entry: PoolEntry, report: PoolReport | None, snapshot: S
     filesystem = filesystem_of(entry, report, snapshot)
     if filesystem.mounts:
         raise Conflict(
-            f"Pool {entry.title} is mounted at {filesystem.mounts[0].path}, and "
-            f"backend {entry.backend} does not see it run",
+            f"Pool {entry.title} is mounted at {filesystem.mounts[0].path}, but "
+            f"backend {entry.backend} does not report it as running",
             hint=advise("Unmount it first: ", Hint(Verb.CLOSE, entry.guid)),
         )
     if report is None and filesystem.devices:
         raise Conflict(
             f"Device /dev/{filesystem.devices[0]} of pool {entry.title} is running, "
-            f"and backend {entry.backend} does not see the pool",
-            hint="Nothing was changed. Look at the drives and the kernel log, and try again",
+            f"but backend {entry.backend} does not report the pool",
+            hint="Nothing was changed. Check the drives and the kernel log, then try again",
         )
 
 
@@ -110,7 +110,7 @@ def refuse_unknown_copies(target: Target, consent: Consent) -> None:
     for serial in sorted(consent.copies - bearing):
         clause = f"drive {', '.join(sorted(copies))} does" if copies else "only its own drives do"
         raise InvalidRequest(
-            f"Drive {serial} does not bear the identity of pool {target.title}",
+            f"Drive {serial} does not carry the identity of pool {target.title}",
             hint=f"Leave it out of wipeCopies: of the connected drives, {clause}",
         )
 
@@ -132,7 +132,7 @@ def _refuse_drive(core: Core, target: Target, drive: Drive) -> None:
     """Reasons that lie in a drive that would be wiped."""
     serial = drive.id.serial
     if drive.system or drive.excluded:
-        raise DriveProtected(f"Drive {serial} of this pool is the system's")
+        raise DriveProtected(f"Drive {serial} of this pool holds the running system or is excluded")
     if serial in core.protection.serials():
         raise DriveProtected(
             f"Drive {serial} of this pool is protected",
@@ -140,8 +140,8 @@ def _refuse_drive(core: Core, target: Target, drive: Drive) -> None:
         )
     if drive.ambiguous:
         raise Conflict(
-            f"More than one drive answers to the serial {serial}, so the members of pool "
-            f"{target.title} cannot be told apart",
+            f"More than one drive has the serial {serial}, so the members of pool "
+            f"{target.title} cannot be distinguished",
             hint=advise(
                 "Connect the drives so that each shows a serial of its own, or forget the pool: ",
                 Hint(Verb.FORGET, target.entry.guid),
@@ -162,11 +162,11 @@ def _refuse_shared(target: Target, drive: Drive) -> None:
         ours = target.entry.fs_uuid is not None and signature.uuid == target.entry.fs_uuid
         if not ours and not any(signature.matches(stamp) for stamp in target.erasable_on(drive.id)):
             raise DriveNotEmpty(
-                f"Drive {drive.id} of this pool also bears {signature} on {signature.device}",
+                f"Drive {drive.id} of this pool also holds {signature} on {signature.device}",
                 hint=advise(
                     "Forget the pool: ",
                     Hint(Verb.FORGET, target.entry.guid),
-                    ", and take it apart by hand",
+                    ", and dismantle it by hand",
                 ),
             )
 

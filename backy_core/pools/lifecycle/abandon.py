@@ -28,7 +28,7 @@ async def abandon(core: Core, op: Operation, guid: str, consent: Consent) -> Non
             await _remember_absent(core, op, entry, leftovers.absent)
         elif not leftovers.clean:
             raise UndoFailed(
-                "The failed creation could not be undone yet",
+                "The failed creation could not be rolled back yet",
                 cause=entry.stuck.reason if entry.stuck else "it was interrupted",
                 details=str(leftovers),
             )
@@ -48,7 +48,7 @@ async def _refuse_used(core: Core, op: Operation, entry: JournalEntry) -> None:
         if entry.undoing or not entry.is_of_earlier_run:
             return
         raise Conflict(
-            f"Pool {guid} cannot be looked into, and may hold data",
+            f"Pool {guid} cannot be inspected, and may hold data",
             details=str(error),
             hint=erase(guid),
         ) from error

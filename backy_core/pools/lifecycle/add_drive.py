@@ -128,7 +128,7 @@ class AddDrive(PlannedVerb[AddRequest, AddDriveCase]):
             await journal.append(Planned(plan=rest))
             await self._core.executor.run(op, journal, rest)
         except BackyError as error:
-            log.warning("pool %s: %s", plan.pool.guid, error)
+            log.warning("Pool %s: %s", plan.pool.guid, error)
 
     async def _is_past_pivot(self, journal: JournalEntry) -> bool:
         return journal.began("pivot") and await self._has_taken(journal.opened.plan)

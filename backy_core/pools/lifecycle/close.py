@@ -90,7 +90,7 @@ class Close(PlannedVerb[None, CloseCase]):
                 return
             plan = again
             await journal.append(Planned(plan=plan))
-        raise SystemFailure(f"Pool {entry.title} comes back after it was stopped")
+        raise SystemFailure(f"Pool {entry.title} came back after it was stopped")
 
     async def _prove_gone(self, entry: PoolEntry, was: Filesystem) -> None:
         """Look for what was there, whatever the backend says of it now."""
@@ -155,10 +155,11 @@ class Close(PlannedVerb[None, CloseCase]):
         problem = self._core.unseen_because(entry)
         where = f"mounted at {filesystem.paths[0]}" if filesystem.paths else "not mounted"
         return SystemFailure(
-            f"Backend {entry.backend} does not see pool {entry.title} run, so it cannot be stopped",
+            f"Backend {entry.backend} does not report pool {entry.title} as running, so it "
+            "cannot be stopped",
             details=f"Its device /dev/{filesystem.devices[0]} is there, {where}"
             + (f". {problem}" if problem else ""),
-            hint="Nothing was changed. Look at the drives and the kernel log, and try again",
+            hint="Nothing was changed. Check the drives and the kernel log, then try again",
         )
 
     def _filesystem(self, entry: PoolEntry) -> Filesystem:

@@ -159,7 +159,7 @@ class PoolContents:
         look = partial(self._core.machine.contents.names_inside, node, filesystem.type)
         try:
             return _listed(
-                await self._core.machine.threads.in_thread(look, f"look into {node}", _LOOK_S)
+                await self._core.machine.threads.in_thread(look, f"read {node}", _LOOK_S)
             )
         except TimeoutError as error:
             raise SystemFailure(f"{node} does not answer") from error
@@ -167,9 +167,7 @@ class PoolContents:
             # What shows through from an earlier use of the drives is often not whole.
             if not (ours or makes_filesystem) and error.errno in _NO_FILESYSTEM:
                 return None
-            raise SystemFailure(
-                f"{filesystem} cannot be looked into", details=str(error)
-            ) from error
+            raise SystemFailure(f"{filesystem} cannot be read", details=str(error)) from error
 
     async def _at_mount(self, plan: Plan, report: PoolReport) -> str | None:
         """Describe foreign content of a pool mounted by the plan or for this check."""
@@ -180,13 +178,11 @@ class PoolContents:
         if strange:
             return f"is mounted at {strange[0]}, where its creation did not mount it"
         if not visible:
-            raise SystemFailure("its filesystem is not mounted where it can be looked into")
+            raise SystemFailure("its filesystem is not mounted where it can be read")
         look = partial(self._core.machine.contents.names_in, visible[-1])
         try:
             return _listed(
-                await self._core.machine.threads.in_thread(
-                    look, f"look into {visible[-1]}", _LOOK_S
-                )
+                await self._core.machine.threads.in_thread(look, f"read {visible[-1]}", _LOOK_S)
             )
         except (OSError, TimeoutError) as error:
             reason = str(error) or "it does not answer"

@@ -33,8 +33,8 @@ from backy_core.store.opens_on import OpensOn
 
 ROLLED_BACK = "The agent restarted while this pool was being created; everything was rolled back"
 STUCK = (
-    "The agent restarted while this pool was being created; rolling it back did not succeed, "
-    "the drives are set apart"
+    "The agent restarted while this pool was being created; the roll-back failed, so its "
+    "drives are quarantined"
 )
 KEPT = "The agent restarted while this pool was being created; nothing was erased"
 
@@ -109,7 +109,7 @@ class Create(PlannedVerb[Creation, Admitted]):
     async def dry_run(self, creation: Creation) -> Admitted:
         """Plan what :meth:`start` would do now. Reserve nothing."""
         if self._core.metadata.get(creation.guid) is not None:
-            raise Conflict(f"Pool {creation.guid} exists already")
+            raise Conflict(f"Pool {creation.guid} already exists")
         self._refuse_used_guid(creation)
         return await self._admitted(creation, None)
 
@@ -125,7 +125,7 @@ class Create(PlannedVerb[Creation, Admitted]):
         portability = entry.portability or creation.portability
         if requested != existing or kind != (entry.level, entry.filesystem, portability):
             raise Conflict(
-                f"Pool {creation.guid} exists already and is not what is asked for",
+                f"Pool {creation.guid} already exists and differs from the request",
                 hint="Use another GUID, or leave poolGroupGuid out",
             )
 
@@ -135,14 +135,14 @@ class Create(PlannedVerb[Creation, Admitted]):
         if any(
             op.kind is OperationKind.DELETE and op.state is OperationState.SUCCEEDED for op in past
         ):
-            raise Conflict(f"Pool {guid} was deleted; a GUID is never used again")
+            raise Conflict(f"Pool {guid} was deleted; a GUID is never reused")
         if core.tombstones.get(guid) is not None:
             raise Conflict(
-                f"Pool {guid} was deleted while drives were absent; a GUID is never used again"
+                f"Pool {guid} was deleted while drives were absent; a GUID is never reused"
             )
         if core.pending_of(guid):
             raise Conflict(
-                f"An earlier creation of pool {guid} is not undone yet",
+                f"An earlier creation of pool {guid} is not rolled back yet",
                 hint=advise(Hint(Verb.TEARDOWN, guid), " tries again"),
             )
 
@@ -211,7 +211,7 @@ class Create(PlannedVerb[Creation, Admitted]):
         except Exception as error:
             if journal.undoing:  # its members may be wiped in part: it was looked into before
                 return
-            held, because = None, f"Pool {guid} cannot be looked into: {expected(error)}"
+            held, because = None, f"Pool {guid} cannot be inspected: {expected(error)}"
         if because is None:
             return
         drives = dict.fromkeys((drive.serial for drive in journal.plan.drives), because)
@@ -291,7 +291,7 @@ class Create(PlannedVerb[Creation, Admitted]):
         )
         if reported or stamped:
             raise Conflict(
-                f"A drive bears the GUID {guid} already",
+                f"A drive already carries the GUID {guid}",
                 hint="Import that pool, or use another GUID",
             )
 

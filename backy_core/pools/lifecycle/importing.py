@@ -85,13 +85,13 @@ def _obstacle(
         entry, serial = sharing_pool
         return Conflict(
             f"{name} shares drive {serial} with pool {entry.title} of backend {entry.backend}",
-            hint=advise("If that one is not wanted: ", Hint(Verb.FORGET, entry.guid)),
+            hint=advise("If that one is not needed: ", Hint(Verb.FORGET, entry.guid)),
         )
     busy = core.registry.claims.claimed_drives(other_than=operation.id if operation else None)
     claimed = serials & (busy | _in_doubt(core, guid))
     if claimed:
         return DriveInUse(
-            f"{name} lies on drive {min(claimed)}, which an operation uses or has left in doubt",
+            f"{name} is on drive {min(claimed)}, which an operation uses or has quarantined",
             hint=advise("Wait for it to end: ", Hint(Verb.LIST_OPERATIONS)),
         )
     return None
@@ -164,7 +164,7 @@ async def _adopt(
     if unknown_pool is None:
         raise NotFound(
             f"There is no pool {guid} to import",
-            hint=advise(Hint(Verb.LIST_IMPORTABLE), " lists what there is"),
+            hint=advise(Hint(Verb.LIST_IMPORTABLE), " lists the pools that can be imported"),
         )
     backend, report = unknown_pool
     if (obstacle := _obstacle(core, guid, backend, report, snapshot, op)) is not None:

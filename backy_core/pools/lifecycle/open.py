@@ -210,7 +210,7 @@ class Open(PlannedVerb[OpenRequest, OpenCase]):
         """Its deletion goes on some day: nobody must have filled it again by then."""
         if any(pending.plan.kind == "teardown" for pending in self._core.pending_of(entry.guid)):
             raise Conflict(
-                f"Deleting pool {entry.title} began and did not end",
+                f"The deletion of pool {entry.title} did not finish",
                 hint=advise("Delete it again: ", Hint(Verb.TEARDOWN, entry.guid)),
             )
 
@@ -223,7 +223,7 @@ class Open(PlannedVerb[OpenRequest, OpenCase]):
             except SystemFailure as error:
                 if isinstance(error, Cancelled) or is_final(error):
                     raise
-                op.outputs.append(f"# {error}; looking again")
+                op.outputs.append(f"# {error}; inspecting again")
             else:
                 return
             report = self._present(entry, await core.observer.refresh())
@@ -314,11 +314,11 @@ class Open(PlannedVerb[OpenRequest, OpenCase]):
             listed = ", ".join(map(str, shown)) or "nothing"
             raise SystemFailure(
                 f"Pool {entry.title} holds no filesystem that can be mounted",
-                details=f"/dev/{device} bears {listed}",
+                details=f"/dev/{device} holds {listed}",
             )
         if entry.fs_uuid is not None and usable[0].uuid != entry.fs_uuid:
             raise SystemFailure(
-                f"Pool {entry.title} holds another filesystem than the one that was made on it",
+                f"Pool {entry.title} holds a different filesystem from the one made on it",
                 details=f"expected {entry.fs_uuid}, found {usable[0]} {usable[0].uuid}",
             )
         return usable[0]
@@ -335,7 +335,7 @@ def _mount_steps(target: _Target, filesystem: str, uuid: str) -> tuple[Step, ...
 def _refuse_failed(entry: PoolEntry, report: PoolReport, snapshot: Snapshot) -> None:
     """Refuse a pool that runs on too few drives: it must release them before it is assembled."""
     if report.presence == "active" and (why := failure(entry, report, snapshot)):
-        raise Conflict(f"Pool {entry.title} runs, but is failed", hint=why)
+        raise Conflict(f"Pool {entry.title} is running but has failed", hint=why)
 
 
 def _refuse_former_member(entry: PoolEntry, report: PoolReport) -> None:
@@ -349,9 +349,9 @@ def _refuse_former_member(entry: PoolEntry, report: PoolReport) -> None:
     behind = ", ".join(s for s in serials if s in left)
     if former and behind:
         raise Conflict(
-            f"{former} is no member of the pool any more, but was used apart from it, and would "
-            f"take the place of what {behind} holds",
-            hint=f"Unplug {former}, unmount the pool to let go of it, and mount it again. If "
-            f"{former} did take the place of {behind} and the metadata is older, unplug {behind} "
+            f"{former} is no longer a member of the pool, but was used separately, and would "
+            f"replace what {behind} holds",
+            hint=f"Unplug {former}, unmount the pool to release it, and mount it again. If "
+            f"{former} did replace {behind} and the metadata is older, unplug {behind} "
             "instead",
         )

@@ -31,7 +31,7 @@ async def kill_holders(
     left = await processes.kill([holding[pid] for pid in alive])
     if left:
         raise SystemFailure(
-            f"Process {left[0].pid} ({left[0].name}) does not end",
+            f"Process {left[0].pid} ({left[0].name}) did not end",
             details="It may wait for a drive that does not answer",
         )
 
@@ -52,5 +52,5 @@ def follow_up(action: str | None) -> OperationKind | None:
         return _ACTIONS[action.lower()]
     except KeyError:
         raise InvalidRequest(
-            f"Action {action} is not known", hint="Use UnmountPool or RemovePoolGroup"
+            f"Unknown action {action}", hint="Use UnmountPool or RemovePoolGroup"
         ) from None

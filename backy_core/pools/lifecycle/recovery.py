@@ -53,7 +53,7 @@ class Recovery:
             try:
                 started.append(self._start(entry))
             except BackyError as error:  # its drives are claimed; it stays pending
-                log.warning("pool %s is not recovered yet: %s", entry.plan.pool.guid, error)
+                log.warning("Pool %s is not recovered yet: %s", entry.plan.pool.guid, error)
         return started
 
     def _start(self, entry: JournalEntry) -> Operation:
@@ -94,10 +94,10 @@ class Recovery:
             )
         )
         if not all(gone):
-            reason = "a program of the last run still works on it"
+            reason = "a program started by the previous run still works on it"
             drives = {drive.serial: reason for drive in entry.plan.drives}
             await self._core.keep(entry, reason, drives)
-            raise SystemFailure("A program that the last run of the agent started has not ended")
+            raise SystemFailure("A program started by the agent's previous run has not ended")
 
     async def _settle(self, op: Operation, entry: JournalEntry) -> None:
         for older in self._core.pending_of(entry.plan.pool.guid):

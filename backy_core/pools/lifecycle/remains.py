@@ -24,7 +24,7 @@ async def not_wiped(machine: Machine, identity: DriveId, snapshot: Snapshot) -> 
         drive for drive in drives_found if identity.size == 0 or is_same_drive(drive.id, identity)
     ]
     if len(same) != 1:
-        return "another drive answers to its serial" if drives_found else "it is not connected"
+        return "another drive has its serial" if drives_found else "it is not connected"
     drive = same[0]
     if drive.excluded:
         return "it is excluded by the agent's settings"
@@ -33,7 +33,7 @@ async def not_wiped(machine: Machine, identity: DriveId, snapshot: Snapshot) -> 
     except SystemFailure as error:
         return f"it cannot be read: {error.details or error.message}"
     if bears:
-        return f"it bears {bears[0]}"
+        return f"it holds {bears[0]}"
     held = machine.devices.holders(drive.name)
     return f"it is held by {', '.join(held)}" if held else None
 
@@ -52,13 +52,13 @@ def message(
             advise(
                 f"These drives of the pool were not wiped: {named}. When they can be, ",
                 Hint(Verb.TEARDOWN, entry.guid),
-                " wipes what they bear of it",
+                " wipes what they hold of it",
             )
         )
     if copies:
         named = ", ".join(f"{drive.id.serial} ({drive.node})" for drive in copies)
         sentences.append(
-            f"These drives bear the pool's identity without being its members, and were left "
+            f"These drives carry the pool's identity but are not its members, and were left "
             f"alone: {named}"
         )
     return join(sentences, ". ") if sentences else None

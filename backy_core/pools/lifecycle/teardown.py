@@ -202,7 +202,7 @@ class Teardown(PlannedVerb[Consent, TeardownCase]):
             await self.settle_alike(journal)
             await core.metadata.put(entry.model_copy(update={"is_mounted": True}))
             raise Conflict(
-                f"Deleting pool {entry.title} failed, and it has been mounted since",
+                f"The deletion of pool {entry.title} failed, and it has been mounted since",
                 hint=advise("Delete it again: ", Hint(Verb.TEARDOWN, guid)),
             )
         try:
@@ -237,7 +237,7 @@ class Teardown(PlannedVerb[Consent, TeardownCase]):
         except DriveNotEmpty:
             raise
         except BackyError as error:
-            op.outputs.append(f"# not looked into before it is deleted: {error}")
+            op.outputs.append(f"# not inspected before it is deleted: {error}")
 
     async def _finish(
         self,
@@ -257,7 +257,7 @@ class Teardown(PlannedVerb[Consent, TeardownCase]):
             if not plan.steps:
                 return await self._commit(op, journal, target)
             await journal.append(Planned(plan=plan))
-        raise SystemFailure(f"Pool {entry.title} comes back after it was wiped")
+        raise SystemFailure(f"Pool {entry.title} came back after it was wiped")
 
     async def _tried(
         self, op: Operation, journal: JournalEntry, plan: Plan
@@ -297,7 +297,7 @@ def _half_done(entry: PoolEntry, error: BackyError) -> SystemFailure:
     if isinstance(error, SystemFailure):
         return error
     return SystemFailure(
-        f"Deleting pool {entry.title} broke off half-way: {error.message}",
+        f"The deletion of pool {entry.title} stopped half-way: {error.message}",
         details=error.details,
         hint=advise("Delete it again: ", Hint(Verb.TEARDOWN, entry.guid)),
     )

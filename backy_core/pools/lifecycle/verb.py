@@ -165,7 +165,7 @@ class PlannedVerb(PoolVerb[RequestT], Generic[RequestT, CaseT]):
         """Roll back, and settle the entry whatever could not be rolled back."""
         leftovers = await self._core.undo(op, journal, RESTARTED)
         if not leftovers.clean:
-            log.warning("pool %s: %s", journal.opened.plan.pool.guid, leftovers)
+            log.warning("Pool %s: %s", journal.opened.plan.pool.guid, leftovers)
         await self._core.settle(journal)
 
     async def go_forward(self, op: Operation, journal: JournalEntry) -> None:

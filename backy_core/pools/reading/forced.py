@@ -41,8 +41,8 @@ def may_be_lost(report: PoolReport, delivers: Delivers) -> str:
     if delivers == "filesystem":  # it knows what its own state is
         return why
     return (
-        f"{why}. What was written last may be missing or damaged, also in files that are older. "
-        "The filesystem's journal is not replayed, so the newest files may not show"
+        f"{why}. The latest writes may be missing or damaged, even in older files. "
+        "The filesystem's journal is not replayed, so the newest files may be missing"
     )
 
 
@@ -59,7 +59,7 @@ def tell_taken(error: BackyError, entry: PoolEntry, report: PoolReport | None) -
     """Add to the failure of a forced mount that its drives count as up to date now."""
     if report is not None and not report.needs_force:
         error.hint = advise(
-            "By now all the drives that it took count as up to date, which cannot be taken back: ",
+            "All the drives that it used now count as up to date, which cannot be reversed: ",
             Hint(Verb.OPEN, entry.guid),
             " without force opens it for writing",
         )

@@ -137,7 +137,7 @@ def refuse_copied_members(label: str, report: PoolReport) -> None:
             raise Conflict(
                 f"Drives {' and '.join(named)} are the same member of pool {label}: one is a copy "
                 "of the other",
-                hint="Unplug the one that is not to be used, and mount the pool again",
+                hint="Unplug the one that is not needed, and mount the pool again",
             )
 
 

@@ -30,14 +30,14 @@ def failure(entry: PoolEntry, report: PoolReport | None, snapshot: Snapshot) -> 
     if report is None or report.health != "failed":
         return None
     if not report.usable:
-        return f"{report.detail} Nothing is done with it: look at it with the backend's own tools"
-    reason = (report.detail or "Too many of its drives failed or are gone").rstrip(".")
+        return f"{report.detail} Backy leaves it alone: inspect it with the backend's own tools"
+    reason = (report.detail or "Too many of its drives failed or are missing").rstrip(".")
     absent = [serial for serial in entry.drive_serials if serial not in snapshot.connected]
-    drives = f"Plug in {', '.join(absent)}" if absent else "See to its drives"
+    drives = f"Plug in {', '.join(absent)}" if absent else "Check its drives"
     return advise(
         f"{reason}. {drives}, ",
         _again(entry),
-        "; if that is refused, the answer says what is left",
+        "; if that is refused, the answer says what else can be done",
     )
 
 
@@ -50,14 +50,14 @@ def caveat(entry: PoolEntry, report: PoolReport | None, snapshot: Snapshot) -> T
         return None
     if is_forced(entry, mounts[-1]):
         return (
-            "It was opened read-only by force; check your files, then unmount and mount it to "
-            "write again"
+            "It was opened read-only by force; check your files, then unmount it and mount "
+            "it again to write to it"
         )
     protected = _write_protected(entry, report, snapshot)
     if not protected:
         return (
-            f"It is mounted read-only; mount -o remount,rw {mounts[-1].path} makes it writable "
-            "again if somebody asked for that"
+            f"It is mounted read-only. If that was done on purpose, "
+            f"mount -o remount,rw {mounts[-1].path} makes it writable again"
         )
     return (
         f"It is mounted read-only: {protected} is write-protected. Lift that, unmount the pool and "
@@ -80,7 +80,9 @@ def _unseen(entry: PoolEntry, report: PoolReport | None, snapshot: Snapshot) -> 
     device = unreported_device(entry, report, snapshot)
     if device is None:
         return None
-    return f"Its device /dev/{device} is running, but backend {entry.backend} does not see the pool"
+    return (
+        f"Its device /dev/{device} is running, but backend {entry.backend} does not report the pool"
+    )
 
 
 def _elsewhere(entry: PoolEntry, report: PoolReport | None, snapshot: Snapshot) -> Advice | None:
@@ -88,7 +90,7 @@ def _elsewhere(entry: PoolEntry, report: PoolReport | None, snapshot: Snapshot) 
     if filesystem is None or not any(filesystem.has(mount) for mount in snapshot.elsewhere):
         return None
     return advise(
-        "It is mounted in the mount namespace of another process, as of a container; ",
+        "It is mounted in the mount namespace of another process, such as a container; ",
         Hint(Verb.LIST_PROCESSES, entry.guid),
         " lists these processes",
     )
@@ -115,7 +117,7 @@ def _without_device(
         return None
     return advise(
         f"Its filesystem is still mounted at {mount.path}, but backend {entry.backend} does not "
-        "see it run. Unmount it: ",
+        "report it as running. Unmount it: ",
         Hint(Verb.CLOSE, entry.guid),
     )
 
@@ -127,7 +129,7 @@ def _gave_up(entry: PoolEntry, mount: MountEntry, snapshot: Snapshot) -> Advice 
     shown = f" ({cause})" if cause else ""
     return advise(
         f"The filesystem at {mount.path} met an error and may take no more data{shown}; the kernel "
-        "log says why. See to that, ",
+        "log says why. Fix the cause, ",
         _again(entry),
     )
 

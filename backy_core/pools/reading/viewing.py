@@ -219,7 +219,7 @@ class PoolViewer:
         if entry.guid in self._core.opening:
             return "It is being opened"
         if report is None:
-            return "None of its drives bears this pool"
+            return "None of its drives holds this pool"
         if failed := failure(entry, report, snapshot):
             return failed
         if report.presence == "active":
@@ -233,7 +233,7 @@ def _absent(entry: PoolEntry, absent: list[str], remembered: str | None) -> Text
     return advise(
         f"{drives} not connected{suffix}. Plug in what is missing, or ",
         Hint(Verb.OPEN, entry.guid),
-        " opens it without, if the others suffice",
+        " opens it without them, if the others suffice",
     )
 
 

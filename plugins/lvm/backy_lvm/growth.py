@@ -61,7 +61,7 @@ def _return(named: Named, drive: DriveId, mine: MemberReport, joined: MemberIs) 
         ),
         Step(
             id="forget-missing",
-            title="Noting that it is back",
+            title="Recording that it is back",
             run=Exec(argv=argv.forget_apart(named.selected, members, [mine.handle or ""])),
         ),
         *_clear(named, (mine,)),
@@ -100,7 +100,7 @@ def _exchange(
         ),
         Step(
             id="drop-member",
-            title="Letting go of the old member",
+            title="Releasing the old member",
             # 5: other members are missing still, and something lies on them.
             run=Exec(argv=drop, ok_codes=(0, 5)),
         ),
@@ -116,7 +116,7 @@ def _clear(named: Named, back: Iterable[MemberReport]) -> tuple[Step, ...]:
     remove = argv.remove_placeholders(named.group, named.volume, slots)
     step = Step(
         id="clear-placeholders",
-        title="Clearing what stood for missing members",
+        title="Removing the placeholders of missing members",
         run=Exec(argv=remove, ok_codes=(0, 1)),
     )
     return (step,)

@@ -167,7 +167,7 @@ def _mark_apart(
         return ()
     step = Step(
         id="mark-missing",
-        title="Noting which members are missing",
+        title="Recording which members are missing",
         run=Exec(argv=argv.mark_apart(named.selected, named.good, missing), ok_codes=ok_codes),
     )
     return (step,)
@@ -201,7 +201,7 @@ def _refuse_copies(report: PoolReport) -> None:
     ]
     if copied:
         raise Conflict(
-            f"{copied[0]} say they are the same member: one is a copy of the other.",
+            f"{copied[0]} claim to be the same member: one is a copy of the other.",
             hint="Unplug the copy",
         )
 

@@ -113,7 +113,7 @@ def _unreadable(answer: _Told, bearers: Mapping[str, str]) -> tuple[Unreadable, 
     return tuple(
         Unreadable(
             device=device,
-            reason=complaint(answer.words, device) or "LVM does not tell what it holds",
+            reason=complaint(answer.words, device) or "LVM does not report what it holds",
         )
         for device in lost
     )
@@ -235,5 +235,5 @@ def _orphan(guid: str, device: str, unreadable: Collection[Unreadable]) -> PoolR
         device=device,
         expected_members=0,
         members=(),
-        detail="It runs, but LVM cannot read its drives any more." if unreadable else gone,
+        detail="It runs, but LVM can no longer read its drives." if unreadable else gone,
     )

@@ -209,13 +209,13 @@ def _doubt(volume: Volume | None) -> str | None:
     if volume is None:
         return None
     if volume.odd:
-        return f"Whether it is active LVM answers by {volume.odd!r}."
+        return f"LVM reports an unknown activation state: {volume.odd!r}."
     if volume.active and volume.unsynced:
         return "It was made without copying (--nosync), so its members may differ."
     if volume.active and volume.trouble not in _HARMLESS:
-        return f"LVM calls it {volume.trouble!r}."
+        return f"LVM reports it as {volume.trouble!r}."
     if volume.action not in (*_MOVING, *_RESTING):
-        return f"LVM does {volume.action!r} on it, which this agent does not know."
+        return f"LVM runs {volume.action!r} on it, which this agent does not support."
     return None
 
 
@@ -244,7 +244,7 @@ def _unusable(group: Group, volume: Volume | None, sight: Sight) -> str | None:
 
 def _apart(members: Sequence[MemberReport]) -> str | None:
     apart = [member.device or "" for member in members if member.state == "diverged"]
-    return f"Used apart from the others, or a copy: {', '.join(apart)}." if apart else None
+    return f"Used separately from the others, or a copy: {', '.join(apart)}." if apart else None
 
 
 def _loss(level: str, members: Sequence[MemberReport]) -> str:

@@ -62,5 +62,5 @@ def _read(
 
 def _reason(outcome: CommandOutcome | None, node: str) -> str:
     if outcome is None:
-        return f"mdadm does not get to the end of its superblock within {_ALONE_S:g} s"
+        return f"mdadm did not finish reading its superblock within {_ALONE_S:g} s"
     return parse.complaint(outcome.stderr, node) or _SILENT

@@ -46,7 +46,9 @@ def _return(pool: PoolSpec, mine: MemberReport | None, drive: DriveId) -> tuple[
     if mine is None or mine.state in ("active", "rebuilding"):
         return ()
     if mine.state == "diverged":  # md would copy over what it holds
-        raise Conflict(f"{drive} was used apart from the array, so it is wiped before it is added.")
+        raise Conflict(
+            f"{drive} was used separately from the array, so it is wiped before it is added."
+        )
     if mine.state == "spare":  # md holds it, and does not use it
         return (_take_out(drive), _wipe(pool, drive))
     let_go = (_remove_failed(),) if mine.state == "failed" else ()
@@ -56,7 +58,7 @@ def _return(pool: PoolSpec, mine: MemberReport | None, drive: DriveId) -> tuple[
 def _take_out(drive: DriveId) -> Step:
     return Step(
         id="take-out-spare",
-        title=f"Taking the spare {drive} out",
+        title=f"Removing the spare {drive}",
         run=Exec(argv=argv.remove(drive)),
         effect="pivot",
     )
@@ -127,7 +129,7 @@ def _retire(
 def _remove_failed() -> Step:
     return Step(
         id="remove-failed",
-        title="Letting go of failed members",
+        title="Releasing failed members",
         run=Exec(argv=argv.remove_failed()),
         effect="none",
     )

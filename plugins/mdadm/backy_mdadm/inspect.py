@@ -38,7 +38,7 @@ _WAITING = {
 
 _BROKEN = "The kernel no longer writes to this array because too many of its members failed."
 
-_NOBODY = "No member of the array is in use that it could be compared with."
+_NOBODY = "No member of the array is in use to compare it with."
 _UNREADABLE = "Its superblock cannot be read."
 _SPEAKING: frozenset[MemberState] = frozenset(("active", "rebuilding", "spare"))
 
@@ -393,8 +393,8 @@ def _doubted(members: Iterable[MemberReport]) -> str | None:
 def _apart(members: Iterable[MemberReport], candidate: _Found) -> str | None:
     if len(candidate.arrays) > 1:
         names = " and ".join(array.name for array in candidate.arrays)
-        return f"Members of this array were assembled apart, as {names}."
+        return f"Members of this array were assembled separately, as {names}."
     devices = [member.device or "" for member in members if member.state == "diverged"]
     if devices:
-        return f"Used apart from the others, or a copy: {', '.join(devices)}."
+        return f"Used separately from the others, or a copy: {', '.join(devices)}."
     return None

@@ -226,7 +226,7 @@ def dashed(uuid: str) -> str | None:
 
 
 def _unknown(name: str, state: str) -> str:
-    return f"The kernel calls the array {name} {state!r}, a state that Backy does not know."
+    return f"The kernel reports array {name} as {state!r}, a state unknown to Backy."
 
 
 def _with_sync(array: Listed, line: str) -> Listed:

@@ -135,5 +135,5 @@ async def test_a_superblock_that_ends_mdadm_ends_it_for_nobody_else(
     monkeypatch.setattr(examine, "_ALONE_S", 0.05)
     assert await _ours(Broken(how)) == await _ours(SampleProbe("raid1x2-stopped"))
     reasons = await unreadable(Broken(how))
-    words = "does not get to the end" if how == "hangs" else "no valid superblock"
+    words = "did not finish reading" if how == "hangs" else "no valid superblock"
     assert list(reasons) == ["ubde"] and words in reasons["ubde"]

@@ -191,7 +191,7 @@ def test_a_returned_member_is_re_added_and_else_wiped_and_rebuilt() -> None:
 
 def test_a_diverged_member_is_never_offered_to_md() -> None:
     pool_report = report(member(A, "active", 0), member(B, "diverged", 1))
-    with pytest.raises(Conflict, match="used apart"):
+    with pytest.raises(Conflict, match="used separately"):
         add(pool_report, B)
 
 

@@ -179,7 +179,7 @@ async def test_an_unknown_state_is_doubt_and_never_absence(told_by: str) -> None
     assert line(report) == "raid1 active/failed whole [ubda:0:active ubdb:1:active]"
     assert not report.usable and report.device == "md0"
     assert report.detail == (
-        "The kernel calls the array md0 'suspicious', a state that Backy does not know."
+        "The kernel reports array md0 as 'suspicious', a state unknown to Backy."
     )
 
 
@@ -292,7 +292,7 @@ async def test_halves_assembled_apart_are_one_report() -> None:
     probe.files["/sys/block/md0/md/array_state"] = "clean"
     (report,) = await reports(probe)
     assert line(report).endswith("[ubda:0:active -:1:missing ubdb:-:diverged]")
-    assert report.detail == "Members of this array were assembled apart, as md0 and md126."
+    assert report.detail == "Members of this array were assembled separately, as md0 and md126."
 
 
 async def test_two_running_arrays_with_one_uuid_are_both_in_doubt() -> None:

@@ -25,8 +25,8 @@ def grow(
         return plan_of(pool, _back(name, mine, joined), goal=joined)
     if mine and mine.slot is None:
         raise DriveNotEmpty(
-            f"{drive} bears a label of this pool, which has no place for it.",
-            hint="Adding it erases what is on it; consent with wipe: true",
+            f"{drive} carries a label of this pool, which has no slot for it.",
+            hint="Adding it erases its contents; allow that with wipe: true",
         )
     old = _leaves(report, mine, replaces)
     again = _start_anew(pool, name, mine, joined) if mine else ()

@@ -275,8 +275,7 @@ def _release(title: str, command: tuple[Arg, ...]) -> Step:
 def _refuse_incomplete(report: PoolReport, degraded: bool) -> None:
     if any(member.state == "diverged" for member in report.members):
         raise Conflict(
-            "Members of the pool were used apart from each other, and ZFS would copy one over the "
-            "other.",
+            "Members of the pool were used separately, and ZFS would copy one over the other.",
             hint="Unplug what is not to be kept, mount the pool, and add it again with wipe",
         )
     if not any(member.state in ("active", "stale") for member in report.members):

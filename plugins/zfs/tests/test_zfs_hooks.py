@@ -174,7 +174,7 @@ def test_a_member_that_was_out_before_is_not_waited_for() -> None:
 
 def test_halves_used_apart_are_never_opened_together() -> None:
     pool_report = report(member(A, "active", None), member(B, "diverged", None), presence="stopped")
-    with pytest.raises(Conflict, match="apart"):
+    with pytest.raises(Conflict, match="separately"):
         opened(pool=pool(), report=pool_report, degraded=True)
 
 
@@ -198,7 +198,7 @@ def test_by_force_an_earlier_state_is_imported_without_writing() -> None:
     assert isinstance(export, Exec) and export.argv == ("zpool", "export", NAME)
     assert {step.effect for step in plan.steps} == {"reversible"}
     assert MountedAt(path="/mnt/a b", read_only=True) in mounted.expect
-    with pytest.raises(Conflict, match="apart"):
+    with pytest.raises(Conflict, match="separately"):
         opened(pool(), damaged(member(C, "diverged", None)), force=True)
 
 

@@ -168,7 +168,7 @@ def test_find() -> None:
     assert inventory.find(found, "A").name == "sda"
     with pytest.raises(NotFound, match="no drive C"):
         inventory.find(found, "C")
-    with pytest.raises(Conflict, match="2 drives answer to the serial B") as caught:
+    with pytest.raises(Conflict, match="2 drives have the serial B") as caught:
         inventory.find(found, "B")
     assert "/dev/sdb, /dev/sdc" in str(caught.value)
 
@@ -196,7 +196,7 @@ def test_resolve_follows_a_renumbered_drive() -> None:
 def test_resolve_refuses_an_impostor(facts: dict[str, Any]) -> None:
     wanted = DriveId(serial="A", wwn="0x1", size=SIZE)
     found = found_in(disk("sda", "A", **{"wwn": "0x1", **facts}))
-    with pytest.raises(SystemFailure, match="Another drive answers") as caught:
+    with pytest.raises(SystemFailure, match="Another drive has the serial") as caught:
         inventory.resolve(found, wanted)
     assert not isinstance(caught.value, DriveAbsent)
 

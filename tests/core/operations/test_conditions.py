@@ -48,11 +48,11 @@ async def unmet(content: str, condition: Condition, path: Path) -> str | None:
         ("ext4", Bears(on=PoolDevice(), type="ext4", uuid=UUID), None),
         ("ext4", Bears(on=PoolDevice(), type="ext4"), None),
         ("gpt", Bears(on=PoolDevice(), type="gpt"), None),
-        ("ext4", Bears(on=PoolDevice(), type="ext4", uuid=UUID[::-1]), "it bears .*ext4.*, not"),
-        ("ext4", Bears(on=PoolDevice(), type="xfs"), "it bears .*ext4.*, not xfs"),
-        ("nothing", Bears(on=PoolDevice(), type="ext4"), "it bears nothing, not ext4"),
+        ("ext4", Bears(on=PoolDevice(), type="ext4", uuid=UUID[::-1]), "it holds .*ext4.*, not"),
+        ("ext4", Bears(on=PoolDevice(), type="xfs"), "it holds .*ext4.*, not xfs"),
+        ("nothing", Bears(on=PoolDevice(), type="ext4"), "it holds nothing, not ext4"),
         ("nothing", Blank(on=PoolDevice()), None),
-        ("gpt", Blank(on=PoolDevice()), "it still bears .*gpt"),
+        ("gpt", Blank(on=PoolDevice()), "it still holds .*gpt"),
     ],
 )
 async def test_what_a_device_bears(

@@ -45,7 +45,7 @@ async def test_a_guid_is_never_used_again(bench: Bench) -> None:
     await bench.start()
     await bench.create()
     await bench.delete()
-    with pytest.raises(Conflict, match="never used again"):
+    with pytest.raises(Conflict, match="never reused"):
         await bench.agent.pools.create(bench.request())
     bench.stopped_pool("A", "B", guid=OTHER)
     await bench.agent.observer.refresh([""])

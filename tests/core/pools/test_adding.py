@@ -188,7 +188,7 @@ async def test_a_member_that_cannot_be_compared_is_neither_taken_nor_wiped(bench
     bench.machine.disks["A"].superblock = None  # as if unreadable: nobody speaks for the array
     bench.machine.disks["A"].content = [Content("linux_raid_member", GUID)]
     for wipe in (False, True):
-        assert "cannot be told" in await _refused(bench, "B", Conflict, wipe=wipe)
+        assert "is unknown whether" in await _refused(bench, "B", Conflict, wipe=wipe)
 
 
 # what it comes to

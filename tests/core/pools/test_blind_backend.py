@@ -28,7 +28,7 @@ async def test_what_was_seen_last_is_shown_and_said_to_be_old(
         await agent.observer.refresh()
         during = await agent.pools.get(GUID)
         listed = (await agent.pools.list())[0]
-        with pytest.raises(SystemFailure, match="cannot look at its pools"):
+        with pytest.raises(SystemFailure, match="cannot inspect its pools"):
             await bench.unmount()
 
     assert (during.state, during.drives) == (before.state, before.drives)
@@ -138,7 +138,7 @@ async def test_a_backend_that_cannot_look_loses_no_pool(
     seen = await bench.agent.pools.get(GUID)
     assert replace(seen, stale_because=None) == before
     assert "garbage" in (seen.stale_because or "")
-    with pytest.raises(Exception, match="cannot look"):
+    with pytest.raises(Exception, match="cannot inspect"):
         await bench.agent.pools.delete(GUID)
     assert await bench.state() == "ready"
 

@@ -167,7 +167,7 @@ REASONS: list[tuple[str, Callable[[], BackyError | None], type[BackyError], str]
             allow_signatures=True,
         ),
         DriveInUse,
-        "cannot look",
+        "cannot inspect",
     ),
     (
         "unreadable",

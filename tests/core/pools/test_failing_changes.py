@@ -88,7 +88,7 @@ async def test_a_half_deleted_pool_is_not_mounted_and_its_deletion_not_resumed_b
     bench.machine.interruptions.fail("mdadm --stop")
     assert await bench.delete() is not None
     bench.machine.interruptions.reset()
-    with pytest.raises(Exception, match="Deleting"):
+    with pytest.raises(Exception, match="The deletion"):
         await bench.agent.pools.mount(GUID, None)
 
 

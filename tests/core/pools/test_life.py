@@ -199,7 +199,7 @@ async def test_the_filesystem_must_be_the_one_that_was_made(bench: Bench) -> Non
         assert disk.superblock is not None
         disk.superblock.volume.content[:] = [Content("ext4", FS_UUID)]
     error = await bench.mount()
-    assert error is not None and "another filesystem" in error.message
+    assert error is not None and "different filesystem" in error.message
     assert await bench.state() == "unmounted"
     assert not bench.machine.arrays, "opening goes back: the array is stopped again"
 

@@ -162,7 +162,7 @@ async def test_native_is_left_to_the_tools(bench: Bench) -> None:
 async def test_another_portability_is_another_pool(bench: Bench) -> None:
     await bench.start()
     await bench.create()
-    with pytest.raises(Conflict, match="is not what is asked for"):
+    with pytest.raises(Conflict, match="differs from the request"):
         await bench.create(portability="native")
     _, repeated = await bench.agent.pools.create(bench.request())
     assert repeated is None

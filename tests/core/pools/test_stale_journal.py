@@ -171,7 +171,7 @@ async def test_what_cannot_be_looked_into_is_kept_until_it_can(bench: Bench) -> 
     await bench.start()
     view = await bench.agent.pools.get(GUID)
     assert "drive B is not connected" in str(view.error_message)
-    with pytest.raises(Conflict, match="looked into"):
+    with pytest.raises(Conflict, match="cannot be inspected"):
         await bench.agent.pools.delete(GUID)
     assert bench.machine.disks["A"].superblock is not None
     bench.machine.plug("B")
@@ -208,7 +208,7 @@ async def test_metadata_older_than_an_exchange_asks_which_drive_speaks_for_the_p
     bench.machine.plug("B")
     await bench.start()
     assert await bench.state() == "error" and not bench.machine.mounts
-    with pytest.raises(Conflict, match="C is no member") as refused:
+    with pytest.raises(Conflict, match="C is no longer a member") as refused:
         await bench.mount()
     assert "unplug B instead" in str(refused.value.hint)
     bench.machine.unplug("B")

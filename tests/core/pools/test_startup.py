@@ -100,7 +100,7 @@ async def test_a_replaced_member_that_was_used_apart_never_takes_the_pool_over(
         bench.machine.assemble_all()
     await bench.start()
     assert await bench.state() == "error" and bool(bench.machine.arrays) is assembled
-    with pytest.raises(Conflict, match="B is no member"):
+    with pytest.raises(Conflict, match="B is no longer a member"):
         await bench.mount()
     assert not bench.machine.mounts
     bench.machine.unplug("B")

@@ -55,14 +55,14 @@ def _deletion(bench: Bench) -> Operation:
 async def test_members_that_cannot_be_told_apart(bench: Bench, mounted: bool) -> None:
     await _pool(bench, mounted=mounted)
     bench.machine.disks["B"].serial = "A"
-    await _refused(bench, Conflict, "More than one drive answers to the serial A")
+    await _refused(bench, Conflict, "More than one drive has the serial A")
 
 
 @pytest.mark.parametrize("mounted", [True, False], ids=["mounted", "stopped"])
 async def test_a_member_that_holds_something_else_as_well(bench: Bench, mounted: bool) -> None:
     await _pool(bench, mounted=mounted)
     bench.machine.disks["B"].content = [Content("xfs", "9-9", "holidays")]
-    await _refused(bench, DriveNotEmpty, "B of this pool also bears xfs")
+    await _refused(bench, DriveNotEmpty, "B of this pool also holds xfs")
 
 
 async def test_a_stopped_member_that_somebody_uses(bench: Bench) -> None:
@@ -121,7 +121,7 @@ async def test_a_stopped_pool_that_cannot_run_any_more_is_deleted_unseen(bench: 
     await _pool(bench, mounted=False)
     bench.machine.unplug("B")
     assert await bench.delete() is None
-    assert any("not looked into" in line for line in _deletion(bench).outputs.lines)
+    assert any("not inspected" in line for line in _deletion(bench).outputs.lines)
     assert bench.machine.clean("A")
 
 
@@ -197,7 +197,7 @@ async def test_a_copy_is_wiped_where_it_was_named(bench: Bench) -> None:
     await _pool(bench, mounted=False)
     bench.machine.copy("B", onto="C")
     await bench.agent.observer.refresh([""])
-    with pytest.raises(InvalidRequest, match="Z does not bear") as refused:
+    with pytest.raises(InvalidRequest, match="Z does not carry") as refused:
         await bench.agent.pools.delete(GUID, wipe_copies=["Z"])
     assert "drive C does" in str(refused.value.hint)
     assert await bench.delete(wipe_copies=["C"]) is None
@@ -280,7 +280,7 @@ async def test_a_member_that_was_used_for_something_else_is_named(bench: Bench) 
     disk.content = [Content("xfs", "9-9", "holidays")]
     await bench.agent.observer.refresh([""])
     assert await bench.delete() is None
-    assert "B (it bears xfs (holidays))" in _message(bench)
+    assert "B (it holds xfs (holidays))" in _message(bench)
     assert disk.content
 
 
@@ -290,7 +290,7 @@ async def test_another_drive_with_a_members_serial_is_not_taken_for_it(bench: Be
     bench.machine.disks["B"] = Disk("B", 2 * GIB, name="sdxq")
     await bench.agent.observer.refresh([""])
     assert await bench.delete() is None
-    assert "B (another drive answers to its serial)" in _message(bench)
+    assert "B (another drive has its serial)" in _message(bench)
     stones = json.loads(bench.settings.tombstones_path.read_text())["tombstones"]
     assert [drive["serial"] for drive in stones[0]["drives"]] == ["B"]
 

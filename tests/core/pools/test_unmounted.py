@@ -51,7 +51,7 @@ async def test_a_pool_its_backend_does_not_see_run_is_not_taken_for_unmounted(
     assert view.state == "error" and "still mounted" in str(view.error_message)
     with pytest.raises(SystemFailure, match="cannot be stopped"):
         await bench.unmount()
-    with pytest.raises(Conflict, match="does not see it run"):
+    with pytest.raises(Conflict, match="does not report it as running"):
         await bench.delete()
     assert (list(bench.machine.mounts), list(bench.machine.arrays)) == before
     assert await bench.state() == "error" and bench.remembered[GUID].is_mounted
@@ -144,7 +144,7 @@ async def test_a_failed_array_that_still_runs_is_not_mounted(bench: Bench) -> No
     for serial in ("A", "B"):
         bench.machine.plug(serial)
     await bench.agent.observer.refresh()
-    with pytest.raises(Conflict, match="is failed") as refused:
+    with pytest.raises(Conflict, match="has failed") as refused:
         await bench.mount()
     assert f"close {GUID}" in str(refused.value.hint)
     assert await bench.unmount() is None
