@@ -21,10 +21,11 @@ from backy_core.plugins.inspect_thread import Looker
 from backy_core.plugins.listeners import Listener
 from backy_core.plugins.plan_rules import PlannedFor, validate_plan
 from backy_core.plugins.registry import FailedPlugin
+from backy_core.plugins.report_rules import refuse_to_open, refuse_unusable
 from backy_core.plugins.reports import cleaned, with_clean_names
 from backy_core.plugins.stamp_rules import of_another_pool, refuse_shared, unproven
 from backy_core.plugins.threads import call_async_within
-from backy_core.sdk.errors import BackendFailure, BackyError, Conflict, PlanRefused
+from backy_core.sdk.errors import BackendFailure, BackyError, PlanRefused
 from backy_core.sdk.events import OperationRecord, PoolChange
 from backy_core.sdk.models import (
     BackendInfo,
@@ -106,11 +107,11 @@ class PluginHost:
         force: bool = False,
     ) -> BackendPlan:
         """Plan bringing up the pool's device or filesystem. ``degraded``: the administrator asked
-        for it; otherwise raise Conflict if members have diverged. ``force``: open it read-only
-        with stale members, if the report says that it needs that."""
-        if not degraded:
-            _refuse_apart(report)
+        for it. ``force``: open it read-only with stale members, if the report says that it needs
+        that. Raises Conflict for what :mod:`backy_core.plugins.report_rules` refuses."""
         forced = force and report.needs_force is not None
+        info = self.backend(backend).info
+        refuse_to_open(info, pool, report, degraded=degraded, force=forced)
         call = {"pool": pool, "report": report, "degraded": degraded, "force": forced}
         return await self._plan(backend, "open", call, _drives(pool, report))
 
@@ -218,7 +219,8 @@ class PluginHost:
         drives: Iterable[DriveId],
     ) -> BackendPlan:
         loaded = self.backend(backend)
-        _refuse_unusable(call.get("report"))
+        if isinstance(report := call.get("report"), PoolReport):
+            refuse_unusable(report)
         plan = await self._asked(backend, kind, call)
         try:
             validate_plan(loaded.info, kind, plan, drives)
@@ -267,23 +269,6 @@ PLAN_HOOKS: Mapping[PlannedFor, str] = MappingProxyType(
 
 def _drives(pool: PoolSpec, report: PoolReport) -> tuple[DriveId, ...]:
     return (*pool.drives, *report.drives)
-
-
-def _refuse_unusable(report: object) -> None:
-    """Refuse to plan for a container that its backend cannot handle."""
-    if isinstance(report, PoolReport) and not report.usable:
-        raise Conflict(report.detail or f"{report.native_id} cannot be used as a pool")
-
-
-def _refuse_apart(report: PoolReport) -> None:
-    """Refuse diverged members: which half to keep is the administrator's decision."""
-    if any(member.state == "diverged" for member in report.members):
-        raise Conflict(
-            "Members of this pool were used separately, so it is not opened automatically.",
-            details=report.detail,
-            hint="Unplug the side that is not wanted and mount the pool explicitly; add the other "
-            "side again with wipe.",
-        )
 
 
 def _require(backend: str, hook: str, answer: object, expected_type: type) -> None:

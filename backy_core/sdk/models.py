@@ -123,6 +123,8 @@ class Level(Model):
     """How many drives' worth of each stripe is parity."""
     copies: int | None = 1
     """How many members hold each block; None: all of them, as in a mirror."""
+    exchanges: bool = False
+    """Without redundancy: the backend can copy a connected member to the drive that replaces it."""
 
     @property
     def redundant(self) -> bool:
@@ -178,6 +180,8 @@ class BackendInfo(Model):
     version: str
     levels: tuple[Level, ...]
     """First one is the default."""
+    other_levels: tuple[Level, ...] = ()
+    """Levels of pools made elsewhere, which it handles but does not create."""
     filesystems: tuple[str, ...]
     """First one is the default."""
     delivers: Delivers = "block"
@@ -192,6 +196,11 @@ class BackendInfo(Model):
     """Interval of inspections for changes without kernel events; None: events suffice."""
     sectors: SectorRule = "equal"
     """Which logical sector sizes its pools can mix."""
+
+    def level(self, name: str) -> Level | None:
+        """The level that a report calls ``name``; None if it is not described."""
+        levels = (*self.levels, *self.other_levels)
+        return next((level for level in levels if level.name == name), None)
 
 
 class PoolSpec(Model):

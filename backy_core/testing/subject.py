@@ -107,6 +107,10 @@ class Subject:
         names = [level.name for level in info.levels]
         assert name in names, f"{setting} names the level {name!r}: choose one of {names}"
         level = cls.level(name)
+        assert level.redundant, (
+            f"{setting} names the level {name!r}, which backy_backend of {info.name} describes "
+            "without parity and with one copy: the core adds no drive to such a pool"
+        )
         least, most = max(2, level.min_drives), level.max_drives
         assert least <= count <= (most or count), (
             f"{setting} names {count} drives: {name} with one to lose takes at least {least}"

@@ -228,7 +228,7 @@ def test_an_unknown_signature_type() -> None:
         (None, "is not set, and backy_backend of mdadm advertises ['add_drive', 'degraded_open']"),
         (("mirror", 2), "names the level 'mirror': choose one of ['raid1', 'raid0'"),
         (("raid1", 1), "names 1 drives: raid1 with one to lose takes at least 2"),
-        (("raid0", 2), "mdadm, which advertises add_drive, refuses such a pool without one"),
+        (("raid0", 2), "names the level 'raid0', which backy_backend of mdadm describes without"),
     ],
 )
 def test_redundant_wrong_or_missing(redundant: object, words: str) -> None:

@@ -17,6 +17,7 @@ from backy_core.sdk.errors import BackyError, Conflict, DriveNotEmpty, InvalidRe
 from backy_core.sdk.models import DriveId, MemberReport, PoolReport, SignatureMatch
 from backy_core.store.metadata import PoolEntry
 
+_IN_USE = ("active", "rebuilding")
 _MOVING = ("recovering", "resync", "reshape")
 
 
@@ -90,6 +91,7 @@ async def admit(case: AddCase) -> Admitted | None:
     content = _content(case)
     if case.member is None or content:
         await geometry.refuse_unfit(case.core, case.entry, case.report, case.drive)
+    _refuse_without_redundancy(case, replaced)
     return Admitted(replaced, content)
 
 
@@ -115,7 +117,7 @@ def _remounted(case: AddCase, unmount: str) -> Advice:
 def _is_in_place(case: AddCase) -> bool:
     """Idempotent: the second of two equal requests finds the work of the first."""
     replaces = case.request.replaces
-    if case.state not in ("active", "rebuilding"):  # a spare is of no use to the pool yet
+    if case.state not in _IN_USE:  # a spare is of no use to the pool yet
         return False
     if _stays(case, replaces):
         raise Conflict(
@@ -137,10 +139,7 @@ def _replaced(case: AddCase) -> DriveId | None:
     """The member that goes; None: the one that is missing."""
     replaces, report = case.request.replaces, case.report
     if replaces is None or replaces == case.request.serial:
-        if not report.degraded:
-            raise Conflict(
-                f"Pool {case.pool} is complete", hint="Name the member to replace in `replaces`"
-            )
+        _refuse_complete(case)
         return None
     drives_by_serial = {drive.serial: drive for drive in (*case.entry.drive_ids, *report.drives)}
     if replaces not in drives_by_serial:
@@ -148,7 +147,25 @@ def _replaced(case: AddCase) -> DriveId | None:
     old = report.member(drives_by_serial[replaces])
     if old is not None and old.in_place:
         _refuse_to_let_go(case, replaces)
+    if old is None or not has_place(old):
+        _refuse_complete(case)
     return drives_by_serial[replaces]
+
+
+def has_place(member: MemberReport) -> bool:
+    """Whether another drive can take the member's place: a spare has none, and neither has what is
+    left of a former member."""
+    out = member.slot is not None and not member.in_place
+    return out or member.state in _IN_USE
+
+
+def _refuse_complete(case: AddCase) -> None:
+    """Refuse a pool without an empty place."""
+    if not case.report.degraded:
+        raise Conflict(
+            f"Pool {case.pool} is complete",
+            hint="Name the member to replace in `replaces`",
+        )
 
 
 def _refuse_to_let_go(case: AddCase, replaces: str) -> None:
@@ -161,6 +178,22 @@ def _refuse_to_let_go(case: AddCase, replaces: str) -> None:
         f"Pool {case.pool} is {report.health} and relies on drive {replaces}, which "
         "cannot be replaced now",
         hint=hint,
+    )
+
+
+def _refuse_without_redundancy(case: AddCase, replaced: DriveId | None) -> None:
+    """Refuse a pool that cannot rebuild a member. Its backend decides about levels that it does not
+    describe."""
+    level = case.core.host.backends[case.entry.backend].info.level(case.report.level)
+    if level is None or level.redundant:
+        return
+    old = case.report.member(replaced) if replaced else None
+    if level.exchanges and old is not None and has_place(old):
+        return
+    raise InvalidRequest(
+        f"Pool {case.pool} has no redundancy (level {level.name}), so no drive can take the place "
+        "of a member that is lost",
+        hint="Name the connected member to replace in `replaces`" if level.exchanges else None,
     )
 
 

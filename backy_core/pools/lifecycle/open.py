@@ -17,7 +17,6 @@ from backy_core.pools.core import compose, reachable
 from backy_core.pools.lifecycle import steps
 from backy_core.pools.lifecycle.verb import Direction, PlannedVerb, committing
 from backy_core.pools.reading import forced
-from backy_core.pools.reading.members import refuse_copied_members
 from backy_core.pools.reading.pool_mounts import all_mounts
 from backy_core.pools.reading.troubles import failure
 from backy_core.sdk.advice import Hint, Verb, advise
@@ -121,7 +120,6 @@ class Open(PlannedVerb[OpenRequest, OpenCase]):
         else:
             forcing.check_unforced(entry, report, asked_for=request.degraded)
             _refuse_failed(entry, report, snapshot)
-        refuse_copied_members(entry.title, report)
         missing = await guards.missing_directories(core, path, snapshot, entry.guid)
         because = report.needs_force if force else None
         return report, _Target(path, missing, request.degraded, force, because)

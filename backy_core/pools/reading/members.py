@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 
 from backy_core.machine.inventory import Drive, is_same_drive
 from backy_core.machine.snapshot import Snapshot
-from backy_core.sdk.errors import Conflict
 from backy_core.sdk.models import DriveId, PoolReport, SignatureMatch
 from backy_core.sdk.plan import Plan
 from backy_core.store.metadata import PoolEntry
@@ -120,25 +119,6 @@ def without(report: PoolReport, drives: tuple[Drive, ...]) -> PoolReport:
         return report
     members = tuple(member for member in report.members if member.drive not in gone)
     return report.model_copy(update={"members": members})
-
-
-def refuse_copied_members(label: str, report: PoolReport) -> None:
-    """Raise :class:`Conflict` if two connected drives are the same member of the pool.
-
-    Which of the two is to be used is the administrator's decision; md, LVM and ZFS would choose
-    by the order in which they find them, and mix two sets.
-    """
-    drives: dict[str, list[str]] = {}
-    for member in report.members:
-        if member.handle and member.drive:
-            drives.setdefault(member.handle, []).append(f"{member.drive} ({member.device})")
-    for named in drives.values():
-        if len(named) > 1:
-            raise Conflict(
-                f"Drives {' and '.join(named)} are the same member of pool {label}: one is a copy "
-                "of the other",
-                hint="Unplug the one that is not needed, and mount the pool again",
-            )
 
 
 def _running_on(entry: PoolEntry, report: PoolReport | None) -> frozenset[DriveId]:

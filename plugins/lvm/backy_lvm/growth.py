@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from backy_core.sdk.errors import Conflict, InvalidRequest
 from backy_core.sdk.models import DriveId, MemberReport, PoolReport, PoolSpec
 from backy_core.sdk.plan import (
     Arg,
@@ -18,16 +17,12 @@ from backy_core.sdk.plan import (
     WipeMember,
 )
 from backy_lvm import argv
-from backy_lvm.levels import is_redundant
 from backy_lvm.naming import SIGNATURE, Named, stamp, stamps
 
 
 def grow(
     pool: PoolSpec, report: PoolReport, drive: DriveId, replaces: DriveId | None
 ) -> BackendPlan:
-    """Conflict for a drive that is in already, InvalidRequest for a pool without redundancy."""
-    if not is_redundant(report.level):
-        raise InvalidRequest(f"A pool of level {report.level} cannot rebuild a drive.")
     named = Named.of(pool, report)
     mine = report.member(drive)
     old = report.member(replaces) if replaces else None
@@ -35,7 +30,6 @@ def grow(
     if mine is not None and mine.state in ("stale", "failed"):
         steps = _return(named, drive, mine, joined)
     else:
-        _refuse_member(mine)
         steps = _exchange(pool, report, drive, old, joined)
     uuid = _new_uuid(pool, report, drive)
     own = (*stamps(pool, report), stamp(uuid))
@@ -155,8 +149,3 @@ def _new_uuid(pool: PoolSpec, report: PoolReport, drive: DriveId) -> str:
     taken = {member.handle for member in report.members}
     uuids = (argv.pv_uuid(pool.guid, drive, attempt) for attempt in range(len(taken) + 1))
     return next(uuid for uuid in uuids if uuid not in taken)
-
-
-def _refuse_member(mine: MemberReport | None) -> None:
-    if mine is not None and mine.state in ("active", "rebuilding"):
-        raise Conflict(f"{mine.drive} is in the pool already.")

@@ -92,12 +92,11 @@ def backy_plan_create(pool: PoolSpec, drives: tuple[DriveId, ...]) -> BackendPla
 
 
 @hookimpl
-def backy_plan_open(pool: PoolSpec, report: PoolReport, degraded: bool) -> BackendPlan:
+def backy_plan_open(pool: PoolSpec, report: PoolReport) -> BackendPlan:
     if report.presence == "active":
         return BackendPlan(steps=(), goal=(_ACTIVE,), stamps=stamps(pool, report))
     named = Named.of(pool, report)
-    _refuse_copies(report)
-    _refuse_incomplete(pool, report, degraded)
+    _refuse_too_few(pool, report)
     mode = "degraded" if report.degraded else "complete"
     activate = Step(
         id="activate",
@@ -191,24 +190,8 @@ def _deactivate(named: Named) -> Step:
     )
 
 
-def _refuse_copies(report: PoolReport) -> None:
-    """LVM would choose between the two by size and name, whichever is older."""
-    drives: dict[str, list[str]] = {}
-    for member in report.members:
-        drives.setdefault(member.handle or "", []).append(str(member.drive or member.device))
-    copied = [
-        " and ".join(serials) for handle, serials in drives.items() if handle and len(serials) > 1
-    ]
-    if copied:
-        raise Conflict(
-            f"{copied[0]} claim to be the same member: one is a copy of the other.",
-            hint="Unplug the copy",
-        )
-
-
-def _refuse_incomplete(pool: PoolSpec, report: PoolReport, degraded: bool) -> None:
-    """Refuse a pool with missing members; stale ones do not count as missing."""
-    missing = sum(member.state == "missing" for member in report.members)
+def _refuse_too_few(pool: PoolSpec, report: PoolReport) -> None:
+    """LVM activates whatever is left of some levels, without a word."""
     slots = {member.slot for member in report.members if member.state == "active"}
     working = frozenset(slot for slot in slots if slot is not None)
     if not survives(report.level, report.expected_members, working):
@@ -218,5 +201,3 @@ def _refuse_incomplete(pool: PoolSpec, report: PoolReport, degraded: bool) -> No
             f"Too few drives of the pool {pool.label} are connected and up to date{left}.",
             details=report.detail,
         )
-    if missing and not degraded:
-        raise Conflict(f"{missing} of {report.expected_members} drives are not connected.")

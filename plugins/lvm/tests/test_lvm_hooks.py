@@ -56,8 +56,8 @@ def commands(plan: BackendPlan) -> list[str]:
     return [text(step.run) for step in plan.steps]
 
 
-def opened(pool_report: PoolReport, degraded: bool = False) -> list[str]:
-    return commands(hooks.backy_plan_open(pool=pool(), report=pool_report, degraded=degraded))
+def opened(pool_report: PoolReport) -> list[str]:
+    return commands(hooks.backy_plan_open(pool=pool(), report=pool_report))
 
 
 def closed(pool_report: PoolReport) -> list[str]:
@@ -151,12 +151,10 @@ def test_open_activates_by_name_and_only_whole() -> None:
 
 def test_open_degraded_first_writes_down_who_is_missing() -> None:
     pool_report = report(member(A, "active", 0), member(B, "missing", 1), presence="stopped")
-    assert opened(pool_report, degraded=True) == [
+    assert opened(pool_report) == [
         f"vgchange [<1>] --addtag backy-without={uuids(B)[0]} VG",
         "vgchange [<1>] --activate y --activationmode degraded VG",
     ]
-    with pytest.raises(Conflict):
-        opened(pool_report)
 
 
 def test_open_leaves_out_what_was_left_behind() -> None:
@@ -169,7 +167,7 @@ def test_open_leaves_out_what_was_left_behind() -> None:
 
 def test_open_leaves_out_what_was_used_apart() -> None:
     pool_report = report(member(A, "active", 0), member(B, "diverged", 1), presence="stopped")
-    assert len(opened(pool_report, degraded=True)) == 2
+    assert len(opened(pool_report)) == 2
 
 
 def test_open_refuses_what_cannot_hold_all_data() -> None:
@@ -177,7 +175,7 @@ def test_open_refuses_what_cannot_hold_all_data() -> None:
         member(A, "active", 0), member(B, "missing", 1), presence="stopped", level="linear"
     )
     with pytest.raises(Conflict):
-        opened(pool_report, degraded=True)
+        opened(pool_report)
 
 
 def test_open_takes_no_spare_for_a_member() -> None:
@@ -186,20 +184,13 @@ def test_open_takes_no_spare_for_a_member() -> None:
         member(A, "missing", 0), member(B, "missing", 1), member(C, "spare"), presence="stopped"
     )
     with pytest.raises(Conflict, match="Too few"):
-        opened(pool_report, degraded=True)
+        opened(pool_report)
 
 
 def copy_of(member_report: MemberReport, drive: DriveId) -> MemberReport:
     return member_report.model_copy(
         update={"drive": drive, "device": "sdz", "state": "diverged", "slot": None}
     )
-
-
-def test_open_refuses_to_choose_between_a_member_and_its_copy() -> None:
-    second = member(B, "active", 1)
-    pool_report = report(member(A, "active", 0), second, copy_of(second, C), presence="stopped")
-    with pytest.raises(Conflict, match="copy of the other"):
-        opened(pool_report, degraded=True)
 
 
 def test_close_does_not_mark_a_member_whose_copy_is_there() -> None:
@@ -242,7 +233,7 @@ def test_groups_of_others_are_selected_by_uuid() -> None:
     pool_report = report(
         member(A, "active", 0), member(B, "active", 1), presence="stopped", foreign=True
     )
-    plan = hooks.backy_plan_open(pool=pool(native_id=VG_UUID), report=pool_report, degraded=False)
+    plan = hooks.backy_plan_open(pool=pool(native_id=VG_UUID), report=pool_report)
     assert commands(plan)[0].endswith(f"--select vg_uuid={VG_UUID}")
 
 
@@ -274,7 +265,7 @@ def test_open_names_the_members_that_dropped_out_where_too_few_are_left() -> Non
     members = (member(A, "stale", 0), member(B, "stale", 1), member(C, "active", 2))
     pool_report = report(*members, presence="stopped", level="raid5")
     with pytest.raises(Conflict, match="up to date: drive-scsi1, drive-scsi2 dropped out"):
-        hooks.backy_plan_open(pool=pool("raid5", 3), report=pool_report, degraded=True)
+        hooks.backy_plan_open(pool=pool("raid5", 3), report=pool_report)
 
 
 def test_a_stale_member_returns_by_its_bitmap() -> None:
@@ -298,25 +289,6 @@ def test_a_present_member_is_replaced_and_let_go() -> None:
 def test_a_spare_left_by_an_earlier_attempt_is_used() -> None:
     pool_report = report(member(A, "active", 0), member(B, "missing", 1), member(C, "spare"))
     assert [step.split()[0] for step in added(pool_report)] == ["lvconvert", "vgreduce", "remove"]
-
-
-FULL = (member(A, "active", 0), member(B, "active", 1))
-HALF = (member(A, "active", 0), member(B, "missing", 1))
-
-
-@pytest.mark.parametrize(
-    ("pool_report", "drive", "error"),
-    [
-        (report(*FULL), A, Conflict),
-        (report(*FULL, level="raid0"), C, InvalidRequest),
-        (report(*HALF, level="linear"), C, InvalidRequest),
-    ],
-)
-def test_a_drive_without_a_place_is_refused(
-    pool_report: PoolReport, drive: DriveId, error: type[Exception]
-) -> None:
-    with pytest.raises(error):
-        added(pool_report, drive)
 
 
 @pytest.mark.parametrize("level", ["linear", "raid0"])

@@ -5,7 +5,7 @@ What joins ends rebuilding or in use. A drive that md leaves a spare is taken ou
 
 from __future__ import annotations
 
-from backy_core.sdk.errors import Conflict, InvalidRequest
+from backy_core.sdk.errors import Conflict
 from backy_core.sdk.models import DriveId, MemberReport, PoolReport, PoolSpec
 from backy_core.sdk.plan import (
     BackendPlan,
@@ -25,14 +25,11 @@ _SYNCING = ("recovering", "resync", "reshape", "check")
 def grow(
     pool: PoolSpec, report: PoolReport, drive: DriveId, replaces: DriveId | None
 ) -> BackendPlan:
-    """Conflict for an array that needs no drive or cannot use one yet, InvalidRequest for one
-    without redundancy."""
+    """Conflict for an array that cannot use a drive yet."""
     mine = report.member(drive)
     old = report.member(replaces) if replaces else None
     exchange = old is not None and old.state == "active"
-    if mine is None or mine.state not in ("active", "rebuilding"):
-        _refuse_full(report, drive, exchange=exchange)
-        _refuse_syncing(report, drive)
+    _refuse_syncing(report, drive)
     joined = MemberIs(drive=drive, states=("rebuilding", "active"))
     back = _return(pool, mine, drive)
     joins = MemberIs(drive=drive, states=(*joined.states, "spare")) if exchange else joined
@@ -43,12 +40,8 @@ def grow(
 def _return(pool: PoolSpec, mine: MemberReport | None, drive: DriveId) -> tuple[Step, ...]:
     """Steps before the plain add, for a drive with this pool's stamp. Each later step is skipped
     once the drive is in."""
-    if mine is None or mine.state in ("active", "rebuilding"):
+    if mine is None:
         return ()
-    if mine.state == "diverged":  # md would copy over what it holds
-        raise Conflict(
-            f"{drive} was used separately from the array, so it is wiped before it is added."
-        )
     if mine.state == "spare":  # md holds it, and does not use it
         return (_take_out(drive), _wipe(pool, drive))
     let_go = (_remove_failed(),) if mine.state == "failed" else ()
@@ -133,21 +126,6 @@ def _remove_failed() -> Step:
         run=Exec(argv=argv.remove_failed()),
         effect="none",
     )
-
-
-def _refuse_full(report: PoolReport, drive: DriveId, *, exchange: bool) -> None:
-    if report.level in ("raid0", "linear"):
-        raise InvalidRequest(f"A {report.level} pool has no redundancy and takes no replacement.")
-    if report.degraded and exchange:
-        raise Conflict(
-            "The pool is degraded, so a new drive takes the missing member's place first.",
-            hint="Leave out the drive to be replaced.",
-        )
-    if not (report.degraded or exchange):
-        raise Conflict(
-            f"All members of the pool are present, so {drive} is not needed.",
-            hint="Name the drive that it replaces.",
-        )
 
 
 def _refuse_syncing(report: PoolReport, drive: DriveId) -> None:

@@ -36,7 +36,7 @@ from backy_mdadm import __version__, argv
 from backy_mdadm.features import BLOCK_SIZE, UNWRITTEN
 from backy_mdadm.growth import grow
 from backy_mdadm.inspect import look
-from backy_mdadm.levels import LEVELS
+from backy_mdadm.levels import LEVELS, OTHER_LEVELS
 from backy_mdadm.naming import SIGNATURE, ref, stamp
 from backy_mdadm.standing import FORCED
 
@@ -52,6 +52,7 @@ def backy_backend() -> BackendInfo:
         name="mdadm",
         version=__version__,
         levels=LEVELS,
+        other_levels=OTHER_LEVELS,
         filesystems=("ext4", "xfs", "btrfs"),
         capabilities=frozenset(("add_drive", "degraded_open", "force_open", "import")),
         tools=(Tool(name="mdadm", package="mdadm", oldest="4.2"),),

@@ -310,7 +310,7 @@ def _resting(candidate: _Found) -> PoolReport:
         degraded=len(good) < slots,
         device=candidate.array.name if candidate.array else None,
         expected_members=slots,
-        members=standing.with_missing(members, slots),
+        members=standing.with_missing(members, slots, judge),
         detail=_apart(members, candidate) or _doubted(members),
         needs_force=standing.needs_force(judge, members) if judge else None,
     )

@@ -13,8 +13,11 @@ LEVELS = (
     Level(name="raid6", min_drives=4, parity=2, aliases=("6",)),
     Level(name="raid10", min_drives=4, copies=2, aliases=("10",)),
 )
-_RAID4 = Level(name="raid4", min_drives=3, parity=1)
-_NAMED = {level.name: level for level in (*LEVELS, _RAID4)}
+OTHER_LEVELS = (
+    Level(name="raid4", min_drives=3, parity=1),
+    Level(name="linear", min_drives=1),
+)
+_NAMED = {level.name: level for level in (*LEVELS, *OTHER_LEVELS)}
 
 
 def survives(name: str, layout: int, slots: int, working: Iterable[int]) -> bool:

@@ -79,15 +79,22 @@ def kernel_standing(member: KernelMember) -> MemberState:
     return "active" if "in_sync" in member.flags else "rebuilding"
 
 
-def with_missing(members: Sequence[MemberReport], slots: int) -> tuple[MemberReport, ...]:
-    """Add a ``missing`` entry for each slot that no member listed here accounts for: a failed
-    one has lost its slot number but is the reason for an empty one."""
+def with_missing(
+    members: Sequence[MemberReport], slots: int, judge: Superblock | None = None
+) -> tuple[MemberReport, ...]:
+    """Add an entry for each slot that no member listed here accounts for: a failed one has lost its
+    slot number but is the reason for an empty one. Its state is ``missing``, or ``failed`` if
+    ``judge``, by which a stopped array is judged, shows the slot empty already."""
     taken = {member.slot for member in members if member.slot is not None}
     empty = [slot for slot in range(slots) if slot not in taken]
     unplaced = sum(
         member.state in ("failed", "missing") for member in members if member.slot is None
     )
-    lost = (MemberReport(device=None, slot=slot, state="missing") for slot in empty[unplaced:])
+    live = live_slots(judge) if judge else frozenset(empty)
+    lost = (
+        MemberReport(device=None, slot=slot, state="missing" if slot in live else "failed")
+        for slot in empty[unplaced:]
+    )
     return tuple(sorted((*members, *lost), key=_order))
 
 

@@ -97,3 +97,11 @@ def test_raid10_survives_while_a_copy_of_everything_is_there(
     slots: int, working: set[int], whole: bool
 ) -> None:
     assert survives("raid10", 0x102, slots, frozenset(working)) is whole
+
+
+@pytest.mark.parametrize(("view", "state"), [("AA", "missing"), ("A.", "failed")])
+def test_a_slot_that_was_empty_before_is_not_missing(view: str, state: str) -> None:
+    """The agent's start waits for what was in use last, and for nothing else."""
+    first = MemberReport(device="sda", slot=0, state="active")
+    _, second = standing.with_missing((first,), 2, member(0, 29, view, "raid1"))
+    assert (second.device, second.slot, second.state) == (None, 1, state)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from backy_core.sdk.errors import Conflict, DriveNotEmpty, InvalidRequest
+from backy_core.sdk.errors import Conflict, DriveNotEmpty
 from backy_core.sdk.models import DriveId, MemberReport, PoolReport, PoolSpec
 from backy_core.sdk.plan import Arg, BackendPlan, Blank, DriveRef, Exec, MemberIs, Step, WipeMember
 from backy_zfs import argv
@@ -16,8 +16,6 @@ def grow(
     pool: PoolSpec, report: PoolReport, drive: DriveId, replaces: DriveId | None
 ) -> BackendPlan:
     """Plan to give the pool ``drive``, in the place of ``replaces`` or of a member that is out."""
-    if report.presence != "active":
-        raise Conflict("The pool must be mounted before a drive is added.")
     name = report.name or name_of(pool)
     joined = MemberIs(drive=drive, states=("rebuilding", "active"))
     mine = report.member(drive)
@@ -93,8 +91,6 @@ def _leaves(report: PoolReport, mine: MemberReport | None, replaces: DriveId | N
     if named is not None and named.slot is not None:
         return _vdev(named)
     out = [m for m in (mine, *report.members) if m and _may_leave(m)]
-    if report.level in ("stripe", "single") and out:
-        raise InvalidRequest(f"A {report.level} pool has no redundancy: its drive must come back.")
     if not out:
         raise Conflict(
             "All members of the pool are in use.", hint="Name the drive that is to be replaced."

@@ -47,8 +47,8 @@ _LEVELS = (
     Level(name="raidz1", min_drives=3, parity=1, aliases=("raidz", "raid5")),
     Level(name="raidz2", min_drives=4, parity=2, aliases=("raid6",)),
     Level(name="raidz3", min_drives=5, parity=3),
-    Level(name="stripe", min_drives=2, aliases=("raid0", "0")),
-    Level(name="single", min_drives=1, max_drives=1),
+    Level(name="stripe", min_drives=2, exchanges=True, aliases=("raid0", "0")),
+    Level(name="single", min_drives=1, max_drives=1, exchanges=True),
 )
 _ACTIVE = PoolIs(presence="active")
 _STOPPED = PoolIs(presence="stopped")
@@ -119,13 +119,13 @@ def backy_plan_create(pool: PoolSpec, drives: tuple[DriveId, ...]) -> BackendPla
 
 
 @hookimpl
-def backy_plan_open(pool: PoolSpec, report: PoolReport, degraded: bool, force: bool) -> BackendPlan:
+def backy_plan_open(pool: PoolSpec, report: PoolReport, force: bool) -> BackendPlan:
     """A zpool whose newest state cannot be read goes back to an earlier one: by force only to be
     seen. The ordinary open after that makes it last."""
     name = name_of(pool)
     if report.presence == "active":
         return plan_of(pool, *_mount(pool, report.name or name, report), goal=_ACTIVE)
-    _refuse_incomplete(report, degraded)
+    _refuse_members(report)
     if force:
         steps = (_import_read_only(pool, report), _mount_read_only(pool, report))
         return plan_of(pool, *steps, goal=_ACTIVE)
@@ -272,7 +272,8 @@ def _release(title: str, command: tuple[Arg, ...]) -> Step:
     )
 
 
-def _refuse_incomplete(report: PoolReport, degraded: bool) -> None:
+def _refuse_members(report: PoolReport) -> None:
+    """ZFS imports every member it finds."""
     if any(member.state == "diverged" for member in report.members):
         raise Conflict(
             "Members of the pool were used separately, and ZFS would copy one over the other.",
@@ -280,10 +281,3 @@ def _refuse_incomplete(report: PoolReport, degraded: bool) -> None:
         )
     if not any(member.state in ("active", "stale") for member in report.members):
         raise Conflict("No usable drive of the pool is connected.", details=report.detail)
-    missing = sum(member.state == "missing" for member in report.members)
-    if missing and not degraded:
-        raise Conflict(
-            f"{missing} of {report.expected_members} members that were in use are missing, so the "
-            "pool is not opened by itself.",
-            hint="Plug them in, or mount the pool explicitly.",
-        )

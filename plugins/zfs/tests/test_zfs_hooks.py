@@ -86,10 +86,8 @@ def commands(kind: PlannedFor, plan: BackendPlan) -> list[str]:
     return [command(step) for step in plan.steps]
 
 
-def opened(
-    pool: PoolSpec, report: PoolReport, degraded: bool = True, force: bool = False
-) -> BackendPlan:
-    return hooks.backy_plan_open(pool=pool, report=report, degraded=degraded, force=force)
+def opened(pool: PoolSpec, report: PoolReport, force: bool = False) -> BackendPlan:
+    return hooks.backy_plan_open(pool=pool, report=report, force=force)
 
 
 def test_create_ends_mounted_and_is_undone_by_destroying_and_wiping() -> None:
@@ -129,7 +127,7 @@ def test_single_is_one_drive() -> None:
 
 def test_open_imports_by_name_without_mounting() -> None:
     pool_report = report(member(A, "active", "1"), member(B, "active", "2"), presence="stopped")
-    plan = opened(pool=pool(native_id=GUID), report=pool_report, degraded=False)
+    plan = opened(pool=pool(native_id=GUID), report=pool_report)
     first, second, third, *rest = commands("open", plan)
     assert first == f"zpool import -N -d /dev/disk/by-id -o cachefile=none {NAME}"
     assert second.startswith("zpool import -f -o nosuid,nodev")
@@ -141,7 +139,7 @@ def test_open_imports_by_name_without_mounting() -> None:
 def test_a_foreign_pool_is_imported_by_its_guid_and_kept_from_mounting_itself() -> None:
     foreign = {"native_id": "4711", "guid": None, "name": "tank"}
     pool_report = report(member(A, "active", "1"), presence="stopped", **foreign)
-    plan = opened(pool=pool(native_id="4711"), report=pool_report, degraded=False)
+    plan = opened(pool=pool(native_id="4711"), report=pool_report)
     lines = commands("open", plan)
     assert lines[0].endswith("cachefile=none 4711")
     assert lines[3:6] == [
@@ -156,26 +154,14 @@ def test_a_foreign_pool_is_imported_by_its_guid_and_kept_from_mounting_itself() 
 
 def test_a_foreign_pool_that_is_imported_is_mounted_by_its_name() -> None:
     pool_report = report(member(A, "active", "1"), native_id="4711", guid=None, name="tank")
-    plan = opened(pool=pool(native_id="4711"), report=pool_report, degraded=True)
+    plan = opened(pool=pool(native_id="4711"), report=pool_report)
     assert all(line.endswith("tank") for line in commands("open", plan))
-
-
-def test_an_incomplete_pool_is_opened_on_request_alone() -> None:
-    pool_report = report(member(A, "active", "1"), member(None, "missing", "2"), presence="stopped")
-    with pytest.raises(Conflict, match="1 of 2 members"):
-        opened(pool=pool(), report=pool_report, degraded=False)
-    assert opened(pool=pool(), report=pool_report, degraded=True).steps
-
-
-def test_a_member_that_was_out_before_is_not_waited_for() -> None:
-    pool_report = report(member(A, "active", "1"), member(None, "failed", "2"), presence="stopped")
-    assert opened(pool=pool(), report=pool_report, degraded=False).steps
 
 
 def test_halves_used_apart_are_never_opened_together() -> None:
     pool_report = report(member(A, "active", None), member(B, "diverged", None), presence="stopped")
     with pytest.raises(Conflict, match="separately"):
-        opened(pool=pool(), report=pool_report, degraded=True)
+        opened(pool=pool(), report=pool_report)
 
 
 DAMAGED = "ZFS cannot read the newest state of the pool"

@@ -12,9 +12,11 @@ import pytest
 from backy_mdadm import hooks
 from backy_mdadm.naming import stamp
 
+from backy_core.pools.admission.adding import has_place
 from backy_core.pools.admission.geometry import refuse_mixed_sectors
 from backy_core.sdk import hookimpl
 from backy_core.sdk.errors import Conflict, DriveNotEmpty, InvalidRequest, PlanRefused
+from backy_core.sdk.models import Level, MemberReport, MemberState
 from backy_core.sdk.plan import BackendPlan, MemberIs, Step, WipeMember
 from tests.fakes.agent import GUID, Bench
 from tests.fakes.interruptions import How
@@ -100,12 +102,12 @@ async def test_a_member_is_wiped_only_after_the_pool_did_not_take_it_back(bench:
     assert "--re-add" in bench.machine.commands[0] and "--add" in bench.machine.commands[2]
 
 
-def _adding_by(bench: Bench, plan: Callable[..., BackendPlan]) -> None:
-    """From the next start on mdadm plans an addition like this."""
+def _mdadm_with(bench: Bench, **changed: Callable[..., object]) -> None:
+    """From the next start on mdadm has these hooks instead of its own."""
     names = (name for name in dir(hooks) if name.startswith("backy_"))
     own = {name: getattr(hooks, name) for name in names}
     backend = ModuleType("mdadm")
-    vars(backend).update(own | {"backy_plan_add_drive": hookimpl(plan)})
+    vars(backend).update(own | {name: hookimpl(hook) for name, hook in changed.items()})
     bench.backends = (("mdadm", backend),)
 
 
@@ -121,7 +123,7 @@ async def test_a_backend_that_wipes_a_member_unasked_is_refused(bench: Bench) ->
         )
         return plan.model_copy(update={"steps": (wipe, *plan.steps)})
 
-    _adding_by(bench, wipes)
+    _mdadm_with(bench, backy_plan_add_drive=wipes)
     await bench.degraded()
     bench.machine.plug("B")
     await bench.agent.observer.refresh()
@@ -166,7 +168,7 @@ async def test_a_member_that_udev_gives_to_the_array_meanwhile_is_not_wiped(
         plan = hooks.backy_plan_add_drive(pool, report, drive, replaces)
         return plan.model_copy(update={"steps": plan.steps[:2]})
 
-    _adding_by(bench, until_the_wiping)
+    _mdadm_with(bench, backy_plan_add_drive=until_the_wiping)
     await bench.degraded()
     bench.machine.plug("B")
     await bench.agent.observer.refresh()
@@ -225,6 +227,42 @@ async def test_no_member_in_use_is_exchanged_while_another_rebuilds(bench: Bench
     assert "relies on drive A" in await _refused(bench, "D", Conflict, replaces="A")
     assert "in use in pool" in await _refused(bench, "C", Conflict, replaces="A")
     assert await bench.add_drive("C") is None, "it is in place already"
+
+
+@pytest.mark.parametrize(
+    ("state", "slot", "place"),
+    [
+        ("active", None, True),
+        ("rebuilding", 1, True),
+        ("failed", 1, True),  # a zpool may call itself whole even so
+        ("failed", None, False),  # md keeps a member that was replaced until it is removed
+        ("spare", 2, False),
+    ],
+)
+def test_who_has_a_place_that_another_drive_can_take(
+    state: MemberState, slot: int | None, place: bool
+) -> None:
+    assert has_place(MemberReport(device="sda", slot=slot, state=state)) is place
+
+
+async def test_a_pool_without_redundancy_takes_no_drive(bench: Bench) -> None:
+    await bench.start()
+    await bench.create(level="raid0")
+    said = await _refused(bench, "C", InvalidRequest, replaces="A")
+    assert "has no redundancy (level raid0)" in said
+    assert "is complete" in await _refused(bench, "C", Conflict)
+
+
+async def test_a_backend_that_copies_members_in_use_exchanges_them_without_redundancy(
+    bench: Bench,
+) -> None:
+    info = hooks.backy_backend()
+    copied = Level(name="raid0", min_drives=2, exchanges=True)
+    _mdadm_with(bench, backy_backend=lambda: info.model_copy(update={"levels": (copied,)}))
+    await bench.start()
+    await bench.create()
+    await bench.add_drive("C", replaces="A")
+    assert any("--replace" in command for command in bench.machine.commands)
 
 
 async def test_a_replaced_member_is_remembered_until_the_pool_lets_it_go(bench: Bench) -> None:

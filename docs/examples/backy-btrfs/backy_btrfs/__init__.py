@@ -4,14 +4,15 @@ import re
 from collections.abc import Sequence
 
 from backy_core.sdk import hookimpl, models, plan
-from backy_core.sdk.errors import Conflict, SystemFailure
+from backy_core.sdk.errors import SystemFailure
 from backy_core.sdk.models import DriveId, PoolReport, PoolSpec
 from backy_core.sdk.naming import pool_name
 from backy_core.sdk.plan import BackendPlan, DriveRef, Exec, Join, PoolIs, Step
 
 DUMP = ("btrfs", "inspect-internal", "dump-super", "--full")
 FIELD = re.compile(r"(?m)(?:^|type )(fsid|label|generation|num_devices|SYSTEM)[\t|]+(.*)$")
-LEVELS = {"raid1": 2, "raid0": 2, "raid10": 4, "single": 1}
+SHAPES = (("raid1", 2, 2), ("raid0", 2, 1), ("raid10", 4, 2), ("single", 1, 1))
+LEVELS = tuple(models.Level(name=n, min_drives=least, copies=c) for n, least, c in SHAPES)
 TOOLS = {"btrfs-progs": ("btrfs", "mkfs.btrfs"), "mount": ("mount", "umount")}
 
 
@@ -20,7 +21,7 @@ def backy_backend() -> models.BackendInfo:
     return models.BackendInfo(
         name="btrfs",
         version="0.1.0",
-        levels=tuple(models.Level(name=name, min_drives=least) for name, least in LEVELS.items()),
+        levels=LEVELS,
         filesystems=("btrfs",),
         delivers="filesystem",  # its plans mount it; the core checks that they did
         tools=tuple(models.Tool(name=n, package=p) for p, names in TOOLS.items() for n in names),
@@ -46,8 +47,6 @@ def backy_plan_create(pool: PoolSpec, drives: tuple[DriveId, ...]) -> BackendPla
 
 @hookimpl
 def backy_plan_open(pool: PoolSpec, report: PoolReport) -> BackendPlan:
-    if any(member.state != "active" for member in report.members):
-        raise Conflict("A btrfs pool is opened with all its drives.", details=report.detail)
     return _plan(pool, "active", _mount(pool, report.drives))
 
 
