@@ -11,7 +11,7 @@ from tests.architecture import ROOT
 from tests.figures import code_lines, functions, lines_to_plan, typed_percent
 
 LONGEST_FUNCTION = 42
-LINES_TO_PLAN = {"backy_mdadm": 450, "backy_lvm": 667, "backy_zfs": 419}
+LINES_TO_PLAN = {"backy_mdadm": 418, "backy_lvm": 658, "backy_zfs": 400}
 """Lower them with every improvement; never raise them."""
 
 PLUGINS = sorted((ROOT / "plugins").glob("*/backy_*"))

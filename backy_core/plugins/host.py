@@ -121,9 +121,12 @@ class PluginHost:
         return await self._plan(backend, "close", call, _drives(pool, report))
 
     async def plan_teardown(self, backend: str, pool: PoolSpec, report: PoolReport) -> BackendPlan:
-        """The plan that releases the container for good."""
+        """The plan that releases the container for good: to close it, unless the backend has
+        another."""
+        own = self.backend(backend).implements(PLAN_HOOKS["teardown"])
+        kind: PlannedFor = "teardown" if own else "close"
         call = {"pool": pool, "report": report}
-        return await self._plan(backend, "teardown", call, _drives(pool, report))
+        return await self._plan(backend, kind, call, _drives(pool, report))
 
     async def plan_add_drive(
         self,

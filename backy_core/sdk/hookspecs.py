@@ -42,7 +42,6 @@ REQUIRED_HOOKS = (
     "backy_inspect",
     "backy_plan_open",
     "backy_plan_close",
-    "backy_plan_teardown",
 )
 
 
@@ -60,7 +59,7 @@ class PluginSpecs:
 
 
 class BackendSpecs(PluginSpecs):
-    """The hooks of a backend. All but add_drive, import and explain are required."""
+    """The hooks of a backend. All but teardown, add_drive, import and explain are required."""
 
     @hookspec(firstresult=True)
     def backy_backend(self) -> BackendInfo:  # type: ignore[empty-body]
@@ -139,7 +138,8 @@ class BackendSpecs(PluginSpecs):
         - ``pool``: the pool that is deleted.
         - ``report``: the pool as just inspected.
 
-        Returns a plan that wipes nothing and whose steps can be repeated.
+        Returns a plan that wipes nothing and whose steps can be repeated. Without this hook the
+        plan to close releases the container.
         """
 
     @hookspec(firstresult=True)

@@ -149,7 +149,7 @@ def test_installed_entry_points_are_found_by_default() -> None:
     ("plugin", "reason"),
     [
         (toy(backy_inspect=None), "does not implement backy_inspect"),
-        (toy(backy_plan_teardown=None), "does not implement backy_plan_teardown"),
+        (toy(backy_plan_close=None), "does not implement backy_plan_close"),
         (toy(backy_backend=lambda self: {"name": "toy"}), "answered dict, not BackendInfo"),
         (toy(backy_backend=lambda self: None), "answered NoneType, not BackendInfo"),
         (toy(backy_plan_creat=lambda self: plan()), "unknown hook 'backy_plan_creat'"),
@@ -231,6 +231,12 @@ async def test_plans_are_asked_for_with_what_the_hook_wants() -> None:
     assert await host.plan_open("toy", POOL, REPORT, degraded=False) == plan(OTHER)
     assert (await host.plan_close("toy", POOL, REPORT)).steps == ()
     assert (await host.plan_teardown("toy", POOL, REPORT)).steps == ()
+
+
+async def test_a_backend_without_a_teardown_of_its_own_releases_by_closing() -> None:
+    closing = plan(DRIVE)
+    host = hosting(toy(backy_plan_teardown=None, backy_plan_close=lambda self: closing))
+    assert await host.plan_teardown("toy", POOL, REPORT) == closing
 
 
 async def test_what_a_backend_cannot_handle_is_never_planned_for() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from backy_core.sdk import hookimpl
 from backy_core.sdk.models import DriveId, MemberReport, PoolReport, PoolSpec
 from backy_core.sdk.plan import (
     Arg,
@@ -20,9 +21,12 @@ from backy_lvm import argv
 from backy_lvm.naming import SIGNATURE, Named, stamp, stamps
 
 
-def grow(
+@hookimpl
+def backy_plan_add_drive(
     pool: PoolSpec, report: PoolReport, drive: DriveId, replaces: DriveId | None
 ) -> BackendPlan:
+    """A stale member returns by the bitmap; any other drive takes a missing one's place, or
+    that of ``replaces``."""
     named = Named.of(pool, report)
     mine = report.member(drive)
     old = report.member(replaces) if replaces else None

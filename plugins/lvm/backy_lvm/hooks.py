@@ -31,9 +31,10 @@ from backy_core.sdk.plan import (
     Step,
     WipeMember,
     blank,
+    release,
 )
 from backy_lvm import __version__, argv
-from backy_lvm.growth import grow
+from backy_lvm.growth import backy_plan_add_drive as backy_plan_add_drive
 from backy_lvm.inspect import look
 from backy_lvm.levels import LEVELS, is_redundant, survives
 from backy_lvm.naming import SIGNATURE, Named, stamp, stamps
@@ -128,15 +129,6 @@ def backy_plan_teardown(pool: PoolSpec, report: PoolReport) -> BackendPlan:
     return BackendPlan(steps=(step,), stamps=stamps(pool, report))
 
 
-@hookimpl
-def backy_plan_add_drive(
-    pool: PoolSpec, report: PoolReport, drive: DriveId, replaces: DriveId | None
-) -> BackendPlan:
-    """A stale member returns by the bitmap; any other drive takes a missing one's place, or
-    that of ``replaces``."""
-    return grow(pool, report, drive, replaces)
-
-
 def _create_member(pool: PoolSpec, drive: DriveId) -> Step:
     uuid = argv.pv_uuid(pool.guid, drive)
     return Step(
@@ -173,21 +165,14 @@ def _mark_apart(
 
 
 def _deactivate(named: Named) -> Step:
-    """udev, or whoever looks at the volume, may have it open for a moment."""
     if named.here:
         run = Exec(argv=argv.deactivate(named.selected, named.here))
     else:
         run = Exec(
             argv=argv.remove_mappings(named.group, named.volume, named.slots), ok_codes=(0, 1)
         )
-    return Step(
-        id="deactivate",
-        title="Deactivating the volume",
-        run=run,
-        expect=(_STOPPED,),
-        effect="none",
-        retry_s=30,
-    )
+    # LVM does nothing where nothing is active, and each look at the pool is a process.
+    return release("deactivate", "Deactivating the volume", run, if_satisfied="run")
 
 
 def _refuse_too_few(pool: PoolSpec, report: PoolReport) -> None:

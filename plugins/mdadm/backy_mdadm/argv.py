@@ -69,32 +69,20 @@ def assemble(
     were active last; without it mdadm leaves such an array inactive and fails.
     ``forced_before``: the newest one calls others failed that were taken by force since, and
     mdadm would leave it out."""
-    return (
-        "mdadm",
-        "--assemble",
-        f"/dev/md/{array_name(guid)}",
-        _NO_CONFIG,
-        f"--uuid={array_uuid(identity)}",
-        *(("--run",) if degraded else ()),
-        *(("--force",) if forced_before else ()),
-        *members,
-    )
+    run = ("--run",) if degraded else ()
+    force = ("--force",) if forced_before else ()
+    return (*_assemble(guid, identity), *run, *force, *members)
 
 
 def assemble_by_force(guid: str, identity: str, members: Sequence[DriveRef]) -> tuple[Arg, ...]:
     """Assemble read-only, with as many of these members as are needed, the freshest first. mdadm
     gives those the event count of the newest one and marks the array clean."""
-    return (
-        "mdadm",
-        "--assemble",
-        f"/dev/md/{array_name(guid)}",
-        _NO_CONFIG,
-        f"--uuid={array_uuid(identity)}",
-        "--force",
-        "--run",
-        "--readonly",
-        *members,
-    )
+    return (*_assemble(guid, identity), "--force", "--run", "--readonly", *members)
+
+
+def _assemble(guid: str, identity: str) -> tuple[str, ...]:
+    uuid = f"--uuid={array_uuid(identity)}"
+    return ("mdadm", "--assemble", f"/dev/md/{array_name(guid)}", _NO_CONFIG, uuid)
 
 
 def stop() -> tuple[Arg, ...]:

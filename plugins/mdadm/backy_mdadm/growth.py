@@ -5,6 +5,7 @@ What joins ends rebuilding or in use. A drive that md leaves a spare is taken ou
 
 from __future__ import annotations
 
+from backy_core.sdk import hookimpl
 from backy_core.sdk.errors import Conflict
 from backy_core.sdk.models import DriveId, MemberReport, PoolReport, PoolSpec
 from backy_core.sdk.plan import (
@@ -22,10 +23,11 @@ from backy_mdadm.naming import ref, stamp
 _SYNCING = ("recovering", "resync", "reshape", "check")
 
 
-def grow(
+@hookimpl
+def backy_plan_add_drive(
     pool: PoolSpec, report: PoolReport, drive: DriveId, replaces: DriveId | None
 ) -> BackendPlan:
-    """Conflict for an array that cannot use a drive yet."""
+    """Offer a stale member to md first; wipe and rebuild it only if md does not take it."""
     mine = report.member(drive)
     old = report.member(replaces) if replaces else None
     exchange = old is not None and old.state == "active"

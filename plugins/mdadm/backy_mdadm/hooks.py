@@ -30,11 +30,12 @@ from backy_core.sdk.plan import (
     PoolIs,
     Step,
     blank,
+    release,
     wipes,
 )
 from backy_mdadm import __version__, argv
 from backy_mdadm.features import BLOCK_SIZE, UNWRITTEN
-from backy_mdadm.growth import grow
+from backy_mdadm.growth import backy_plan_add_drive as backy_plan_add_drive
 from backy_mdadm.inspect import look
 from backy_mdadm.levels import LEVELS, OTHER_LEVELS
 from backy_mdadm.naming import SIGNATURE, ref, stamp
@@ -100,40 +101,11 @@ def backy_plan_close(pool: PoolSpec, report: PoolReport) -> BackendPlan:
     return BackendPlan(steps=(stop,), goal=stop.expect, stamps=(stamp(pool),))
 
 
-@hookimpl
-def backy_plan_teardown(pool: PoolSpec, report: PoolReport) -> BackendPlan:
-    return backy_plan_close(pool, report)
-
-
-@hookimpl
-def backy_plan_add_drive(
-    pool: PoolSpec, report: PoolReport, drive: DriveId, replaces: DriveId | None
-) -> BackendPlan:
-    """Offer a stale member to md first; wipe and rebuild it only if md does not take it."""
-    return grow(pool, report, drive, replaces)
-
-
-@hookimpl
-def backy_plan_import(pool: PoolSpec, report: PoolReport) -> BackendPlan:
-    """An array is adopted as it is; nothing is written to its members."""
-    return BackendPlan(steps=(), stamps=(stamp(pool),))
-
-
 def _stop(report: PoolReport) -> Step:
-    """mdadm opens the array exclusively without trying again, so any look at it by udev or a
-    monitor fails the stop; and udev may assemble the members once more."""
+    """udev may assemble the members once more."""
     connected = any(member.device for member in report.members)
     presence: Presence = "stopped" if connected else "absent"
-    return Step(
-        id="stop-array",
-        title="Stopping the array",
-        run=_STOP,
-        expect=(PoolIs(presence=presence),),
-        if_satisfied="skip",
-        effect="none",
-        retry_s=30,
-        stable_s=1,
-    )
+    return release("stop-array", "Stopping the array", _STOP, presence=presence, stable_s=1)
 
 
 def _start_again(pool: PoolSpec, report: PoolReport, degraded: bool) -> Step:

@@ -156,10 +156,9 @@ def test_open_after_a_mount_by_force_overrules_what_the_newest_member_says() -> 
 
 
 @pytest.mark.parametrize("presence", ["active", "inactive", "stopped"])
-def test_close_and_teardown_stop_the_array_by_identity(presence: str) -> None:
+def test_close_stops_the_array_by_identity(presence: str) -> None:
     pool_report = report(member(A, "active", 0), member(B, "active", 1), presence=presence)
     plan = hooks.backy_plan_close(pool=pool(), report=pool_report)
-    assert hooks.backy_plan_teardown(pool=pool(), report=pool_report) == plan
     assert commands(plan) == ["mdadm --stop --config=none <pool>"]
     assert plan.goal == (PoolIs(presence="stopped"),)
     assert (plan.steps[0].if_satisfied, plan.steps[0].retry_s) == ("skip", 30)
@@ -247,12 +246,6 @@ def test_md_looks_at_no_spare_while_it_syncs(health: str) -> None:
     pool_report = report(member(A, "active", 0), member(None, "missing", 1))
     with pytest.raises(Conflict, match="stay a spare"):
         add(pool_report.model_copy(update={"health": health}))
-
-
-def test_an_array_is_adopted_without_a_step() -> None:
-    assert (
-        commands(hooks.backy_plan_import(pool=pool(), report=report(member(A, "active", 0)))) == []
-    )
 
 
 def test_plan_hooks_are_pure() -> None:

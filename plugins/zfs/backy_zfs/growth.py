@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from backy_core.sdk import hookimpl
 from backy_core.sdk.errors import Conflict, DriveNotEmpty
 from backy_core.sdk.models import DriveId, MemberReport, PoolReport, PoolSpec
 from backy_core.sdk.plan import Arg, BackendPlan, Blank, DriveRef, Exec, MemberIs, Step, WipeMember
@@ -12,10 +13,12 @@ _FINAL_JOIN = ("usage:", "device is too small")
 """What the tools print where trying again is in vain."""
 
 
-def grow(
+@hookimpl
+def backy_plan_add_drive(
     pool: PoolSpec, report: PoolReport, drive: DriveId, replaces: DriveId | None
 ) -> BackendPlan:
-    """Plan to give the pool ``drive``, in the place of ``replaces`` or of a member that is out."""
+    """A member that was left out returns and is resilvered. Any other drive takes the place of
+    the one it replaces, or of the first that is missing."""
     name = report.name or name_of(pool)
     joined = MemberIs(drive=drive, states=("rebuilding", "active"))
     mine = report.member(drive)

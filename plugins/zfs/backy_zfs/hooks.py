@@ -33,11 +33,12 @@ from backy_core.sdk.plan import (
     PoolIs,
     Step,
     blank,
+    release,
     wipes,
 )
 from backy_zfs import __version__, argv, features
 from backy_zfs.datasets import with_others
-from backy_zfs.growth import grow
+from backy_zfs.growth import backy_plan_add_drive as backy_plan_add_drive
 from backy_zfs.inspect import look
 from backy_zfs.module_features import with_features
 from backy_zfs.naming import SIGNATURE, TABLE, name_of, plan_of, stamp
@@ -173,29 +174,16 @@ def backy_plan_close(pool: PoolSpec, report: PoolReport) -> BackendPlan:
         effect="none",
     )
     steps = (forget,) if report.guid else ()
-    return plan_of(pool, *steps, _release("Exporting the zpool", argv.export(name)), goal=_STOPPED)
+    export = release("release-pool", "Exporting the zpool", Exec(argv=argv.export(name)))
+    return plan_of(pool, *steps, export, goal=_STOPPED)
 
 
 @hookimpl
 def backy_plan_teardown(pool: PoolSpec, report: PoolReport) -> BackendPlan:
     """Labels outlive a destroyed zpool; the core wipes them."""
-    name = report.name or name_of(pool)
-    return plan_of(pool, _release("Destroying the zpool", argv.destroy(name)), goal=_STOPPED)
-
-
-@hookimpl
-def backy_plan_add_drive(
-    pool: PoolSpec, report: PoolReport, drive: DriveId, replaces: DriveId | None
-) -> BackendPlan:
-    """A member that was left out returns and is resilvered. Any other drive takes the place of
-    the one it replaces, or of the first that is missing."""
-    return grow(pool, report, drive, replaces)
-
-
-@hookimpl
-def backy_plan_import(pool: PoolSpec, report: PoolReport) -> BackendPlan:
-    """Adopted as it is; nothing is written to its members before it is mounted."""
-    return plan_of(pool)
+    command = argv.destroy(report.name or name_of(pool))
+    destroy = release("release-pool", "Destroying the zpool", Exec(argv=command))
+    return plan_of(pool, destroy, goal=_STOPPED)
 
 
 @hookimpl
@@ -206,8 +194,6 @@ def backy_explain(output: str) -> Sequence[Requirement]:
 def _mount(pool: PoolSpec, name: str, report: PoolReport | None = None) -> tuple[Step, ...]:
     """Steps that mount the pool at ``pool.mount_path``. A zpool made elsewhere may mount itself
     as soon as it has a mount point, without the options; ours do not."""
-    assert pool.mount_path
-    mounted = MountedAt(path=pool.mount_path)
     settings = [f"mountpoint={pool.mount_path}"]
     if report is not None and report.guid is None:
         settings = ["canmount=noauto", "setuid=off", "devices=off", *settings]
@@ -220,16 +206,22 @@ def _mount(pool: PoolSpec, name: str, report: PoolReport | None = None) -> tuple
         )
         for setting in settings
     )
-    mount = Step(
+    return (*prepare, _mount_by(pool, name, argv.mount(name)))
+
+
+def _mount_by(
+    pool: PoolSpec, name: str, command: tuple[Arg, ...], *, read_only: bool = False
+) -> Step:
+    assert pool.mount_path
+    return Step(
         id="mount",
-        title=f"Mounting at {pool.mount_path}",
-        run=Exec(argv=argv.mount(name)),
+        title=f"Mounting at {pool.mount_path}{' read-only' * read_only}",
+        run=Exec(argv=command),
         undo=(Exec(argv=argv.unmount(name), ok_codes=(0, 1)),),
         undo_expect=(NotMounted(path=pool.mount_path),),
-        expect=(mounted, _ACTIVE),
+        expect=(MountedAt(path=pool.mount_path, read_only=read_only), _ACTIVE),
         if_satisfied="skip",
     )
-    return (*prepare, mount)
 
 
 def _import(report: PoolReport, step: str, title: str, run: Exec, **more: Any) -> Step:
@@ -248,28 +240,7 @@ def _mount_read_only(pool: PoolSpec, report: PoolReport) -> Step:
     """Of a zpool that is imported read-only the mount point cannot be set."""
     assert pool.mount_path
     name = report.name or name_of(pool)
-    return Step(
-        id="mount",
-        title=f"Mounting at {pool.mount_path} read-only",
-        run=Exec(argv=argv.mount_read_only(name, pool.mount_path)),
-        undo=(Exec(argv=argv.unmount(name), ok_codes=(0, 1)),),
-        undo_expect=(NotMounted(path=pool.mount_path),),
-        expect=(MountedAt(path=pool.mount_path, read_only=True), _ACTIVE),
-        if_satisfied="skip",
-    )
-
-
-def _release(title: str, command: tuple[Arg, ...]) -> Step:
-    """The tools refuse while anybody, udev's blkid for a moment, uses the pool."""
-    return Step(
-        id="release-pool",
-        title=title,
-        run=Exec(argv=command),
-        expect=(_STOPPED,),
-        if_satisfied="skip",
-        effect="none",
-        retry_s=30,
-    )
+    return _mount_by(pool, name, argv.mount_read_only(name, pool.mount_path), read_only=True)
 
 
 def _refuse_members(report: PoolReport) -> None:

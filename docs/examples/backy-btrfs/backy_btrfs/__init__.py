@@ -52,20 +52,11 @@ def backy_plan_open(pool: PoolSpec, report: PoolReport) -> BackendPlan:
 
 @hookimpl
 def backy_plan_close(pool: PoolSpec, report: PoolReport) -> BackendPlan:
+    # The core has unmounted it; the kernel remembers which drives belong together.
     forget = ("btrfs", "device", "scan", "--forget", *map(_ref, report.drives))
-    step = Step(  # the core has unmounted it; the kernel remembers which drives belong together
-        id="forget-drives",
-        title="Forgetting the drives",
-        run=Exec(argv=forget, ok_codes=(0, 1)),  # 1: a drive on its own is forgotten already
-        expect=(PoolIs(presence="stopped"),),
-        effect="none",
-    )
+    run = Exec(argv=forget, ok_codes=(0, 1))  # 1: a drive on its own is forgotten already
+    step = plan.release("forget-drives", "Forgetting the drives", run, if_satisfied="run")
     return _plan(pool, "stopped", step)
-
-
-@hookimpl
-def backy_plan_teardown(pool: PoolSpec, report: PoolReport) -> BackendPlan:
-    return backy_plan_close(pool, report)  # the core wipes the drives
 
 
 @hookimpl
