@@ -10,12 +10,12 @@ from backy_core.sdk.plan import (
     Arg,
     BackendPlan,
     Bears,
-    Blank,
     DriveRef,
     Exec,
     MemberIs,
     Step,
-    WipeMember,
+    blank,
+    wipes,
 )
 from backy_lvm import argv
 from backy_lvm.naming import SIGNATURE, Named, stamp, stamps
@@ -76,17 +76,13 @@ def _exchange(
     """Until the conversion begins, the drive can be taken out again."""
     named = Named.of(pool, report)
     present = old.drive if old and old.state in ("active", "rebuilding") else None
-    convert = (
-        argv.replace(named.path, named.good, present, drive)
-        if present
-        else argv.repair(named.path, named.good, drive)
-    )
     members = (*named.good, drive)
-    drop = (
-        argv.reduce(named.group, members, present)
-        if present
-        else argv.reduce_missing(named.group, members)
-    )
+    if present:
+        convert = argv.replace(named.path, named.good, present, drive)
+        drop = argv.reduce(named.group, members, present)
+    else:
+        convert = argv.repair(named.path, named.good, drive)
+        drop = argv.reduce_missing(named.group, members)
     return (
         *_prepare(pool, report, named, drive),
         Step(
@@ -124,19 +120,9 @@ def _prepare(pool: PoolSpec, report: PoolReport, named: Named, drive: DriveId) -
     mine = report.member(drive)
     if mine is not None and mine.state == "spare":
         return ()  # left in the group by an exchange that broke off
-    uuid = _new_uuid(pool, report, drive)
-    on = DriveRef(drive=drive)
     leave: tuple[Arg, ...] = argv.reduce_missing(named.group, named.good)
     return (
-        Step(
-            id="create-member",
-            title=f"Preparing drive {drive}",
-            run=Exec(argv=argv.create_member(drive, uuid)),
-            undo=(WipeMember(drive=drive, bears=(stamp(uuid),)),),
-            undo_expect=(Blank(on=on),),
-            expect=(Bears(on=on, type=SIGNATURE, uuid=uuid),),
-            retry_s=5,
-        ),
+        create_member("create-member", drive, _new_uuid(pool, report, drive)),
         Step(
             id="extend-group",
             title=f"Adding {drive}",
@@ -145,6 +131,19 @@ def _prepare(pool: PoolSpec, report: PoolReport, named: Named, drive: DriveId) -
             undo_expect=(MemberIs(drive=drive, states=()),),
             expect=(MemberIs(drive=drive, states=("spare",)),),
         ),
+    )
+
+
+def create_member(step_id: str, drive: DriveId, uuid: str) -> Step:
+    """Make a blank drive a member-to-be, with this UUID."""
+    return Step(
+        id=step_id,
+        title=f"Preparing drive {drive}",
+        run=Exec(argv=argv.create_member(drive, uuid)),
+        undo=wipes((drive,), stamp(uuid)),
+        undo_expect=blank((drive,)),
+        expect=(Bears(on=DriveRef(drive=drive), type=SIGNATURE, uuid=uuid),),
+        retry_s=5,
     )
 
 

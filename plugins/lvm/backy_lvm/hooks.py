@@ -21,23 +21,13 @@ from backy_core.sdk.models import (
     Unreadable,
 )
 from backy_core.sdk.naming import pool_name
-from backy_core.sdk.plan import (
-    Action,
-    BackendPlan,
-    Bears,
-    DriveRef,
-    Exec,
-    PoolIs,
-    Step,
-    WipeMember,
-    blank,
-    release,
-)
+from backy_core.sdk.plan import BackendPlan, Exec, PoolIs, Step, release
 from backy_lvm import __version__, argv
 from backy_lvm.growth import backy_plan_add_drive as backy_plan_add_drive
+from backy_lvm.growth import create_member
 from backy_lvm.inspect import look
 from backy_lvm.levels import LEVELS, is_redundant, survives
-from backy_lvm.naming import SIGNATURE, Named, stamp, stamps
+from backy_lvm.naming import SIGNATURE, Named, stamps
 
 _ACTIVE = PoolIs(presence="active")
 _STOPPED = PoolIs(presence="stopped")
@@ -71,13 +61,16 @@ async def backy_inspect(probe: Probe) -> Sequence[PoolReport | Unreadable]:
 def backy_plan_create(pool: PoolSpec, drives: tuple[DriveId, ...]) -> BackendPlan:
     if pool.level == "raid10" and len(drives) % 2:
         raise InvalidRequest("raid10 on LVM takes an even number of drives.")
-    wiped: tuple[Action, ...] = tuple(_wipe(pool, drive) for drive in drives)
+    members = [
+        create_member(f"create-member-{drive}", drive, argv.pv_uuid(pool.guid, drive))
+        for drive in drives
+    ]
     group = Step(
         id="create-group",
         title=f"Creating volume group of {len(drives)} drive{'s' * (len(drives) > 1)}",
         run=Exec(argv=argv.create_group(pool.guid, drives)),
         # The group lives on its members: it needs no removal of its own.
-        undo=wiped,
+        undo=tuple(action for member in members for action in member.undo),
     )
     volume = Step(
         id="create-volume",
@@ -88,8 +81,7 @@ def backy_plan_create(pool: PoolSpec, drives: tuple[DriveId, ...]) -> BackendPla
         # LVM itself refuses names that are taken, and each look at the pool is a process.
         expect=(_ACTIVE,),
     )
-    steps = (*(_create_member(pool, drive) for drive in drives), group, volume)
-    return BackendPlan(steps=steps, stamps=stamps(pool))
+    return BackendPlan(steps=(*members, group, volume), stamps=stamps(pool))
 
 
 @hookimpl
@@ -127,23 +119,6 @@ def backy_plan_close(pool: PoolSpec, report: PoolReport) -> BackendPlan:
 def backy_plan_teardown(pool: PoolSpec, report: PoolReport) -> BackendPlan:
     step = _deactivate(Named.of(pool, report))
     return BackendPlan(steps=(step,), stamps=stamps(pool, report))
-
-
-def _create_member(pool: PoolSpec, drive: DriveId) -> Step:
-    uuid = argv.pv_uuid(pool.guid, drive)
-    return Step(
-        id=f"create-member-{drive.serial}",
-        title=f"Preparing drive {drive.serial}",
-        run=Exec(argv=argv.create_member(drive, uuid)),
-        undo=(_wipe(pool, drive),),
-        undo_expect=blank((drive,)),
-        expect=(Bears(on=DriveRef(drive=drive), type=SIGNATURE, uuid=uuid),),
-        retry_s=5,
-    )
-
-
-def _wipe(pool: PoolSpec, drive: DriveId) -> WipeMember:
-    return WipeMember(drive=drive, bears=(stamp(argv.pv_uuid(pool.guid, drive)),))
 
 
 def _mark_apart(

@@ -8,15 +8,7 @@ from __future__ import annotations
 from backy_core.sdk import hookimpl
 from backy_core.sdk.errors import Conflict
 from backy_core.sdk.models import DriveId, MemberReport, PoolReport, PoolSpec
-from backy_core.sdk.plan import (
-    BackendPlan,
-    Blank,
-    DriveRef,
-    Exec,
-    MemberIs,
-    Step,
-    WipeMember,
-)
+from backy_core.sdk.plan import BackendPlan, Blank, DriveRef, Exec, MemberIs, Step, WipeMember
 from backy_mdadm import argv
 from backy_mdadm.naming import ref, stamp
 
