@@ -10,16 +10,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from typing import TypeVar
 
-from backy_core.machine.inventory import DriveAbsent
+from backy_core.machine.inventory import Drive, DriveAbsent
 from backy_core.machine.observer import Observer
-from backy_core.operations.actions import Actions, Context, drives_of
+from backy_core.operations.actions.binding import Binder, drives_of
+from backy_core.operations.actions.bound import BoundAction, Context
 from backy_core.operations.conditions import Conditions
 from backy_core.operations.journal import Begun, Done, JournalEntry
 from backy_core.operations.patience import PATIENT, Patience
 from backy_core.operations.records import Operation
-from backy_core.operations.resolve import Resolver
+from backy_core.operations.resolve import Moved, Resolver
 from backy_core.sdk.errors import (
     BackyError,
     Cancelled,
@@ -28,7 +30,6 @@ from backy_core.sdk.errors import (
     DriveNotEmpty,
     SystemFailure,
 )
-from backy_core.sdk.models import DriveId
 from backy_core.sdk.plan import Condition, Exec, Plan, Step, drives_of_step
 from backy_core.system.clock import Clock
 from backy_core.system.exec import CommandFailed
@@ -37,6 +38,17 @@ from backy_core.system.machine import Machine
 T = TypeVar("T")
 
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 2.0
+
+
+@dataclass
+class _Running:
+    """A step while it is attempted."""
+
+    step: Step
+    context: Context
+    round: int = 0
+    begun: Begun | None = None
+    """The last record of it in the journal."""
 
 
 class Executor:
@@ -48,7 +60,7 @@ class Executor:
         self._clock = clock
         self.resolver = Resolver(observer, machine.devices)
         self.conditions = Conditions(observer, self.resolver, machine, clock, patience)
-        self.actions = Actions(observer, self.resolver, machine)
+        self.binder = Binder(observer, self.resolver, machine)
 
     async def run(self, op: Operation, entry: JournalEntry, plan: Plan) -> None:
         """Run every step. Raises at the first that fails, before any roll-back."""
@@ -72,7 +84,7 @@ class Executor:
             if due and not await self._already(step, plan):
                 locked = step.device_lock == "hold"
                 context = Context(plan, op.outputs.append, hold_locks=locked)
-                await self._attempt_until(op, step, context)
+                await self._attempt_until(op, _Running(step, context))
 
     async def _resolve_all(self, plan: Plan) -> None:
         """Find every drive the plan's steps name while nothing has changed yet.
@@ -104,10 +116,6 @@ class Executor:
             return step.expect
         if unmet := await self.conditions.unmet(step.needs, plan):
             raise Conflict(f"{step.title} is no longer safe: {unmet}")
-        await self._refuse_content(entry, plan, step)
-        disks = await self._disks(step)
-        command = await self.actions.describe(step.run, plan)
-        await entry.append(Begun(round=number, step=step.id, command=command, disks=disks))
         context = Context(
             plan,
             op.outputs.append,
@@ -115,7 +123,7 @@ class Executor:
             on_cancel=step.on_cancel,
             hold_locks=step.device_lock == "hold",
         )
-        await self._attempt_until(op, step, context)
+        await self._attempt_until(op, _Running(step, context, number))
         # A step that began is undone, or repeated, from what is on the drives.
         entry.write(Done(round=number, step=step.id), durable=False)
         return step.expect
@@ -125,7 +133,9 @@ class Executor:
             return False
         return await self.conditions.unmet(step.expect, plan) is None
 
-    async def _refuse_content(self, entry: JournalEntry, plan: Plan, step: Step) -> None:
+    async def _refuse_content(
+        self, entry: JournalEntry, plan: Plan, step: Step, bound: BoundAction
+    ) -> None:
         """A program that makes a pool overwrites what it is given, so look once more.
 
         Since admission somebody may have made a filesystem, or exchanged the drive for another
@@ -137,37 +147,51 @@ class Executor:
         reached_by_program = {
             d for _, s in entry.begun() if isinstance(s.run, Exec) for d in drives_of(s.run)
         }
-        new = [identity for identity in drives_of(step.run) if identity not in reached_by_program]
-        await asyncio.gather(*(self._refuse_foreign(identity, plan) for identity in new))
+        drives = bound.nodes.drives.items()
+        new = [drive for identity, drive in drives if identity not in reached_by_program]
+        await asyncio.gather(*(self._refuse_foreign(drive, plan) for drive in new))
 
-    async def _refuse_foreign(self, identity: DriveId, plan: Plan) -> None:
-        drive = await self.resolver.drive(identity)
+    async def _refuse_foreign(self, drive: Drive, plan: Plan) -> None:
         probed = await self._machine.signatures.probe_drive(drive.name)
         if probed and not any(
             signature.matches(stamp) for signature in probed for stamp in plan.stamps
         ):
             raise DriveNotEmpty(
-                f"Drive {identity} now holds {probed[0]}, which was not there when the "
+                f"Drive {drive.id} now holds {probed[0]}, which was not there when the "
                 "request was accepted",
                 hint="Check what is on it, then send the request again",
             )
 
-    async def _disks(self, step: Step) -> dict[str, int]:
-        numbers = {}
-        for identity in drives_of(step.run):
-            drive = await self.resolver.drive(identity)
-            if (number := self._machine.devices.diskseq(drive.name)) is not None:
-                numbers[identity.serial] = number
-        return numbers
+    async def _bind(self, running: _Running) -> BoundAction:
+        """Bind the step's action for one attempt, and journal it.
 
-    async def _attempt_until(self, op: Operation, step: Step, context: Context) -> None:
+        A later attempt is journalled only if it differs, as when a drive was renamed.
+        """
+        step, context = running.step, running.context
+        bound = await self.binder.bind(step.run, context.plan)
+        if context.entry is None:
+            return bound
+        if running.begun is None:
+            await self._refuse_content(context.entry, context.plan, step, bound)
+        begun = Begun(
+            round=running.round,
+            step=step.id,
+            command=bound.command(),
+            disks=bound.nodes.numbers(),
+        )
+        if begun != running.begun:
+            await context.entry.append(begun)
+            running.begun = begun
+        return bound
+
+    async def _attempt_until(self, op: Operation, running: _Running) -> None:
         log = self._machine.kernel.open_kernel_log()
         try:
-            await self._attempt_again(op, step, context)
+            await self._attempt_again(op, running)
         except Cancelled:
             raise
         except SystemFailure as error:
-            kernel_lines = log.about(self._devices(context.plan))
+            kernel_lines = log.about(self._devices(running.context.plan))
             if kernel_lines:
                 details = (error.details, *(f"kernel: {line}" for line in kernel_lines))
                 error.details = "; ".join(filter(None, details))
@@ -182,15 +206,19 @@ class Executor:
         pool = (report.device,) if report and report.device else ()
         return (*pool, *(drive.name for drive in snapshot.drives if drive.id in plan.drives))
 
-    async def _attempt_again(self, op: Operation, step: Step, context: Context) -> None:
+    async def _attempt_again(self, op: Operation, running: _Running) -> None:
+        step, context = running.step, running.context
         deadline = self._clock.monotonic() + step.retry_s
         pause = _FIRST_PAUSE_S
         while True:
             try:
-                await self._attempt(op, step, context)
+                bound = await self._bind(running)
+                await self._attempt(op, step, context, bound)
                 return
             except Cancelled:
                 raise
+            except Moved:
+                continue  # nothing was done: look up again
             except (SystemFailure, DriveInUse) as error:
                 if await self._reached(step, context.plan):
                     return
@@ -214,8 +242,10 @@ class Executor:
             return False
         return True
 
-    async def _attempt(self, op: Operation, step: Step, context: Context) -> None:
-        reached = await _watched(op, step, self.actions.perform(step.run, context))
+    async def _attempt(
+        self, op: Operation, step: Step, context: Context, bound: BoundAction
+    ) -> None:
+        reached = await _watched(op, step, bound.perform(context))
         expected = tuple(
             condition for condition in step.expect if step.stable_s or condition not in reached
         )

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import PurePath
+
 from backy_core.machine import inventory
 from backy_core.machine.inventory import Drive
 from backy_core.machine.observer import Observer
@@ -16,8 +20,56 @@ class NoPoolDevice(SystemFailure):
     """The pool has no block device now; a roll-back then has nothing to do for it."""
 
 
+class Moved(SystemFailure):
+    """A node was given to another device after it was resolved. Nothing was done."""
+
+
 class PoolUnseen(SystemFailure):
     """Nothing new can be told of the pool: it is neither there nor gone."""
+
+
+@dataclass(frozen=True)
+class Nodes:
+    """The nodes of an action's references, resolved together."""
+
+    drives: Mapping[DriveId, Drive]
+    pool: str = ""
+    """The node of the pool's block device; empty if nothing refers to it."""
+    pool_number: int | None = None
+    """Its disk sequence number."""
+
+    @property
+    def pool_name(self) -> str:
+        return PurePath(self.pool).name
+
+    def numbers(self) -> dict[str, int]:
+        """Disk sequence numbers by serial; kernels before 5.15 have none."""
+        numbers = {identity.serial: drive.device.diskseq for identity, drive in self.drives.items()}
+        return {serial: number for serial, number in numbers.items() if number is not None}
+
+    def node(self, target: Target) -> str:
+        return self.pool if isinstance(target, PoolDevice) else self._of_drive(target)
+
+    def argv(self, args: Iterable[Arg]) -> tuple[str, ...]:
+        return tuple(self._argument(arg) for arg in args)
+
+    def _argument(self, arg: Arg) -> str:
+        if isinstance(arg, str):
+            return arg
+        if isinstance(arg, Join):
+            return arg.sep.join(self.argv(arg.parts))
+        return self.node(arg)
+
+    def _of_drive(self, reference: DriveRef) -> str:
+        drive = self.drives[reference.drive]
+        if reference.form == "by-id":
+            if not drive.by_id:
+                raise SystemFailure(f"Drive {drive.id.serial} has no /dev/disk/by-id link")
+            return drive.by_id[0] + (f"-part{reference.part}" if reference.part else "")
+        if reference.part is None:
+            return drive.node
+        separator = "p" if drive.name[-1].isdigit() else ""
+        return f"{drive.node}{separator}{reference.part}"
 
 
 class Resolver:
@@ -79,39 +131,34 @@ class Resolver:
 
     async def target(self, target: Target, plan: Plan) -> str:
         """The node of a drive, partition or pool device."""
-        if isinstance(target, PoolDevice):
-            return f"/dev/{await self.pool_device(plan)}"
-        drive = await self.drive(target.drive)
-        return _node(drive, target)
+        return (await self.nodes((target,), plan)).node(target)
 
-    async def argument(self, arg: Arg, plan: Plan) -> str:
-        if isinstance(arg, str):
-            return arg
-        if isinstance(arg, Join):
-            return arg.sep.join([await self.argument(part, plan) for part in arg.parts])
-        return await self.target(arg, plan)
+    async def nodes(self, targets: Iterable[Target], plan: Plan, *, preview: bool = False) -> Nodes:
+        """Resolve ``targets``. ``preview``: take the pool's device from the last snapshot."""
+        drives: dict[DriveId, Drive] = {}
+        pool, number = "", None
+        for target in targets:
+            if isinstance(target, DriveRef):
+                if target.drive not in drives:
+                    drives[target.drive] = await self.drive(target.drive)
+            elif preview:
+                pool = self._last_seen(plan)
+            elif not pool:
+                name = await self.pool_device(plan)
+                pool, number = f"/dev/{name}", self._devices.diskseq(name)
+        return Nodes(drives, pool, number)
 
-    async def shown(self, arg: Arg, plan: Plan) -> str:
-        """As :meth:`argument`, for people: the pool's device as it was last seen."""
-        if isinstance(arg, Join):
-            return arg.sep.join([await self.shown(part, plan) for part in arg.parts])
-        if not isinstance(arg, PoolDevice):
-            return await self.argument(arg, plan)
+    def _last_seen(self, plan: Plan) -> str:
         report = self._observer.snapshot.report_for(plan.backend, plan.pool.identity)
         if report is None or report.device is None:
             return f"<device of pool {plan.pool.guid}>"
         return f"/dev/{report.device}"
 
-    async def argv(self, args: tuple[Arg, ...], plan: Plan) -> tuple[str, ...]:
-        return tuple([await self.argument(arg, plan) for arg in args])
-
-
-def _node(drive: Drive, reference: DriveRef) -> str:
-    if reference.form == "by-id":
-        if not drive.by_id:
-            raise SystemFailure(f"Drive {drive.id.serial} has no /dev/disk/by-id link")
-        return drive.by_id[0] + (f"-part{reference.part}" if reference.part else "")
-    if reference.part is None:
-        return drive.node
-    separator = "p" if drive.name[-1].isdigit() else ""
-    return f"{drive.node}{separator}{reference.part}"
+    async def refuse_moved(self, nodes: Nodes) -> None:
+        """Raise :class:`Moved` or :class:`NoPoolDevice` if a node belongs to another device now."""
+        for identity, drive in nodes.drives.items():
+            now = await self.drive(identity)
+            if (now.node, now.device.diskseq) != (drive.node, drive.device.diskseq):
+                raise Moved(f"Drive {identity} is {now.node} now, and was {drive.node}")
+        if nodes.pool and self._devices.diskseq(nodes.pool_name) != nodes.pool_number:
+            raise NoPoolDevice(f"{nodes.pool} is no longer the pool's device")

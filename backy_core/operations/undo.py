@@ -13,11 +13,12 @@ from dataclasses import dataclass, field
 
 from backy_core.machine.inventory import DriveAbsent
 from backy_core.machine.observer import Observer
-from backy_core.operations.actions import Context
+from backy_core.operations.actions.bound import Context
 from backy_core.operations.executor import Executor
 from backy_core.operations.journal import JournalEntry, Record, Undoing, Undone
 from backy_core.operations.patience import Patience
 from backy_core.operations.records import Operation
+from backy_core.operations.resolve import NoPoolDevice
 from backy_core.plugins.host import PluginHost
 from backy_core.sdk.errors import BackyError
 from backy_core.sdk.models import DriveId, Signature, SignatureMatch
@@ -118,7 +119,7 @@ class Undoer:
         while True:
             try:
                 for action in actions:
-                    await self._executor.actions.perform(action, context)
+                    await self._perform(action, context)
                 await self._executor.conditions.wait(expect, plan, within_s=5, stable_s=stable_s)
                 return
             except DriveAbsent:
@@ -127,6 +128,13 @@ class Undoer:
                 if self._clock.monotonic() >= deadline:
                     raise
             await self._clock.sleep(0.5)
+
+    async def _perform(self, action: Action, context: Context) -> None:
+        try:
+            bound = await self._executor.binder.bind(action, context.plan)
+        except NoPoolDevice:  # nothing is left of what it would reverse
+            return
+        await bound.perform(context)
 
     async def sweep(
         self, op: Operation, plan: Plan, *, allowed: tuple[SignatureMatch, ...] = ()

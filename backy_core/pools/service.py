@@ -116,7 +116,7 @@ class PoolService:
         creation = complete(request, self._core.host, self._core.settings.default_backend)
         admitted = await self.verbs.create.dry_run(creation)
         return PlannedCreation(
-            steps=await described(admitted.plan, self._core.executor.actions),
+            steps=await described(admitted.plan, self._core.executor.binder),
             portability=request.portability,
             opens_on=admitted.entry.opens_on,
         )
@@ -155,7 +155,7 @@ class PoolService:
         request = OpenRequest(path, force=force)
         plan, report = await self.verbs.open.dry_run(guid, request)
         return PlannedMount(
-            steps=await described(plan, self._core.executor.actions) if plan else (),
+            steps=await described(plan, self._core.executor.binder) if plan else (),
             members=forced.members(report),
             may_be_lost=forced.may_be_lost(report, info.delivers) if force else None,
         )
