@@ -19,7 +19,7 @@ import pluggy
 from backy_core.plugins import registry as registry
 from backy_core.plugins.inspect_thread import Looker
 from backy_core.plugins.listeners import Listener
-from backy_core.plugins.plan_rules import PlannedFor, validate_plan
+from backy_core.plugins.plan_rules import validate_plan
 from backy_core.plugins.registry import FailedPlugin
 from backy_core.plugins.report_rules import refuse_to_open, refuse_unusable
 from backy_core.plugins.reports import cleaned, with_clean_names
@@ -37,7 +37,7 @@ from backy_core.sdk.models import (
     Tool,
     Unreadable,
 )
-from backy_core.sdk.plan import BackendPlan
+from backy_core.sdk.plan import BackendPlan, PlanKind
 from backy_core.sdk.settings import PluginSettings
 
 __all__ = ["FailedPlugin", "LoadedBackend", "PluginHost"]
@@ -124,7 +124,7 @@ class PluginHost:
         """The plan that releases the container for good: to close it, unless the backend has
         another."""
         own = self.backend(backend).implements(PLAN_HOOKS["teardown"])
-        kind: PlannedFor = "teardown" if own else "close"
+        kind: PlanKind = "teardown" if own else "close"
         call = {"pool": pool, "report": report}
         return await self._plan(backend, kind, call, _drives(pool, report))
 
@@ -142,15 +142,6 @@ class PluginHost:
         call = {"pool": pool, "report": report, "drive": drive, "replaces": replaces}
         drives = (*_drives(pool, report), drive, *((replaces,) if replaces else ()))
         return await self._plan(backend, "add", call, drives)
-
-    async def plan_import(
-        self, backend: str, pool: PoolSpec, report: PoolReport
-    ) -> BackendPlan | None:
-        """The plan that adopts a found pool; None: nothing needs to be done."""
-        if not self.backend(backend).implements("backy_plan_import"):
-            return None
-        call = {"pool": pool, "report": report}
-        return await self._plan(backend, "import", call, _drives(pool, report))
 
     async def inspect(self, backend: str, probe: Probe) -> tuple[PoolReport | Unreadable, ...]:
         """The pools the backend sees now, and the devices it cannot read. BackendFailure if it
@@ -217,7 +208,7 @@ class PluginHost:
     async def _plan(
         self,
         backend: str,
-        kind: PlannedFor,
+        kind: PlanKind,
         call: Mapping[str, object],
         drives: Iterable[DriveId],
     ) -> BackendPlan:
@@ -235,16 +226,14 @@ class PluginHost:
         return plan
 
     async def _prove_stamps(
-        self, backend: str, kind: PlannedFor, call: Mapping[str, object], plan: BackendPlan
+        self, backend: str, kind: PlanKind, call: Mapping[str, object], plan: BackendPlan
     ) -> None:
         """Stamps that do not show the pool's identity must be others for another pool."""
         pool, report = cast(PoolSpec, call["pool"]), cast(PoolReport | None, call.get("report"))
         if stamps := unproven(plan, pool, report):
             refuse_shared(stamps, await self._asked(backend, kind, of_another_pool(call)))
 
-    async def _asked(
-        self, backend: str, kind: PlannedFor, call: Mapping[str, object]
-    ) -> BackendPlan:
+    async def _asked(self, backend: str, kind: PlanKind, call: Mapping[str, object]) -> BackendPlan:
         hook = PLAN_HOOKS[kind]
         loaded = self.backend(backend)
         caller = getattr(loaded.manager.hook, hook)
@@ -258,14 +247,13 @@ class PluginHost:
         return plan
 
 
-PLAN_HOOKS: Mapping[PlannedFor, str] = MappingProxyType(
+PLAN_HOOKS: Mapping[PlanKind, str] = MappingProxyType(
     {
         "create": "backy_plan_create",
         "open": "backy_plan_open",
         "close": "backy_plan_close",
         "teardown": "backy_plan_teardown",
         "add": "backy_plan_add_drive",
-        "import": "backy_plan_import",
     }
 )
 

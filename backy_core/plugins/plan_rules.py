@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterable
-from typing import Literal
 
 from backy_core.plugins.stamp_rules import HINT, check_stamps
 from backy_core.sdk.errors import PlanRefused
@@ -27,8 +26,6 @@ from backy_core.sdk.plan import (
     drives_of_step,
 )
 
-PlannedFor = PlanKind | Literal["import"]
-
 _KERNEL_NAME = (
     r"(?:(?:[shv]d|xvd|ubd)[a-z]{1,3}\d*|dasd[a-z]{1,4}\d*|nvme\d+(?:c\d+)?n\d+(?:p\d+)?"
     r"|mmcblk\d+(?:p\d+|boot\d+)?|md\d+(?:p\d+)?|md_d\d+|dm-\d+|loop\d+(?:p\d+)?"
@@ -41,7 +38,7 @@ _HOLE = "\N{OBJECT REPLACEMENT CHARACTER}"
 
 
 def validate_plan(
-    info: BackendInfo, kind: PlannedFor, plan: BackendPlan, drives: Iterable[DriveId]
+    info: BackendInfo, kind: PlanKind, plan: BackendPlan, drives: Iterable[DriveId]
 ) -> None:
     """Raise :class:`PlanRefused` naming the step and the rule it breaks.
 
@@ -80,20 +77,20 @@ def _check_drives(where: str, named: Iterable[DriveId], allowed: frozenset[Drive
             raise PlanRefused(f"{where} names drive {drive}, which is not part of the request")
 
 
-def _check_times(info: BackendInfo, kind: PlannedFor, step: Step) -> None:
+def _check_times(info: BackendInfo, kind: PlanKind, step: Step) -> None:
     times = (step.retry_s, step.expect_s, step.stable_s, step.soft_timeout_s)
     if not all(math.isfinite(time) and time >= 0 for time in times):
         raise PlanRefused(f"Step {step.id} has a time that is negative or endless")
 
 
-def _check_effect(info: BackendInfo, kind: PlannedFor, step: Step) -> None:
+def _check_effect(info: BackendInfo, kind: PlanKind, step: Step) -> None:
     if kind == "create" and not step.undo and step.effect != "none":
         raise PlanRefused(f"Step {step.id} of a creation changes something and cannot be undone")
     if kind != "add" and step.effect == "pivot":
         raise PlanRefused(f"Step {step.id} is a pivot, which only adding a drive has")
 
 
-def _check_actions(info: BackendInfo, kind: PlannedFor, step: Step) -> None:
+def _check_actions(info: BackendInfo, kind: PlanKind, step: Step) -> None:
     for action in (step.run, *step.undo):
         if isinstance(action, Exec):
             _check_command(info, step, action)
@@ -123,7 +120,7 @@ def _check_text(step: Step, text: str) -> None:
         )
 
 
-_STEP_RULES: tuple[Callable[[BackendInfo, PlannedFor, Step], None], ...] = (
+_STEP_RULES: tuple[Callable[[BackendInfo, PlanKind, Step], None], ...] = (
     _check_times,
     _check_effect,
     _check_actions,

@@ -59,7 +59,7 @@ class PluginSpecs:
 
 
 class BackendSpecs(PluginSpecs):
-    """The hooks of a backend. All but teardown, add_drive, import and explain are required."""
+    """The hooks of a backend. All but teardown, add_drive and explain are required."""
 
     @hookspec(firstresult=True)
     def backy_backend(self) -> BackendInfo:  # type: ignore[empty-body]
@@ -161,19 +161,6 @@ class BackendSpecs(PluginSpecs):
 
         Returns a plan with a goal and one step of the effect ``pivot``, which hands the drive
         over. An interrupted operation goes back before that step and forward after it.
-        """
-
-    @hookspec(firstresult=True)
-    def backy_plan_import(  # type: ignore[empty-body]
-        self, pool: PoolSpec, report: PoolReport, settings: PluginSettings
-    ) -> BackendPlan:
-        """Plan adopting a pool. Fires on import of a pool that the agent does not remember.
-
-        - ``pool``: the pool as it will be remembered.
-        - ``report``: the pool as just inspected.
-
-        Returns a plan that writes nothing to the members. Without this hook the core adopts the
-        pool and changes nothing.
         """
 
     @hookspec(firstresult=True)

@@ -38,7 +38,6 @@ _HOOKS = {
     "_close": "backy_plan_close",
     "_teardown": "backy_plan_teardown",
     "_add": "backy_plan_add_drive",
-    "_import": "backy_plan_import",
 }
 _ANSWERS = "Answer a tuple of PoolReport, or raise SystemFailure where the look fails"
 _SPARE = DriveId(serial="newcomer", wwn="0x5000c5009abcdef0", size=1 << 40)
@@ -147,12 +146,6 @@ class PlanContract(Subject):
                 f"{hook} releases a running pool without any step: stop what holds its drives"
             )
             assert plan.stamps, f"{hook} has no stamps. {HINT}"
-
-    def test_importing(self, level: Level) -> None:
-        if not self.hosting().backends[self._name()].implements("backy_plan_import"):
-            pytest.skip("it has no backy_plan_import: the core adopts without a plan")
-        plan = self._everywhere(level, "stopped", self._import)
-        assert plan is None or not [s for s in plan.steps if s.effect == "destroys"]
 
     def test_opening_with_a_member_missing_answers_or_refuses(self, level: Level) -> None:
         if level.max_drives == 1:
@@ -336,11 +329,6 @@ class PlanContract(Subject):
 
     async def _teardown(self, host: PluginHost, pool: PoolSpec, report: PoolReport) -> BackendPlan:
         return await host.plan_teardown(self._name(), pool, report)
-
-    async def _import(
-        self, host: PluginHost, pool: PoolSpec, report: PoolReport
-    ) -> BackendPlan | None:
-        return await host.plan_import(self._name(), pool, report)
 
     def _check_creation(self, plan: BackendPlan, pool: PoolSpec) -> None:
         assert plan.steps, f"{self._told(self._create)} creates a pool without any step"

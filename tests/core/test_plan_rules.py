@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from backy_core.plugins.plan_rules import PlannedFor, validate_plan
+from backy_core.plugins.plan_rules import validate_plan
 from backy_core.sdk.errors import PlanRefused
 from backy_core.sdk.models import BackendInfo, DriveId, Level, SignatureMatch, Tool
 from backy_core.sdk.plan import (
@@ -21,6 +21,7 @@ from backy_core.sdk.plan import (
     Join,
     MakeDir,
     MemberIs,
+    PlanKind,
     PoolDevice,
     PoolIs,
     Step,
@@ -47,7 +48,7 @@ def step(*argv: Arg, **changes: Any) -> Step:
     return Step.model_validate({"id": "s", "title": "S", "run": run, "undo": UNDO, **changes})
 
 
-def check(*steps: Step, kind: PlannedFor = "create", **changes: Any) -> None:
+def check(*steps: Step, kind: PlanKind = "create", **changes: Any) -> None:
     plan = BackendPlan.model_validate({"steps": steps, "stamps": (STAMP,), **changes})
     validate_plan(INFO, kind, plan, [OURS])
 
@@ -211,9 +212,7 @@ def test_a_creation_delivers_what_the_backend_says() -> None:
 
 @pytest.mark.parametrize("kind", ["create", "open", "close", "teardown"])
 @pytest.mark.parametrize("named", [{}, {"uuid": "", "label": ""}])
-def test_a_stamp_that_every_pool_matches_is_refused(
-    kind: PlannedFor, named: dict[str, str]
-) -> None:
+def test_a_stamp_that_every_pool_matches_is_refused(kind: PlanKind, named: dict[str, str]) -> None:
     stamp = SignatureMatch(type="toy_member", **named)
     with pytest.raises(PlanRefused, match="neither uuid nor label"):
         check(step(undo=(), effect="none"), kind=kind, stamps=(stamp,))

@@ -307,11 +307,10 @@ async def test_a_hanging_plan_hook_blocks_neither_loop_nor_host() -> None:
     release.set()
 
 
-async def test_adding_and_importing_need_the_backend_to_offer_them() -> None:
+async def test_adding_needs_the_backend_to_offer_it() -> None:
     host = hosting(Toy())
     with pytest.raises(BackendFailure, match="cannot add drives"):
         await host.plan_add_drive("toy", POOL, REPORT, OTHER, None)
-    assert await host.plan_import("toy", POOL, REPORT) is None
 
 
 async def test_a_backend_that_adds_drives_is_asked() -> None:
@@ -323,11 +322,9 @@ async def test_a_backend_that_adds_drives_is_asked() -> None:
             update={"capabilities": frozenset({"add_drive"})}
         ),
         backy_plan_add_drive=lambda self, drive: addition,
-        backy_plan_import=lambda self: BackendPlan(steps=()),
     )
     host = hosting(capable)
     assert await host.plan_add_drive("toy", POOL, REPORT, new, OTHER) == addition
-    assert await host.plan_import("toy", POOL, REPORT) == BackendPlan(steps=())
 
 
 async def test_an_unknown_backend_is_told_from_a_broken_one() -> None:

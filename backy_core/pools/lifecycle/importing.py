@@ -176,9 +176,6 @@ async def _adopt(
     entry = _entry(core, guid, backend, report, snapshot, label, path)
     if promised is not None:
         entry = _completed(entry, promised, label)
-    plan_import = await core.host.plan_import(backend, entry.spec(report), report)
-    if plan_import is not None and plan_import.steps:
-        raise _cannot_write(backend)
     await core.metadata.put(entry)
     for interrupted in core.pending_of(guid):  # a pool that is known is not rolled back
         await core.settle(interrupted)
@@ -205,10 +202,6 @@ def _completed(entry: PoolEntry, promised: PoolEntry, label: str | None) -> Pool
 
 def _found_in_use(entry: JournalEntry) -> bool:
     return entry.stuck is not None and entry.stuck.holds_data
-
-
-def _cannot_write(backend: str) -> BackyError:
-    return Conflict(f"Backend {backend} wants to change the drives to import this pool")
 
 
 async def _path(

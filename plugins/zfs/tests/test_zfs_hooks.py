@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from backy_zfs import hooks
 
-from backy_core.plugins.plan_rules import PlannedFor, validate_plan
+from backy_core.plugins.plan_rules import validate_plan
 from backy_core.sdk.errors import Conflict, DriveNotEmpty
 from backy_core.sdk.models import DriveId, MemberReport, MemberState, PoolReport, PoolSpec
 from backy_core.sdk.plan import (
@@ -15,6 +15,7 @@ from backy_core.sdk.plan import (
     DriveRef,
     Exec,
     MountedAt,
+    PlanKind,
     PoolIs,
     Step,
     WipeMember,
@@ -77,7 +78,7 @@ def command(step: Step) -> str:
     return " ".join(map(word, step.run.argv))
 
 
-def commands(kind: PlannedFor, plan: BackendPlan) -> list[str]:
+def commands(kind: PlanKind, plan: BackendPlan) -> list[str]:
     """The plan's commands, after the checks that hold for every plan."""
     validate_plan(hooks.backy_backend(), kind, plan, DRIVES)
     assert BackendPlan.model_validate_json(plan.model_dump_json()) == plan
