@@ -251,7 +251,12 @@ class MemberReport(Model):
     @property
     def in_place(self) -> bool:
         """Whether the pool counts on the member: in use, being filled, or standing by."""
-        return self.state in ("active", "rebuilding", "spare")
+        return self.in_use or self.state == "spare"
+
+    @property
+    def in_use(self) -> bool:
+        """Whether it holds data of the pool, or is being filled with it."""
+        return self.state in ("active", "rebuilding")
 
     @property
     def part(self) -> int | None:

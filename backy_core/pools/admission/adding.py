@@ -17,7 +17,6 @@ from backy_core.sdk.errors import BackyError, Conflict, DriveNotEmpty, InvalidRe
 from backy_core.sdk.models import DriveId, MemberReport, PoolReport, SignatureMatch
 from backy_core.store.metadata import PoolEntry
 
-_IN_USE = ("active", "rebuilding")
 _MOVING = ("recovering", "resync", "reshape")
 
 
@@ -117,7 +116,7 @@ def _remounted(case: AddCase, unmount: str) -> Advice:
 def _is_in_place(case: AddCase) -> bool:
     """Idempotent: the second of two equal requests finds the work of the first."""
     replaces = case.request.replaces
-    if case.state not in _IN_USE:  # a spare is of no use to the pool yet
+    if case.member is None or not case.member.in_use:  # a spare is of no use to the pool yet
         return False
     if _stays(case, replaces):
         raise Conflict(
@@ -156,7 +155,7 @@ def has_place(member: MemberReport) -> bool:
     """Whether another drive can take the member's place: a spare has none, and neither has what is
     left of a former member."""
     out = member.slot is not None and not member.in_place
-    return out or member.state in _IN_USE
+    return out or member.in_use
 
 
 def _refuse_complete(case: AddCase) -> None:

@@ -75,7 +75,7 @@ def _exchange(
 ) -> tuple[Step, ...]:
     """Until the conversion begins, the drive can be taken out again."""
     named = Named.of(pool, report)
-    present = old.drive if old and old.state in ("active", "rebuilding") else None
+    present = old.drive if old and old.in_use else None
     members = (*named.good, drive)
     if present:
         convert = argv.replace(named.path, named.good, present, drive)

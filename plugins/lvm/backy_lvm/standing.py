@@ -22,7 +22,6 @@ _MOVING: dict[str, Health] = {
 _RESTING = ("", "idle", "frozen")
 _HARMLESS = ("", "mismatches exist", "writemostly")
 """Of LVM's words for a volume's health, those by which all members are in use."""
-_GOOD = ("active", "rebuilding")
 
 
 class Sight(NamedTuple):
@@ -44,7 +43,7 @@ def describe(group: Group, sight: Sight) -> PoolReport:
     volume = pool_volume(group, guid)
     members = _members(group, volume, sight)
     level = level_of(volume)
-    active_slots = frozenset(member.slot or 0 for member in members if member.state in _GOOD)
+    active_slots = frozenset(member.slot or 0 for member in members if member.in_use)
     presence = _presence(group, volume)
     doubt = _doubt(volume)
     partial = volume is not None and volume.trouble in ("partial", "refresh needed")

@@ -33,7 +33,6 @@ from backy_zfs.status import Imported, Row
 _DESTROYED = 2
 _UNREAD = "its ZFS label cannot be read"
 _WELL = frozenset(("ONLINE", "DEGRADED", "AVAIL", "INUSE"))
-_USED = ("active", "rebuilding")
 _LOST = frozenset(("FAULTED", "UNAVAIL", "CANT_OPEN", "SUSPENDED"))
 """JSON says ``CANT_OPEN`` where the text says ``UNAVAIL``."""
 _SUSPENDED = "faulted in response to IO failures"
@@ -245,7 +244,7 @@ def _marked_diverged(
     """Mark stale members as diverged if they were used without the members in use now, which their
     own labels then show as offline. Only an import writes that to a label; ZFS itself would copy
     over them. A copy of a member in use counts as diverged too."""
-    names = {member.device for member in members if member.state in _USED}
+    names = {member.device for member in members if member.in_use}
     used = [stamp for stamp in stamped if stamp.device in names]
     guids = {stamp.guid for stamp in used}
     apart = {
