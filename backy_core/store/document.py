@@ -14,12 +14,27 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
+from pydantic import BaseModel, ConfigDict
+from pydantic.alias_generators import to_camel
+
 from backy_core.sdk.errors import SystemFailure
 from backy_core.system.own_files import OwnFile
 
 Document = dict[str, Any]
 
 T = TypeVar("T")
+
+
+class StoredModel(BaseModel):
+    """An item of such a file, with camelCase keys. Keys of a newer version are kept."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="allow",
+        alias_generator=to_camel,
+        populate_by_name=True,
+        defer_build=True,
+    )
 
 
 class DocumentFile:

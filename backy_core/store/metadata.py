@@ -16,18 +16,15 @@ from typing import Annotated, Any
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     ValidationError,
     model_validator,
 )
-from pydantic.alias_generators import to_camel
 
 from backy_core.sdk.errors import SystemFailure
 from backy_core.sdk.models import DriveId, MemberReport, PoolReport, PoolSpec, Portability
-from backy_core.store.document import Document, DocumentFile
+from backy_core.store.document import Document, DocumentFile, StoredModel
 from backy_core.store.opens_on import OpensOn
 from backy_core.system.own_files import OwnFile
 
@@ -60,16 +57,8 @@ Labels = Annotated[dict[str, str], BeforeValidator(_without_nulls)]
 _LEFT_BEHIND = ("stale", "diverged", "failed")
 
 
-class PoolEntry(BaseModel):
+class PoolEntry(StoredModel):
     """One remembered pool. ``is_mounted`` is the desired state."""
-
-    model_config = ConfigDict(
-        frozen=True,
-        extra="allow",
-        alias_generator=to_camel,
-        populate_by_name=True,
-        defer_build=True,
-    )
 
     guid: Guid = Field(alias="poolGroupGuid")
     label: str = ""

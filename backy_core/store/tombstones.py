@@ -12,26 +12,17 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
-from pydantic.alias_generators import to_camel
+from pydantic import AliasChoices, Field, ValidationError
 
 from backy_core.sdk.models import DriveId, SignatureMatch
-from backy_core.store.document import DocumentFile
+from backy_core.store.document import DocumentFile, StoredModel
 from backy_core.system.own_files import OwnFile
 
 FILE_VERSION = 1
 
 
-class Tombstone(BaseModel):
+class Tombstone(StoredModel):
     """A deleted pool and the drives that still have its stamp. Older files hold fewer fields."""
-
-    model_config = ConfigDict(
-        frozen=True,
-        extra="allow",
-        alias_generator=to_camel,
-        populate_by_name=True,
-        defer_build=True,
-    )
 
     guid: str
     backend: str
