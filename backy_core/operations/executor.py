@@ -81,7 +81,7 @@ class Executor:
         its content. Raises at the first that fails."""
         for step in plan.steps:
             due = await self.conditions.unmet(step.only_if, plan) is None
-            if due and not await self._already(step, plan):
+            if due and not await self._is_satisfied(step, plan):
                 locked = step.device_lock == "hold"
                 context = Context(plan, op.outputs.append, hold_locks=locked)
                 await self._attempt_until(op, _Running(step, context))
@@ -112,7 +112,7 @@ class Executor:
         """Answers what was just seen to hold."""
         if await self.conditions.unmet(step.only_if, plan) is not None:
             return ()
-        if await self._already(step, plan):
+        if await self._is_satisfied(step, plan):
             return step.expect
         if unmet := await self.conditions.unmet(step.needs, plan):
             raise Conflict(f"{step.title} is no longer safe: {unmet}")
@@ -128,7 +128,7 @@ class Executor:
         entry.write(Done(round=number, step=step.id), durable=False)
         return step.expect
 
-    async def _already(self, step: Step, plan: Plan) -> bool:
+    async def _is_satisfied(self, step: Step, plan: Plan) -> bool:
         if step.if_satisfied == "run" or not step.expect:
             return False
         return await self.conditions.unmet(step.expect, plan) is None

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from backy_core.machine.observer import Observer
 from backy_core.operations import filesystems
-from backy_core.operations.actions.bound import BoundAction, Surroundings
+from backy_core.operations.actions.bound import Binding, BoundAction
 from backy_core.operations.actions.mounting import (
     MakeDirectory,
     MountPool,
@@ -47,38 +47,38 @@ class Binder:
         the pool has none, and :class:`SystemFailure` if a drive cannot be identified."""
         nodes = await self._resolver.nodes(references_of(action), plan)
         return await self._bound(
-            action, Surroundings(plan, nodes, self._machine, self._observer, self._resolver)
+            action, Binding(plan, nodes, self._machine, self._observer, self._resolver)
         )
 
     async def preview(self, action: Action, plan: Plan) -> str:
         """The command of ``action``, with the pool's device from the last snapshot."""
         nodes = await self._resolver.nodes(references_of(action), plan, preview=True)
         bound = await self._bound(
-            action, Surroundings(plan, nodes, self._machine, self._observer, self._resolver)
+            action, Binding(plan, nodes, self._machine, self._observer, self._resolver)
         )
         return bound.command()
 
-    async def _bound(self, action: Action, around: Surroundings) -> BoundAction:
+    async def _bound(self, action: Action, binding: Binding) -> BoundAction:
         match action:
             case Exec():
-                return RunProgram(around, action)
+                return RunProgram(binding, action)
             case WipeMember():
-                return EraseMember(around, action)
+                return EraseMember(binding, action)
             case WipeSignatures():
-                return EraseSignatures(around, action)
+                return EraseSignatures(binding, action)
             case MakeFilesystem():
-                return CreateFilesystem(around, await self._mkfs(action, around))
+                return CreateFilesystem(binding, await self._mkfs(action, binding))
             case Mount():
-                return MountPool(around, action)
+                return MountPool(binding, action)
             case Unmount():
-                return UnmountPool(around, action)
+                return UnmountPool(binding, action)
             case MakeDir():
-                return MakeDirectory(around, action)
+                return MakeDirectory(binding, action)
             case RemoveDir():
-                return RemoveDirectories(around, action)
+                return RemoveDirectories(binding, action)
 
-    async def _mkfs(self, action: MakeFilesystem, around: Surroundings) -> tuple[str, ...]:
-        programs, node = self._machine.programs, around.nodes.node(PoolDevice())
+    async def _mkfs(self, action: MakeFilesystem, binding: Binding) -> tuple[str, ...]:
+        programs, node = self._machine.programs, binding.nodes.node(PoolDevice())
         options = await filesystems.options(programs, action.type, action.portability)
         return filesystems.make_argv(
             action.type, node=node, uuid=action.uuid, label=action.label, options=options

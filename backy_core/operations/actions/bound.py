@@ -34,7 +34,7 @@ class Context(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Surroundings:
+class Binding:
     """The nodes an action is bound to, and the parts of the agent it uses."""
 
     plan: Plan
@@ -47,12 +47,12 @@ class Surroundings:
 class BoundAction(ABC):
     """An action for one attempt. The next attempt binds it again."""
 
-    def __init__(self, around: Surroundings) -> None:
-        self.nodes = around.nodes
-        self._plan = around.plan
-        self._machine = around.machine
-        self._observer = around.observer
-        self._resolver = around.resolver
+    def __init__(self, binding: Binding) -> None:
+        self.nodes = binding.nodes
+        self._plan = binding.plan
+        self._machine = binding.machine
+        self._observer = binding.observer
+        self._resolver = binding.resolver
 
     @abstractmethod
     def command(self) -> str:

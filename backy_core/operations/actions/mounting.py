@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from backy_core.operations import filesystems
-from backy_core.operations.actions.bound import BoundAction, Context, Surroundings
+from backy_core.operations.actions.bound import Binding, BoundAction, Context
 from backy_core.operations.resolve import PoolUnseen
 from backy_core.sdk.errors import PoolBusy
 from backy_core.sdk.plan import Condition, MakeDir, Mount, PoolDevice, RemoveDir, Unmount
@@ -16,8 +16,8 @@ from backy_core.system.mounts import MountEntry, is_of_pool
 
 
 class MountPool(BoundAction):
-    def __init__(self, around: Surroundings, action: Mount) -> None:
-        super().__init__(around)
+    def __init__(self, binding: Binding, action: Mount) -> None:
+        super().__init__(binding)
         self._action = action
         self._node = self.nodes.node(PoolDevice())
         self._options = filesystems.mount_options(action.filesystem, read_only=action.read_only)
@@ -33,8 +33,8 @@ class MountPool(BoundAction):
 
 
 class UnmountPool(BoundAction):
-    def __init__(self, around: Surroundings, action: Unmount) -> None:
-        super().__init__(around)
+    def __init__(self, binding: Binding, action: Unmount) -> None:
+        super().__init__(binding)
         self._path = action.path
 
     def command(self) -> str:
@@ -94,8 +94,8 @@ class UnmountPool(BoundAction):
 
 
 class MakeDirectory(BoundAction):
-    def __init__(self, around: Surroundings, action: MakeDir) -> None:
-        super().__init__(around)
+    def __init__(self, binding: Binding, action: MakeDir) -> None:
+        super().__init__(binding)
         self._path = action.path
 
     def command(self) -> str:
@@ -109,8 +109,8 @@ class MakeDirectory(BoundAction):
 
 
 class RemoveDirectories(BoundAction):
-    def __init__(self, around: Surroundings, action: RemoveDir) -> None:
-        super().__init__(around)
+    def __init__(self, binding: Binding, action: RemoveDir) -> None:
+        super().__init__(binding)
         self._paths = action.paths
 
     def command(self) -> str:

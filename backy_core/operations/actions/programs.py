@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from functools import partial
 
-from backy_core.operations.actions.bound import BoundAction, Context, Surroundings
+from backy_core.operations.actions.bound import Binding, BoundAction, Context
 from backy_core.sdk.errors import SystemFailure
 from backy_core.sdk.plan import Condition, Exec
 from backy_core.system.exec import CommandFailed
@@ -15,8 +15,8 @@ _LOOK_S = 10.0
 
 
 class RunProgram(BoundAction):
-    def __init__(self, around: Surroundings, action: Exec) -> None:
-        super().__init__(around)
+    def __init__(self, binding: Binding, action: Exec) -> None:
+        super().__init__(binding)
         self._action = action
         self._argv = self.nodes.argv(action.argv)
 
@@ -50,8 +50,8 @@ class RunProgram(BoundAction):
 class CreateFilesystem(BoundAction):
     """``argv`` depends on the version of mkfs that is installed."""
 
-    def __init__(self, around: Surroundings, argv: tuple[str, ...]) -> None:
-        super().__init__(around)
+    def __init__(self, binding: Binding, argv: tuple[str, ...]) -> None:
+        super().__init__(binding)
         self._argv = argv
 
     def command(self) -> str:

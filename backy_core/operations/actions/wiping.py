@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from backy_core.machine.inventory import Drive
-from backy_core.operations.actions.bound import BoundAction, Context, Surroundings
+from backy_core.operations.actions.bound import Binding, BoundAction, Context
 from backy_core.sdk.errors import DriveInUse, DriveNotEmpty
 from backy_core.sdk.plan import Blank, Condition, WipeMember, WipeSignatures
 
 
 class EraseMember(BoundAction):
-    def __init__(self, around: Surroundings, action: WipeMember) -> None:
-        super().__init__(around)
+    def __init__(self, binding: Binding, action: WipeMember) -> None:
+        super().__init__(binding)
         self._may_erase = action.bears
         self._drive = self.nodes.drives[action.drive]
 
@@ -51,8 +51,8 @@ class EraseMember(BoundAction):
 
 
 class EraseSignatures(BoundAction):
-    def __init__(self, around: Surroundings, action: WipeSignatures) -> None:
-        super().__init__(around)
+    def __init__(self, binding: Binding, action: WipeSignatures) -> None:
+        super().__init__(binding)
         self._on = action.on
         self._node = self.nodes.node(action.on)
 

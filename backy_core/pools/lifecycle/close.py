@@ -57,12 +57,12 @@ class Close(PlannedVerb[None, CloseCase]):
         await refuse_busy(core, entry)
         return CloseCase(entry, self._filesystem(entry), plan) if plan else None
 
-    async def already(self, guid: str, request: None = None) -> None:
-        await self._wish(guid, mounted=False)
+    async def nothing_to_do(self, guid: str, request: None = None) -> None:
+        await self._set_desired(guid, mounted=False)
 
     async def perform(self, op: Operation, journal: JournalEntry, case: CloseCase) -> None:
         await self._note_others(case.entry)
-        await self._wish(case.entry.guid, mounted=False)
+        await self._set_desired(case.entry.guid, mounted=False)
         await self._rounds(op, journal, case.entry, case.plan)
         await self._prove_gone(case.entry, case.filesystem)
 
@@ -93,7 +93,7 @@ class Close(PlannedVerb[None, CloseCase]):
         raise SystemFailure(f"Pool {entry.title} came back after it was stopped")
 
     async def _prove_gone(self, entry: PoolEntry, was: Filesystem) -> None:
-        """Look for what was there, whatever the backend says of it now."""
+        """Prove that device and holders are gone, independently of the backend's report."""
         snapshot = self._core.observer.snapshot
         left = [name for name in was.devices if _same_device(snapshot, was, name)]
         if left:
@@ -119,7 +119,7 @@ class Close(PlannedVerb[None, CloseCase]):
             except BackyError as problem:
                 self._core.open_errors[entry.guid] = f"Unmounting it failed half-way: {error}"
                 error.details = f"{error.details or error.message}. Not mounted again: {problem}"
-        await self._wish(entry.guid, mounted=entry.is_mounted)
+        await self._set_desired(entry.guid, mounted=entry.is_mounted)
         return error
 
     async def _plan(self, entry: PoolEntry) -> Plan | None:
@@ -166,7 +166,7 @@ class Close(PlannedVerb[None, CloseCase]):
         return filesystem_of(entry, self._core.find_report(entry), self._core.observer.snapshot)
 
     def _refuse_unseen(self, entry: PoolEntry) -> None:
-        """Of a pool that cannot be looked at, what holds its drives tells whether it runs."""
+        """Refuse a pool that its backend cannot report while something still holds its drives."""
         snapshot = self._core.observer.snapshot
         unseen = self._core.unseen_because(entry)
         report = self._core.find_report(entry)
@@ -183,14 +183,14 @@ class Close(PlannedVerb[None, CloseCase]):
         return self._filesystem(entry).mounts
 
     async def _note_others(self, entry: PoolEntry) -> None:
-        """Of a pool that is its own filesystem, what lies in it is seen while it is open alone."""
+        """Record what else a pool with its own filesystem holds: visible only while it is open."""
         report = self._core.find_report(entry)
         if report and report.presence == "active":
             await self._core.metadata.revise(
                 entry.guid, lambda entry: entry.model_copy(update={"others": report.others})
             )
 
-    async def _wish(self, guid: str, *, mounted: bool) -> None:
+    async def _set_desired(self, guid: str, *, mounted: bool) -> None:
         await self._core.metadata.revise(
             guid, lambda entry: entry.model_copy(update={"is_mounted": mounted})
         )
@@ -209,11 +209,11 @@ class Close(PlannedVerb[None, CloseCase]):
 
 
 def _same_device(snapshot: Snapshot, was: Filesystem, name: str) -> bool:
-    """Not another one that has the name by now."""
+    """Whether the name still belongs to the device it named before."""
     device = snapshot.device_named(name)
     return device is not None and was.sequences.get(name) in (None, device.diskseq)
 
 
 def _anonymous(number: str) -> bool:
-    """Of a filesystem without a device of its own: btrfs, ZFS."""
+    """Whether it numbers a filesystem without a block device of its own: btrfs, ZFS."""
     return number.startswith("0:")

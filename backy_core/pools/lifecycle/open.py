@@ -98,7 +98,7 @@ class Open(PlannedVerb[OpenRequest, OpenCase]):
             return None
         return OpenCase(entry, report, target, await self._plan(entry, report, target))
 
-    async def already(self, guid: str, request: OpenRequest) -> None:
+    async def nothing_to_do(self, guid: str, request: OpenRequest) -> None:
         self._core.open_errors.pop(guid, None)
         path = self._path(self._core.entry(guid), request.path)
         update = {"is_mounted": True, "last_mount_path": path}

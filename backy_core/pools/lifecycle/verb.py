@@ -78,7 +78,7 @@ class PlannedVerb(PoolVerb[RequestT], Generic[RequestT, CaseT]):
     commit or close a journal entry themselves."""
 
     plan_kind: ClassVar[str]
-    """``Plan.kind`` of its plans, by which an interrupted operation finds its verb again."""
+    """``Plan.kind`` of its plans; recovery finds the verb of an interrupted operation by it."""
     direction: ClassVar[Direction]
 
     # the flow
@@ -87,7 +87,7 @@ class PlannedVerb(PoolVerb[RequestT], Generic[RequestT, CaseT]):
         case = await self.admit(op, guid, request)
         if case is None:
             op.accept()
-            await self.already(guid, request)
+            await self.nothing_to_do(guid, request)
         else:
             await self.carry_out(op, case)
 
@@ -124,7 +124,7 @@ class PlannedVerb(PoolVerb[RequestT], Generic[RequestT, CaseT]):
         """What the journal keeps beside the plan, for the recovery."""
         return {}
 
-    async def already(self, guid: str, request: RequestT) -> None:
+    async def nothing_to_do(self, guid: str, request: RequestT) -> None:
         """Record the desired state of a pool that needs no work."""
 
     @abstractmethod
