@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
@@ -28,6 +28,8 @@ from .systems import System, chosen
 
 Command = str | Sequence[str]
 """An argument list, or a script for /bin/sh."""
+_EXIT_SECONDS = 5
+"""How long the process of a guest whose kernel has halted may take to exit."""
 
 
 @dataclass(frozen=True)
@@ -180,10 +182,14 @@ class Guest:
 
     def _halt(self, *, orderly: bool, seconds: float) -> None:
         running = self.running
+        console = self.state.console
+        begin = console.stat().st_size
         channel.tell(running, "halt", orderly=orderly, seconds=seconds)
-        if not _ended(running, seconds + 30):
+        if not _ended(running, seconds + 30, lambda: _halted(console, begin)):
             self.cut()
             raise LabError("The guest did not shut down in time; its power was cut.")
+        if running.alive() and not _ended(running, _EXIT_SECONDS):
+            self.cut()  # halted with everything written, but its process stayed
         self._await_end(running)
 
     def _await_record(self, supervisor: subprocess.Popen[bytes], errors: Path) -> None:
@@ -219,9 +225,15 @@ def _reordered(spec: Spec, order: Sequence[str]) -> Spec:
     return replace(spec, drives=tuple(by_name[name] for name in order))
 
 
-def _ended(running: Running, seconds: float) -> bool:
+def _halted(console: Path, begin: int) -> bool:
+    """Whether the kernel said since byte `begin` that it has halted, its devices shut down."""
+    return b"reboot: " in console.read_bytes()[begin:]
+
+
+def _ended(running: Running, seconds: float, or_else: Callable[[], bool] = lambda: False) -> bool:
+    """Whether the guest ended, or `or_else` holds, within that many seconds."""
     deadline = time.monotonic() + seconds
-    while running.alive():
+    while running.alive() and not or_else():
         if time.monotonic() > deadline:
             return False
         time.sleep(0.01)
