@@ -38,6 +38,8 @@ from backy_core.system.machine import Machine
 T = TypeVar("T")
 
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 2.0
+_MOST_MOVES = 10
+"""How often a step's drives may change their nodes between its binding and its run."""
 
 
 @dataclass
@@ -210,6 +212,7 @@ class Executor:
         step, context = running.step, running.context
         deadline = self._clock.monotonic() + step.retry_s
         pause = _FIRST_PAUSE_S
+        moves = 0
         while True:
             try:
                 bound = await self._bind(running)
@@ -217,8 +220,11 @@ class Executor:
                 return
             except Cancelled:
                 raise
-            except Moved:
-                continue  # nothing was done: look up again
+            except Moved as error:  # nothing was done: look up again
+                moves += 1
+                if moves > _MOST_MOVES:
+                    raise _failed(step, error) from error
+                continue
             except (SystemFailure, DriveInUse) as error:
                 if await self._reached(step, context.plan):
                     return

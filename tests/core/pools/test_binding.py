@@ -41,6 +41,21 @@ async def test_a_drive_that_is_renamed_meanwhile_is_looked_up_again(bench: Bench
     assert [command for command in journalled if "--create" in command] == [*renamed, made]
 
 
+async def test_a_drive_that_is_renamed_each_time_is_given_up(bench: Bench) -> None:
+    await bench.start()
+    journalled = _journalled(bench)
+
+    def rename() -> None:
+        if "--create" in journalled[-1]:
+            bench.machine.renumber()
+
+    bench.machine.interruptions.when("recorded begun", rename)
+    view = await bench.create()
+    assert view.state == "failed"
+    assert "and was /dev/" in str(view.error_message)
+    assert not [command for command in bench.machine.commands if "--create" in command]
+
+
 def _journalled(bench: Bench) -> list[str]:
     """Commands of the steps that begin, as the journal has them."""
     commands: list[str] = []
