@@ -72,7 +72,7 @@ class Runtime:
         self._state = machine.files.directory(settings.state_dir)
         self._core = self._compose()
         self.pools = PoolService(self._core)
-        self.drives_service = DriveService(self._core)
+        self.drives_service = DriveService(self._core, self.pools.viewer)
         self._recovery = Recovery(self._core, self.pools.verbs.by_plan)
         self._startup = Startup(self._core, self.pools)
         self._background: set[asyncio.Task[None]] = set()

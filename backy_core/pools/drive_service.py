@@ -35,9 +35,9 @@ class DriveStatus(NamedTuple):
 
 
 class DriveService:
-    def __init__(self, core: Core) -> None:
+    def __init__(self, core: Core, viewer: PoolViewer) -> None:
         self._core = core
-        self._viewer = PoolViewer(core)
+        self._viewer = viewer
 
     async def list(self) -> tuple[ListedDrive, ...]:
         snapshot = self._core.observer.snapshot

@@ -8,15 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import builtins
-import json
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Collection, Sequence
 from contextlib import suppress
 from typing import TypeVar
 
-from backy_core.operations.claims import Claim
 from backy_core.operations.kinds import OperationKind
 from backy_core.operations.records import Operation
-from backy_core.operations.registry import Body
 from backy_core.pools.admission import forcing
 from backy_core.pools.admission.adding import AddRequest
 from backy_core.pools.admission.busy import processes_of
@@ -29,9 +26,9 @@ from backy_core.pools.admission.requests import (
 from backy_core.pools.core import Core
 from backy_core.pools.lifecycle import importing
 from backy_core.pools.lifecycle.importing import ImportRequest
+from backy_core.pools.lifecycle.kill import Kill
 from backy_core.pools.lifecycle.learning import learn
 from backy_core.pools.lifecycle.open import OpenRequest
-from backy_core.pools.lifecycle.processes import follow_up, kill_holders, require_mount
 from backy_core.pools.lifecycle.verb import PoolVerb
 from backy_core.pools.lifecycle.verbs import Verbs
 from backy_core.pools.reading import forced
@@ -65,7 +62,7 @@ class PoolService:
         self._core = core
         self._usage = UsageReader(core.machine.mounts)
         self.viewer = PoolViewer(core)
-        self.verbs = Verbs(core)
+        self.verbs = Verbs(core, self.viewer)
 
     # reading
 
@@ -204,24 +201,14 @@ class PoolService:
     async def kill(self, guid: str, pids: Sequence[int], action: str | None) -> Operation:
         """End processes that hold the pool, then do what they stood in the way of."""
         self._core.entry(checked_guid(guid))
-        follow = follow_up(action)
-        fingerprint = json.dumps([sorted(pids), follow])
+        return await self.start(self._killing(action), guid, tuple(pids))
 
-        async def body(op: Operation) -> None:
-            entry = self._core.entry(guid)
-            if follow is OperationKind.DELETE:  # its refusals come before anybody is ended
-                await self.verbs.teardown.check(guid)
-            holders = await processes_of(self._core, entry)
-            if holders or self.viewer.mounted_at(entry):
-                await kill_holders(self._core.machine.processes, guid, holders, tuple(pids))
-            op.accept()  # what was killed is not undone by a refusal of what follows
-            if follow is OperationKind.UNMOUNT:
-                await self.verbs.close.run(op, guid, None)
-            elif follow is OperationKind.DELETE:
-                await self.verbs.teardown.run(op, guid)
-
-        kind = follow if follow is OperationKind.DELETE else OperationKind.KILL
-        return await self._start(kind, guid, fingerprint, body)
+    def _killing(self, action: str | None) -> Kill:
+        for verb in self.verbs.kills:
+            if verb.action.lower() == (action or "").lower():
+                return verb
+        choices = " or ".join(verb.action for verb in self.verbs.kills if verb.action)
+        raise InvalidRequest(f"Unknown action {action}", hint=f"Use {choices}")
 
     async def start(self, verb: PoolVerb[RequestT], guid: str, request: RequestT) -> Operation:
         """Start ``verb`` on a pool, or join an operation that does the same. Returns once it is
@@ -230,36 +217,17 @@ class PoolService:
         async def body(op: Operation) -> None:
             await verb.run(op, guid, request)
 
-        return await self._start(
-            verb.kind,
-            guid,
-            verb.fingerprint(request),
-            body,
-            verb.claims(request),
-            cancellable=verb.cancellable,
-        )
-
-    async def _start(
-        self,
-        kind: OperationKind,
-        guid: str,
-        fingerprint: str,
-        body: Body,
-        claims: Sequence[Claim] = (),
-        *,
-        cancellable: bool = False,
-    ) -> Operation:
-        await self._after_recovery(kind, guid)
+        await self._after_recovery(verb.kind, guid)
         state = self.viewer.state(guid)
         entry = self._core.metadata.get(guid)
         op = self._core.registry.start(
-            kind,
+            verb.kind,
             guid,
-            fingerprint,
-            claims,
+            verb.fingerprint(request),
+            verb.claims(request),
             body,
             label=entry.label if entry else "",
-            cancellable=cancellable,
+            cancellable=verb.cancellable,
         )
         if op.earlier_state is None and not op.is_accepted:
             op.earlier_state = state
@@ -301,10 +269,10 @@ class PoolService:
 
     async def mount_processes(self, path: str) -> tuple[ProcessInfo, ...]:
         places = self._places()
-        return await processes_of(self._core, places[require_mount(places, path)])
+        return await processes_of(self._core, places[_required(places, path)])
 
     async def mount_usage(self, path: str) -> Usage:
-        mount_point = require_mount(self._places(), path)
+        mount_point = _required(self._places(), path)
         usage = await self._usage.read([mount_point])
         if mount_point not in usage:
             raise Conflict(f"The filesystem at {mount_point} does not answer")
@@ -347,6 +315,14 @@ class PoolService:
         """Bring entries up to what is seen; returns how many were changed."""
         await self._core.observer.refresh()
         return await learn(self._core)
+
+
+def _required(places: Collection[str], path: str) -> str:
+    """``path`` as one of ``places``, with or without its leading slash; else NotFound."""
+    path_text = "/" + path.strip("/")
+    if path_text not in places:
+        raise NotFound(f"No pool is mounted at {path_text}")
+    return path_text
 
 
 async def _patiently(work: Awaitable[object]) -> None:

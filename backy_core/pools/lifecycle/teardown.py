@@ -67,12 +67,12 @@ class Teardown(PlannedVerb[Consent, TeardownCase]):
     plan_kind = "teardown"
     direction = Direction.FORWARD
 
-    def __init__(self, core: Core, close: Close) -> None:
+    def __init__(self, core: Core, close: Close, viewer: PoolViewer) -> None:
         super().__init__(core)
         self._close = close
         self._planning = TeardownPlanning(core)
         self._contents = PoolContents(core)
-        self._viewer = PoolViewer(core)
+        self._viewer = viewer
 
     def fingerprint(self, request: Consent) -> str:
         return "" if request == NOTHING else json.dumps(request.subject())
