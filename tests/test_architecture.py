@@ -6,9 +6,11 @@ import ast
 import re
 from itertools import pairwise
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
+from backy_core.sdk.plan import PlanKind
 from tests.architecture import (
     ROOT,
     Module,
@@ -21,6 +23,7 @@ from tests.architecture import (
 )
 
 CORE = modules(ROOT / "backy_core", "backy_core")
+ENGINE = [module for module in CORE if module.name.startswith("backy_core.operations.")]
 POOLS = [module for module in CORE if module.name.startswith("backy_core.pools.")]
 PLUGIN_FOLDERS = sorted((ROOT / "plugins").glob("*/backy_*"))
 MAX_LINES = 400
@@ -118,6 +121,19 @@ def texts(module: Module) -> list[str]:
     return [node.value for node in constants if isinstance(node.value, str)]
 
 
+def verbs_compared(module: Module) -> list[str]:
+    """Comparisons with the kind of a certain plan or operation."""
+    compares = ast.Compare | ast.MatchValue
+    kinds = {repr(kind) for kind in get_args(PlanKind)}
+    return [
+        ast.unparse(node)
+        for node in ast.walk(module.tree)
+        if isinstance(node, compares)
+        for part in ast.walk(node)
+        if ast.unparse(part) in kinds or ast.unparse(part).startswith("OperationKind.")
+    ]
+
+
 def synthetic(name: str, text: str) -> Module:
     return Module(name, Path(f"{name}.py"), text)
 
@@ -147,6 +163,11 @@ def test_the_documented_order_is_the_one_that_is_held() -> None:
     rooms = [re.split(r",\s+", room) for room in re.split(r"\s+→\s+", order[1])]
     ranks = [{rank(part) for part in room} for room in rooms]
     assert all(min(upper) > max(lower) for upper, lower in pairwise(ranks))
+
+
+@pytest.mark.parametrize("module", ENGINE, ids=lambda module: module.name)
+def test_the_engine_knows_no_verb(module: Module) -> None:
+    assert verbs_compared(module) == []
 
 
 def test_the_edge_and_the_composition_root_do_not_know_each_other() -> None:
@@ -295,6 +316,20 @@ def test_a_circle_for_types_alone_would_be_seen() -> None:
     )
     assert circles([one, other])
     assert not circles([one, synthetic("backy_core.pools.b", "import backy_core")])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "plan.kind == 'create'",
+        "plan.kind not in ('add', 'new')",
+        "op.kind is OperationKind.DELETE",
+        "match plan.kind:\n    case 'open': pass",
+    ],
+)
+def test_a_verb_that_the_engine_knows_would_be_seen(text: str) -> None:
+    assert verbs_compared(synthetic("backy_core.operations.x", text))
+    assert not verbs_compared(synthetic("backy_core.operations.x", "plan.kind == other.kind"))
 
 
 def test_a_plugin_that_reaches_too_far_would_be_seen() -> None:

@@ -144,13 +144,11 @@ class Executor:
         behind the same USB bridge, which gives both the same serial. What the plan's programs
         have had already is theirs. Raises :class:`DriveNotEmpty`.
         """
-        if plan.kind not in ("create", "add") or not isinstance(step.run, Exec):
+        if not isinstance(step.run, Exec):
             return
-        reached_by_program = {
-            d for _, s in entry.begun() if isinstance(s.run, Exec) for d in drives_of(s.run)
-        }
+        reached = {d for _, s in entry.begun() if isinstance(s.run, Exec) for d in drives_of(s.run)}
         drives = bound.nodes.drives.items()
-        new = [drive for identity, drive in drives if identity not in reached_by_program]
+        new = [drive for i, drive in drives if i in plan.new_members and i not in reached]
         await asyncio.gather(*(self._refuse_foreign(drive, plan) for drive in new))
 
     async def _refuse_foreign(self, drive: Drive, plan: Plan) -> None:

@@ -88,7 +88,7 @@ class Resolver:
         identity = plan.pool.identity
         report = next((report for report in nearest(reports) if report.native_id == identity), None)
         self._remember((plan.backend, identity), report.device if report else None)
-        if report is None and plan.kind != "create":  # which has been given what is on its drives
+        if report is None and not plan.new_pool:  # which has been given what is on its drives
             serials = [drive.serial for drive in (*plan.drives, *plan.pool.drives)]
             reason = self._observer.snapshot.unseen_because(plan.backend, None, serials)
             if reason:

@@ -77,11 +77,11 @@ class Undoer:
     async def undo(self, op: Operation, entry: JournalEntry, reason: str) -> Leftovers:
         """Roll back what ``entry`` began. Failures are returned, never raised.
 
-        Only a creation's drives are also wiped: they hold only what it wrote itself.
+        Only a new pool's drives are also wiped: they hold only what the plan wrote itself.
         """
         await _note(op, entry, Undoing(reason=reason))
         problem = await self._undo_steps(op, entry)
-        if entry.opened.plan.kind == "create" and entry.touched:
+        if entry.opened.plan.new_pool and entry.touched:
             return await self.sweep(op, entry.opened.plan)
         return Leftovers(pool=problem)
 

@@ -205,6 +205,8 @@ def compose(
     draft: BackendPlan | None = None,
     goal: tuple[Condition, ...] = (),
     stamps: tuple[SignatureMatch, ...] = (),
+    new_pool: bool = False,
+    new_members: tuple[DriveId, ...] = (),
 ) -> Plan:
     """A whole plan from a backend's draft and the core's steps."""
     loaded = core.host.backends.get(backend)
@@ -214,6 +216,8 @@ def compose(
         plugin_version=loaded.info.version if loaded else "",
         pool=pool,
         drives=drives,
+        new_pool=new_pool,
+        new_members=new_members,
         delivers=draft.delivers if draft else "block",
         stamps=draft.stamps if draft else stamps,
         enclosing=draft.enclosing if draft else (),

@@ -309,6 +309,11 @@ class Plan(Model):
     pool: PoolSpec
     drives: tuple[DriveId, ...]
     """The drives this plan may touch, and no others."""
+    new_pool: bool = Field(default_factory=lambda data: data.get("kind") == "create")
+    """Nothing of the pool was there before: what a roll-back finds of it on the drives is wiped.
+    Journals that do not say so are of a time when only a creation was so."""
+    new_members: tuple[DriveId, ...] = ()
+    """Drives that become members. A program is refused one that holds foreign content."""
     delivers: Delivers = "block"
     stamps: tuple[SignatureMatch, ...] = ()
     enclosing: tuple[SignatureMatch, ...] = Field(
@@ -316,6 +321,11 @@ class Plan(Model):
     )
     steps: tuple[Step, ...]
     goal: tuple[Condition, ...] = ()
+
+    @property
+    def mounts_itself(self) -> bool:
+        """Whether its own programs mount the pool, which they do by path."""
+        return any(isinstance(condition, MountedAt) for condition in self.goal)
 
 
 def references(arg: Arg) -> Iterator[DriveRef | PoolDevice]:

@@ -24,7 +24,7 @@ class RunProgram(BoundAction):
         return shlex.join(self._argv)
 
     async def _perform(self, context: Context) -> tuple[Condition, ...]:
-        if self._plan.delivers == "filesystem" and self._plan.kind in ("create", "open"):
+        if self._plan.mounts_itself:
             await self._refuse_place(self._plan.pool.mount_path, context)
         try:
             await self._run(self._argv, context, ok_codes=self._action.ok_codes)

@@ -39,7 +39,7 @@ async def abandon(core: Core, op: Operation, guid: str, consent: Consent) -> Non
 
 async def _refuse_used(core: Core, op: Operation, entry: JournalEntry) -> None:
     """The request is about what a creation left, not about what came after it."""
-    if entry.plan.kind != "create":
+    if not entry.plan.new_pool:
         return
     guid = entry.plan.pool.guid
     try:

@@ -161,6 +161,7 @@ class AddDrive(PlannedVerb[AddRequest, AddDriveCase]):
             draft=draft,
             steps=tuple(map(_guarded, (*first, *draft.steps))),
             drives=(drive,),
+            new_members=(drive,),
             goal=tuple(dict.fromkeys((*draft.goal, in_use))),
         )
 

@@ -22,7 +22,7 @@ from backy_core.pools.lifecycle import steps
 from backy_core.sdk.advice import Advice, Hint, Verb, advise
 from backy_core.sdk.errors import BackyError, SystemFailure
 from backy_core.sdk.models import PoolReport, PoolSpec, Signature
-from backy_core.sdk.plan import BackendPlan, Exec, MakeFilesystem, Plan, Step
+from backy_core.sdk.plan import BackendPlan, Condition, Exec, MakeFilesystem, Plan, Step
 
 _LOOK_S = 60.0
 """Mounting replays a journal first."""
@@ -89,7 +89,8 @@ class PoolContents:
             self._core.machine.directories.make_directories(place, 0o700)
         try:
             draft = await self._core.host.plan_open(plan.backend, spec, report, degraded)
-            opening = self._compose("open", plan, spec, draft)
+            goal = steps.own_mount(str(place), plan.delivers)
+            opening = self._compose("open", plan, spec, draft, goal=goal)
             await self._core.executor.run_unjournalled(op, opening)
             yield await self._running(plan)
         finally:
@@ -114,6 +115,7 @@ class PoolContents:
         spec: PoolSpec,
         draft: BackendPlan,
         before: tuple[Step, ...] = (),
+        goal: tuple[Condition, ...] = (),
     ) -> Plan:
         return compose(
             kind,
@@ -123,6 +125,7 @@ class PoolContents:
             draft=draft,
             steps=(*before, *draft.steps),
             drives=plan.drives,
+            goal=goal,
         )
 
     def _refuse_absent(self, plan: Plan) -> None:

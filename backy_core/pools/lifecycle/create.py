@@ -254,6 +254,8 @@ class Create(PlannedVerb[Creation, Admitted]):
             draft=draft,
             steps=tuple(plan_steps),
             drives=pool.drives,
+            new_pool=True,
+            new_members=pool.drives,
             goal=steps.made(creation.mount_path, draft),
         )
         info = core.host.backends[creation.backend].info

@@ -144,6 +144,17 @@ async def test_a_journal_of_schema_1_is_read_by_its_former_names(
     assert entry.plan == now.plan.model_copy(update={"schema_version": 1})
 
 
+async def test_an_older_journal_of_a_creation_is_of_a_new_pool(
+    journal: Journal, tmp_path: Path
+) -> None:
+    await journal.open(opened())
+    (path,) = (tmp_path / "journal").iterdir()
+    path.write_text(path.read_text().replace('"new_pool":true,', ""))
+    (entry,) = journal.load()
+    assert '"new_pool"' not in path.read_text() and entry.plan.new_pool
+    assert not entry.plan.model_validate({**entry.plan.model_dump(), "new_pool": False}).new_pool
+
+
 async def test_steps_that_began_are_told_in_order_without_the_undone(journal: Journal) -> None:
     entry = await filled(
         journal,
