@@ -53,8 +53,7 @@ def read_signatures(node: str, name: str, only: str | None = None) -> tuple[Sign
             raise look_failed(node, error) from error
         raise BlkidFailed(f"{node} cannot be opened: {error.strerror}") from error
     try:
-        if only is None:
-            _read_ahead(descriptor)
+        _prepare(descriptor, everything=only is None)
         return _probe(descriptor, node, name, only)
     finally:
         os.close(descriptor)
@@ -67,12 +66,19 @@ def knows(kind: str) -> bool:
     return bool(blkid.blkid_known_fstype(name) or blkid.blkid_known_pttype(name))
 
 
-def _read_ahead(descriptor: int) -> None:
-    """libblkid advises random access, after which each page is a request of its own."""
+def _prepare(descriptor: int, *, everything: bool) -> None:
+    """Have the ends read from the device, in few requests.
+
+    What a write failed to bring to the device stays in the page cache for as long as anybody has
+    the node open, so a drive that could not be wiped would look blank. libblkid advises random
+    access, after which each page is a request of its own.
+    """
     with suppress(OSError):  # a failing device is told of by the probe
         size = os.lseek(descriptor, 0, os.SEEK_END)
         for start in {0, max(0, size - _ENDS)}:
-            os.posix_fadvise(descriptor, start, _ENDS, os.POSIX_FADV_WILLNEED)
+            os.posix_fadvise(descriptor, start, _ENDS, os.POSIX_FADV_DONTNEED)
+            if everything:
+                os.posix_fadvise(descriptor, start, _ENDS, os.POSIX_FADV_WILLNEED)
 
 
 def _probe(descriptor: int, node: str, name: str, only: str | None) -> tuple[Signature, ...]:

@@ -70,6 +70,19 @@ def test_set_apart_drives_are_freed_by_delete(site: Site, backend: Backend, faul
     pool.check_gone()
 
 
+def test_what_a_failed_wipe_left_in_memory_is_not_believed(site: Site, backend: Backend) -> None:
+    """While anybody has a drive open, its page cache keeps what could not be written."""
+    node = site.node("faulty")
+    site.output(f"sleep 600 < {node} > /dev/null 2>&1 & echo $! > /run/reader")
+    pool = _failed(site, backend, "write-error")
+    site.output("kill $(cat /run/reader)")
+    left = backend.member in site.look().drives["faulty"]
+    assert (site.journal() != []) is left
+    site.guest.fault("faulty", "none")
+    site.done("DELETE", pool.url)
+    pool.check_gone()
+
+
 def test_drive_pulled_while_it_is_made(site: Site, backend: Backend) -> None:
     """The creation is remembered while the drive is away, and rolled back when it returns."""
     with held_maker(site, backend) as maker:

@@ -58,7 +58,7 @@ def test_cut_in_mid_teardown(site: Site, backend: Backend) -> None:
     site.guest.cut()
     site.boot()
     deadline = time.monotonic() + PATIENCE
-    while site.journal() or pool.guid in site.metadata():
+    while site.call("GET", pool.url).json().get("state") not in (None, "deleted"):
         assert time.monotonic() < deadline
         time.sleep(0.1)
     pool.check_gone()
