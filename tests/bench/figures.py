@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Literal
 
-Unit = Literal["ms", "requests/s", "MiB"]
+Unit = Literal["ms", "requests/s", "MiB", "KiB"]
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,9 @@ class Comparison:
     def met(self) -> bool:
         return self.goal.met(self.ratio)
 
+    def missed(self) -> str:
+        return f"{self.ratio:.2f} instead of {self.goal}"
+
     def row(self) -> tuple[str, ...]:
         verdict = ("yes" if self.met else "NO") if self.goal != Goal() else ""
         return (
@@ -61,10 +64,34 @@ class Comparison:
         )
 
 
+@dataclass(frozen=True)
+class Amount:
+    """A figure with a limit of its own and nothing to compare it with."""
+
+    what: str
+    unit: Unit
+    ours: Sequence[float]
+    at_most: float
+
+    @property
+    def met(self) -> bool:
+        return median(self.ours) <= self.at_most
+
+    def missed(self) -> str:
+        return f"{_figure(self.ours, self.unit)} instead of ≤ {self.at_most:g} {self.unit}"
+
+    def row(self) -> tuple[str, ...]:
+        figure, goal = _figure(self.ours, self.unit), f"≤ {self.at_most:g} {self.unit}"
+        verdict = "yes" if self.met else "NO"
+        return (self.what, "–", f"{len(self.ours)}", figure, "–", "–", goal, verdict)
+
+
+Row = Comparison | Amount
+
 HEAD = ("What", "Against", "n", "Backy", "Reference", "Ratio", "Goal", "Met")
 
 
-def table(comparisons: Iterable[Comparison]) -> str:
+def table(comparisons: Iterable[Row]) -> str:
     """A Markdown table that also reads well on a terminal."""
     rows = [HEAD, *(each.row() for each in comparisons)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(HEAD))]

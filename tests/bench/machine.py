@@ -22,6 +22,11 @@ def description() -> list[str]:
     ]
 
 
+def resident_kib(pid: int | str) -> int:
+    """A process's resident memory."""
+    return int(_field(f"/proc/{pid}/status", "VmRSS", ":").split()[0])
+
+
 def _field(path: str, name: str, separator: str) -> str:
     for line in Path(path).read_text().splitlines():
         key, found, value = line.partition(separator)

@@ -59,6 +59,16 @@ def agent_with(count: int, directory: Path) -> Runtime:
     return runtime
 
 
+def change_one(runtime: Runtime) -> None:
+    """Show progress of the next pool's resync, as an inspection of that pool alone would."""
+    board = runtime.observer._board
+    generation = board.snapshot.generation
+    reports = list(board.snapshot.reports["mdadm"])
+    number = generation % len(reports)
+    reports[number] = reports[number].model_copy(update={"sync_percent": generation % 1000 / 10})
+    board._show(replace(board.snapshot, reports={"mdadm": tuple(reports)}))
+
+
 def guids(count: int) -> list[str]:
     return [_Pool(number, Path()).guid for number in range(count)]
 

@@ -1,4 +1,7 @@
-"""How many GETs a second the agent answers, against a bare route that sends the same bytes."""
+"""How many GETs a second the agent answers, against a bare route that sends the same bytes.
+
+Both sides are served by the agent's own HTTP server.
+"""
 
 from __future__ import annotations
 
@@ -9,43 +12,71 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 from tests.bench.figures import Comparison, Goal
 from tests.bench.load import get, requests_per_second
 from tests.bench.many_pools import KEY, guids
 from tests.bench.servers import COUNT_PATH
 
-COUNTS = (10, 100, 1000)
 _SECONDS = 0.3
 _WARM_UP_S = 0.3
-_SIZES = re.compile(rb'"(used|available|usePercent)":[^,]+,')
-_GOALS = {10: Goal(at_least=0.8)}
+_CHANGE_S = 0.1
+_CHANGING = re.compile(rb',"(used|available|usePercent|resyncPercentage)":[^,}]+')
+_LIST = Goal(at_least=0.85)
+_OTHERS = Goal(at_least=0.92)
+
+
+class Request(NamedTuple):
+    """One row: what is asked for, and the goal of its ratio."""
+
+    what: str
+    path: str
+    goal: Goal
 
 
 def compare(repetitions: int) -> list[Comparison]:
-    return [row for count in COUNTS for row in _compare(count, repetitions)]
+    rows: list[Comparison] = []
+    for count in (10, 100, 1000):
+        rows += _compare(count, _requests(count), repetitions)
+    listing = Request("GET list, 1000 pools, one changes every 100 ms", "/api/v1/pools", _LIST)
+    rows += _compare(1000, [listing], repetitions, change_s=_CHANGE_S)
+    return rows
 
 
-def _compare(count: int, repetitions: int) -> Iterator[Comparison]:
-    paths = {
-        f"GET detail, {count} pools": f"/api/v1/pools/{guids(count)[count // 2]}",
-        f"GET list, {count} pools": "/api/v1/pools",
-    }
+def _requests(count: int) -> list[Request]:
+    detail = f"/api/v1/pools/{guids(count)[count // 2]}"
+    requests = [
+        Request(f"GET detail, {count} pools", detail, _OTHERS),
+        Request(f"GET list, {count} pools", "/api/v1/pools", _LIST),
+    ]
+    if count == 100:
+        requests.append(Request(f"GET drives, {2 * count} drives", "/api/v1/drives", _OTHERS))
+    return requests
+
+
+def _compare(
+    count: int, requests: list[Request], repetitions: int, change_s: float = 0
+) -> Iterator[Comparison]:
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="backy-bench-")))
-        ours = stack.enter_context(_served("agent", str(count), str(directory / "agent")))
-        files = [_saved(directory / str(i), ours, path) for i, path in enumerate(paths.values())]
+        ours = stack.enter_context(served_agent(count, directory / "agent", change_s))
+        files = [
+            _saved(directory / str(number), ours, request.path)
+            for number, request in enumerate(requests)
+        ]
         theirs = stack.enter_context(_served("bytes", *map(str, files)))
-        for number, (what, path) in enumerate(paths.items()):
-            yield _measured(what, (ours, path), (theirs, f"/{number}"), count, repetitions)
+        for number, request in enumerate(requests):
+            yield _measured(request, ours, (theirs, f"/{number}"), repetitions)
         _no_process(ours)
 
 
 def _measured(
-    what: str, ours: tuple[int, str], theirs: tuple[int, str], count: int, repetitions: int
+    request: Request, our_port: int, theirs: tuple[int, str], repetitions: int
 ) -> Comparison:
+    ours = (our_port, request.path)
     if _shape(get(*ours, KEY)) != _shape(get(*theirs, KEY)):
-        raise RuntimeError(f"{what}: the two servers do not send the same bytes")
+        raise RuntimeError(f"{request.what}: the two servers do not send the same bytes")
     for port, path in (ours, theirs):
         requests_per_second(port, path, KEY, _WARM_UP_S)
     rates = [
@@ -53,18 +84,19 @@ def _measured(
         for _ in range(repetitions)
     ]
     return Comparison(
-        what,
-        "bare Quart route, same bytes",
+        request.what,
+        "bare Quart route, same bytes and server",
         "requests/s",
         [rate for rate, _ in rates],
         [rate for _, rate in rates],
-        _GOALS.get(count, Goal()),
+        request.goal,
     )
 
 
 def _shape(body: bytes) -> bytes:
-    """The body without sizes, which the machine's other work changes from one read to the next."""
-    return _SIZES.sub(b"", body)
+    """The body without what changes from one read to the next: sizes, which the machine's other
+    work changes, and the progress that makes a pool change."""
+    return _CHANGING.sub(b"", body)
 
 
 def _saved(file: Path, port: int, path: str) -> Path:
@@ -76,6 +108,13 @@ def _no_process(port: int) -> None:
     started = int(get(port, COUNT_PATH, KEY))
     if started:
         raise RuntimeError(f"{started} processes were started while only GETs were served")
+
+
+@contextmanager
+def served_agent(count: int, directory: Path, change_s: float = 0) -> Iterator[int]:
+    """The port of an agent with ``count`` pools, of which one changes every ``change_s``."""
+    with _served("agent", str(count), str(directory), str(change_s)) as port:
+        yield port
 
 
 @contextmanager

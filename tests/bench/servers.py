@@ -1,8 +1,10 @@
 """The two sides of a read benchmark, each a process of its own: `python -m tests.bench.servers`.
 
-`agent COUNT DIRECTORY` serves an agent with that many pools, `bytes FILE…` the files' contents
-from a bare Quart route each. Both print their port and then serve until they are ended. The agent
-also counts the processes it starts, and answers with their number at ``/bench/processes``.
+`agent COUNT DIRECTORY CHANGE_S` serves an agent with that many pools, of which one changes every
+so many seconds (0: none ever), `bytes FILE…` the files' contents from a bare Quart route each.
+Both print their port and then serve until they are ended. The agent also answers at
+``/bench/processes`` with the number of processes it has started, and at ``/bench/resident`` with
+the KiB it holds.
 """
 
 from __future__ import annotations
@@ -10,16 +12,22 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from quart import Quart, Response
 
 from backy_core.api.app import create_app
+from backy_core.api.auth import bears_key
+from backy_core.api.server.connection import Fields
 from backy_core.api.server.server import Server
 from backy_core.cli.sockets import bind
-from tests.bench.many_pools import agent_with
+from backy_core.runtime import Runtime
+from tests.bench.machine import resident_kib
+from tests.bench.many_pools import KEY, agent_with, change_one
 
 COUNT_PATH = "/bench/processes"
+RESIDENT_PATH = "/bench/resident"
 _STARTS = frozenset({"subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.exec"})
 
 
@@ -35,16 +43,15 @@ def bare(bodies: list[bytes]) -> Quart:
     return app
 
 
-def agent(count: int, directory: Path) -> Quart:
-    app = create_app(agent_with(count, directory))
-    app.asgi_app = _Counting(app.asgi_app)  # type: ignore[method-assign]
+def observed(agent: Runtime) -> Quart:
+    app = create_app(agent)
+    app.asgi_app = _Observed(app.asgi_app)  # type: ignore[method-assign]
     return app
 
 
-class _Counting:
-    """Answers one path with the number of processes started since it was made.
-
-    By Python's audit events, which every way to start one raises.
+class _Observed:
+    """Answers two paths with the number of processes started since it was made, by Python's audit
+    events, which every way to start one raises, and with the process's size.
     """
 
     def __init__(self, app: object) -> None:
@@ -60,26 +67,46 @@ class _Counting:
         self._count += event in _STARTS
 
     async def __call__(self, scope, receive, send) -> None:  # type: ignore[no-untyped-def]
-        if scope["type"] != "http" or scope["path"] != COUNT_PATH:
+        answers = {COUNT_PATH: lambda: self._count, RESIDENT_PATH: lambda: resident_kib("self")}
+        if scope["path"] not in answers:
             await self._app(scope, receive, send)  # type: ignore[operator]
             return
-        body = str(self._count).encode()
+        body = str(answers[scope["path"]]()).encode()
         head = [(b"content-length", str(len(body)).encode())]
         await send({"type": "http.response.start", "status": 200, "headers": head})
         await send({"type": "http.response.body", "body": body})
 
 
-async def serve(app: Quart) -> None:
-    """Serve as the agent's own command does, on any free port, until the process is ended."""
+async def serve(
+    app: Quart,
+    trusts: Callable[[Fields], bool] = lambda _: True,
+    beside: Callable[[], object] = lambda: None,
+    every_s: float = 0,
+) -> None:
+    """Serve as the agent's own command does, on any free port, until the process is ended.
+
+    Everybody is trusted unless ``trusts`` says otherwise: the server slows strangers down.
+    """
     listener = bind("127.0.0.1", 0)
     print(listener.getsockname()[1], flush=True)
-    Server(app).listen(listener)
+    Server(app, trusts=trusts).listen(listener)
+    while every_s:
+        await asyncio.sleep(every_s)
+        beside()
     await asyncio.Event().wait()
 
 
 def main(kind: str, *rest: str) -> None:
     if kind == "agent":
-        asyncio.run(serve(agent(int(rest[0]), Path(rest[1]))))
+        agent = agent_with(int(rest[0]), Path(rest[1]))
+        asyncio.run(
+            serve(
+                observed(agent),
+                lambda fields: bears_key(fields, KEY),
+                lambda: change_one(agent),
+                float(rest[2]),
+            )
+        )
     else:
         asyncio.run(serve(bare([Path(name).read_bytes() for name in rest])))
 
