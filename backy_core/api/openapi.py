@@ -9,13 +9,23 @@ from quart_schema import APIKeySecurityScheme, Info, OpenAPIProvider, QuartSchem
 from werkzeug.routing import Rule
 
 from backy_core.api.auth import HEADER, open_to_all
-from backy_core.api.routing import BASE_PATH
-from backy_core.api.static_replies import Content, StaticReply
+from backy_core.api.content import JSON, Content
+from backy_core.api.routing import BASE_PATH, is_tagged
+from backy_core.api.static_replies import StaticReply
 from backy_core.api.wire.errors import ErrorReply
 
 _FAILURE = {
     "description": "Any failure",
     "content": {"application/json": {"schema": {"$ref": "#/components/schemas/ErrorReply"}}},
+}
+_ETAG = {"ETag": {"schema": {"type": "string"}, "description": "Changes when the reply does"}}
+_UNCHANGED = {"description": "The client has this reply already", "headers": _ETAG}
+_IF_NONE_MATCH = {
+    "name": "If-None-Match",
+    "in": "header",
+    "required": False,
+    "schema": {"type": "string"},
+    "description": "The ETag of the reply that the client has",
 }
 _DESCRIPTION = """Creates, inspects, mounts, unmounts and tears down pools of whole drives.
 
@@ -40,6 +50,8 @@ class ExactProvider(OpenAPIProvider):
             for operation in methods.values():
                 operation["tags"] = [_noun(path)]
                 _complete(operation)
+                if is_tagged(self._app.view_functions[rule.endpoint]):
+                    _add_tag(operation)
         return paths, components
 
     def build_path_parameter(self, name: str, converter: Any) -> dict[str, Any]:
@@ -68,8 +80,15 @@ def _complete(operation: dict[str, Any]) -> None:
         body["required"] = bool(schema.get("required"))
 
 
+def _add_tag(operation: dict[str, Any]) -> None:
+    operation["responses"]["200"]["headers"] = _ETAG
+    operation["responses"]["304"] = _UNCHANGED
+    operation["parameters"].append(_IF_NONE_MATCH)
+
+
 def add_document(app: Quart, version: str) -> None:
     """Serve the document at ``/openapi.json`` without a key."""
+    make_response = app.make_response
     schema = QuartSchema(
         app,
         openapi_path=None,
@@ -82,10 +101,12 @@ def add_document(app: Quart, version: str) -> None:
         conversion_preference="pydantic",
         openapi_provider_class=ExactProvider,
     )
+    # It would look at every reply for a model to convert, and ours are responses already.
+    app.make_response = make_response  # type: ignore[method-assign]
 
     def make() -> Content:
         text: str = app.json.dumps(schema.openapi_provider.schema())
-        return Content.of(text.encode(), "application/json")
+        return Content.of(text.encode(), JSON)
 
     document = StaticReply(make)
 

@@ -1,14 +1,14 @@
 """A pool as the wire shows it: exactly the fields of its state.
 
-Clients poll, and pools rarely change: a view keeps the JSON that was made of it. Writing that is
-most of the cost of a list.
+Clients poll, and pools rarely change: a view keeps the bytes that were made of it, and a list is
+those of its pools joined.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
+from backy_core.api.content import Content
 from backy_core.api.wire.base import percent
 from backy_core.api.wire.pools import (
     CreatingPool,
@@ -29,29 +29,33 @@ from backy_core.api.wire.pools import (
     UnmountedPool,
 )
 from backy_core.api.wording import worded
-from backy_core.pools.views import PoolState, PoolView
+from backy_core.pools.views import PoolState, PoolView, PoolViews
 from backy_core.store.opens_on import OpensOn
 from backy_core.system.usage import Usage
 
 _UNEXPLAINED = "The reason is not known"
 
 
-def detail_json(pool: PoolView) -> str:
+def detail_content(pool: PoolView) -> Content:
     """A :class:`~backy_core.api.wire.pools.PoolDetail` as JSON."""
-    return pool.text(_write_detail)
+    return pool.once(_write_detail)
 
 
-def list_json(pools: Iterable[PoolView]) -> str:
+def list_content(pools: PoolViews) -> Content:
     """A :class:`~backy_core.api.wire.pools.PoolList` as JSON."""
-    return f"[{','.join([pool.text(_write_item) for pool in pools])}]"
+    return pools.once(_join)
 
 
-def _write_detail(pool: PoolView) -> str:
-    return _detail(pool).model_dump_json()
+def _write_detail(pool: PoolView) -> Content:
+    return Content.of_model(_detail(pool))
 
 
-def _write_item(pool: PoolView) -> str:
-    return _item(pool).model_dump_json()
+def _write_item(pool: PoolView) -> bytes:
+    return _item(pool).model_dump_json().encode()
+
+
+def _join(pools: PoolViews) -> Content:
+    return Content.of(b"[%b]" % b",".join([pool.once(_write_item) for pool in pools]))
 
 
 def _detail(

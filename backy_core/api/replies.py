@@ -37,11 +37,7 @@ def current_request() -> Request:
 
 def reply(model: BaseModel, status: int = 200, headers: dict[str, str] | None = None) -> Response:
     """``model`` as a JSON response."""
-    return json_reply(model.model_dump_json(), status, headers)
-
-
-def json_reply(text: str, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    """JSON text as a response."""
+    text = model.model_dump_json()
     return Response(text, status, headers, content_type="application/json")
 
 

@@ -9,6 +9,7 @@ from urllib.parse import quote, unquote
 
 from pydantic import BaseModel
 from quart import Blueprint, Quart, Response, request
+from quart.routing import QuartRule
 from quart_schema import document_response, validate_querystring, validate_request
 from werkzeug.routing import BaseConverter
 
@@ -17,6 +18,7 @@ from backy_core.api.wire.base import parse_guid
 BASE_PATH = "/api/v1"
 MOUNTS_PATH = f"{BASE_PATH}/mounts/"
 DRIVES_PATH = f"{BASE_PATH}/drives/"
+_TAGGED = "_backy_tagged"
 _MOUNT_SUFFIXES = frozenset({"processes", "size"})
 _DRIVE_SUFFIXES = frozenset({"status", "protection"})
 View = TypeVar("View", bound=Callable[..., Awaitable[Response]])
@@ -38,9 +40,6 @@ class MountPathConverter(BaseConverter):
     def to_python(self, value: str) -> str:
         return "/" + unquote(value).strip("/")
 
-    def to_url(self, value: Any) -> str:
-        return quote(str(value), safe="")
-
 
 class SerialConverter(BaseConverter):
     """A drive's serial as one percent-encoded segment, as :class:`FoldedPaths` writes it."""
@@ -48,8 +47,16 @@ class SerialConverter(BaseConverter):
     def to_python(self, value: str) -> str:
         return unquote(value)
 
-    def to_url(self, value: Any) -> str:
-        return quote(str(value), safe="")
+
+class Route(QuartRule):
+    """A route that no URL is built of: to prepare that takes a twentieth of the agent's start."""
+
+    def _compile_builder(self, append_unknown: bool = True) -> Callable[..., tuple[str, str]]:
+        return _not_built
+
+
+def _not_built(route: Route, **_: object) -> tuple[str, str]:
+    raise NotImplementedError(f"No URL is built of {route}")
 
 
 class FoldedPaths:
@@ -92,6 +99,7 @@ def fold_serial(raw: bytes) -> str | None:
 
 def configure_routing(app: Quart) -> None:
     """Both slash forms everywhere, no redirects. Must run before any route is added."""
+    app.url_rule_class = Route
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
     app.url_map.converters["guid"] = PoolGuidConverter
@@ -107,8 +115,11 @@ def endpoint(
     replies: Mapping[int, type[BaseModel]],
     body: type[BaseModel] | None = None,
     query: type[BaseModel] | None = None,
+    tagged: bool = False,
 ) -> Callable[[View], View]:
     """Register a handler with what it takes and gives, for routing, checking and the document.
+
+    ``tagged``: its replies have a tag, and a client that sends it back gets 304 until they change.
 
     The handler gets ``data`` for a ``body`` and ``query_args`` for a ``query``; GUIDs in the
     path arrive checked and in lower case.
@@ -122,10 +133,16 @@ def endpoint(
             handler = _with_body(body, handler)
         for status, model in replies.items():
             handler = document_response(model, status)(handler)
+        setattr(handler, _TAGGED, tagged)
         blueprint.add_url_rule(path, view.__name__, handler, methods=[method])
         return view
 
     return register
+
+
+def is_tagged(view: object) -> bool:
+    """Whether the replies of a registered handler have a tag."""
+    return getattr(view, _TAGGED, False)
 
 
 def _with_body(body: type[BaseModel], view: Callable[..., Any]) -> Callable[..., Any]:

@@ -5,29 +5,15 @@ They need no key, so a request for one must cost next to nothing.
 
 from __future__ import annotations
 
-import hashlib
 import mimetypes
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 from quart import Response
 from werkzeug.exceptions import NotFound
 
-from backy_core.api.replies import current_request
+from backy_core.api.content import Content, unless_known
 from backy_core.system.threads import apart
-
-
-class Content(NamedTuple):
-    """Bytes with their type and a tag that changes when they do."""
-
-    body: bytes
-    media_type: str
-    tag: str
-
-    @classmethod
-    def of(cls, body: bytes, media_type: str) -> Content:
-        return cls(body, media_type, hashlib.blake2b(body, digest_size=12).hexdigest())
 
 
 class StaticReply:
@@ -41,13 +27,7 @@ class StaticReply:
         """The reply, or 304 if the client already has it."""
         if self._content is None:
             self._content = await apart(self._make, "static content")
-        content = self._content
-        if current_request().if_none_match.contains(content.tag):
-            response = Response(status=304)
-        else:
-            response = Response(content.body, content_type=content.media_type)
-        response.set_etag(content.tag)
-        return response
+        return unless_known(self._content)
 
 
 class StaticFiles:

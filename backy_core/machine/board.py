@@ -73,11 +73,10 @@ class Board:
 
     def _show(self, draft: Snapshot) -> Snapshot:
         before = self.snapshot
-        stamped = replace(draft, generation=before.generation + 1)
-        self.snapshot = stamped
-        if draft != before:
-            self._tell(before, stamped)
-        return stamped
+        self.snapshot = after = draft.following(before)
+        if after.differs_from(before):
+            self._tell(before, after)
+        return after
 
     def _answered(self, ticket: int, answers: Mapping[str, Answer | str]) -> Snapshot:
         reports, problems = dict(self.snapshot.reports), dict(self.snapshot.problems)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from functools import cached_property
+from itertools import zip_longest
 from pathlib import Path
 from typing import TypeVar
 
@@ -157,6 +158,48 @@ class Snapshot:
                 if was != now:
                     yield PoolChange(backend=backend, seen_at=seen_at, before=was, after=now)
 
+    def following(self, before: Snapshot) -> Snapshot:
+        """The same as the next after ``before``, whose equal parts and their indexes it shares.
+
+        The indexes of a thousand pools cost more than the inspection that found a change.
+        """
+        shared = {
+            name: part for name in _PARTS if getattr(self, name) == (part := getattr(before, name))
+        }
+        after = replace(self, generation=before.generation + 1, **shared)
+        for index, parts in _INDEXED.items():
+            if index in vars(before) and parts <= shared.keys():
+                vars(after)[index] = vars(before)[index]
+        return after
+
+    def differs_from(self, before: Snapshot) -> bool:
+        """Whether anything but the generation differs."""
+        return bool(self._parts_unlike(before))
+
+    def changed_identities(self, before: Snapshot) -> frozenset[tuple[str, str]] | None:
+        """Backend and identity, native and stamped, of each pool with another report than in
+        ``before``; None if more than reports differs."""
+        if not self._parts_unlike(before) <= {"reports"}:
+            return None
+        changed = (
+            (backend, report)
+            for backend in {*before.reports, *self.reports}
+            for pair in zip_longest(before.reports.get(backend, ()), self.reports.get(backend, ()))
+            if pair[0] is not pair[1] and pair[0] != pair[1]
+            for report in pair
+            if report is not None
+        )
+        return frozenset(
+            (backend, identity)
+            for backend, report in changed
+            for identity in (report.native_id, report.guid)
+            if identity is not None
+        )
+
+    def _parts_unlike(self, before: Snapshot) -> set[str]:
+        pairs = ((name, getattr(self, name), getattr(before, name)) for name in _PARTS)
+        return {name for name, now, then in pairs if now is not then and now != then}
+
     def _by_native_id(self, backend: str) -> dict[str, PoolReport]:
         reports = reversed(nearest(self.reports.get(backend, ())))
         return {report.native_id: report for report in reports}
@@ -219,6 +262,23 @@ class Snapshot:
     @cached_property
     def _devices_by_uuid(self) -> dict[str, tuple[BlockDevice, ...]]:
         return _grouped((device.uuid, device) for device in self.devices if device.uuid)
+
+
+_PARTS = tuple(part.name for part in fields(Snapshot) if part.name != "generation")
+_INDEXED: Mapping[str, frozenset[str]] = {
+    "connected": frozenset({"drives"}),
+    "_drives_by_device": frozenset({"drives"}),
+    "_devices_by_name": frozenset({"devices"}),
+    "_devices_by_number": frozenset({"devices"}),
+    "_devices_by_uuid": frozenset({"devices"}),
+    "_reports_by_identity": frozenset({"reports"}),
+    "_tree": frozenset({"mounts"}),
+    "_mounts_by_number": frozenset({"mounts"}),
+    "_mounts_by_path": frozenset({"mounts"}),
+    # a source is resolved, and where a link leads changes with the devices
+    "_mounts_by_source": frozenset({"mounts", "devices"}),
+}
+"""The parts that each index is made of."""
 
 
 def _source(entry: MountEntry) -> str:

@@ -6,10 +6,12 @@ from typing import NamedTuple
 
 from backy_core.machine import inventory
 from backy_core.machine.inventory import Drive
+from backy_core.machine.snapshot import Snapshot
 from backy_core.pools.admission import guards
 from backy_core.pools.admission.busy import processes_of
 from backy_core.pools.core import Core
 from backy_core.pools.reading.viewing import PoolViewer
+from backy_core.pools.views import Unchanging
 from backy_core.store.metadata import PoolEntry
 from backy_core.system.procs import ProcessInfo
 
@@ -24,6 +26,10 @@ class ListedDrive(NamedTuple):
     protected: bool
 
 
+class ListedDrives(Unchanging, tuple[ListedDrive, ...]):
+    """Drives as they stand now."""
+
+
 class DriveStatus(NamedTuple):
     """``status``: available, in_pool, in_use, mounted or protected. ``device``: the pool's."""
 
@@ -34,43 +40,52 @@ class DriveStatus(NamedTuple):
     processes: tuple[ProcessInfo, ...]
 
 
+class _Listing(NamedTuple):
+    """A list and what it was made of."""
+
+    snapshot: Snapshot
+    facts: tuple[object, ...]
+    drives: ListedDrives
+
+
 class DriveService:
     def __init__(self, core: Core, viewer: PoolViewer) -> None:
         self._core = core
         self._viewer = viewer
+        self._listed = _Listing(Snapshot(), (), ListedDrives())
 
-    async def list(self) -> tuple[ListedDrive, ...]:
-        snapshot = self._core.observer.snapshot
-        labels = guards.pool_labels_by_serial(self._core)
-        pools = self._pools()
-        return tuple(
-            self._listed(drive, labels, pools)
-            for drive in snapshot.drives
-            if not drive.system and not drive.excluded
+    async def list(self) -> ListedDrives:
+        """The drives that pools can be made of; the same object while nothing changes."""
+        core, last = self._core, self._listed
+        snapshot = core.observer.snapshot
+        facts = (
+            core.metadata.entries(),
+            core.registry.claims.claimed_drives(),
+            core.quarantined(),
+            core.protection.serials(),
+            core.tombstones.all(),
         )
+        if facts != last.facts or snapshot.differs_from(last.snapshot):
+            pools = guards.known_pools(core)
+            offered = (drive for drive in snapshot.drives if not (drive.system or drive.excluded))
+            drives = ListedDrives(self._judged(drive, pools) for drive in offered)
+            self._listed = _Listing(snapshot, facts, drives)
+        return self._listed.drives
 
-    def _listed(self, drive: Drive, labels: dict[str, str], pools: dict[str, str]) -> ListedDrive:
-        reason = guards.unavailable(self._core, drive, self._core.observer.snapshot, labels=labels)
+    def _judged(self, drive: Drive, pools: guards.KnownPools) -> ListedDrive:
+        reason = guards.unavailable(self._core, drive, self._core.observer.snapshot, pools=pools)
         return ListedDrive(
             drive=drive,
             available=reason is None,
             unavailable_because=reason.message if reason else None,
-            pool_guid=pools.get(drive.id.serial),
+            pool_guid=pools.guids.get(drive.id.serial),
             protected=drive.identified and drive.id.serial in self._core.protection.serials(),
         )
-
-    def _pools(self) -> dict[str, str]:
-        """Serial of every member of a remembered pool, and the pool's GUID."""
-        uses: dict[str, str] = {}
-        for entry in self._core.metadata.entries():
-            members = entry.members_in(self._core.find_report(entry))
-            uses.update(dict.fromkeys((*entry.drive_serials, *members), entry.guid))
-        return uses
 
     async def status(self, serial: str) -> DriveStatus:
         """Raises :class:`NotFound` for a drive that is not connected."""
         drive = inventory.find(self._core.observer.snapshot.drives, serial)
-        listed = self._listed(drive, guards.pool_labels_by_serial(self._core), self._pools())
+        listed = self._judged(drive, guards.known_pools(self._core))
         entry = self._core.metadata.get(listed.pool_guid) if listed.pool_guid else None
         report = self._core.find_report(entry) if entry else None
         mount_point = self._viewer.mounted_at(entry) if entry else _mounted_on(drive)

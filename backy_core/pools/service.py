@@ -7,7 +7,6 @@ otherwise leaves the work to the modules beside it.
 from __future__ import annotations
 
 import asyncio
-import builtins
 from collections.abc import Awaitable, Collection, Sequence
 from contextlib import suppress
 from typing import TypeVar
@@ -33,6 +32,7 @@ from backy_core.pools.lifecycle.verb import PoolVerb
 from backy_core.pools.lifecycle.verbs import Verbs
 from backy_core.pools.reading import forced
 from backy_core.pools.reading.dry_runs import described
+from backy_core.pools.reading.measuring import Measuring
 from backy_core.pools.reading.members import Consent
 from backy_core.pools.reading.usage import UsageReader
 from backy_core.pools.reading.viewing import PoolViewer
@@ -43,6 +43,7 @@ from backy_core.pools.views import (
     PlannedMount,
     PoolState,
     PoolView,
+    PoolViews,
 )
 from backy_core.sdk.errors import Conflict, InvalidRequest, NotFound
 from backy_core.store.metadata import PoolEntry
@@ -61,35 +62,24 @@ class PoolService:
     def __init__(self, core: Core) -> None:
         self._core = core
         self._usage = UsageReader(core.machine.mounts)
+        self._measuring = Measuring(self._usage)
         self.viewer = PoolViewer(core)
         self.verbs = Verbs(core, self.viewer)
 
     # reading
 
     async def get(self, guid: str) -> PoolView:
-        return (await self._measured([self.viewer.view(checked_guid(guid))]))[0]
+        return await self._measuring.one(self.viewer.view(checked_guid(guid)))
 
-    async def list(
-        self, *, backend: str | None = None, state: str | None = None
-    ) -> tuple[PoolView, ...]:
+    async def list(self, *, backend: str | None = None, state: str | None = None) -> PoolViews:
+        """The pools of one backend or in one state; the same object while nothing changes, if
+        neither is given."""
         selected = _state(state)
-        shown = [
-            view
-            for view in self.viewer.all()
-            if (view.state is selected if selected else view.state not in _HIDDEN)
-            and backend in (None, view.backend)
-        ]
-        return await self._measured(shown)
-
-    async def _measured(self, views: builtins.list[PoolView]) -> tuple[PoolView, ...]:
-        mounted = [view.mount_path for view in views if _measurable(view) and view.mount_path]
-        usage = await self._usage.read(mounted)
-        return tuple(
-            self.viewer.measured(view, usage.get(view.mount_path or ""))
-            if _measurable(view)
-            else view
-            for view in views
-        )
+        views = await self._measuring.all(self.viewer.all())
+        shown = views.once(_shown) if selected is None else _in_state(views, selected)
+        if backend is None:
+            return shown
+        return PoolViews(view for view in shown if view.backend == backend)
 
     async def outputs(self, guid: str, offset: int = 0) -> tuple[tuple[str, ...], int]:
         operations = self._core.registry.of_pool(checked_guid(guid))
@@ -345,5 +335,10 @@ def _state(text: str | None) -> PoolState | None:
         ) from None
 
 
-def _measurable(view: PoolView) -> bool:
-    return view.state is PoolState.READY and view.is_mounted
+def _shown(views: PoolViews) -> PoolViews:
+    """Those that are shown unless others are asked for."""
+    return PoolViews(view for view in views if view.state not in _HIDDEN)
+
+
+def _in_state(views: PoolViews, state: PoolState) -> PoolViews:
+    return PoolViews(view for view in views if view.state is state)

@@ -10,12 +10,25 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import NamedTuple
+from typing import NamedTuple, Self, TypeVar
 
 from backy_core.sdk.advice import Text
 from backy_core.sdk.models import Portability
 from backy_core.store.opens_on import OpensOn
 from backy_core.system.usage import Usage
+
+T = TypeVar("T")
+
+
+class Unchanging:
+    """Data that never changes, and so can keep results computed from it."""
+
+    def once(self, make: Callable[[Self], T]) -> T:
+        """Return ``make`` of it, computed at the first call. ``make`` depends on nothing else."""
+        results: dict[Callable[[Self], T], T] = vars(self).setdefault("_results", {})
+        if make not in results:
+            results[make] = make(self)
+        return results[make]
 
 
 class PoolState(StrEnum):
@@ -55,7 +68,7 @@ class DriveView(NamedTuple):
 
 
 @dataclass(frozen=True)
-class PoolView:
+class PoolView(Unchanging):
     """One pool as it stands now. ``device`` is the kernel's name of its device, if any."""
 
     guid: str
@@ -81,16 +94,15 @@ class PoolView:
     """What its creation asked for; None: made elsewhere, or before this was asked."""
     opens_on: OpensOn | None = None
     """As it was when the pool was made or mounted last; None: nothing is known."""
-    _texts: dict[Callable[[PoolView], str], str] = field(
-        default_factory=dict, init=False, compare=False, repr=False
-    )
 
-    def text(self, write: Callable[[PoolView], str]) -> str:
-        """The text that ``write`` makes of this view. Made once: a view never changes."""
-        text = self._texts.get(write)
-        if text is None:
-            text = self._texts[write] = write(self)
-        return text
+    @property
+    def is_usable(self) -> bool:
+        """Whether its filesystem can be asked how full it is."""
+        return self.state is PoolState.READY and self.is_mounted
+
+
+class PoolViews(Unchanging, tuple[PoolView, ...]):
+    """Pools as they stand now, in the order of the list."""
 
 
 class PlannedStep(NamedTuple):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from backy_core.machine.inventory import Drive
-from backy_core.pools.drive_service import DriveService, DriveStatus, ListedDrive
+from backy_core.pools.drive_service import DriveService, DriveStatus, ListedDrive, ListedDrives
 from backy_core.sdk.errors import NotFound
 from backy_core.sdk.models import DriveId
 from backy_core.system.blocks import BlockDevice
@@ -54,8 +54,8 @@ class FakeDrives(DriveService):
         self.refreshes = 0
         self.in_use = DriveStatus("in_pool", GUID, "md127", "/mnt/x", (PROCESS,))
 
-    async def list(self) -> tuple[ListedDrive, ...]:
-        return tuple(self.listings)
+    async def list(self) -> ListedDrives:
+        return ListedDrives(self.listings)
 
     async def status(self, serial: str) -> DriveStatus:
         self._require(serial)

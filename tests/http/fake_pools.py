@@ -25,6 +25,7 @@ from backy_core.pools.views import (
     PlannedStep,
     PoolState,
     PoolView,
+    PoolViews,
 )
 from backy_core.sdk.errors import Conflict, NotFound, PoolBusy
 from backy_core.store.opens_on import OpensOn
@@ -107,11 +108,9 @@ class FakePools(PoolService):
             raise NotFound(f"There is no pool {guid}")
         return self.known[guid]
 
-    async def list(
-        self, *, backend: str | None = None, state: str | None = None
-    ) -> tuple[PoolView, ...]:
+    async def list(self, *, backend: str | None = None, state: str | None = None) -> PoolViews:
         hidden = (PoolState.FAILED, PoolState.DELETED)
-        return tuple(
+        return PoolViews(
             pool
             for pool in self.known.values()
             if (pool.state == state if state else pool.state not in hidden)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from quart import Blueprint, Response
 
-from backy_core.api.replies import agent, reply
+from backy_core.api.content import tagged
+from backy_core.api.replies import agent
 from backy_core.api.routing import BASE_PATH, endpoint
 from backy_core.api.wire.operations import (
     BackendReply,
@@ -19,7 +20,7 @@ from backy_core.plugins.host import LoadedBackend
 blueprint = Blueprint("backends", __name__, url_prefix=BASE_PATH)
 
 
-@endpoint(blueprint, "GET", "/backends", replies={200: BackendsReply})
+@endpoint(blueprint, "GET", "/backends", replies={200: BackendsReply}, tagged=True)
 async def list_backends() -> Response:
     """List the backends, and the plugins that could not be loaded."""
     host, problems = agent().host, agent().backend_problems
@@ -32,7 +33,7 @@ async def list_backends() -> Response:
     backends = tuple(
         _backend_reply(backend, problems.get(name)) for name, backend in host.backends.items()
     )
-    return reply(BackendsReply(backends=backends, failed_plugins=failed))
+    return tagged(BackendsReply(backends=backends, failed_plugins=failed))
 
 
 def _backend_reply(backend: LoadedBackend, problem: str | None) -> BackendReply:

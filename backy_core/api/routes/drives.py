@@ -4,20 +4,27 @@ from __future__ import annotations
 
 from quart import Blueprint, Response
 
+from backy_core.api.content import Content, unless_known
 from backy_core.api.detached_calls import carry_out
 from backy_core.api.replies import agent, drive_reply, process_replies, reply
 from backy_core.api.routing import BASE_PATH, endpoint
 from backy_core.api.wire.base import SuccessMessage
 from backy_core.api.wire.drives import DriveList, DriveStatusReply, ProtectionReply
+from backy_core.pools.drive_service import ListedDrives
 
 blueprint = Blueprint("drives", __name__, url_prefix=BASE_PATH)
 
 
-@endpoint(blueprint, "GET", "/drives", replies={200: DriveList})
+@endpoint(blueprint, "GET", "/drives", replies={200: DriveList}, tagged=True)
 async def list_drives() -> Response:
     """List whole drives in the shape of lsblk."""
     drives = await agent().drives_service.list()
-    return reply(DriveList(blockdevices=tuple(drive_reply(listed) for listed in drives)))
+    return unless_known(drives.once(_content))
+
+
+def _content(drives: ListedDrives) -> Content:
+    model = DriveList(blockdevices=tuple(drive_reply(listed) for listed in drives))
+    return Content.of_model(model)
 
 
 @endpoint(blueprint, "GET", "/drives/<serial:serial>/status", replies={200: DriveStatusReply})

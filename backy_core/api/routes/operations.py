@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from quart import Blueprint, Response
 
+from backy_core.api.content import tagged
 from backy_core.api.detached_calls import carry_out
 from backy_core.api.replies import accepted, agent, operation_reply, reply
 from backy_core.api.requests import prefers_async
@@ -14,17 +15,19 @@ from backy_core.api.wire.operations import AcceptedReply, OperationList, Operati
 blueprint = Blueprint("operations", __name__, url_prefix=BASE_PATH)
 
 
-@endpoint(blueprint, "GET", "/operations", replies={200: OperationList})
+@endpoint(blueprint, "GET", "/operations", replies={200: OperationList}, tagged=True)
 async def list_operations() -> Response:
     """List the operations that run or are still remembered."""
     operations = agent().operations.all()
-    return reply(OperationList(tuple(operation_reply(operation) for operation in operations)))
+    return tagged(OperationList(tuple(operation_reply(operation) for operation in operations)))
 
 
-@endpoint(blueprint, "GET", "/operations/<operation_id>", replies={200: OperationReply})
+@endpoint(
+    blueprint, "GET", "/operations/<operation_id>", replies={200: OperationReply}, tagged=True
+)
 async def get_operation(operation_id: str) -> Response:
     """Show one operation."""
-    return reply(operation_reply(agent().operations.get(operation_id)))
+    return tagged(operation_reply(agent().operations.get(operation_id)))
 
 
 @endpoint(

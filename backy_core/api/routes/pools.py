@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from quart import Blueprint, Response
 
+from backy_core.api.content import unless_known
 from backy_core.api.detached_calls import carry_out
-from backy_core.api.pool_replies import detail_json, list_json, opens_on_reply
-from backy_core.api.replies import agent, json_reply, monitor_headers, plan_reply, reply
+from backy_core.api.pool_replies import detail_content, list_content, opens_on_reply
+from backy_core.api.replies import agent, monitor_headers, plan_reply, reply
 from backy_core.api.routing import BASE_PATH, endpoint
 from backy_core.api.wire.pool_life import (
     CreateReply,
@@ -73,17 +74,17 @@ def _request(body: CreatePoolBody) -> CreateRequest:
     )
 
 
-@endpoint(blueprint, "GET", "/pools", query=ListPoolsQuery, replies={200: PoolList})
+@endpoint(blueprint, "GET", "/pools", query=ListPoolsQuery, replies={200: PoolList}, tagged=True)
 async def list_pools(query_args: ListPoolsQuery) -> Response:
     """List pools: all that exist or are being created, or those in one state."""
     pools = await agent().pools.list(backend=query_args.backend, state=query_args.state)
-    return json_reply(list_json(pools))
+    return unless_known(list_content(pools))
 
 
-@endpoint(blueprint, "GET", "/pools/<guid:guid>", replies={200: PoolDetail})
+@endpoint(blueprint, "GET", "/pools/<guid:guid>", replies={200: PoolDetail}, tagged=True)
 async def get_pool(guid: str) -> Response:
     """Show one pool."""
-    return json_reply(detail_json(await agent().pools.get(guid)))
+    return unless_known(detail_content(await agent().pools.get(guid)))
 
 
 @endpoint(

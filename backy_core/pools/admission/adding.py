@@ -212,7 +212,7 @@ def _unavailable(case: AddCase) -> BackyError | None:
         core,
         case.drive,
         case.snapshot,
-        labels=guards.pool_labels_by_serial(core, but=but),
+        pools=guards.known_pools(core, but=but),
         operation=case.operation,
         consent=case.request.wipe or (member is not None and not _is_former(case)),
         joining=case.report,

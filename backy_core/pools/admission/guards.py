@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from backy_core.config.settings import Settings
 from backy_core.machine import inventory
@@ -30,16 +30,29 @@ _PASSING_S = 0.5
 """A program that only closes what it wrote is gone by then."""
 
 
-def pool_labels_by_serial(core: Core, *, but: str | None = None) -> dict[str, str]:
-    """Every remembered member and the label of its pool; ``but``: the GUID of one to leave out."""
-    labels: dict[str, str] = {}
+class KnownPools(NamedTuple):
+    """The remembered pools as guards ask about them."""
+
+    labels: dict[str, str]
+    """The label of its pool by member serial."""
+    guids: dict[str, str]
+    """The GUID of its pool by member serial."""
+    by_native_id: dict[str, str]
+    """The GUID by native id."""
+
+
+def known_pools(core: Core, *, but: str | None = None) -> KnownPools:
+    """Every remembered pool; ``but``: the GUID of one whose members get no label."""
+    pools = KnownPools({}, {}, {})
     for entry in core.metadata.entries():
-        if entry.guid == but:
-            continue
-        name = entry.title
-        labels.update(dict.fromkeys(entry.drive_serials, name))
-        labels.update(dict.fromkeys(entry.members_in(core.find_report(entry)), name))
-    return labels
+        report = core.find_report(entry)
+        serials = (*entry.drive_serials, *entry.members_in(report))
+        pools.guids.update(dict.fromkeys(serials, entry.guid))
+        if report is not None:
+            pools.by_native_id[report.native_id] = entry.guid
+        if entry.guid != but:
+            pools.labels.update(dict.fromkeys(serials, entry.title))
+    return pools
 
 
 def nodes_of(core: Core, serials: Collection[str]) -> list[str]:
@@ -57,7 +70,7 @@ def unavailable(
     drive: Drive,
     snapshot: Snapshot,
     *,
-    labels: dict[str, str],
+    pools: KnownPools,
     operation: str | None = None,
     consent: bool = False,
     joining: PoolReport | None = None,
@@ -69,7 +82,7 @@ def unavailable(
     return drives.unavailable_because(
         drive,
         snapshot,
-        pools=labels,
+        pools=pools.labels,
         claimed=core.registry.claims.claimed_drives(other_than=operation),
         quarantined=core.quarantined(),
         protected=core.protection.serials(),
@@ -77,23 +90,10 @@ def unavailable(
         deleted=frozenset(
             stone.guid for stone in core.tombstones.all() if core.metadata.get(stone.guid) is None
         ),
-        known_pools=_guids_by_native_id(core),
+        known_pools=pools.by_native_id,
         joining=joining,
-        pool_guid=lambda serial: _pool_with(core, serial),
+        pool_guid=pools.guids.get,
     )
-
-
-def _guids_by_native_id(core: Core) -> dict[str, str]:
-    pools = ((core.find_report(entry), entry.guid) for entry in core.metadata.entries())
-    return {report.native_id: guid for report, guid in pools if report is not None}
-
-
-def _pool_with(core: Core, serial: str) -> str | None:
-    """The GUID of the remembered pool that has this drive."""
-    for entry in core.metadata.entries():
-        if serial in entry.drive_serials or serial in entry.members_in(core.find_report(entry)):
-            return entry.guid
-    return None
 
 
 async def refuse_writers(core: Core, found: Iterable[Drive]) -> None:

@@ -14,6 +14,7 @@ from backy_core.sdk.models import Level
 
 _LABEL_LIMIT = 255
 _GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_NIL = str(uuid.UUID(int=0))
 
 
 def complete(request: CreateRequest, host: PluginHost, default_backend: str) -> Creation:
@@ -54,7 +55,7 @@ def checked_label(label: str) -> str:
 
 
 def checked_guid(guid: str) -> str:
-    if not _GUID.fullmatch(guid) or guid == str(uuid.UUID(int=0)):
+    if not _GUID.fullmatch(guid) or guid == _NIL:
         raise InvalidRequest(
             f"{guid!r} is not a pool GUID", hint="Use 36 characters, lower-case and dashed"
         )

@@ -266,13 +266,13 @@ class Create(PlannedVerb[Creation, Admitted]):
     async def _refuse_unavailable(
         self, creation: Creation, matches: list[Drive], snapshot: Snapshot, operation: str | None
     ) -> None:
-        labels = guards.pool_labels_by_serial(self._core)
+        pools = guards.known_pools(self._core)
         for drive in matches:
             error = guards.unavailable(
                 self._core,
                 drive,
                 snapshot,
-                labels=labels,
+                pools=pools,
                 operation=operation,
                 consent=creation.wipe,
             )

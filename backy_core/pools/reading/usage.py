@@ -34,6 +34,17 @@ class UsageReader:
             await asyncio.wait({self._asked[path] for path in stale})
         return {path: self._known[path][1] for path in unique_paths if path in self._known}
 
+    def fresh_until(self, paths: Iterable[str]) -> float:
+        """When the first answer about ``paths`` is too old, by the monotonic clock: at once if
+        one never came."""
+        return (
+            min(
+                (self._known[path][0] if path in self._known else -_FRESH_S for path in paths),
+                default=float("inf"),
+            )
+            + _FRESH_S
+        )
+
     def _older(self, path: str, now: float) -> bool:
         return path not in self._known or now - self._known[path][0] > _FRESH_S
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Mapping
+from typing import NamedTuple
 
 from backy_core.machine.snapshot import Snapshot
 from backy_core.operations.kinds import OperationKind
@@ -12,28 +13,38 @@ from backy_core.pools.reading import forced
 from backy_core.pools.reading.pool_mounts import all_mounts
 from backy_core.pools.reading.state import Evidence, derive
 from backy_core.pools.reading.troubles import caveat, failure, trouble
-from backy_core.pools.views import Creation, DriveView, PoolState, PoolView
+from backy_core.pools.reading.view_cache import ViewCache
+from backy_core.pools.views import Creation, DriveView, PoolState, PoolView, PoolViews
 from backy_core.sdk.advice import Hint, Text, Verb, advise
 from backy_core.sdk.errors import NotFound
 from backy_core.sdk.models import PoolReport
 from backy_core.store.metadata import PoolEntry
-from backy_core.system.usage import Usage
+
+
+class _Listed(NamedTuple):
+    """A list and its sources."""
+
+    snapshot: Snapshot
+    entries: tuple[PoolEntry, ...]
+    moving: Mapping[str, PoolView]
+    """Those whose state depends on more than entry and snapshot, by GUID."""
+    views: PoolViews
 
 
 class PoolViewer:
+    """Views are without usage: :class:`~backy_core.pools.reading.measuring.Measuring` adds it."""
+
     def __init__(self, core: Core) -> None:
         self._core = core
-        self._seen: Snapshot | None = None
-        self._views: dict[str, tuple[PoolEntry, PoolView]] = {}
-        """By GUID: each stands for one entry, one usage and the snapshot seen last, and goes with
-        any of them. Clients poll, and pools rarely change."""
+        self._cache = ViewCache()
+        self._listed = _Listed(Snapshot(), (), {}, PoolViews())
 
     def state(self, guid: str) -> PoolState | None:
         """The pool's state; None if it is unknown."""
         return derive(self._evidence(guid))
 
     def view(self, guid: str) -> PoolView:
-        """Raises :class:`NotFound`. Its usage is as last :meth:`measured`."""
+        """Raises :class:`NotFound`."""
         view = self.find(guid)
         if view is None:
             raise NotFound(f"There is no pool {guid}")
@@ -43,11 +54,21 @@ class PoolViewer:
         """As :meth:`view`; None for a pool nobody knows."""
         return self._find(guid, self._unsettled())
 
-    def all(self) -> tuple[PoolView, ...]:
-        """Every pool that answers, remembered ones first."""
+    def all(self) -> PoolViews:
+        """Every pool that answers, remembered ones first: the same object while nothing changes."""
+        snapshot, entries = self._core.observer.snapshot, self._core.metadata.entries()
         unsettled = self._unsettled()
-        views = (self._find(guid, unsettled) for guid in self.guids())
-        return tuple(view for view in views if view is not None)
+        operated = (op.guid for op in self._core.registry.all())
+        unborn = (guid for guid in operated if self._core.metadata.get(guid) is None)
+        views_by_guid = {guid: self._find(guid, unsettled) for guid in (*unsettled, *unborn)}
+        moving = {guid: view for guid, view in views_by_guid.items() if view is not None}
+        last = self._listed
+        same = (entries, moving) == (last.entries, last.moving)
+        if not same or snapshot.differs_from(last.snapshot):
+            views = (moving.get(guid) or self._find(guid, unsettled) for guid in self.guids())
+            listed = PoolViews(view for view in views if view is not None)
+            self._listed = _Listed(snapshot, entries, moving, listed)
+        return self._listed.views
 
     def _find(self, guid: str, unsettled: frozenset[str]) -> PoolView | None:
         entry = self._core.metadata.get(guid)
@@ -68,25 +89,22 @@ class PoolViewer:
 
     def _settled(self, entry: PoolEntry) -> PoolView:
         """The view of a pool whose state depends on entry and snapshot alone."""
-        snapshot = self._core.observer.snapshot
-        if snapshot is not self._seen:
-            self._seen, self._views = snapshot, {}
-        cached = self._views.get(entry.guid)
-        if cached is None or cached[0] is not entry:
+        self._cache.follow(self._core.observer.snapshot)
+        view = self._cache.get(entry)
+        if view is None:
             state = derive(self._evidence(entry.guid))
             assert state is not None
-            cached = self._views[entry.guid] = (entry, self._known(entry, state))
-        return cached[1]
+            view = self._known(entry, state)
+            self._cache.keep(entry, view, minds_others=self._minds_others(entry))
+        return view
 
-    def measured(self, view: PoolView, usage: Usage | None) -> PoolView:
-        """``view`` with ``usage``, where that is known: the same object while it stays the same."""
-        if usage is None or usage is view.usage:
-            return view
-        measured = replace(view, usage=usage)
-        cached = self._views.get(view.guid)
-        if cached is not None and cached[1] is view:
-            self._views[view.guid] = cached[0], measured
-        return measured
+    def _minds_others(self, entry: PoolEntry) -> bool:
+        """Whether other pools' reports matter to its view: they may be its own, or claim what is
+        mounted at its path."""
+        snapshot = self._core.observer.snapshot
+        reported = snapshot.mounts_of(self._core.find_report(entry))
+        claimable = not reported and snapshot.mounts_at(entry.last_mount_path)
+        return entry.native_id is None or bool(claimable)
 
     def guids(self) -> tuple[str, ...]:
         """Every pool that answers, remembered ones first."""

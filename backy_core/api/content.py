@@ -1,0 +1,44 @@
+"""Replies that a client may have already (RFC 9110, If-None-Match)."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import NamedTuple
+
+from pydantic import BaseModel
+from quart import Response
+from werkzeug.datastructures import Headers
+
+from backy_core.api.replies import current_request
+
+JSON = "application/json"
+
+
+class Content(NamedTuple):
+    """Bytes with the header fields that describe them; the tag changes when the bytes do."""
+
+    body: bytes
+    tag: str
+    headers: Headers
+
+    @classmethod
+    def of(cls, body: bytes, media_type: str = JSON) -> Content:
+        tag = hashlib.blake2b(body, digest_size=12).hexdigest()
+        return cls(body, tag, Headers({"Content-Type": media_type, "ETag": f'"{tag}"'}))
+
+    @classmethod
+    def of_model(cls, model: BaseModel) -> Content:
+        return cls.of(model.model_dump_json().encode())
+
+
+def unless_known(content: Content) -> Response:
+    """A reply with ``content``, or 304 if the client says that it has it."""
+    current, headers = current_request(), content.headers.copy()
+    if "If-None-Match" in current.headers and current.if_none_match.contains_weak(content.tag):
+        return Response(None, 304, headers)
+    return Response(content.body, 200, headers)
+
+
+def tagged(model: BaseModel) -> Response:
+    """``model`` as JSON, unless the client has it already."""
+    return unless_known(Content.of_model(model))
