@@ -9,6 +9,7 @@ from werkzeug.routing import MapAdapter
 from backy_core import __version__
 from backy_core.api import detached_calls, replies
 from backy_core.api.agent import Agent
+from backy_core.api.asgi import HttpConnection
 from backy_core.api.auth import require_key
 from backy_core.api.errors import register_error_handlers
 from backy_core.api.openapi import add_document
@@ -46,6 +47,7 @@ class AgentApp(Quart):
     """A Quart application that reads requests strictly."""
 
     request_class = StrictRequest
+    asgi_http_class = HttpConnection
 
     def create_url_adapter(self, request: BaseRequestWebsocket | None) -> MapAdapter | None:
         """Match by path alone, under any host name.
@@ -74,10 +76,17 @@ def create_app(agent: Agent) -> Quart:
     app.extensions[detached_calls.EXTENSION] = set()
     configure_routing(app)
     add_document(app, __version__)
-    app.before_request(require_key)
-    app.before_request(refuse_undeclared)
+    app.before_request(_admit)
     register_error_handlers(app)
     for blueprint in _BLUEPRINTS:
         app.register_blueprint(blueprint)
     app.asgi_app = FoldedPaths(app.asgi_app)  # type: ignore[assignment, method-assign]
     return app
+
+
+async def _admit() -> None:
+    """Before every request, also to what does not exist: the key first, so that nothing can be
+    probed without it."""
+    current = replies.current_request()
+    require_key(current)
+    await refuse_undeclared(current)

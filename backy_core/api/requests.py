@@ -14,7 +14,6 @@ from quart_schema.validation import (
 
 from backy_core.api.errors import UnsupportedMediaType
 from backy_core.api.messages import clipped
-from backy_core.api.replies import current_request
 from backy_core.sdk.errors import InvalidRequest
 
 _WITH_BODY = frozenset({"POST", "PUT", "PATCH", "DELETE"})
@@ -70,9 +69,8 @@ def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
 
 
-async def refuse_undeclared() -> None:
-    """Before every request: what the route does not declare is refused by its name."""
-    current = current_request()
+async def refuse_undeclared(current: Request) -> None:
+    """Refuse what the route does not declare by its name."""
     if current.endpoint is None or current.routing_exception is not None:
         return
     view = current_app.view_functions[current.endpoint]

@@ -17,6 +17,8 @@ from backy_core.system.text import escaped
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; the exit status, as :class:`Exit` lists them."""
     arguments = build_parser().parse_args(argv)
+    # pydantic would look for plugins in everything that is installed, and run them as root.
+    os.environ["PYDANTIC_DISABLE_PLUGINS"] = "__all__"
     gc.disable()  # imports leave nothing to collect, and looking costs a tenth of a start
     try:
         settings = load_settings(given_flags(arguments), os.environ)

@@ -93,11 +93,11 @@ class Exchange:
             log.exception("The application failed")
         finally:
             self._end_turn()
-        if self._done:
+        if self._done or self._left:
             return
         if self._begun:
             self._channel.abort()
-        elif not self._left:
+        else:
             self._channel.refuse(internal_error())
 
     def _end_turn(self) -> None:
