@@ -14,14 +14,6 @@ from statistics import median, quantiles
 from tests.architecture import ROOT, SKIPPED, circles, modules
 from tests.language import bindings, marked_per_1000_words, prose, vague_percent
 
-READING = frozenset(
-    {
-        *("__init__", "inspect", "parse", "examine", "kernel", "status", "labels", "features"),
-        *("module_features", "imported_pools"),
-    }
-)
-"""Modules of a backend that read its format. Every other one counts as planning."""
-
 _FAKING = re.compile(r"\b(?:monkeypatch|mock|Mock|MagicMock|patch)\b")
 _NO_CODE = frozenset(
     {
@@ -48,12 +40,32 @@ def code_lines(text: str) -> int:
 
 
 def lines_to_plan(plugin: Path) -> int:
-    """Count the lines of code that a backend needs to plan, beside those that read its format."""
-    return sum(
-        code_lines(path.read_text())
-        for path in sorted(plugin.glob("*.py"))
-        if path.stem not in READING
-    )
+    """Count the code of a backend that its inspection does without: every module that it does not
+    import."""
+    own = {path.stem: path for path in plugin.glob("*.py")}
+    return sum(code_lines(own[name].read_text()) for name in own.keys() - reading_modules(plugin))
+
+
+def reading_modules(plugin: Path) -> frozenset[str]:
+    """Modules that a backend needs to inspect: ``inspect``, and all that it imports of its own."""
+    reached, ahead = {"__init__"}, ["inspect"]
+    while ahead:
+        name = ahead.pop()
+        reached.add(name)
+        ahead += _own_imports(plugin, name) - reached
+    return frozenset(reached)
+
+
+def _own_imports(plugin: Path, name: str) -> set[str]:
+    """Modules of its own package that a plugin's module imports."""
+    imported = set()
+    for node in ast.walk(ast.parse((plugin / f"{name}.py").read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module == plugin.name:
+            imported |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            package, _, module = node.module.partition(".")
+            imported |= {module} if package == plugin.name else set()
+    return {module for module in imported if (plugin / f"{module}.py").exists()}
 
 
 def functions(folders: Iterable[Path]) -> Iterator[Function]:

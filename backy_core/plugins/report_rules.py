@@ -26,8 +26,11 @@ def refuse_to_open(
     _refuse_copies(name, report)
     if not degraded:
         _refuse_diverged(name, report)
-    if report.presence != "active" and not force:
+    if report.presence == "active":
+        return
+    if not force:
         _refuse_incomplete(info, name, report, degraded=degraded)
+    _refuse_too_few(name, report)
 
 
 def _refuse_copies(name: str, report: PoolReport) -> None:
@@ -79,3 +82,15 @@ def _refuse_incomplete(info: BackendInfo, name: str, report: PoolReport, *, degr
             details=report.detail,
             hint="Plug them in, or mount the pool explicitly",
         )
+
+
+def _refuse_too_few(name: str, report: PoolReport) -> None:
+    """Tools start what is left of some levels without a word."""
+    if report.enough or not report.usable:
+        return
+    stale = [str(member.drive) for member in report.members if member.state == "stale"]
+    dropped = f": {', '.join(stale)} dropped out while it was in use" if stale else ""
+    raise Conflict(
+        f"Too few drives of the pool {name} are connected and up to date{dropped}.",
+        details=report.detail,
+    )

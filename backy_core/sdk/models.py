@@ -292,6 +292,8 @@ class PoolReport(Model):
     others: tuple[str, ...] = ()
     """Other content of the container, by the names administrators use: a second logical volume,
     a snapshot, a dataset. Deleting the pool needs consent that names each."""
+    enough: bool = True
+    """False: the members that can be used do not hold all data, so the pool is not opened."""
     needs_force: str | None = None
     """Why an ordinary open fails although the members are present, in one sentence. None: it
     works, or force would not help either. Only with the capability ``force_open``."""

@@ -238,42 +238,6 @@ class Step(Model):
     """Hold the drives' whole-disk locks while it runs, or leave them to the program."""
 
 
-def release(
-    step_id: str,
-    title: str,
-    run: Exec,
-    *,
-    presence: Presence = "stopped",
-    stable_s: float = 0,
-    if_satisfied: Literal["skip", "run"] = "skip",
-) -> Step:
-    """The step of a close or teardown that makes the kernel let go of the drives.
-
-    It is repeated, because udev and monitors open the pool for moments at any time. An interrupted
-    release goes forward.
-    """
-    return Step(
-        id=step_id,
-        title=title,
-        run=run,
-        expect=(PoolIs(presence=presence),),
-        if_satisfied=if_satisfied,
-        effect="none",
-        retry_s=30,
-        stable_s=stable_s,
-    )
-
-
-def wipes(drives: Iterable[DriveId], *bears: SignatureMatch) -> tuple[Action, ...]:
-    """The undo of a creation: erase each drive that bears these and nothing else."""
-    return tuple(WipeMember(drive=drive, bears=bears) for drive in drives)
-
-
-def blank(drives: Iterable[DriveId]) -> tuple[Condition, ...]:
-    """The outcome of :func:`wipes`."""
-    return tuple(Blank(on=DriveRef(drive=drive)) for drive in drives)
-
-
 class BackendPlan(Model):
     """The result of a plan hook. The core adds identity, drives and its own steps."""
 

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from backy_mdadm import argv, hooks
+from backy_mdadm import hooks
+from backy_mdadm.examine import EXAMINE
 
 from backy_core.sdk import hookimpl
 from backy_core.sdk.errors import BackyError
@@ -147,13 +148,13 @@ def test_a_pool_that_is_overlooked_when_commands_fail_is_caught(how: str) -> Non
     )
 
     async def inspect(probe: Probe) -> list[PoolReport]:
-        if (await probe.run(*argv.EXAMINE)).code == 0 or how == "the truth":
+        if (await probe.run(*EXAMINE)).code == 0 or how == "the truth":
             return [running]
         if how == "a refusal":
             raise BackyError("mdadm fails")
         return [resting] if how == "resting" else []
 
-    recorded = hostile.Recorded(commands={argv.EXAMINE: hostile.Given(0, "all is well")})
+    recorded = hostile.Recorded(commands={EXAMINE: hostile.Given(0, "all is well")})
     contract = wrong(backy_inspect=inspect)
     if how in ("the truth", "a refusal"):
         contract.check_not_overlooked(recorded, pool.guid)

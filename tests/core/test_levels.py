@@ -6,6 +6,7 @@ import itertools
 
 import pytest
 
+from backy_core.sdk.levels import named
 from backy_core.sdk.models import Level
 
 STRIPE = Level(name="stripe", min_drives=2)
@@ -52,3 +53,10 @@ def test_groups_of_an_odd_number_go_round() -> None:
     assert PAIRS.survives(5, frozenset((0, 2, 4)))
     assert not PAIRS.survives(5, frozenset((0, 2)))
     assert not PAIRS.survives(3, frozenset((0,)), near=1)
+
+
+def test_an_unknown_level_needs_every_member() -> None:
+    assert named((MIRROR, PARITY), "parity") is PARITY
+    unknown = named((MIRROR, PARITY), "raid7")
+    assert (unknown.name, unknown.redundant) == ("raid7", False)
+    assert unknown.survives(2, frozenset((0, 1))) and not unknown.survives(2, frozenset((0,)))

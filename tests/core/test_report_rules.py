@@ -109,3 +109,19 @@ def test_a_backend_without_degraded_open_opens_complete_pools_only(
 def test_a_running_pool_lacks_what_it_lacks() -> None:
     pool_report = report(member(A, "active"), member(None, "missing"), presence="active")
     refuse_to_open(info(), POOL, pool_report, degraded=False, force=False)
+
+
+@pytest.mark.parametrize("force", [False, True])
+@pytest.mark.parametrize("presence", ["inactive", "stopped"])
+def test_a_pool_that_lacks_data_is_not_opened(presence: Presence, force: bool) -> None:
+    members = (member(A, "stale"), member(B, "stale"), member(C, "active"))
+    pool_report = report(*members, presence=presence).model_copy(update={"enough": False})
+    with pytest.raises(Conflict, match="up to date: drive-1, drive-2 dropped out"):
+        check(pool_report, force=force)
+    unusable = pool_report.model_copy(update={"usable": False})
+    check(unusable)  # refused for that, whatever is asked of it
+
+
+def test_a_pool_that_runs_is_not_refused_for_what_it_lacks() -> None:
+    pool_report = report(member(A, "active"), member(None, "missing"), presence="active")
+    check(pool_report.model_copy(update={"enough": False}))

@@ -9,8 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from backy_mdadm import argv as mdadm_argv
-from backy_mdadm import hooks
+from backy_mdadm import hooks, naming
 
 from backy_core.config.settings import Settings
 from backy_core.operations.records import Operation
@@ -190,7 +189,7 @@ class Bench:
         """A pool made long ago, on drives that are only stamped, with an ext4 inside."""
         return self.machine.make_pool(
             guid,
-            mdadm_argv.array_name(guid),
+            naming.array_name(guid),
             *(serials or ("A", "B")),
             fs=Content("ext4", FS_UUID, "backup-1"),
         )

@@ -28,6 +28,7 @@ from backy_core.pools.lifecycle.verb import Direction, PlannedVerb, committing
 from backy_core.sdk.errors import BackyError, InvalidRequest, PlanRefused, SystemFailure
 from backy_core.sdk.models import DriveId, PoolReport
 from backy_core.sdk.plan import MemberIs, Plan, PoolIs, Step, WipeMember
+from backy_core.sdk.steps import joined
 from backy_core.store.metadata import PoolEntry
 
 log = logging.getLogger(__name__)
@@ -152,7 +153,6 @@ class AddDrive(PlannedVerb[AddRequest, AddDriveCase]):
         if not wiped and case.member is not None:
             _refuse_unasked_wipe(entry.backend, draft.steps)
         first = (steps.wipe_content(drive, admitted.content),) if wiped else ()
-        in_use = MemberIs(drive=drive, states=("rebuilding", "active"))
         return compose(
             "add",
             core,
@@ -162,7 +162,7 @@ class AddDrive(PlannedVerb[AddRequest, AddDriveCase]):
             steps=tuple(map(_guarded, (*first, *draft.steps))),
             drives=(drive,),
             new_members=(drive,),
-            goal=tuple(dict.fromkeys((*draft.goal, in_use))),
+            goal=tuple(dict.fromkeys((*draft.goal, joined(drive)))),
         )
 
 

@@ -22,7 +22,8 @@ from backy_core.pools.reading.troubles import failure
 from backy_core.sdk.advice import Hint, Verb, advise
 from backy_core.sdk.errors import BackyError, Cancelled, Conflict, SystemFailure
 from backy_core.sdk.models import PoolReport, Signature
-from backy_core.sdk.plan import Plan, PoolIs, Step
+from backy_core.sdk.plan import Plan, Step
+from backy_core.sdk.steps import ACTIVE
 from backy_core.store.metadata import PoolEntry
 from backy_core.system.mounts import MountEntry
 
@@ -257,7 +258,7 @@ class Open(PlannedVerb[OpenRequest, OpenCase]):
             draft=draft,
             steps=(*directory, *draft.steps),
             drives=report.drives,
-            goal=tuple(dict.fromkeys((*draft.goal, PoolIs(presence="active"), *own))),
+            goal=tuple(dict.fromkeys((*draft.goal, ACTIVE, *own))),
         )
 
     async def _mounted(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from backy_core.sdk import steps
 from backy_core.sdk.models import Delivers, DriveId, Portability, SignatureMatch
 from backy_core.sdk.plan import (
     BackendPlan,
@@ -18,7 +19,6 @@ from backy_core.sdk.plan import (
     MountedAt,
     NotMounted,
     PoolDevice,
-    PoolIs,
     RemoveDir,
     Step,
     Unmount,
@@ -104,21 +104,14 @@ def make_filesystem(filesystem: str, uuid: str, label: str, portability: Portabi
 
 
 def mount(path: str, filesystem: str, uuid: str, *, read_only: bool = False) -> Step:
-    return Step(
-        id="mount",
-        title=f"Mounting at {path}{' read-only' if read_only else ''}",
-        run=Mount(path=path, filesystem=filesystem, fs_uuid=uuid, read_only=read_only),
-        undo=(Unmount(path=path),),
-        undo_expect=(NotMounted(path=path),),
-        expect=(MountedAt(path=path, fs_uuid=uuid, read_only=read_only),),
-        if_satisfied="skip",
-    )
+    run = Mount(path=path, filesystem=filesystem, fs_uuid=uuid, read_only=read_only)
+    return steps.mount(path, run, Unmount(path=path), fs_uuid=uuid, read_only=read_only)
 
 
 def made(path: str, draft: BackendPlan) -> tuple[Condition, ...]:
     """Conditions at the end of every creation. Checking them also refreshes the snapshot, which
     makes detail, list and metadata agree."""
-    ours = (PoolIs(presence="active"), *own_mount(path, draft.delivers))
+    ours = (steps.ACTIVE, *own_mount(path, draft.delivers))
     return tuple(dict.fromkeys((*draft.goal, *ours)))
 
 

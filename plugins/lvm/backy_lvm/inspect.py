@@ -9,10 +9,10 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple
 
+from backy_core.sdk import hookimpl
 from backy_core.sdk.errors import SystemFailure
 from backy_core.sdk.models import PoolReport, Probe, Unreadable
-from backy_lvm import argv
-from backy_lvm.naming import SIGNATURE
+from backy_lvm.naming import APART_TAG, SIGNATURE
 from backy_lvm.parse import (
     Group,
     Member,
@@ -21,8 +21,9 @@ from backy_lvm.parse import (
     mismatched,
     parse_report,
     parse_unused,
+    report_command,
 )
-from backy_lvm.standing import Sight, describe, guid_of, pool_volume
+from backy_lvm.standing import MachineView, describe, guid_of, pool_volume
 
 _MAPPED = re.compile(r"backy--((?:[0-9a-f]+--){4}[0-9a-f]{12})-pool")
 _UUID_LETTERS = 32
@@ -49,7 +50,8 @@ class _Mapped(NamedTuple):
     group: str
 
 
-async def look(probe: Probe) -> tuple[PoolReport | Unreadable, ...]:
+@hookimpl
+async def backy_inspect(probe: Probe) -> tuple[PoolReport | Unreadable, ...]:
     """Every volume group, also those that cannot be pools, and each device that LVM tells of no
     group for. SystemFailure if LVM fails altogether."""
     bearers = {sig.device: sig.uuid or "" for sig in probe.signatures if sig.type == SIGNATURE}
@@ -90,12 +92,12 @@ async def _report(
     )
     held = await _held(probe, devices)
     away = _apart(group, devices, own, mismatches, held)
-    sight = Sight(devices, copies, whole, away, held, await _sector(probe, group))
-    return describe(group, sight)
+    view = MachineView(devices, copies, whole, away, held, await _sector(probe, group))
+    return describe(group, view)
 
 
 async def _ask(probe: Probe, devices: Iterable[str]) -> _Told:
-    done = await probe.run(*argv.report([f"/dev/{device}" for device in devices]))
+    done = await probe.run(*report_command([f"/dev/{device}" for device in devices]))
     if done.code not in _SETTLED:
         raise SystemFailure("LVM cannot report its volume groups", details=done.stderr.strip())
     try:
@@ -184,7 +186,7 @@ def _apart(
     volume = pool_volume(group, guid_of(group))
     present_uuids = {member.uuid for member in group.members if not member.missing}
     used = present_uuids & held if volume and volume.active else present_uuids
-    marks = {argv.APART_TAG + uuid for uuid in used}
+    marks = {APART_TAG + uuid for uuid in used}
     clashing = {uuid for uuid, device in devices.items() if f"/dev/{device}" in mismatches}
     apart = frozenset({uuid for uuid, tags in own.items() if tags & marks} | clashing)
     return apart if used else frozenset()

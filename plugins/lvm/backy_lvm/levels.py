@@ -13,24 +13,3 @@ LEVELS = (
     Level(name="raid6", min_drives=5, parity=2, aliases=("6",)),
     Level(name="raid10", min_drives=4, copies=2, aliases=("10",)),
 )
-_NAMED = {level.name: level for level in LEVELS}
-
-
-def is_known(name: str) -> bool:
-    """Whether a pool may have this level."""
-    return name in _NAMED
-
-
-def is_redundant(name: str) -> bool:
-    return name in _NAMED and _NAMED[name].redundant
-
-
-def survives(name: str, slots: int, working: frozenset[int]) -> bool:
-    """Whether the working slots still hold all data."""
-    level = _NAMED.get(name)
-    return level.survives(slots, working) if level else len(working) >= slots
-
-
-def data_drives(name: str, count: int) -> int:
-    """Over how many of ``count`` members each stripe's data go."""
-    return _NAMED[name].data_drives(count)

@@ -1,10 +1,32 @@
-"""Parse LVM's reports to frozen objects. Pure; missing columns never raise."""
+"""LVM's reports: the command that asks for one, and its text as frozen objects. Pure.
+
+Missing columns never raise.
+"""
 
 from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from typing import Any, NamedTuple
+
+from backy_lvm.config import config
+
+REPORT = ("lvm", "fullreport")
+_COLUMNS = {
+    "vg": "vg_uuid,vg_name,vg_tags,vg_exported,vg_extent_size",
+    "pv": "pv_uuid,pv_name,pv_missing,pv_in_use,pe_start",
+    "lv": "lv_uuid,lv_name,lv_attr,lv_active,lv_kernel_minor,sync_percent,raid_sync_action,"
+    "lv_health_status,lv_image_synced",
+    "pvseg": "pv_uuid,lv_uuid,pvseg_size",
+    "seg": "lv_uuid,segtype",
+}
+_FORM = config(
+    report='compact_output=0 compact_output_cols="" buffered=1 headings=1 prefixes=0 quoted=1'
+    ' columns_as_rows=0 binary_values_as_numeric=0 mark_hidden_devices=1 list_item_separator=","'
+    ' two_word_unknown_device=0 pvs_sort_full="pv_name" lvs_sort_full="vg_name,lv_name"',
+    log='verbose=0 prefix="  " command_names=0',
+)
 
 _MISMATCH = re.compile(r"Scanning (/dev/\S+) mda\d+ found mismatch")
 _FAILED_SCAN = re.compile(r"scanning /dev/(\S+) mda\d+ failed to read metadata")
@@ -85,6 +107,14 @@ class Group(NamedTuple):
                 key=lambda image: image.slot or 0,
             )
         )
+
+
+def report_command(nodes: Sequence[str]) -> tuple[str, ...]:
+    """Everything LVM knows of these nodes, hidden volumes included, as JSON in one process."""
+    columns = [word for name in _COLUMNS for word in ("--configreport", name, "-o", _COLUMNS[name])]
+    devices = ("--devices", ",".join(nodes), "--config", _FORM)
+    form = ("--reportformat", "json", "--units", "b", "--nosuffix")
+    return (*REPORT, *devices, "--all", *form, *columns)
 
 
 def parse_report(text: str) -> tuple[Group, ...]:

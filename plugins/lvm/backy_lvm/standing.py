@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from backy_core.sdk import naming
+from backy_core.sdk.levels import named
 from backy_core.sdk.models import Health, MemberReport, MemberState, PoolReport, Presence
-from backy_lvm import argv
-from backy_lvm.levels import is_known, is_redundant, survives
+from backy_lvm.levels import LEVELS
+from backy_lvm.naming import APART_TAG, GUID_TAG, VOLUME
 from backy_lvm.parse import Group, Member, Volume
 
 _MOVING: dict[str, Health] = {
@@ -24,7 +25,7 @@ _HARMLESS = ("", "mismatches exist", "writemostly")
 """Of LVM's words for a volume's health, those by which all members are in use."""
 
 
-class Sight(NamedTuple):
+class MachineView(NamedTuple):
     """The machine's view of a group's members, by PV UUID: their devices, further devices with the
     same UUID, the names of all whole drives, members that diverged, and those held by a mapping."""
 
@@ -37,21 +38,23 @@ class Sight(NamedTuple):
     """Logical sector size of the volume while it is active."""
 
 
-def describe(group: Group, sight: Sight) -> PoolReport:
+def describe(group: Group, view: MachineView) -> PoolReport:
     """The report on one volume group."""
     guid = guid_of(group)
     volume = pool_volume(group, guid)
-    members = _members(group, volume, sight)
+    members = _members(group, volume, view)
     level = level_of(volume)
-    active_slots = frozenset(member.slot or 0 for member in members if member.in_use)
     presence = _presence(group, volume)
     doubt = _doubt(volume)
     partial = volume is not None and volume.trouble in ("partial", "refresh needed")
     degraded = partial or any(member.state not in ("active", "spare") for member in members)
-    lost = volume is not None and not survives(level, len(_in_use(members)), active_slots)
-    unusable = _unusable(group, volume, sight)
+    placed = [member for member in members if member.slot is not None]
+    working = frozenset(member.slot or 0 for member in placed if member.in_use)
+    enough = named(LEVELS, level).survives(len(placed), working)
+    lost = volume is not None and not enough
+    unusable = _unusable(group, volume, view)
     copies = tuple(
-        MemberReport(device=device, handle=uuid, state="diverged") for uuid, device in sight.copies
+        MemberReport(device=device, handle=uuid, state="diverged") for uuid, device in view.copies
     )
     return PoolReport(
         native_id=guid or group.uuid,
@@ -72,9 +75,10 @@ def describe(group: Group, sight: Sight) -> PoolReport:
         or (_loss(level, members) if lost else None)
         or doubt,
         others=_others(group, volume),
+        enough=enough,
         usable=unusable is None,
         member_size=group.member_size,
-        sector_size=sight.sector,
+        sector_size=view.sector,
     )
 
 
@@ -83,12 +87,12 @@ def guid_of(group: Group) -> str | None:
     if group.impostor:
         return None
     guid = naming.guid_of(group.name)
-    return guid if guid and argv.GUID_TAG + guid in group.tags else None
+    return guid if guid and GUID_TAG + guid in group.tags else None
 
 
 def pool_volume(group: Group, guid: str | None) -> Volume | None:
     """The volume that is the pool: ours by name, elsewhere the only visible one."""
-    named = [volume for volume in group.visible if volume.name == argv.VOLUME or guid is None]
+    named = [volume for volume in group.visible if volume.name == VOLUME or guid is None]
     return named[0] if len(named) == 1 else None
 
 
@@ -113,7 +117,7 @@ def _presence(group: Group, volume: Volume | None) -> Presence:
     return "inactive" if any(part.active or part.odd for part in group.volumes) else "stopped"
 
 
-def _members(group: Group, volume: Volume | None, sight: Sight) -> tuple[MemberReport, ...]:
+def _members(group: Group, volume: Volume | None, view: MachineView) -> tuple[MemberReport, ...]:
     """In slot order; drives that are in the group and hold nothing of the volume come last."""
     images = group.images(volume) if volume else ()
     slots = {uuid: image for image in images for uuid in image.members}
@@ -124,13 +128,15 @@ def _members(group: Group, volume: Volume | None, sight: Sight) -> tuple[MemberR
             # Replaced or given back; LVM drops it once no other is missing. Its UUID is taken.
             reports.append(MemberReport(device=None, handle=member.uuid, state="spare"))
             continue
-        state = _state(member, slots.get(member.uuid), group, volume, held, sight)
-        reports.append(_report(member, slots.get(member.uuid), state, sight))
+        state = _state(member, slots.get(member.uuid), group, volume, held, view)
+        reports.append(_report(member, slots.get(member.uuid), state, view))
     return _placed(reports)
 
 
-def _report(member: Member, image: Volume | None, state: MemberState, sight: Sight) -> MemberReport:
-    device = sight.devices.get(member.uuid)
+def _report(
+    member: Member, image: Volume | None, state: MemberState, view: MachineView
+) -> MemberReport:
+    device = view.devices.get(member.uuid)
     slot = image.slot if image else None
     return MemberReport(device=device, handle=member.uuid, slot=slot, state=state)
 
@@ -153,11 +159,11 @@ def _state(
     group: Group,
     volume: Volume | None,
     held: set[str],
-    sight: Sight,
+    view: MachineView,
 ) -> MemberState:
-    if sight.devices.get(member.uuid) is None:  # known to be left behind, or gone since
-        return "stale" if argv.APART_TAG + member.uuid in group.tags else "missing"
-    if member.uuid in sight.apart:
+    if view.devices.get(member.uuid) is None:  # known to be left behind, or gone since
+        return "stale" if APART_TAG + member.uuid in group.tags else "missing"
+    if member.uuid in view.apart:
         return "diverged"
     if member.missing:
         return "stale"
@@ -165,7 +171,7 @@ def _state(
         return "spare"
     if volume is None or not volume.active:
         return "active"
-    if member.uuid not in sight.held:  # it came back while the volume runs without it
+    if member.uuid not in view.held:  # it came back while the volume runs without it
         return "stale"
     if image is None or image.synced:
         return "active"
@@ -224,7 +230,7 @@ def _progress(volume: Volume | None) -> float | None:
     return volume.percent
 
 
-def _unusable(group: Group, volume: Volume | None, sight: Sight) -> str | None:
+def _unusable(group: Group, volume: Volume | None, view: MachineView) -> str | None:
     """Why this group can be no pool; None if it can."""
     if guid_of(group):
         return None  # also half made: it must be taken down
@@ -232,11 +238,11 @@ def _unusable(group: Group, volume: Volume | None, sight: Sight) -> str | None:
         return "It is a copy: the kernel runs another volume group as this pool."
     if volume is None:
         return "Only volume groups with a single logical volume can be pools."
-    if not is_known(level_of(volume)):
+    if level_of(volume) not in {level.name for level in LEVELS}:
         return f"Logical volumes of type {volume.segment} cannot be pools."
     if group.exported:
         return "The volume group is exported."
-    if any(device not in sight.drives for device in sight.devices.values() if device):
+    if any(device not in view.drives for device in view.devices.values() if device):
         return "Only volume groups on whole drives can be pools."
     return None
 
@@ -247,7 +253,7 @@ def _apart(members: Sequence[MemberReport]) -> str | None:
 
 
 def _loss(level: str, members: Sequence[MemberReport]) -> str:
-    if not is_redundant(level):
+    if not named(LEVELS, level).redundant:
         return f"Too few of its drives are there: {level} keeps no copies and needs all of them."
     if not any(member.state == "stale" and member.device for member in members):
         return "Too few of its drives are there to hold all data."

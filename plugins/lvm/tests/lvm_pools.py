@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from backy_lvm.argv import pv_uuid
+from backy_lvm.stamps import pv_uuid
 
 from backy_core.sdk.models import DriveId, MemberReport, MemberState, PoolReport, PoolSpec
 

@@ -6,9 +6,9 @@ import re
 
 import pytest
 from backy_lvm import hooks
-from backy_lvm.argv import pv_uuid
+from backy_lvm.stamps import pv_uuid
 
-from backy_core.sdk.errors import Conflict, InvalidRequest
+from backy_core.sdk.errors import InvalidRequest
 from backy_core.sdk.models import DriveId, MemberReport, PoolReport
 from backy_core.sdk.plan import Action, Arg, BackendPlan, DriveRef, Exec, Join, WipeMember
 
@@ -170,23 +170,6 @@ def test_open_leaves_out_what_was_used_apart() -> None:
     assert len(opened(pool_report)) == 2
 
 
-def test_open_refuses_what_cannot_hold_all_data() -> None:
-    pool_report = report(
-        member(A, "active", 0), member(B, "missing", 1), presence="stopped", level="linear"
-    )
-    with pytest.raises(Conflict):
-        opened(pool_report)
-
-
-def test_open_takes_no_spare_for_a_member() -> None:
-    """Alone it holds nothing, and a mark on it would keep the others out for good."""
-    pool_report = report(
-        member(A, "missing", 0), member(B, "missing", 1), member(C, "spare"), presence="stopped"
-    )
-    with pytest.raises(Conflict, match="Too few"):
-        opened(pool_report)
-
-
 def copy_of(member_report: MemberReport, drive: DriveId) -> MemberReport:
     return member_report.model_copy(
         update={"drive": drive, "device": "sdz", "state": "diverged", "slot": None}
@@ -259,13 +242,6 @@ def test_a_blank_drive_takes_a_missing_members_place() -> None:
 def test_a_wiped_member_comes_back_under_another_uuid() -> None:
     pool_report = report(member(A, "active", 0), member(B, "missing", 1))
     assert f"--uuid {pv_uuid(GUID, B, 1)} " in added(pool_report, B)[0]
-
-
-def test_open_names_the_members_that_dropped_out_where_too_few_are_left() -> None:
-    members = (member(A, "stale", 0), member(B, "stale", 1), member(C, "active", 2))
-    pool_report = report(*members, presence="stopped", level="raid5")
-    with pytest.raises(Conflict, match="up to date: drive-scsi1, drive-scsi2 dropped out"):
-        hooks.backy_plan_open(pool=pool("raid5", 3), report=pool_report)
 
 
 def test_a_stale_member_returns_by_its_bitmap() -> None:

@@ -7,6 +7,7 @@ from contextlib import suppress
 
 import pytest
 from backy_lvm.parse import parse_report
+from backy_lvm.standing import MachineView, describe
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -85,6 +86,17 @@ async def test_the_sectors_of_an_active_volume_are_told() -> None:
 async def test_what_too_few_members_hold_is_said(state: str, lost: bool) -> None:
     (report,) = await reports(SampleProbe(state))
     assert (report.detail is not None and "Too few" in report.detail) == lost
+    assert report.enough != lost
+
+
+def test_a_spare_holds_no_data() -> None:
+    """Alone, a mark on it would keep the members out for good."""
+    (group,) = parse_report((SAMPLES / "raid1-spare.json").read_text())
+    spare = next(member.uuid for member in group.members if member.node == "/dev/ubdb")
+    devices = {member.uuid: "ubdb" if member.uuid == spare else None for member in group.members}
+    nothing: frozenset[str] = frozenset()
+    view = MachineView(devices, (), frozenset({"ubdb"}), apart=nothing, held=nothing)
+    assert not describe(group, view).enough
 
 
 async def test_a_copied_member_is_not_taken_for_the_member() -> None:

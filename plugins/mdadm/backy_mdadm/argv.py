@@ -7,23 +7,11 @@ modes it gives to new ones. ``--manage`` does not take it, and asks no configura
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 
 from backy_core.sdk.models import DriveId
 from backy_core.sdk.plan import Arg, DriveRef, PoolDevice
-
-NAME_PREFIX = "backy-"
-EXAMINE = ("mdadm", "--examine")
-_NO_CONFIG = "--config=none"
-
-
-def array_name(guid: str) -> str:
-    """The array's name: POSIX letters, and with ``any:`` before it within md's 32 characters.
-
-    Sixteen hex digits of the GUID, so that members can be told as ours by their label alone.
-    """
-    return NAME_PREFIX + guid.replace("-", "")[:16].lower()
+from backy_mdadm.naming import NO_CONFIG, array_name
 
 
 def array_uuid(identity: str) -> str:
@@ -43,7 +31,7 @@ def create(guid: str, level: str, drives: Sequence[DriveId]) -> tuple[Arg, ...]:
         "mdadm",
         "--create",
         f"/dev/md/{array_name(guid)}",
-        _NO_CONFIG,
+        NO_CONFIG,
         "--run",
         f"--uuid={array_uuid(guid)}",
         f"--name={array_name(guid)}",
@@ -82,12 +70,12 @@ def assemble_by_force(guid: str, identity: str, members: Sequence[DriveRef]) -> 
 
 def _assemble(guid: str, identity: str) -> tuple[str, ...]:
     uuid = f"--uuid={array_uuid(identity)}"
-    return ("mdadm", "--assemble", f"/dev/md/{array_name(guid)}", _NO_CONFIG, uuid)
+    return ("mdadm", "--assemble", f"/dev/md/{array_name(guid)}", NO_CONFIG, uuid)
 
 
 def stop() -> tuple[Arg, ...]:
     """Stop the pool's array, inactive ones included."""
-    return ("mdadm", "--stop", _NO_CONFIG, PoolDevice())
+    return ("mdadm", "--stop", NO_CONFIG, PoolDevice())
 
 
 def add(drive: DriveId) -> tuple[Arg, ...]:
@@ -113,13 +101,3 @@ def remove_failed() -> tuple[Arg, ...]:
 def replace(old: DriveRef, new: DriveId) -> tuple[Arg, ...]:
     """Copy a healthy member to a spare and swap them; redundancy is kept meanwhile."""
     return ("mdadm", "--manage", PoolDevice(), "--replace", old, "--with", DriveRef(drive=new))
-
-
-def examine(nodes: Sequence[str]) -> tuple[str, ...]:
-    """Print the superblocks of these nodes, one section each."""
-    return (*EXAMINE, _NO_CONFIG, *nodes)
-
-
-def stop_all(names: Sequence[str]) -> str:
-    """The command that stops these arrays, in this order."""
-    return shlex.join(["mdadm", "--stop", *(f"/dev/{name}" for name in names)])

@@ -11,9 +11,11 @@ import asyncio
 from collections.abc import Mapping, Sequence
 
 from backy_core.sdk.models import CommandOutcome, Probe, Unreadable
-from backy_mdadm import argv, parse
+from backy_mdadm import parse
+from backy_mdadm.naming import NO_CONFIG
 from backy_mdadm.parse import Superblock
 
+EXAMINE = ("mdadm", "--examine")
 _TOGETHER_S, _ALONE_S = 8.0, 15.0
 """Both must fit into one look; a drive that has to spin up takes ten seconds."""
 _SILENT = "mdadm shows no valid superblock on it"
@@ -47,7 +49,7 @@ async def _ask(probe: Probe, nodes: Sequence[str], within_s: float) -> CommandOu
     try:
         async with asyncio.timeout(within_s):
             # One node without a superblock makes it fail; the others are printed all the same.
-            return await probe.run(*argv.examine(nodes))
+            return await probe.run(*EXAMINE, NO_CONFIG, *nodes)
     except TimeoutError:
         return None
 

@@ -6,42 +6,21 @@ every plan names the array by :class:`PoolDevice` and members by drive.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from backy_core.sdk import hookimpl
 from backy_core.sdk.errors import Conflict
-from backy_core.sdk.models import (
-    BackendInfo,
-    DriveId,
-    MemberState,
-    PoolReport,
-    PoolSpec,
-    Presence,
-    Probe,
-    Tool,
-    Unreadable,
-)
-from backy_core.sdk.plan import (
-    Arg,
-    BackendPlan,
-    DriveRef,
-    Effect,
-    Exec,
-    PoolIs,
-    Step,
-    blank,
-    release,
-    wipes,
-)
+from backy_core.sdk.models import BackendInfo, DriveId, PoolReport, PoolSpec, Presence, Tool
+from backy_core.sdk.plan import Arg, BackendPlan, Effect, Exec, Step
+from backy_core.sdk.steps import ACTIVE, blank, members, release, wipes
 from backy_mdadm import __version__, argv
+from backy_mdadm.add_drive import backy_plan_add_drive as backy_plan_add_drive
+from backy_mdadm.examine import EXAMINE
 from backy_mdadm.features import BLOCK_SIZE, UNWRITTEN
-from backy_mdadm.growth import backy_plan_add_drive as backy_plan_add_drive
-from backy_mdadm.inspect import look
+from backy_mdadm.inspect import backy_inspect as backy_inspect
 from backy_mdadm.levels import LEVELS, OTHER_LEVELS
-from backy_mdadm.naming import SIGNATURE, ref, stamp
+from backy_mdadm.naming import SIGNATURE
+from backy_mdadm.stamps import stamp
 from backy_mdadm.standing import FORCED
 
-_ACTIVE = PoolIs(presence="active")
 _STOP = Exec(argv=argv.stop())
 _TOO_FEW = ("use --run to insist",)
 """What mdadm says of an array whose last active members are not all here."""
@@ -57,15 +36,10 @@ def backy_backend() -> BackendInfo:
         filesystems=("ext4", "xfs", "btrfs"),
         capabilities=frozenset(("add_drive", "degraded_open", "force_open", "import")),
         tools=(Tool(name="mdadm", package="mdadm", oldest="4.2"),),
-        read_commands=(argv.EXAMINE,),
+        read_commands=(EXAMINE,),
         signature_types=(SIGNATURE, "isw_raid_member", "ddf_raid_member"),
         sectors="raised",
     )
-
-
-@hookimpl
-async def backy_inspect(probe: Probe) -> Sequence[PoolReport | Unreadable]:
-    return await look(probe)
 
 
 @hookimpl
@@ -79,7 +53,7 @@ def backy_plan_create(pool: PoolSpec, drives: tuple[DriveId, ...]) -> BackendPla
         # that udev assembles: stop whatever bears the UUID, then wipe.
         undo=(_STOP, *wipes(drives, *own_stamps)),
         undo_expect=blank(drives),
-        expect=(_ACTIVE,),
+        expect=(ACTIVE,),
     )
     # Of all that mdadm 4.6 and Linux 7.2 offer nothing keeps it out of an array with a name.
     requires = () if pool.level in UNWRITTEN else (BLOCK_SIZE,)
@@ -89,10 +63,10 @@ def backy_plan_create(pool: PoolSpec, drives: tuple[DriveId, ...]) -> BackendPla
 @hookimpl
 def backy_plan_open(pool: PoolSpec, report: PoolReport, degraded: bool, force: bool) -> BackendPlan:
     if report.presence == "active":
-        return BackendPlan(steps=(), goal=(_ACTIVE,), stamps=(stamp(pool),))
+        return BackendPlan(steps=(), goal=(ACTIVE,), stamps=(stamp(pool),))
     stop = (_stop(report),) if report.presence == "inactive" else ()
     start = _start_by_force(pool, report) if force else _start_again(pool, report, degraded)
-    return BackendPlan(steps=(*stop, start), goal=(_ACTIVE,), stamps=(stamp(pool),))
+    return BackendPlan(steps=(*stop, start), goal=(ACTIVE,), stamps=(stamp(pool),))
 
 
 @hookimpl
@@ -109,12 +83,12 @@ def _stop(report: PoolReport) -> Step:
 
 
 def _start_again(pool: PoolSpec, report: PoolReport, degraded: bool) -> Step:
-    members = _refs(report, ("active", "rebuilding", "spare"))
-    if not members:
+    usable = members(report, "active", "rebuilding", "spare")
+    if not usable:
         raise Conflict(f"No usable drive of the pool {pool.label} is connected.")
     forced = degraded and any(member.behind == FORCED for member in report.members)
     assemble = argv.assemble(
-        pool.guid, pool.identity, members, degraded=degraded, forced_before=forced
+        pool.guid, pool.identity, usable, degraded=degraded, forced_before=forced
     )
     # With every member here, one may only be busy: udev assembles them as they come.
     return _start(assemble, final_words=_TOO_FEW if report.degraded else ())
@@ -133,7 +107,7 @@ def _start(
         # mdadm leaves an array it will not start inactive, holding the drives: trying again
         # would only find them busy.
         undo=(_STOP,),
-        expect=(_ACTIVE,),
+        expect=(ACTIVE,),
         if_satisfied="skip",
         effect=effect,
     )
@@ -141,11 +115,6 @@ def _start(
 
 def _start_by_force(pool: PoolSpec, report: PoolReport) -> Step:
     """It can be stopped again, but event counts that were raised stay so."""
-    members = _refs(report, ("active", "stale"))
-    assemble = argv.assemble_by_force(pool.guid, pool.identity, members)
+    taken = members(report, "active", "stale")
+    assemble = argv.assemble_by_force(pool.guid, pool.identity, taken)
     return _start(assemble, "Assembling the array by force", effect="destroys")
-
-
-def _refs(report: PoolReport, states: Sequence[MemberState]) -> list[DriveRef]:
-    chosen = [member for member in report.members if member.state in states]
-    return [ref(member.drive, member) for member in chosen if member.drive]

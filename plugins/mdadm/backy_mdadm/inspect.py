@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+from backy_core.sdk import hookimpl
 from backy_core.sdk.models import (
     Health,
     MemberReport,
@@ -21,11 +22,10 @@ from backy_core.sdk.models import (
     Signature,
     Unreadable,
 )
-from backy_mdadm import argv, features, parse, standing
+from backy_mdadm import features, parse, standing
 from backy_mdadm.examine import superblocks
-from backy_mdadm.kernel import kernel_arrays
-from backy_mdadm.levels import survives
-from backy_mdadm.naming import SIGNATURE
+from backy_mdadm.kernel import kernel_arrays, stop_command
+from backy_mdadm.naming import SIGNATURE, array_name
 from backy_mdadm.parse import KernelArray, KernelMember, Superblock
 
 _SUPERBLOCK_AHEAD = 4096
@@ -37,7 +37,6 @@ _WAITING = {
 }
 
 _BROKEN = "The kernel no longer writes to this array because too many of its members failed."
-
 _NOBODY = "No member of the array is in use to compare it with."
 _UNREADABLE = "Its superblock cannot be read."
 _SPEAKING: frozenset[MemberState] = frozenset(("active", "rebuilding", "spare"))
@@ -74,7 +73,7 @@ class _Found(NamedTuple):
 
     @property
     def guid(self) -> str | None:
-        return self.uuid if self.label == argv.array_name(self.uuid) else None
+        return self.uuid if self.label == array_name(self.uuid) else None
 
     def strays(self) -> tuple[str, ...]:
         """Devices that no running array holds, or the wrong one."""
@@ -84,18 +83,23 @@ class _Found(NamedTuple):
         return tuple(device for device in self.devices if device not in held)
 
 
-async def look(probe: Probe) -> tuple[PoolReport | Unreadable, ...]:
+@hookimpl
+async def backy_inspect(probe: Probe) -> Sequence[PoolReport | Unreadable]:
+    return await arrays(probe)
+
+
+async def arrays(probe: Probe) -> tuple[PoolReport | Unreadable, ...]:
     """A report for every array, running, inactive, or only stamped on drives, and each stamped
     device whose superblock was asked for and cannot be read."""
-    arrays = await kernel_arrays(probe)
+    assembled = await kernel_arrays(probe)
     signed = [stamp for stamp in probe.signatures if stamp.type == SIGNATURE]
     stamps = [stamp for stamp in signed if stamp.uuid]
     nameless = {stamp.device for stamp in signed} - {stamp.device for stamp in stamps}
-    candidates = _by_uuid(arrays, stamps)
+    candidates = _by_uuid(assembled, stamps)
     blocks, unreadable = await _superblocks(probe, candidates)
     examined = [await _told(probe, candidate._replace(blocks=blocks)) for candidate in candidates]
     array_names = {array.name for candidate in candidates for array in candidate.arrays}
-    foreign = [array for array in arrays if array.name not in array_names]
+    foreign = [array for array in assembled if array.name not in array_names]
     return (
         *(report for report in examined if report),
         *(_foreign(array, foreign) for array in foreign),
@@ -216,7 +220,7 @@ def _stamped(member: MemberReport, stamp: Signature | None) -> MemberReport:
 def _in_doubt(report: PoolReport, doubt: str) -> PoolReport:
     """It holds its drives, and nothing is planned for it."""
     health: Health = "failed" if report.presence == "active" else report.health
-    release = argv.stop_all([report.device]) if report.device else None
+    release = stop_command([report.device]) if report.device else None
     update = {"health": health, "detail": doubt, "usable": False, "release": release}
     return report.model_copy(update=update)
 
@@ -227,7 +231,9 @@ def _running(candidate: _Found, array: KernelArray) -> PoolReport:
         member.slot for member in held if member.state == "active" and member.slot is not None
     )
     strays = _strays(candidate, held, working)
-    failed = array.broken or not survives(array.level or "", array.layout, array.slots, working)
+    failed = array.broken or not standing.survives(
+        array.level or "", array.layout, array.slots, working
+    )
     degraded = len(working) < array.slots
     rebuilding = any(member.state == "rebuilding" for member in held)
     health = standing.health(array, failed=failed, degraded=degraded, rebuilding=rebuilding)
@@ -247,7 +253,7 @@ def _running(candidate: _Found, array: KernelArray) -> PoolReport:
         sync_percent=array.listed.percent if syncing else None,
         sync_minutes=array.listed.minutes if syncing else None,
         detail=_condition(array) or _apart(strays, candidate) or _doubted(strays),
-        member_size=_member_size(array),
+        member_size=array.member_size,
         sector_size=array.sector,
     )
 
@@ -355,7 +361,7 @@ def _foreign(array: KernelArray, foreign: Sequence[KernelArray]) -> PoolReport:
         members=tuple(map(_held, array.members)),
         detail="Firmware RAID and arrays without superblocks cannot be used as pools.",
         usable=False,
-        release=argv.stop_all(_set_of(array, foreign)),
+        release=stop_command(_set_of(array, foreign)),
     )
 
 
@@ -375,14 +381,6 @@ def _condition(array: KernelArray) -> str | None:
     if array.listed.waiting:
         return _WAITING.get(array.listed.waiting)
     return "The array is read-only." if array.state == "readonly" else None
-
-
-def _member_size(array: KernelArray) -> int | None:
-    """Its component and what lies before it. Members may differ in that: the least will do."""
-    offsets = [member.offset for member in array.members if member.offset is not None]
-    if not (array.component and offsets):
-        return None
-    return array.component + min(offsets)
 
 
 def _doubted(members: Iterable[MemberReport]) -> str | None:

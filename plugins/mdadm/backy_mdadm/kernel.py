@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Sequence
+
 from backy_core.sdk.models import Probe
 from backy_mdadm import parse
 from backy_mdadm.parse import KernelArray
@@ -40,3 +43,8 @@ async def _kernel_array(probe: Probe, listed: parse.Listed) -> KernelArray:
         for member in listed.members
     )
     return parse.parse_array(listed, files, members)
+
+
+def stop_command(names: Sequence[str]) -> str:
+    """The command that stops these arrays, in this order."""
+    return shlex.join(["mdadm", "--stop", *(f"/dev/{name}" for name in names)])

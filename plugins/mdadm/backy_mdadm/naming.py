@@ -1,16 +1,16 @@
-"""How an array's members are recognised and named. Pure."""
+"""Names of an array and its members. Pure."""
 
 from __future__ import annotations
 
-from backy_core.sdk.models import DriveId, MemberReport, PoolSpec, SignatureMatch
-from backy_core.sdk.plan import DriveRef
-
 SIGNATURE = "linux_raid_member"
+NAME_PREFIX = "backy-"
+NO_CONFIG = "--config=none"
+"""Keeps the host's mdadm.conf out of a command."""
 
 
-def stamp(pool: PoolSpec) -> SignatureMatch:
-    return SignatureMatch(type=SIGNATURE, uuid=pool.identity.lower())
+def array_name(guid: str) -> str:
+    """The array's name: POSIX letters, and with ``any:`` before it within md's 32 characters.
 
-
-def ref(drive: DriveId, member: MemberReport) -> DriveRef:
-    return DriveRef(drive=drive, part=member.part)
+    Sixteen hex digits of the GUID, so that members can be told as ours by their label alone.
+    """
+    return NAME_PREFIX + guid.replace("-", "")[:16].lower()

@@ -124,6 +124,13 @@ class KernelArray(NamedTuple):
         return None if self.state in _ARRAY_STATES else _unknown(self.name, self.state)
 
     @property
+    def member_size(self) -> int | None:
+        """Bytes that a member needs: its component and what lies before it. Members may differ in
+        that: the least will do."""
+        offsets = [member.offset for member in self.members if member.offset is not None]
+        return self.component + min(offsets) if self.component and offsets else None
+
+    @property
     def external(self) -> bool:
         """A firmware RAID (IMSM, DDF) whose metadata the kernel does not keep itself."""
         return self.metadata.startswith("external:")

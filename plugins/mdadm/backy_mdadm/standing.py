@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
+from backy_core.sdk.levels import named
 from backy_core.sdk.models import Health, MemberReport, MemberState
-from backy_mdadm.levels import parity_of, survives
+from backy_mdadm.levels import LEVELS, OTHER_LEVELS
 from backy_mdadm.parse import KernelArray, KernelMember, Superblock
 
+_ALL_LEVELS = (*LEVELS, *OTHER_LEVELS)
 FORCED = "taken by force, which raised its event count"
 """How far behind an active member is that the newest one still calls failed."""
 
@@ -106,9 +108,19 @@ def needs_force(judge: Superblock, members: Sequence[MemberReport]) -> str | Non
             return None
         verb = "is" if len(good) == 1 else "are"
         return f"Only {len(good)} of its {judge.slots} members {verb} up to date"
-    if parity_of(judge.level) and not judge.clean and len(good) < judge.slots:
+    if named(_ALL_LEVELS, judge.level).parity and not judge.clean and len(good) < judge.slots:
         return "It was being written to when it stopped, and not all of its members are up to date"
     return None
+
+
+def survives(name: str, layout: int, slots: int, working: Iterable[int]) -> bool:
+    """Whether the working slots of a level still hold all data. ``layout`` is md's number for
+    raid10: near copies in the low byte, far copies in the next."""
+    level, near = named(_ALL_LEVELS, name), None
+    if name == "raid10":
+        near = layout & 0xFF or 2
+        level = level.model_copy(update={"copies": near * (layout >> 8 & 0xFF or 1)})
+    return level.survives(slots, frozenset(working), near=near)
 
 
 def _slots(members: Iterable[MemberReport], state: MemberState) -> frozenset[int]:

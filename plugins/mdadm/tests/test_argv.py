@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from backy_mdadm import argv
+from backy_mdadm.naming import array_name
 
 from .pools import DRIVES, GUID
 
@@ -34,4 +35,4 @@ def test_create(level: str, count: int, tail: str) -> None:
 
 
 def test_the_name_with_its_host_fits_into_a_superblock() -> None:
-    assert len("any:" + argv.array_name(GUID)) <= 31
+    assert len("any:" + array_name(GUID)) <= 31

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 from backy_mdadm import standing
-from backy_mdadm.levels import survives
 from backy_mdadm.parse import Superblock
+from backy_mdadm.standing import survives
 
 from backy_core.sdk.models import MemberReport
 

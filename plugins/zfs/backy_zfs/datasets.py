@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from backy_core.sdk.models import PoolReport, Probe, Unreadable
-from backy_zfs import argv
+from backy_zfs import queries
 
 _UNKNOWN = "datasets that cannot be listed"
 
@@ -29,7 +29,7 @@ def answers(report: PoolReport) -> bool:
 
 
 async def _others(probe: Probe, name: str) -> tuple[str, ...]:
-    listed = await probe.run(*argv.DATASETS, name)
+    listed = await probe.run(*queries.DATASETS, name)
     if listed.code != 0:  # whoever deletes the pool must know that nobody could look
         return (_UNKNOWN,)
     return beside_root(name, listed.stdout.splitlines())

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
+from backy_core.sdk import hookimpl
 from backy_core.sdk.models import Requirement
 from backy_zfs.labels import Label
 
@@ -68,7 +69,8 @@ def required(names: Iterable[str]) -> tuple[Requirement, ...]:
     return tuple(_requirement(name) for name in dict.fromkeys(names) if name not in OF_OLDEST)
 
 
-def refused(output: str) -> tuple[Requirement, ...]:
+@hookimpl
+def backy_explain(output: str) -> tuple[Requirement, ...]:
     """The features that ``zpool import`` names as those that this machine lacks."""
     return tuple(_requirement(name) for name in dict.fromkeys(_listed(output)))
 

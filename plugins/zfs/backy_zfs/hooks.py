@@ -7,41 +7,18 @@ unmounts.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
 from backy_core.sdk import hookimpl
 from backy_core.sdk.errors import Conflict
-from backy_core.sdk.models import (
-    BackendInfo,
-    DriveId,
-    Level,
-    PoolReport,
-    PoolSpec,
-    Probe,
-    Requirement,
-    Tool,
-    Unreadable,
-)
+from backy_core.sdk.models import BackendInfo, DriveId, Level, PoolReport, PoolSpec, Tool
 from backy_core.sdk.naming import pool_name
-from backy_core.sdk.plan import (
-    Arg,
-    BackendPlan,
-    Exec,
-    MountedAt,
-    NotMounted,
-    PoolIs,
-    Step,
-    blank,
-    release,
-    wipes,
-)
-from backy_zfs import __version__, argv, features
-from backy_zfs.datasets import with_others
-from backy_zfs.growth import backy_plan_add_drive as backy_plan_add_drive
-from backy_zfs.inspect import look
-from backy_zfs.module_features import with_features
-from backy_zfs.naming import SIGNATURE, TABLE, name_of, plan_of, stamp
+from backy_core.sdk.plan import BackendPlan, Exec, Step
+from backy_core.sdk.steps import ACTIVE, STOPPED, blank, mount, release, wipes
+from backy_zfs import __version__, argv, features, queries
+from backy_zfs.add_drive import backy_plan_add_drive as backy_plan_add_drive
+from backy_zfs.features import backy_explain as backy_explain
+from backy_zfs.inspect import backy_inspect as backy_inspect
+from backy_zfs.naming import SIGNATURE
+from backy_zfs.plans import TABLE, name_of, plan_of, stamp
 
 _LEVELS = (
     Level(name="mirror", min_drives=2, copies=None, aliases=("raid1", "1")),
@@ -51,11 +28,6 @@ _LEVELS = (
     Level(name="stripe", min_drives=2, exchanges=True, aliases=("raid0", "0")),
     Level(name="single", min_drives=1, max_drives=1, exchanges=True),
 )
-_ACTIVE = PoolIs(presence="active")
-_STOPPED = PoolIs(presence="stopped")
-_FINAL = ("usage:", "less than the minimum size")
-"""What the tools print where trying again is in vain."""
-_FINAL_IMPORT = ("Recovery is possible", features.UNSUPPORTED)
 
 
 @hookimpl
@@ -74,10 +46,7 @@ def backy_backend() -> BackendInfo:
             ),
             Tool(name="mount", package="mount"),
         ),
-        read_commands=(
-            *(argv.STATUS, argv.IDS, argv.PROPERTIES, argv.DATASETS, argv.LABEL),
-            *(argv.NEWEST, argv.EARLIER),
-        ),
+        read_commands=queries.PREFIXES,
         signature_types=(SIGNATURE,),
         sectors="hidden",
         refresh_s=15,  # a member that fails gives no event of the kernel's
@@ -85,21 +54,17 @@ def backy_backend() -> BackendInfo:
 
 
 @hookimpl
-async def backy_inspect(probe: Probe) -> Sequence[PoolReport | Unreadable]:
-    return await with_features(probe, await with_others(probe, await look(probe)))
-
-
-@hookimpl
 def backy_plan_create(pool: PoolSpec, drives: tuple[DriveId, ...]) -> BackendPlan:
-    name, own_stamp = pool_name(pool.guid), stamp(pool)
-    # A create that fails half-way leaves the partition table alone on a drive that was blank.
+    name = pool_name(pool.guid)
+    plain = argv.create(pool.guid, pool.level, drives)
     create = Step(
         id="create-pool",
         title=f"Creating {pool.level} zpool of {len(drives)} drive{'s' * (len(drives) > 1)}",
-        run=Exec(argv=argv.create(pool.guid, pool.level, drives), final_words=_FINAL),
-        undo=(Exec(argv=argv.destroy(name), ok_codes=(0, 1)), *wipes(drives, own_stamp, *TABLE)),
+        run=plain,
+        # A create that fails half-way leaves the partition table alone on a drive that was blank.
+        undo=(argv.destroy(name, 1), *wipes(drives, stamp(pool), *TABLE)),
         undo_expect=blank(drives),
-        expect=(_ACTIVE,),
+        expect=(ACTIVE,),
         # zpool partitions the drives and waits for udev's links, which a held lock would keep
         # away; while udev looks once more the kernel may find them gone ("is currently
         # unavailable"), and nothing is written yet.
@@ -109,58 +74,27 @@ def backy_plan_create(pool: PoolSpec, drives: tuple[DriveId, ...]) -> BackendPla
     if pool.portability == "native":
         return plan_of(pool, create, *_mount(pool, name))
     # zfs-fuse, whose pools every OpenZFS imports, does not know the property.
-    portable = Exec(argv=argv.create_portable(pool.guid, pool.level, drives), ok_codes=(0, 2))
-    first = create.model_copy(update={"run": portable, "expect": ()})
-    update = {
-        "id": "create-pool-fuse",
-        "title": f"{create.title} with zfs-fuse",
-        "if_satisfied": "skip",
-    }
-    return plan_of(pool, first, create.model_copy(update=update), *_mount(pool, name))
+    portable = argv.create_portable(pool.guid, pool.level, drives)
+    steps = _or_by_fuse(create.model_copy(update={"run": portable}), plain)
+    return plan_of(pool, *steps, *_mount(pool, name))
 
 
 @hookimpl
 def backy_plan_open(pool: PoolSpec, report: PoolReport, force: bool) -> BackendPlan:
     """A zpool whose newest state cannot be read goes back to an earlier one: by force only to be
     seen. The ordinary open after that makes it last."""
-    name = name_of(pool)
+    name = report.name or name_of(pool)
     if report.presence == "active":
-        return plan_of(pool, *_mount(pool, report.name or name, report), goal=_ACTIVE)
+        return plan_of(pool, *_mount(pool, name, report), goal=ACTIVE)
     _refuse_members(report)
-    if force:
-        steps = (_import_read_only(pool, report), _mount_read_only(pool, report))
-        return plan_of(pool, *steps, goal=_ACTIVE)
-    earlier = report.needs_force is not None
-    title = "Taking the zpool back for good" if earlier else "Importing the zpool"
-    unmounted = _import(
-        report,
-        "import-pool",
-        title,
-        Exec(
-            argv=argv.import_unmounted(name, earlier=earlier),
-            ok_codes=(0, 2),
-            final_words=_FINAL_IMPORT,
-        ),
-        effect="destroys" if earlier else "reversible",
-    )
-    otherwise = _import(
-        report,
-        "import-pool-fuse",
-        f"{title} with zfs-fuse",
-        Exec(argv=argv.import_fuse(name, earlier=earlier), final_words=_FINAL_IMPORT),
-        expect=(_ACTIVE,),
-        if_satisfied="skip",
-        effect="destroys" if earlier else "reversible",
-    )
-    # zfs-fuse mounts what was mounted when the power went, without the options.
-    bare = Step(
-        id="unmount-import",
-        title="Unmounting what the import mounted",
-        run=Exec(argv=argv.unmount(report.name or name), ok_codes=(0, 1)),
-        effect="none",
-    )
-    mount = _mount(pool, report.name or name, report)
-    return plan_of(pool, unmounted, otherwise, bare, *mount, goal=_ACTIVE)
+    if not force:
+        return plan_of(pool, *_import(pool, report), *_mount(pool, name, report), goal=ACTIVE)
+    assert pool.mount_path
+    title = "Importing an earlier state of the zpool read-only"
+    show = _import_step(report, title, argv.import_read_only(name_of(pool)))
+    mount_it = argv.mount_read_only(name, pool.mount_path)
+    mounted = mount(pool.mount_path, mount_it, argv.unmount(name), ACTIVE, read_only=True)
+    return plan_of(pool, show, mounted, goal=ACTIVE)
 
 
 @hookimpl
@@ -170,30 +104,61 @@ def backy_plan_close(pool: PoolSpec, report: PoolReport) -> BackendPlan:
     forget = Step(
         id="forget-mount-point",
         title="Clearing the mount point",
-        run=Exec(argv=argv.set_property(name, "mountpoint=none"), ok_codes=(0, 1)),
+        run=argv.set_property(name, "mountpoint=none", 1),
         effect="none",
     )
     steps = (forget,) if report.guid else ()
-    export = release("release-pool", "Exporting the zpool", Exec(argv=argv.export(name)))
-    return plan_of(pool, *steps, export, goal=_STOPPED)
+    export = release("release-pool", "Exporting the zpool", argv.export(name))
+    return plan_of(pool, *steps, export, goal=STOPPED)
 
 
 @hookimpl
 def backy_plan_teardown(pool: PoolSpec, report: PoolReport) -> BackendPlan:
     """Labels outlive a destroyed zpool; the core wipes them."""
     command = argv.destroy(report.name or name_of(pool))
-    destroy = release("release-pool", "Destroying the zpool", Exec(argv=command))
-    return plan_of(pool, destroy, goal=_STOPPED)
+    return plan_of(pool, release("release-pool", "Destroying the zpool", command), goal=STOPPED)
 
 
-@hookimpl
-def backy_explain(output: str) -> Sequence[Requirement]:
-    return features.refused(output)
+def _or_by_fuse(step: Step, by_fuse: Exec) -> tuple[Step, Step]:
+    """The step as OpenZFS does it, and then as zfs-fuse does it where that is what runs."""
+    again = {"id": f"{step.id}-fuse", "title": f"{step.title} with zfs-fuse", "run": by_fuse}
+    return (
+        step.model_copy(update={"expect": ()}),
+        step.model_copy(update={**again, "if_satisfied": "skip"}),
+    )
+
+
+def _import(pool: PoolSpec, report: PoolReport) -> tuple[Step, ...]:
+    name, earlier = name_of(pool), report.needs_force is not None
+    title = "Taking the zpool back for good" if earlier else "Importing the zpool"
+    step = _import_step(report, title, argv.import_unmounted(name, earlier=earlier))
+    if earlier:
+        step = step.model_copy(update={"effect": "destroys"})
+    # zfs-fuse mounts what was mounted when the power went, without the options.
+    unmount = Step(
+        id="unmount-import",
+        title="Unmounting what the import mounted",
+        run=argv.unmount(report.name or name),
+        effect="none",
+    )
+    return (*_or_by_fuse(step, argv.import_fuse(name, earlier=earlier)), unmount)
+
+
+def _import_step(report: PoolReport, title: str, run: Exec) -> Step:
+    return Step(
+        id="import-pool",
+        title=title,
+        run=run,
+        undo=(argv.export(report.name or report.native_id, 1),),
+        undo_expect=(STOPPED,),
+        expect=(ACTIVE,),
+    )
 
 
 def _mount(pool: PoolSpec, name: str, report: PoolReport | None = None) -> tuple[Step, ...]:
     """Steps that mount the pool at ``pool.mount_path``. A zpool made elsewhere may mount itself
     as soon as it has a mount point, without the options; ours do not."""
+    assert pool.mount_path
     settings = [f"mountpoint={pool.mount_path}"]
     if report is not None and report.guid is None:
         settings = ["canmount=noauto", "setuid=off", "devices=off", *settings]
@@ -201,46 +166,12 @@ def _mount(pool: PoolSpec, name: str, report: PoolReport | None = None) -> tuple
         Step(
             id=f"set-{setting.partition('=')[0]}",
             title="Preparing the mount",
-            run=Exec(argv=argv.set_property(name, setting)),
+            run=argv.set_property(name, setting),
             effect="none",
         )
         for setting in settings
     )
-    return (*prepare, _mount_by(pool, name, argv.mount(name)))
-
-
-def _mount_by(
-    pool: PoolSpec, name: str, command: tuple[Arg, ...], *, read_only: bool = False
-) -> Step:
-    assert pool.mount_path
-    return Step(
-        id="mount",
-        title=f"Mounting at {pool.mount_path}{' read-only' * read_only}",
-        run=Exec(argv=command),
-        undo=(Exec(argv=argv.unmount(name), ok_codes=(0, 1)),),
-        undo_expect=(NotMounted(path=pool.mount_path),),
-        expect=(MountedAt(path=pool.mount_path, read_only=read_only), _ACTIVE),
-        if_satisfied="skip",
-    )
-
-
-def _import(report: PoolReport, step: str, title: str, run: Exec, **more: Any) -> Step:
-    """A step that is rolled back by exporting the zpool."""
-    export = Exec(argv=argv.export(report.name or report.native_id), ok_codes=(0, 1))
-    return Step(id=step, title=title, run=run, undo=(export,), undo_expect=(_STOPPED,), **more)
-
-
-def _import_read_only(pool: PoolSpec, report: PoolReport) -> Step:
-    run = Exec(argv=argv.import_read_only(name_of(pool)), final_words=("usage:",))
-    title = "Importing an earlier state of the zpool read-only"
-    return _import(report, "import-pool", title, run, expect=(_ACTIVE,))
-
-
-def _mount_read_only(pool: PoolSpec, report: PoolReport) -> Step:
-    """Of a zpool that is imported read-only the mount point cannot be set."""
-    assert pool.mount_path
-    name = report.name or name_of(pool)
-    return _mount_by(pool, name, argv.mount_read_only(name, pool.mount_path), read_only=True)
+    return (*prepare, mount(pool.mount_path, argv.mount(name), argv.unmount(name), ACTIVE))
 
 
 def _refuse_members(report: PoolReport) -> None:

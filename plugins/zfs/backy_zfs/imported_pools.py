@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from backy_core.sdk.errors import SystemFailure
 from backy_core.sdk.models import CommandOutcome, Probe
 from backy_core.sdk.naming import guid_of
-from backy_zfs import argv, status
+from backy_zfs import queries, status
 from backy_zfs.status import Imported
 
 _KERNEL_POOLS = "/proc/spl/kstat/zfs"
@@ -32,7 +32,7 @@ async def read(
 ) -> tuple[tuple[Imported, ...], Mapping[str, str]]:
     """Imported zpools, and why one of them cannot be told of, by name."""
     if await _has_json(probe):
-        done = await probe.run(*argv.STATUS, *argv.AS_JSON)
+        done = await probe.run(*queries.STATUS, *queries.AS_JSON)
         if done.code == 0:
             try:
                 return status.parse_json(done.stdout, time.time())
@@ -40,7 +40,7 @@ async def read(
                 raise SystemFailure("zpool's report cannot be read", details=str(error)) from error
         if done.code != _WRONG_USAGE:  # programs may be older than the module
             raise _silent(done)
-    done = await probe.run(*argv.STATUS)
+    done = await probe.run(*queries.STATUS)
     # It also fails while the module is not loaded or zfs-fuse does not run: then nothing is.
     if done.code != 0 and can_be_imported:
         raise _silent(done)
@@ -61,7 +61,7 @@ async def guids(probe: Probe, imported: Iterable[Imported]) -> dict[str, str]:
     """The guids of imported zpools by name; empty ones where all names are ours."""
     if all(pool.guid or guid_of(pool.name) for pool in imported):
         return {pool.name: pool.guid for pool in imported}
-    listed = await probe.run(*argv.IDS)
+    listed = await probe.run(*queries.IDS)
     if listed.code != 0:
         raise _silent(listed)
     return status.parse_ids(listed.stdout)

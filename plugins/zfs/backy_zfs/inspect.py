@@ -14,6 +14,7 @@ import re
 from collections.abc import Collection, Iterable, Sequence
 from typing import NamedTuple
 
+from backy_core.sdk import hookimpl
 from backy_core.sdk.errors import SystemFailure
 from backy_core.sdk.models import (
     Health,
@@ -25,8 +26,10 @@ from backy_core.sdk.models import (
     Unreadable,
 )
 from backy_core.sdk.naming import guid_of
-from backy_zfs import argv, features, geometry, imported_pools, rewind
+from backy_zfs import features, geometry, imported_pools, queries, rewind
+from backy_zfs.datasets import with_others
 from backy_zfs.labels import Child, Label, behind, parse_label, row_names
+from backy_zfs.module_features import with_features
 from backy_zfs.naming import SIGNATURE
 from backy_zfs.status import Imported, Row
 
@@ -61,7 +64,12 @@ class _Stamped(NamedTuple):
         return bool(self.guid) and self.guid == other.guid and not same_drive
 
 
-async def look(probe: Probe) -> tuple[PoolReport | Unreadable, ...]:
+@hookimpl
+async def backy_inspect(probe: Probe) -> Sequence[PoolReport | Unreadable]:
+    return await with_features(probe, await with_others(probe, await zpools(probe)))
+
+
+async def zpools(probe: Probe) -> tuple[PoolReport | Unreadable, ...]:
     """A report for every zpool, imported or only stamped on drives, and each device whose label
     cannot be read. SystemFailure if pools can be imported and ``zpool`` fails."""
     stamps = {s.device: s for s in probe.signatures if s.type == SIGNATURE and s.uuid}
@@ -166,7 +174,7 @@ def _names(probe: Probe, stamp: Signature) -> frozenset[str]:
 
 
 async def _label(probe: Probe, stamp: Signature) -> Label | None:
-    outcome = await probe.run(*argv.LABEL, f"/dev/{stamp.device}")
+    outcome = await probe.run(*queries.LABEL, f"/dev/{stamp.device}")
     return parse_label(outcome.stdout)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 
 from backy_core.sdk.models import PoolReport, Probe, Unreadable
-from backy_zfs import argv, features
+from backy_zfs import features, queries
 from backy_zfs.datasets import answers
 
 _SUPPORTED = "/sys/module/zfs/features.pool"
@@ -49,5 +49,5 @@ async def _active(probe: Probe, zpools: Sequence[str]) -> dict[str, list[str]]:
     """Active features by zpool; none where the tools do not tell."""
     if not zpools:
         return {}
-    outcome = await probe.run(*argv.PROPERTIES, *zpools)
+    outcome = await probe.run(*queries.PROPERTIES, *zpools)
     return features.active(outcome.stdout) if outcome.code == 0 else {}

@@ -1,33 +1,7 @@
-"""How a zpool and its members are recognised and named, and the frame of its plans. Pure."""
+"""Names that belong to every zpool."""
 
 from __future__ import annotations
 
-from backy_core.sdk.models import PoolSpec, SignatureMatch
-from backy_core.sdk.naming import pool_name
-from backy_core.sdk.plan import BackendPlan, MemberIs, PoolIs, Step
-
 SIGNATURE = "zfs_member"
-TABLE = (SignatureMatch(type="gpt"), SignatureMatch(type="PMBR"))
-"""The partition table OpenZFS makes on a whole drive."""
-
-
-def plan_of(pool: PoolSpec, *steps: Step, goal: PoolIs | MemberIs | None = None) -> BackendPlan:
-    """A plan of these steps."""
-    return BackendPlan(
-        steps=steps,
-        goal=(goal,) if goal else (),
-        stamps=(stamp(pool),),
-        enclosing=TABLE,
-        delivers="filesystem",
-    )
-
-
-def name_of(pool: PoolSpec) -> str:
-    """The pool's name for ``zpool import``: our own name, or a foreign zpool's guid."""
-    return pool.identity if pool.identity.isdigit() else pool_name(pool.identity)
-
-
-def stamp(pool: PoolSpec) -> SignatureMatch:
-    if pool.identity.isdigit():
-        return SignatureMatch(type=SIGNATURE, uuid=pool.identity)
-    return SignatureMatch(type=SIGNATURE, label=pool_name(pool.identity))
+LINKS = "/dev/disk/by-id"
+"""Where members are looked for: names that stay, and never the kernel's."""

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 from backy_core.sdk.models import PoolReport, Probe
-from backy_zfs import argv
+from backy_zfs import queries
 from backy_zfs.labels import Label
 
 _IN_USE = 0
@@ -57,17 +57,17 @@ async def with_reason(
 async def _reason(probe: Probe, report: PoolReport) -> str | None:
     # Anybody may have a zpool of the same name, unless the name is ours.
     name = report.name if report.guid and report.name else report.native_id
-    whole = await probe.run(*argv.NEWEST, name)
+    whole = await probe.run(*queries.NEWEST, name)
     if whole.code == 0 or _UNREADABLE not in whole.stderr:
         return None
-    earlier = parse_states((await probe.run(*argv.EARLIER, name)).stdout)
+    earlier = parse_states((await probe.run(*queries.EARLIER, name)).stdout)
     if not earlier:
         return None
     devices = [member.device for member in report.members if member.device]
     written = [
         state
         for device in devices
-        for state in parse_states((await probe.run(*argv.STATES, f"/dev/{device}")).stdout)
+        for state in parse_states((await probe.run(*queries.STATES, f"/dev/{device}")).stdout)
     ]
     return told(max(written, default=None), earlier[0])
 

@@ -71,7 +71,7 @@ def test_a_refused_import_names_what_is_lacking(output: str, named: list[tuple[s
 
 @given(st.text())
 def test_no_output_breaks_it(text: str) -> None:
-    assert len(features.refused(f"{READ}{text}\n" * 3)) <= 70
+    assert len(features.backy_explain(f"{READ}{text}\n" * 3)) <= 70
 
 
 def test_a_portable_pool_has_the_features_of_2_1_or_is_one_of_zfs_fuse() -> None:
@@ -94,7 +94,9 @@ def test_a_portable_pool_has_the_features_of_2_1_or_is_one_of_zfs_fuse() -> None
     assert (*words[:2], *words[last + 1 :]) == second.run.argv
     newer = {"zpool feature " + name for name in features.OF_OLDEST}
     assert newer.isdisjoint(
-        requirement.feature for text in (READ, WRITE) for requirement in features.refused(text)
+        requirement.feature
+        for text in (READ, WRITE)
+        for requirement in features.backy_explain(text)
     )
     assert second.if_satisfied == "skip" and second.expect
     (only, *_), native = first.undo, pool.model_copy(update={"portability": "native"})

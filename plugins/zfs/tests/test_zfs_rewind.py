@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from backy_zfs import argv, rewind
+from backy_zfs import queries, rewind
 from backy_zfs.labels import behind, parse_label
 
 from .zfs_sample_probe import LABELS, ZPOOL, Outcome, SampleProbe, one, sample
@@ -33,7 +33,7 @@ async def test_it_says_which_state_it_goes_back_to_and_what_that_discards() -> N
         "2026-11-29T22:02:12Z). It can go back to transaction group 15, written "
         "2026-11-29T22:02:09Z, which discards up to 4 seconds of writes"
     )
-    assert torn.commands[-4:-2] == [(*argv.NEWEST, ZPOOL), (*argv.EARLIER, ZPOOL)]
+    assert torn.commands[-4:-2] == [(*queries.NEWEST, ZPOOL), (*queries.EARLIER, ZPOOL)]
 
 
 async def test_less_is_said_where_less_is_known() -> None:
@@ -61,7 +61,7 @@ async def test_force_is_for_what_it_helps_alone(well: SampleProbe) -> None:
 async def test_what_was_not_cut_off_is_not_looked_into(state: int) -> None:
     resting = probe(state=state)
     await one(resting) if state == 1 else None
-    assert not any(command[:2] == argv.NEWEST[:2] for command in resting.commands)
+    assert not any(command[:2] == queries.NEWEST[:2] for command in resting.commands)
 
 
 async def test_a_running_pool_is_not_looked_into() -> None:

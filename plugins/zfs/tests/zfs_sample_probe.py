@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from backy_zfs.inspect import look
+from backy_zfs.inspect import zpools
 
 from backy_core.sdk.models import DriveId, PoolReport, ProbedDrive, Signature, Unreadable
 
@@ -77,14 +77,14 @@ class SampleProbe:
 
 
 async def reports(probe: SampleProbe) -> tuple[PoolReport, ...]:
-    return tuple(report for report in await look(probe) if isinstance(report, PoolReport))
+    return tuple(report for report in await zpools(probe) if isinstance(report, PoolReport))
 
 
 async def unreadable(probe: SampleProbe) -> dict[str, str]:
     """Reasons by device."""
     return {
         report.device: report.reason
-        for report in await look(probe)
+        for report in await zpools(probe)
         if isinstance(report, Unreadable)
     }
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from backy_mdadm import hooks
-from backy_mdadm.naming import stamp
+from backy_mdadm.stamps import stamp
 
 from backy_core.pools.admission.adding import has_place
 from backy_core.pools.admission.geometry import refuse_mixed_sectors

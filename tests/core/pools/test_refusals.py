@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from backy_mdadm import hooks, inspect
+from backy_mdadm import inspect
 
 from backy_core.api.errors import STATUS_OF_CODE
 from backy_core.operations.records import Operation
@@ -134,11 +134,13 @@ async def test_a_delete_that_is_refused_for_what_else_there_is(
 ) -> None:
     await _pool(bench, mounted=mounted)
 
+    arrays = inspect.arrays
+
     async def look(probe: Probe) -> tuple[Any, ...]:
-        reports = await inspect.look(probe)
+        reports = await arrays(probe)
         return tuple(report.model_copy(update={"others": ("precious",)}) for report in reports)
 
-    monkeypatch.setattr(hooks, "look", look)
+    monkeypatch.setattr(inspect, "arrays", look)
     _busy(bench)
     await bench.agent.observer.refresh([""])
     before = _everything(bench)

@@ -7,7 +7,7 @@ import json
 from dataclasses import replace
 
 import pytest
-from backy_mdadm import hooks, inspect
+from backy_mdadm import inspect
 
 from backy_core.machine.snapshot import Snapshot
 from backy_core.operations.records import Operation
@@ -77,15 +77,17 @@ async def test_a_stopped_member_that_somebody_uses(bench: Bench) -> None:
 def _with_others(monkeypatch: pytest.MonkeyPatch, *others: str) -> None:
     """From now on the backend sees these in every pool beside its own volume."""
 
+    arrays = inspect.arrays
+
     async def look(probe: Probe) -> tuple[PoolReport, ...]:
-        reports = await inspect.look(probe)
+        reports = await arrays(probe)
         return tuple(
             report.model_copy(update={"others": others})
             for report in reports
             if isinstance(report, PoolReport)
         )
 
-    monkeypatch.setattr(hooks, "look", look)
+    monkeypatch.setattr(inspect, "arrays", look)
 
 
 @pytest.mark.parametrize("mounted", [True, False], ids=["mounted", "stopped"])

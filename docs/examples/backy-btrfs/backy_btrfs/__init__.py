@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 
-from backy_core.sdk import hookimpl, models, plan
+from backy_core.sdk import hookimpl, models, steps
 from backy_core.sdk.errors import SystemFailure
 from backy_core.sdk.models import DriveId, PoolReport, PoolSpec
 from backy_core.sdk.naming import pool_name
@@ -38,16 +38,16 @@ def backy_plan_create(pool: PoolSpec, drives: tuple[DriveId, ...]) -> BackendPla
         id="make-filesystem",
         title=f"Making a {pool.level} btrfs of {len(drives)} drives",
         run=Exec(argv=(*make, "--data", pool.level, "--metadata", metadata, *map(_ref, drives))),
-        undo=plan.wipes(drives, *_stamps(pool)),
-        undo_expect=plan.blank(drives),
-        expect=(PoolIs(presence="stopped"),),
+        undo=steps.wipes(drives, *_stamps(pool)),
+        undo_expect=steps.blank(drives),
+        expect=(steps.STOPPED,),
     )
-    return _plan(pool, "active", step, _mount(pool, drives))
+    return _plan(pool, steps.ACTIVE, step, _mount(pool, drives))
 
 
 @hookimpl
 def backy_plan_open(pool: PoolSpec, report: PoolReport) -> BackendPlan:
-    return _plan(pool, "active", _mount(pool, report.drives))
+    return _plan(pool, steps.ACTIVE, _mount(pool, report.drives))
 
 
 @hookimpl
@@ -55,8 +55,8 @@ def backy_plan_close(pool: PoolSpec, report: PoolReport) -> BackendPlan:
     # The core has unmounted it; the kernel remembers which drives belong together.
     forget = ("btrfs", "device", "scan", "--forget", *map(_ref, report.drives))
     run = Exec(argv=forget, ok_codes=(0, 1))  # 1: a drive on its own is forgotten already
-    step = plan.release("forget-drives", "Forgetting the drives", run, if_satisfied="run")
-    return _plan(pool, "stopped", step)
+    step = steps.release("forget-drives", "Forgetting the drives", run, if_satisfied="run")
+    return _plan(pool, steps.STOPPED, step)
 
 
 @hookimpl
@@ -107,20 +107,13 @@ def _mount(pool: PoolSpec, drives: Sequence[DriveId]) -> Step:
     assert pool.mount_path
     each = (Join(sep="=", parts=("device", _ref(drive))) for drive in drives)
     options = Join(sep=",", parts=("nosuid", "nodev", *each))
-    return Step(
-        id="mount",
-        title=f"Mounting at {pool.mount_path}",
-        run=Exec(argv=("mount", "-t", "btrfs", "-o", options, _ref(drives[0]), pool.mount_path)),
-        undo=(Exec(argv=("umount", "--", pool.mount_path), ok_codes=(0, 1, 32)),),
-        undo_expect=(plan.NotMounted(path=pool.mount_path),),
-        expect=(plan.MountedAt(path=pool.mount_path),),
-        if_satisfied="skip",
-    )
+    device, path = _ref(drives[0]), pool.mount_path
+    run = Exec(argv=("mount", "-t", "btrfs", "-o", options, device, path))
+    return steps.mount(path, run, Exec(argv=("umount", "--", path), ok_codes=(0, 1, 32)))
 
 
-def _plan(pool: PoolSpec, goal: models.Presence, *steps: Step) -> BackendPlan:
-    end = (PoolIs(presence=goal),)
-    return BackendPlan(steps=steps, goal=end, stamps=_stamps(pool), delivers="filesystem")
+def _plan(pool: PoolSpec, goal: PoolIs, *planned: Step) -> BackendPlan:
+    return BackendPlan(steps=planned, goal=(goal,), stamps=_stamps(pool), delivers="filesystem")
 
 
 def _stamps(pool: PoolSpec) -> tuple[models.SignatureMatch, ...]:

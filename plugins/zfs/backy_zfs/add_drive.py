@@ -5,12 +5,10 @@ from __future__ import annotations
 from backy_core.sdk import hookimpl
 from backy_core.sdk.errors import Conflict, DriveNotEmpty
 from backy_core.sdk.models import DriveId, MemberReport, PoolReport, PoolSpec
-from backy_core.sdk.plan import Arg, BackendPlan, Blank, DriveRef, Exec, MemberIs, Step, WipeMember
+from backy_core.sdk.plan import Arg, BackendPlan, Condition, Exec, MemberIs, Step
+from backy_core.sdk.steps import blank, joined, wipe_rejected, wipes
 from backy_zfs import argv
-from backy_zfs.naming import TABLE, name_of, plan_of, stamp
-
-_FINAL_JOIN = ("usage:", "device is too small")
-"""What the tools print where trying again is in vain."""
+from backy_zfs.plans import TABLE, name_of, plan_of, stamp
 
 
 @hookimpl
@@ -20,72 +18,54 @@ def backy_plan_add_drive(
     """A member that was left out returns and is resilvered. Any other drive takes the place of
     the one it replaces, or of the first that is missing."""
     name = report.name or name_of(pool)
-    joined = MemberIs(drive=drive, states=("rebuilding", "active"))
+    goal = joined(drive)
     mine = report.member(drive)
     if mine and mine.slot is not None and (mine.in_place or mine.state == "stale"):
-        return plan_of(pool, _back(name, mine, joined), goal=joined)
+        online = argv.online(name, _vdev(mine))
+        return plan_of(pool, _join("join-drive", f"Taking back {drive}", online, goal), goal=goal)
     if mine and mine.slot is None:
         raise DriveNotEmpty(
             f"{drive} carries a label of this pool, which has no slot for it.",
             hint="Adding it erases its contents; allow that with wipe: true",
         )
-    old = _leaves(report, mine, replaces)
-    again = _start_anew(pool, name, mine, joined) if mine else ()
-    replace = _join("Resilvering to", argv.replace(name, old, drive), joined).model_copy(
-        # zpool partitions the drive before the pool refuses it.
-        update={
-            "undo": (WipeMember(drive=drive, bears=(stamp(pool), *TABLE)),),
-            "undo_expect": (Blank(on=DriveRef(drive=drive)),),
-        }
-    )
-    return plan_of(pool, *again, replace, goal=joined)
+    again = _start_anew(pool, name, drive, mine) if mine else ()
+    command = argv.replace(name, _leaves(report, mine, replaces), drive)
+    replace = _join("join-drive", f"Resilvering to {drive}", command, goal)
+    # zpool partitions the drive before the pool refuses it.
+    undo = {"undo": wipes((drive,), stamp(pool), *TABLE), "undo_expect": blank((drive,))}
+    return plan_of(pool, *again, replace.model_copy(update=undo), goal=goal)
 
 
-def _join(title: str, command: tuple[Arg, ...], joined: MemberIs) -> Step:
+def _join(step_id: str, title: str, run: Exec, *expect: Condition, retry_s: float = 10) -> Step:
     return Step(
-        id="join-drive",
-        title=f"{title} {joined.drive}",
-        run=Exec(argv=command, final_words=_FINAL_JOIN),
-        expect=(joined,),
+        id=step_id,
+        title=title,
+        run=run,
+        expect=expect,
         if_satisfied="skip",
         effect="pivot",
-        retry_s=10,
+        retry_s=retry_s,
         expect_s=2,  # zfs-fuse takes a returned drive at the second attempt
         device_lock="release",
     )
 
 
-def _back(name: str, mine: MemberReport, joined: MemberIs, *, optional: bool = False) -> Step:
-    """``optional``: what it comes to later steps find out."""
-    step = _join("Taking back", argv.online(name, _vdev(mine)), joined)
-    if not optional:
-        return step
-    run = Exec(argv=argv.online(name, _vdev(mine)), ok_codes=(0, 1))
-    return step.model_copy(update={"id": "take-back", "run": run, "expect": (), "retry_s": 0})
-
-
-def _start_anew(
-    pool: PoolSpec, name: str, mine: MemberReport, joined: MemberIs
-) -> tuple[Step, ...]:
+def _start_anew(pool: PoolSpec, name: str, drive: DriveId, mine: MemberReport) -> tuple[Step, ...]:
     """A failed member is offered to ZFS first. One that fails again starts anew as a blank drive,
     which ZFS must have let go of."""
-    out = (MemberIs(drive=joined.drive, states=("failed", "stale")),)
+    out = MemberIs(drive=drive, states=("failed", "stale"))
     offline = Step(
         id="take-offline",
-        title=f"Letting go of {joined.drive}",
-        run=Exec(argv=argv.offline(name, _vdev(mine)), ok_codes=(0, 1)),
-        only_if=out,
+        title=f"Letting go of {drive}",
+        run=argv.offline(name, _vdev(mine)),
+        only_if=(out,),
         effect="none",
     )
-    wipe = Step(
-        id="wipe-member",
-        title=f"Wiping the old state of {joined.drive}",
-        run=WipeMember(drive=joined.drive, bears=(stamp(pool), *TABLE)),
-        only_if=out,
-        effect="destroys",
-        retry_s=10,
+    return (
+        _join("take-back", f"Taking back {drive}", argv.try_online(name, _vdev(mine)), retry_s=0),
+        offline,
+        wipe_rejected(drive, out, stamp(pool), *TABLE, retry_s=10),
     )
-    return (_back(name, mine, joined, optional=True), offline, wipe)
 
 
 def _leaves(report: PoolReport, mine: MemberReport | None, replaces: DriveId | None) -> Arg:
