@@ -94,8 +94,8 @@ def _measured(
 
 
 def _shape(body: bytes) -> bytes:
-    """The body without what changes from one read to the next: sizes, which the machine's other
-    work changes, and the progress that makes a pool change."""
+    """The body without what changes from one read to the next: the progress of a resync, which
+    makes a pool change, and what the agent writes itself."""
     return _CHANGING.sub(b"", body)
 
 
@@ -112,15 +112,21 @@ def _no_process(port: int) -> None:
 
 @contextmanager
 def served_agent(count: int, directory: Path, change_s: float = 0) -> Iterator[int]:
-    """The port of an agent with ``count`` pools, of which one changes every ``change_s``."""
-    with _served("agent", str(count), str(directory), str(change_s)) as port:
+    """The port of an agent with ``count`` pools, of which one changes every ``change_s``.
+
+    The pools are mounted on a filesystem of their own, which nobody else fills.
+    """
+    directory.mkdir()
+    private = ("unshare", "--mount", "sh", "-c", 'mount -t tmpfs tmpfs "$0" && exec "$@"')
+    command = ("agent", str(count), str(directory), str(change_s))
+    with _served(*command, within=(*private, str(directory))) as port:
         yield port
 
 
 @contextmanager
-def _served(*arguments: str) -> Iterator[int]:
+def _served(*arguments: str, within: tuple[str, ...] = ()) -> Iterator[int]:
     """The port of a server of its own, ended afterwards."""
-    command = [sys.executable, "-m", "tests.bench.servers", *arguments]
+    command = [*within, sys.executable, "-m", "tests.bench.servers", *arguments]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
         try:
             assert server.stdout is not None
