@@ -30,16 +30,16 @@ from backy_core.api.server.limits import MAX_BODY_BYTES
 
 BODY_TIMEOUT_S = 20
 """Less than the server gives a body: here, the reply says what was missing."""
-_BLUEPRINTS = (
-    pools.blueprint,
-    pool_life.blueprint,
-    drives.blueprint,
-    mounts.blueprint,
-    processes.blueprint,
-    metadata.blueprint,
-    operations.blueprint,
-    backends.blueprint,
-    service.blueprint,
+_ROUTES = (
+    pools.routes,
+    pool_life.routes,
+    drives.routes,
+    mounts.routes,
+    processes.routes,
+    metadata.routes,
+    operations.routes,
+    backends.routes,
+    service.routes,
 )
 
 
@@ -78,8 +78,8 @@ def create_app(agent: Agent) -> Quart:
     add_document(app, __version__)
     app.before_request(_admit)
     register_error_handlers(app)
-    for blueprint in _BLUEPRINTS:
-        app.register_blueprint(blueprint)
+    for routes in _ROUTES:
+        routes.add_to(app)
     app.asgi_app = FoldedPaths(app.asgi_app)  # type: ignore[assignment, method-assign]
     return app
 

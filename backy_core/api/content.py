@@ -15,16 +15,15 @@ JSON = "application/json"
 
 
 class Content(NamedTuple):
-    """Bytes with the header fields that describe them; the tag changes when the bytes do."""
+    """Bytes with the header fields that describe them; their ETag changes when the bytes do."""
 
     body: bytes
-    tag: str
     headers: Headers
 
     @classmethod
     def of(cls, body: bytes, media_type: str = JSON) -> Content:
         tag = hashlib.blake2b(body, digest_size=12).hexdigest()
-        return cls(body, tag, Headers({"Content-Type": media_type, "ETag": f'"{tag}"'}))
+        return cls(body, Headers({"Content-Type": media_type, "ETag": f'"{tag}"'}))
 
     @classmethod
     def of_model(cls, model: BaseModel) -> Content:
@@ -33,10 +32,17 @@ class Content(NamedTuple):
 
 def unless_known(content: Content) -> Response:
     """A reply with ``content``, or 304 if the client says that it has it."""
-    current, headers = current_request(), content.headers.copy()
-    if "If-None-Match" in current.headers and current.if_none_match.contains_weak(content.tag):
+    headers = content.headers.copy()
+    if _is_known(headers["ETag"]):
         return Response(None, 304, headers)
     return Response(content.body, 200, headers)
+
+
+def _is_known(etag: str) -> bool:
+    current = current_request()
+    if "If-None-Match" not in current.headers:
+        return False
+    return current.if_none_match.contains_weak(etag.strip('"'))
 
 
 def tagged(model: BaseModel) -> Response:

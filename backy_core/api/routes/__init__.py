@@ -1,1 +1,1 @@
-"""The handlers, one module and one blueprint per noun of the API."""
+"""The handlers, one module per noun of the API."""

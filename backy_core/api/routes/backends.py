@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from quart import Blueprint, Response
+from quart import Response
 
 from backy_core.api.content import tagged
 from backy_core.api.replies import agent
-from backy_core.api.routing import BASE_PATH, endpoint
+from backy_core.api.routing import BASE_PATH, Routes, endpoint
 from backy_core.api.wire.operations import (
     BackendReply,
     BackendsReply,
@@ -17,10 +17,10 @@ from backy_core.api.wire.operations import (
 )
 from backy_core.plugins.host import LoadedBackend
 
-blueprint = Blueprint("backends", __name__, url_prefix=BASE_PATH)
+routes = Routes(BASE_PATH)
 
 
-@endpoint(blueprint, "GET", "/backends", replies={200: BackendsReply}, tagged=True)
+@endpoint(routes, "GET", "/backends", replies={200: BackendsReply}, tagged=True)
 async def list_backends() -> Response:
     """List the backends, and the plugins that could not be loaded."""
     host, problems = agent().host, agent().backend_problems

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from quart import Blueprint, Response
+from quart import Response
 
 from backy_core.api.detached_calls import carry_out
 from backy_core.api.replies import agent, reply
-from backy_core.api.routing import BASE_PATH, endpoint
+from backy_core.api.routing import BASE_PATH, Routes, endpoint
 from backy_core.api.wire.base import SuccessMessage
 from backy_core.api.wire.pool_life import ValidateReply
 
-blueprint = Blueprint("metadata", __name__, url_prefix=BASE_PATH)
+routes = Routes(BASE_PATH)
 
 
-@endpoint(blueprint, "DELETE", "/pools/metadata/<guid:guid>", replies={200: SuccessMessage})
+@endpoint(routes, "DELETE", "/pools/metadata/<guid:guid>", replies={200: SuccessMessage})
 async def forget_pool(guid: str) -> Response:
     """Forget a pool without touching its drives."""
     await carry_out(agent().pools.forget(guid))
     return reply(SuccessMessage(message=f"Pool {guid} is forgotten; its drives are untouched"))
 
 
-@endpoint(blueprint, "DELETE", "/pools/metadata", replies={200: SuccessMessage})
+@endpoint(routes, "DELETE", "/pools/metadata", replies={200: SuccessMessage})
 async def forget_all_pools() -> Response:
     """Forget every pool without touching any drive."""
     count = await carry_out(agent().pools.forget_all())
@@ -34,13 +34,13 @@ async def _validate() -> Response:
     return reply(ValidateReply(message=f"{entries} corrected", fixed_entries=fixed))
 
 
-@endpoint(blueprint, "PUT", "/pools/metadata/validate", replies={200: ValidateReply})
+@endpoint(routes, "PUT", "/pools/metadata/validate", replies={200: ValidateReply})
 async def validate_metadata() -> Response:
     """Compare the metadata with the drives and correct it."""
     return await _validate()
 
 
-@endpoint(blueprint, "POST", "/pools/metadata/validate", replies={200: ValidateReply})
+@endpoint(routes, "POST", "/pools/metadata/validate", replies={200: ValidateReply})
 async def validate_metadata_by_post() -> Response:
     """Compare the metadata with the drives and correct it."""
     return await _validate()

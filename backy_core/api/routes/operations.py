@@ -2,36 +2,34 @@
 
 from __future__ import annotations
 
-from quart import Blueprint, Response
+from quart import Response
 
 from backy_core.api.content import tagged
 from backy_core.api.detached_calls import carry_out
 from backy_core.api.replies import accepted, agent, operation_reply, reply
 from backy_core.api.requests import prefers_async
-from backy_core.api.routing import BASE_PATH, endpoint
+from backy_core.api.routing import BASE_PATH, Routes, endpoint
 from backy_core.api.wire.base import SuccessMessage
 from backy_core.api.wire.operations import AcceptedReply, OperationList, OperationReply
 
-blueprint = Blueprint("operations", __name__, url_prefix=BASE_PATH)
+routes = Routes(BASE_PATH)
 
 
-@endpoint(blueprint, "GET", "/operations", replies={200: OperationList}, tagged=True)
+@endpoint(routes, "GET", "/operations", replies={200: OperationList}, tagged=True)
 async def list_operations() -> Response:
     """List the operations that run or are still remembered."""
     operations = agent().operations.all()
     return tagged(OperationList(tuple(operation_reply(operation) for operation in operations)))
 
 
-@endpoint(
-    blueprint, "GET", "/operations/<operation_id>", replies={200: OperationReply}, tagged=True
-)
+@endpoint(routes, "GET", "/operations/<operation_id>", replies={200: OperationReply}, tagged=True)
 async def get_operation(operation_id: str) -> Response:
     """Show one operation."""
     return tagged(operation_reply(agent().operations.get(operation_id)))
 
 
 @endpoint(
-    blueprint,
+    routes,
     "POST",
     "/operations/<operation_id>/cancel",
     replies={200: AcceptedReply, 202: AcceptedReply},
@@ -45,7 +43,7 @@ async def cancel_operation(operation_id: str) -> Response:
     return reply(AcceptedReply(operation=operation_reply(operation)))
 
 
-@endpoint(blueprint, "DELETE", "/operations/<operation_id>", replies={200: SuccessMessage})
+@endpoint(routes, "DELETE", "/operations/<operation_id>", replies={200: SuccessMessage})
 async def forget_operation(operation_id: str) -> Response:
     """Forget a finished operation and its outputs."""
     agent().operations.forget(operation_id)

@@ -6,12 +6,12 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from pydantic import BaseModel
-from quart import Blueprint, Response
+from quart import Response
 
 from backy_core.api.detached_calls import carry_out
 from backy_core.api.replies import accepted, agent, plan_reply, reply
 from backy_core.api.requests import prefers_async
-from backy_core.api.routing import BASE_PATH, endpoint
+from backy_core.api.routing import BASE_PATH, Routes, endpoint
 from backy_core.api.wire.operations import AcceptedReply
 from backy_core.api.wire.pool_life import (
     CommandsReply,
@@ -35,7 +35,7 @@ from backy_core.api.wire.pool_requests import (
 from backy_core.api.wording import worded
 from backy_core.operations.records import Operation
 
-blueprint = Blueprint("pool_life", __name__, url_prefix=BASE_PATH)
+routes = Routes(BASE_PATH)
 
 Starting = Coroutine[Any, Any, Operation]
 
@@ -55,7 +55,7 @@ async def _answer(starting: Starting, done: Callable[[Operation], BaseModel]) ->
 
 
 @endpoint(
-    blueprint,
+    routes,
     "POST",
     "/pools/<guid:guid>/mount",
     body=MountBody,
@@ -91,7 +91,7 @@ async def _dry_run(guid: str, data: MountBody) -> Response:
 
 
 @endpoint(
-    blueprint,
+    routes,
     "DELETE",
     "/pools/<guid:guid>/mount",
     replies={200: UnmountReply, 202: AcceptedReply},
@@ -105,7 +105,7 @@ async def unmount_pool(guid: str) -> Response:
 
 
 @endpoint(
-    blueprint,
+    routes,
     "DELETE",
     "/pools/<guid:guid>",
     query=DeletePoolQuery,
@@ -126,7 +126,7 @@ async def delete_pool(guid: str, query_args: DeletePoolQuery) -> Response:
     )
 
 
-@endpoint(blueprint, "PATCH", "/pools/<guid:guid>", body=RenameBody, replies={200: RenameReply})
+@endpoint(routes, "PATCH", "/pools/<guid:guid>", body=RenameBody, replies={200: RenameReply})
 async def rename_pool(guid: str, data: RenameBody) -> Response:
     """Change a pool's label or the labels of its drives."""
     pool = await carry_out(agent().pools.rename(guid, data.label, data.drive_labels))
@@ -135,7 +135,7 @@ async def rename_pool(guid: str, data: RenameBody) -> Response:
 
 
 @endpoint(
-    blueprint,
+    routes,
     "POST",
     "/pools/<guid:guid>/drives/add",
     body=AddDriveBody,
@@ -161,7 +161,7 @@ def commands_reply(operation: Operation) -> CommandsReply:
 
 
 @endpoint(
-    blueprint,
+    routes,
     "POST",
     "/pools/<guid:guid>/import",
     body=ImportBody,

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from quart import Blueprint, Response
+from quart import Response
 
 from backy_core.api.content import unless_known
 from backy_core.api.detached_calls import carry_out
 from backy_core.api.pool_replies import detail_content, list_content, opens_on_reply
 from backy_core.api.replies import agent, monitor_headers, plan_reply, reply
-from backy_core.api.routing import BASE_PATH, endpoint
+from backy_core.api.routing import BASE_PATH, Routes, endpoint
 from backy_core.api.wire.pool_life import (
     CreateReply,
     CreationDryRunReply,
@@ -26,11 +26,11 @@ from backy_core.api.wire.pool_requests import (
 from backy_core.api.wire.pools import PoolDetail, PoolList
 from backy_core.pools.views import CreateRequest
 
-blueprint = Blueprint("pools", __name__, url_prefix=BASE_PATH)
+routes = Routes(BASE_PATH)
 
 
 @endpoint(
-    blueprint,
+    routes,
     "POST",
     "/pools",
     body=CreatePoolBody,
@@ -74,21 +74,21 @@ def _request(body: CreatePoolBody) -> CreateRequest:
     )
 
 
-@endpoint(blueprint, "GET", "/pools", query=ListPoolsQuery, replies={200: PoolList}, tagged=True)
+@endpoint(routes, "GET", "/pools", query=ListPoolsQuery, replies={200: PoolList}, tagged=True)
 async def list_pools(query_args: ListPoolsQuery) -> Response:
     """List pools: all that exist or are being created, or those in one state."""
     pools = await agent().pools.list(backend=query_args.backend, state=query_args.state)
     return unless_known(list_content(pools))
 
 
-@endpoint(blueprint, "GET", "/pools/<guid:guid>", replies={200: PoolDetail}, tagged=True)
+@endpoint(routes, "GET", "/pools/<guid:guid>", replies={200: PoolDetail}, tagged=True)
 async def get_pool(guid: str) -> Response:
     """Show one pool."""
     return unless_known(detail_content(await agent().pools.get(guid)))
 
 
 @endpoint(
-    blueprint,
+    routes,
     "GET",
     "/pools/<guid:guid>/outputs",
     query=OutputsQuery,
@@ -102,7 +102,7 @@ async def get_outputs(guid: str, query_args: OutputsQuery) -> Response:
     return reply(OutputsReply(outputs=tuple(lines), next_offset=shown))
 
 
-@endpoint(blueprint, "GET", "/pools/importable", replies={200: ImportableList})
+@endpoint(routes, "GET", "/pools/importable", replies={200: ImportableList})
 async def list_importable() -> Response:
     """List pools found on drives that the metadata does not know."""
     importable_pools = await agent().pools.importable()

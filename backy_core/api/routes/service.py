@@ -5,20 +5,20 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 
-from quart import Blueprint, Response, current_app
+from quart import Response, current_app
 from quart_schema import hide, security_scheme
 
 from backy_core.api.auth import open_to_all
 from backy_core.api.replies import reply
-from backy_core.api.routing import BASE_PATH, endpoint
+from backy_core.api.routing import BASE_PATH, Routes, endpoint
 from backy_core.api.static_replies import StaticFiles
 from backy_core.api.wire.operations import HealthReply, StatusReply
 
-blueprint = Blueprint("service", __name__)
+routes = Routes()
 _files = StaticFiles(Path(__file__).parents[1] / "static")
 
 
-@endpoint(blueprint, "GET", f"{BASE_PATH}/status", replies={200: StatusReply})
+@endpoint(routes, "GET", f"{BASE_PATH}/status", replies={200: StatusReply})
 @security_scheme([])
 @open_to_all
 async def get_status() -> Response:
@@ -27,7 +27,7 @@ async def get_status() -> Response:
     return reply(StatusReply(version=version, timestamp=datetime.now(UTC)))
 
 
-@endpoint(blueprint, "GET", "/health", replies={200: HealthReply})
+@endpoint(routes, "GET", "/health", replies={200: HealthReply})
 @security_scheme([])
 @open_to_all
 async def get_health() -> Response:
@@ -35,7 +35,7 @@ async def get_health() -> Response:
     return reply(HealthReply())
 
 
-@blueprint.get("/docs")
+@routes.get("/docs")
 @hide
 @open_to_all
 async def show_viewer() -> Response:
@@ -43,7 +43,7 @@ async def show_viewer() -> Response:
     return await _files("viewer.html")
 
 
-@blueprint.get("/docs/static/<path:filename>")
+@routes.get("/docs/static/<path:filename>")
 @hide
 @open_to_all
 async def get_file(filename: str) -> Response:
