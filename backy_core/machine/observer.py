@@ -12,11 +12,14 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from functools import partial
+from typing import Any
 
 from backy_core.config.settings import Settings
 from backy_core.machine.board import Board, OnChange
 from backy_core.machine.poller import Poller
 from backy_core.machine.probe import MachineProbe
+from backy_core.machine.shared import Shared
 from backy_core.machine.snapshot import Snapshot
 from backy_core.machine.survey import Answer, Survey, Surveyor
 from backy_core.plugins.host import PluginHost
@@ -34,6 +37,8 @@ _QUIET_S = 2.0
 _LONGEST_QUIET_S = 10.0
 _RETRY_S = 5.0
 """How soon a look that failed is made again, where no event asks for one before."""
+_RECENT_S = 1.0
+"""Maximum age of an inspection that counts as current: no event and no action came since."""
 _PUBLISH_AFTER_S = 2.0
 """Slow backends do not keep what the others see from being shown."""
 
@@ -53,12 +58,16 @@ class Observer:
         self._surveyor = Surveyor(settings, machine)
         self._board = Board({name: backend.info for name, backend in host.backends.items()})
         self._poller = Poller(self, host, settings.drives_rescan_s)
-        self._running: asyncio.Task[Snapshot] | None = None
-        self._waiting: asyncio.Task[Snapshot] | None = None
+        self._everything = Shared(self._look)
+        self._inspections = {name: Shared(partial(self._inspect, name)) for name in host.backends}
+        self._admissions = {name: Shared(partial(self._look_for, name)) for name in host.backends}
         self._background: asyncio.Task[None] | None = None
         self._stale = asyncio.Event()
         self._stale_since = self._stale_at = self._surveyed_at = self._looked_at = 0.0
         self._asked: dict[str, float] = {}
+        self._answered: dict[str, tuple[float, Answer]] = {}
+        """Each backend's last answer, and when that scan began."""
+        self._acted_at = 0.0
         self._quiet = 0
         self._undisturbed = asyncio.Event()
         self._undisturbed.set()
@@ -93,11 +102,14 @@ class Observer:
         if self._events is not None:
             self._events.stop()
         await self._poller.stop()
-        tasks = {self._background, self._waiting, self._running} - {None}
+        inspections, admissions = self._inspections.values(), self._admissions.values()
+        shared: tuple[Shared[Any], ...] = (self._everything, *inspections, *admissions)
+        tasks = {task for looks in shared for task in looks.tasks()}
+        if self._background is not None:
+            tasks.add(self._background)
         for task in tasks:
-            if task is not None:
-                task.cancel()
-        await asyncio.gather(*(task for task in tasks if task), return_exceptions=True)
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     async def refresh(self, fresh_signatures_of: Iterable[str] = ()) -> Snapshot:
         """A complete look that starts after this call; callers share it.
@@ -105,9 +117,26 @@ class Observer:
         Devices named in ``fresh_signatures_of`` are probed whatever is remembered.
         """
         self._surveyor.cache.forget(fresh_signatures_of)
-        if self._waiting is None:
-            self._waiting = asyncio.create_task(self._look_after(self._running))
-        return await asyncio.shield(self._waiting)
+        return await self._everything()
+
+    async def refresh_for(self, backend: str, fresh_signatures_of: Iterable[str] = ()) -> Snapshot:
+        """A scan for an operation on a pool of ``backend``, which starts after this call; callers
+        share it.
+
+        Other backends keep their last answer, unless something happened since, or no kernel event
+        announces their changes.
+        """
+        self._surveyor.cache.forget(fresh_signatures_of)
+        look = self._admissions.get(backend, self._everything)  # its plugin may be gone
+        return await look()
+
+    async def _look_for(self, backend: str) -> Snapshot:
+        backends = self._host.backends
+        changed = [name for name in backends if self._unchanged(name) is None or name == backend]
+        began = time.monotonic()
+        survey = await self._survey()
+        answers = await asyncio.gather(*(self._ask(name, survey, began) for name in changed))
+        return self._board.post(survey, dict(zip(changed, answers, strict=True)))
 
     async def refresh_drives(self) -> Snapshot:
         """Devices, mounts and signatures, without asking the backends."""
@@ -118,13 +147,22 @@ class Observer:
         if await self._surveyor.mounts_changed(self.snapshot):
             await self.refresh()
 
-    async def inspect(self, backend: str) -> tuple[PoolReport, ...]:
+    async def inspect(self, backend: str, *, fresh: bool = True) -> tuple[PoolReport, ...]:
         """Inspect one backend's pools, leaving out those that cannot be read now
-        (:meth:`Snapshot.unseen_because`). Raises :class:`BackendFailure`."""
+        (:meth:`Snapshot.unseen_because`). Callers share it. Raises :class:`BackendFailure`.
+
+        Not ``fresh``: the answer of the last second is used, if no kernel event came and no
+        operation acted since that inspection began, and events announce the backend's changes.
+        """
         self._host.backend(backend)  # a journal may be older than the removal of its plugin
+        if not fresh and (recent := self._recent(backend)) is not None:
+            return recent.reports
+        return await self._inspections[backend]()
+
+    async def _inspect(self, backend: str) -> tuple[PoolReport, ...]:
         began = time.monotonic()
         survey = await self._survey()
-        answer = await self._ask(backend, survey)
+        answer = await self._ask(backend, survey, began)
         self._board.post(survey, {backend: answer})
         if isinstance(answer, str):
             raise BackendFailure(f"Backend {backend} cannot inspect its pools", details=answer)
@@ -136,13 +174,27 @@ class Observer:
         """What ``backend`` would be shown if it inspected its pools now."""
         return self._probe(backend, await self._survey())
 
+    def _recent(self, backend: str) -> Answer | None:
+        began, _ = self._answered.get(backend, (0.0, None))
+        return self._unchanged(backend) if time.monotonic() - began < _RECENT_S else None
+
+    def _unchanged(self, backend: str) -> Answer | None:
+        """Its last answer, if nothing was announced or done since that scan began."""
+        announced = self._events is not None and self._host.backends[backend].info.refresh_s is None
+        began, answer = self._answered.get(backend, (0.0, None))
+        return answer if announced and began > max(self._stale_at, self._acted_at) else None
+
+    def note_action(self) -> None:
+        """An operation is about to change the machine, or has just done so."""
+        self._acted_at = time.monotonic()
+
     @contextmanager
     def quiet(self) -> Iterator[None]:
         """Hold back scans while the caller causes events and checks the outcome itself.
 
         A scan for each event would slow the commands that cause them. The observer still scans if
-        the caller has not scanned for 2 s, as during mkfs, because another drive may be pulled;
-        and after 10 s in any case, for the other backends.
+        the caller has neither scanned nor begun anything for 2 s, as during mkfs, because another
+        drive may be pulled; and after 10 s in any case, for the other backends.
         """
         self._quiet += 1
         self._undisturbed.clear()
@@ -157,17 +209,11 @@ class Observer:
         """These devices were, or may have been, written to."""
         self._surveyor.cache.forget(names)
 
-    async def _look_after(self, before: asyncio.Task[Snapshot] | None) -> Snapshot:
-        if before is not None:
-            await asyncio.wait({before})
-        self._running, self._waiting = self._waiting, None
-        return await self._look()
-
     async def _look(self) -> Snapshot:
         began = time.monotonic()
         survey = await self._survey()
         tasks = {
-            backend: asyncio.create_task(self._ask(backend, survey))
+            backend: asyncio.create_task(self._ask(backend, survey, began))
             for backend in self._host.backends
         }
         if not tasks:
@@ -217,8 +263,9 @@ class Observer:
             self._on_change()  # to look again, by and by
             raise
 
-    async def _ask(self, backend: str, survey: Survey) -> Answer | str:
+    async def _ask(self, backend: str, survey: Survey, began: float) -> Answer | str:
         self._asked[backend] = time.monotonic()
+        self._answered.pop(backend, None)
         deadline_s = self._settings.inspect_deadline_s
         probe = self._probe(backend, survey)
         try:
@@ -229,7 +276,9 @@ class Observer:
         except BackyError as error:
             _log.warning("Backend %s cannot inspect its pools: %s", backend, error)
             return str(error)
-        return survey.answered(reported)
+        answer = survey.answered(reported)
+        self._answered[backend] = (began, answer)
+        return answer
 
     def _probe(self, backend: str, survey: Survey) -> MachineProbe:
         info, deadline_s = self._host.backends[backend].info, self._settings.inspect_deadline_s
@@ -249,7 +298,8 @@ class Observer:
 
     async def _debounce(self) -> None:
         while self._quiet:
-            until = min(self._surveyed_at + _QUIET_S, self._stale_since + _LONGEST_QUIET_S)
+            busy_at = max(self._surveyed_at, self._acted_at)
+            until = min(busy_at + _QUIET_S, self._stale_since + _LONGEST_QUIET_S)
             left = until - time.monotonic()
             if left <= 0:
                 break

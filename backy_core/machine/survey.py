@@ -99,8 +99,7 @@ class Surveyor:
     async def look(self) -> Survey:
         """Starts no process but the probe of devices that may have changed."""
         ticket = next(self._tickets)
-        self._mountinfo = await self._read_own()
-        seen = await self._machine.threads.apart(self._read, "devices")
+        self._mountinfo, seen = await self._machine.threads.apart(self._read, "devices")
         given_up = await self._machine.mounts.given_up(seen.mounts)
         drives = build_inventory(*seen, self._settings)
         shown = {n for drive in drives if not drive.excluded for n in names_of(drive.device)}
@@ -117,6 +116,8 @@ class Surveyor:
     async def _read_own(self) -> bytes:
         return await self._machine.threads.apart(self._machine.mounts.read_own, "mounts")
 
-    def _read(self) -> _Seen:
+    def _read(self) -> tuple[bytes, _Seen]:
+        """One thread for all of it: another one costs more than to read on."""
         devices, mounts = self._machine.devices, self._machine.mounts
-        return _Seen(devices.read_block_devices(), mounts.read_mounts(), devices.swaps())
+        own = mounts.read_own()
+        return own, _Seen(devices.read_block_devices(), mounts.read_mounts(), devices.swaps())

@@ -48,12 +48,15 @@ class Conditions:
         self._clock = clock
         self._patience = patience
 
-    async def unmet(self, conditions: Iterable[Condition], plan: Plan) -> str | None:
+    async def unmet(
+        self, conditions: Iterable[Condition], plan: Plan, *, fresh: bool = True
+    ) -> str | None:
         """A sentence for the first condition that does not hold now; None if all do.
 
-        The backend is asked once for all of them.
+        The backend is asked once for all of them; not ``fresh``: only if something happened since
+        it was asked last (:meth:`Observer.inspect`).
         """
-        pool = _Pool(self._resolver, plan)
+        pool = _Pool(self._resolver, plan, fresh)
         for condition in conditions:
             try:
                 difference = await self._check(condition, plan, pool)
@@ -68,6 +71,8 @@ class Conditions:
     ) -> None:
         """Return once all hold and have held for ``stable_s``; raise after ``within_s``.
 
+        Only udev can reverse them, by assembling an array again: once it has handled every event,
+        waiting longer proves nothing.
         Raises :class:`SystemFailure` with what was seen instead.
         """
         if not conditions:
@@ -77,10 +82,11 @@ class Conditions:
         pause = _FIRST_WAIT_S
         held_since: float | None = None
         while True:
+            settled = lasting_s > 0 and await self._machine.kernel.udev_settled(lasting_s)
             difference = await self.unmet(conditions, plan)
             now = self._clock.monotonic()
             held_since = None if difference else (held_since or now)
-            if held_since is not None and now - held_since >= lasting_s:
+            if held_since is not None and (settled or now - held_since >= lasting_s):
                 return
             if difference is not None and now >= deadline:
                 raise SystemFailure("The expected result did not appear", details=difference)
@@ -205,14 +211,15 @@ class Conditions:
 class _Pool:
     """The plan's pool as an inspect saw it that began with the first question."""
 
-    def __init__(self, resolver: Resolver, plan: Plan) -> None:
+    def __init__(self, resolver: Resolver, plan: Plan, fresh: bool) -> None:
         self._resolver = resolver
         self._plan = plan
+        self._fresh = fresh
         self._seen: list[PoolReport | None] = []
 
     async def report(self) -> PoolReport | None:
         if not self._seen:
-            self._seen.append(await self._resolver.report(self._plan))
+            self._seen.append(await self._resolver.report(self._plan, fresh=self._fresh))
         return self._seen[0]
 
 

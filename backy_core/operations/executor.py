@@ -30,7 +30,7 @@ from backy_core.sdk.errors import (
     DriveNotEmpty,
     SystemFailure,
 )
-from backy_core.sdk.plan import Condition, Exec, Plan, Step, drives_of_step
+from backy_core.sdk.plan import Condition, Exec, Plan, PoolIs, Step, drives_of_step
 from backy_core.system.clock import Clock
 from backy_core.system.exec import CommandFailed
 from backy_core.system.machine import Machine
@@ -75,7 +75,7 @@ class Executor:
                 op.report(index, len(plan.steps), step.title)
                 proven = await self._step(op, entry, number, plan, step)
         goal = tuple(condition for condition in plan.goal if condition not in proven)
-        if unmet := await self.conditions.unmet(goal, plan):
+        if unmet := await self.conditions.unmet(goal, plan, fresh=False):
             raise SystemFailure("The operation did not reach its goal", details=unmet)
 
     async def run_unjournalled(self, op: Operation, plan: Plan) -> None:
@@ -112,7 +112,7 @@ class Executor:
         self, op: Operation, entry: JournalEntry, number: int, plan: Plan, step: Step
     ) -> tuple[Condition, ...]:
         """Answers what was just seen to hold."""
-        if await self.conditions.unmet(step.only_if, plan) is not None:
+        if await self.conditions.unmet(step.only_if, plan, fresh=False) is not None:
             return ()
         if await self._is_satisfied(step, plan):
             return step.expect
@@ -133,7 +133,10 @@ class Executor:
     async def _is_satisfied(self, step: Step, plan: Plan) -> bool:
         if step.if_satisfied == "run" or not step.expect:
             return False
-        return await self.conditions.unmet(step.expect, plan) is None
+        releases = any(_is_release(condition) for condition in step.expect)
+        if releases and self.resolver.running_device(plan) is not None:
+            return False  # no backend need be asked
+        return await self.conditions.unmet(step.expect, plan, fresh=False) is None
 
     async def _refuse_content(
         self, entry: JournalEntry, plan: Plan, step: Step, bound: BoundAction
@@ -266,6 +269,10 @@ class Executor:
             for identity in plan.drives:
                 drive = await self.resolver.drive(identity)
                 await stack.enter_async_context(self._machine.devices.exclusively(drive.node))
+
+
+def _is_release(condition: Condition) -> bool:
+    return isinstance(condition, PoolIs) and condition.presence in ("stopped", "absent")
 
 
 def is_final(error: BackyError) -> bool:

@@ -81,10 +81,13 @@ class Resolver:
         self._pool_devices: dict[tuple[str, str], tuple[str, int]] = {}
         """Name and sequence number of each pool's block device, by backend and identity."""
 
-    async def report(self, plan: Plan) -> PoolReport | None:
-        """This pool by a fresh inspect of its backend; None: it is not there. Raises
-        :class:`PoolUnseen` if what would tell of it cannot be read."""
-        reports = await self._observer.inspect(plan.backend)
+    async def report(self, plan: Plan, *, fresh: bool = True) -> PoolReport | None:
+        """This pool by an inspect of its backend; None: it is not there. Raises
+        :class:`PoolUnseen` if what would tell of it cannot be read.
+
+        Not ``fresh``: by the last one, if nothing happened since (:meth:`Observer.inspect`).
+        """
+        reports = await self._observer.inspect(plan.backend, fresh=fresh)
         identity = plan.pool.identity
         report = next((report for report in nearest(reports) if report.native_id == identity), None)
         self._remember((plan.backend, identity), report.device if report else None)
@@ -112,8 +115,7 @@ class Resolver:
         One that an inspect found stays the pool's until it is gone: the number tells it from
         another one under its name, and asking LVM or ZFS again costs a process each time.
         """
-        name, number = self._pool_devices.get((plan.backend, plan.pool.identity), ("", 0))
-        if name and self._devices.diskseq(name) == number and self._devices.node_exists(name):
+        if (name := self.running_device(plan)) and self._devices.node_exists(name):
             return name
         report = await self.report(plan)
         if report is None or report.device is None:
@@ -121,6 +123,11 @@ class Resolver:
         if not self._devices.node_exists(report.device):
             raise NoPoolDevice(f"The node /dev/{report.device} does not exist yet")
         return report.device
+
+    def running_device(self, plan: Plan) -> str | None:
+        """The pool's block device that an inspect found, while it is there. Asks no backend."""
+        name, number = self._pool_devices.get((plan.backend, plan.pool.identity), (None, 0))
+        return name if name and self._devices.diskseq(name) == number else None
 
     def _remember(self, pool: tuple[str, str], device: str | None) -> None:
         number = self._devices.diskseq(device) if device else None

@@ -229,7 +229,8 @@ class Step(Model):
     expect_s: float = 10
     """How long to wait for ``expect``."""
     stable_s: float = 0
-    """How long ``expect`` must stay true (udev re-assembles stopped arrays)."""
+    """How long ``expect`` must stay true (udev re-assembles stopped arrays), at most: it is enough
+    that udev has handled every event by then."""
     soft_timeout_s: float = 60
     """After this the step is reported slow; it is not failed."""
     on_cancel: Literal["wait", "term"] = "wait"

@@ -178,6 +178,8 @@ class Kernel(Protocol):
 
     def remove_stale(self) -> tuple[Path, ...]: ...
 
+    async def udev_settled(self, within_s: float) -> bool: ...
+
 
 class Files(Protocol):
     """The agent's own files: :mod:`backy_core.system.own_files`."""

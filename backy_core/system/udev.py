@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from backy_core.system.exec import CommandFailed, run
 from backy_core.system.watch import FileWatch
 
 if TYPE_CHECKING:
@@ -25,6 +26,24 @@ _OTHER_CHANGES = frozenset({"add", "remove", "change", "move", "offline", "onlin
 
 OnBlock = Callable[[str, str], None]
 OnChange = Callable[[], None]
+
+
+async def udev_settled(within_s: float) -> bool:
+    """Wait until udev has handled every event so far; False if it has not, or does not run.
+
+    ``udevadm settle`` pings udevd first, so that an event on its way to udevd counts too.
+    """
+    if not _runs():
+        return False
+    try:
+        settled = await run(("udevadm", "settle"), check=False, timeout_s=within_s)
+    except CommandFailed:
+        return False
+    return settled.code == 0
+
+
+def _runs() -> bool:
+    return _UDEVD_SOCKET.exists()
 
 
 class KernelEvents:
@@ -61,7 +80,7 @@ class KernelEvents:
         # Loads libudev: not at import, which must do nothing.
         import pyudev
 
-        source = "udev" if _UDEVD_SOCKET.exists() else "kernel"
+        source = "udev" if _runs() else "kernel"
         monitor = pyudev.Monitor.from_netlink(pyudev.Context(), source=source)
         monitor.filter_by("block")
         _enlarge_buffer(monitor)

@@ -75,6 +75,10 @@ class FakeKernel:
     def remove_stale(self) -> tuple[Path, ...]:
         return ()
 
+    async def udev_settled(self, within_s: float) -> bool:
+        """The fake udev does at once what it does."""
+        return True
+
 
 class FakeMounts:
     def __init__(

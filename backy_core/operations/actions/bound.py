@@ -73,10 +73,13 @@ class BoundAction(ABC):
                 for drive in self.nodes.drives.values():
                     await stack.enter_async_context(lock(drive.node, _LOCK_S))
                 await self._resolver.refuse_moved(self.nodes)  # locks may have been waited for
+            self._observer.note_action()
             try:
                 return await self._perform(context)
             except OSError as error:  # a drive that fails, of which an undo must not break off
                 raise SystemFailure("A system call failed", details=str(error)) from error
+            finally:
+                self._observer.note_action()
 
     async def _run(
         self, argv: tuple[str, ...], context: Context, ok_codes: tuple[int, ...] = (0,)

@@ -72,7 +72,7 @@ class UnmountPool(BoundAction):
 
     async def _is_ours(self, entry: MountEntry) -> bool:
         """Whether what is mounted is the pool's, as far as it is running."""
-        report = await self._resolver.report(self._plan)
+        report = await self._resolver.report(self._plan, fresh=False)
         if report is not None and (report.device or report.source):
             return is_of_pool(entry, report)
         return not self._is_anothers(entry)

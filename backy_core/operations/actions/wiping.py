@@ -42,8 +42,11 @@ class EraseMember(BoundAction):
         return ()
 
     async def _refuse_member(self, drive: Drive) -> None:
-        """Not everything holds its drives: zfs-fuse lets an exclusive open of a member succeed."""
-        report = await self._resolver.report(self._plan)
+        """Not everything holds its drives: zfs-fuse lets an exclusive open of a member succeed.
+
+        The inspection that proved the pool released is used if nothing happened since.
+        """
+        report = await self._resolver.report(self._plan, fresh=False)
         if report is None or not report.assembled:
             return
         if any(member.drive == drive.id and member.in_place for member in report.members):

@@ -51,7 +51,7 @@ class Close(PlannedVerb[None, CloseCase]):
         """Raises :class:`PoolBusy` while anything holds the pool. None: unmounted and stopped."""
         core = self._core
         entry = core.entry(guid)
-        await core.observer.refresh()
+        await core.observer.refresh_for(entry.backend)
         self._refuse_unseen(entry)
         plan = await self._plan(entry)
         await refuse_busy(core, entry)
@@ -84,7 +84,7 @@ class Close(PlannedVerb[None, CloseCase]):
         core = self._core
         for _ in range(_ROUNDS):
             await core.executor.run(op, journal, plan)
-            await core.observer.refresh()
+            await core.observer.inspect(entry.backend, fresh=False)
             again = await self._plan(entry)
             if again is None:
                 return
@@ -102,6 +102,8 @@ class Close(PlannedVerb[None, CloseCase]):
                 details=f"Its device /dev/{left[0]} is still there",
                 hint=advise(Hint(Verb.SHOW_OUTPUTS, entry.guid), " shows what was tried"),
             )
+        if was.devices:  # the kernel lets none go that is mounted or held open
+            return
         # The number of a device that is gone may be another's by now.
         numbers = frozenset(number for number in was.numbers if _anonymous(number))
         rest = Filesystem((), numbers, sources=was.sources)

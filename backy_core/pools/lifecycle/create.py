@@ -155,10 +155,6 @@ class Create(PlannedVerb[Creation, Admitted]):
     def subject(self, case: Admitted) -> dict[str, Any]:
         return {"entry": case.entry.as_json()}
 
-    async def carry_out(self, op: Operation, case: Admitted) -> None:
-        with self._core.observer.quiet():
-            await super().carry_out(op, case)
-
     async def perform(self, op: Operation, journal: JournalEntry, case: Admitted) -> Commit:
         registry = self._core.registry
         for old in registry.of_pool(op.guid):  # a failed record is replaced by the new creation
@@ -220,8 +216,9 @@ class Create(PlannedVerb[Creation, Admitted]):
 
     async def _admitted(self, creation: Creation, operation: str | None) -> Admitted:
         core = self._core
-        snapshot = await core.observer.refresh(
-            fresh_signatures_of=guards.nodes_of(core, creation.drive_serials)
+        snapshot = await core.observer.refresh_for(
+            creation.backend,
+            fresh_signatures_of=guards.nodes_of(core, creation.drive_serials),
         )
         drives_found = [
             inventory.find(snapshot.drives, serial) for serial in creation.drive_serials

@@ -111,7 +111,7 @@ class Open(PlannedVerb[OpenRequest, OpenCase]):
         """Everything that refuses a mount before it is planned; no target where it is mounted."""
         core, force = self._core, request.force
         self._refuse_half_deleted(entry)
-        snapshot = await core.observer.refresh()
+        snapshot = await core.observer.refresh_for(entry.backend)
         report = self._present(entry, snapshot)
         path = self._path(entry, request.path)
         if force:
@@ -188,7 +188,6 @@ class Open(PlannedVerb[OpenRequest, OpenCase]):
     async def conclude(self, op: Operation, journal: JournalEntry) -> None:
         core, guid = self._core, journal.opened.plan.pool.guid
         core.open_errors.pop(guid, None)
-        await core.observer.refresh()
         for older in core.pending_of(guid):  # its recovery would take this mount away
             if older.plan.kind in ("open", "close") and older.order() < journal.order():
                 await core.settle(older)
@@ -278,7 +277,8 @@ class Open(PlannedVerb[OpenRequest, OpenCase]):
         if journal.plan.delivers == "block":
             changes |= await self._mount(op, journal, entry, target)
         mounted = entry.model_copy(update=changes)
-        report = await self._core.executor.resolver.report(journal.plan)
+        # The snapshot shows it mounted from here on.
+        report = await self._core.executor.resolver.report(journal.plan, fresh=False)
         opens_on = await portability.seen(self._core, mounted, report, mounted.md_device_name)
         return mounted.model_copy(update={"opens_on": opens_on})
 

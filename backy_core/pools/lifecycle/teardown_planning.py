@@ -36,7 +36,8 @@ class TeardownPlanning:
         """As :meth:`look`, after probing the pool's drives: a cached result is not good enough
         before wiping."""
         core = self._core
-        snapshot = await core.observer.refresh(_nodes_of(entry, core.observer.snapshot))
+        nodes = _nodes_of(entry, core.observer.snapshot)
+        snapshot = await core.observer.refresh_for(entry.backend, fresh_signatures_of=nodes)
         teardown_guards.refuse_blind(core, entry, snapshot)
         return await self.look(entry, scope, stone)
 

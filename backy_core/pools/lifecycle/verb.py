@@ -93,6 +93,10 @@ class PlannedVerb(PoolVerb[RequestT], Generic[RequestT, CaseT]):
 
     async def carry_out(self, op: Operation, case: CaseT) -> None:
         """Everything after admission."""
+        with self._core.observer.quiet():
+            await self._carry_out(op, case)
+
+    async def _carry_out(self, op: Operation, case: CaseT) -> None:
         journal = await self._core.open_journal(op, case.plan, self.subject(case))
         try:
             commit = await self.perform(op, journal, case)
