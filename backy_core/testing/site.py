@@ -35,19 +35,21 @@ class Site:
         """``tell`` takes what each agent's operations ran and printed."""
         self._tell = tell
         self.directory = directory
-        # Where pools may be mounted, which the directory of a test never is.
+        # Where the agent mounts, it wants nobody but root above, and /tmp is everyone's.
         self.mounts = Path("/mnt") / f"backy-{directory.name}"
+        self._runtime = Path("/run") / f"backy-{directory.name}"
         self.subject = subject
         self.serials = allowed.serials
         self._untouchable = allowed.untouchable
         directory.mkdir(parents=True, exist_ok=True)
+        self._runtime.mkdir(mode=0o700, exist_ok=True)
 
     def settings(self) -> Settings:
-        """Everything below the site's directory; no drive but the disposable ones."""
+        """Everything of the site's own; no drive but the disposable ones."""
         return Settings(
             state_dir=self.directory / "state",
             config_dir=self.directory / "etc",
-            runtime_dir=self.directory / "run",
+            runtime_dir=self._runtime,
             mount_root=self.mounts,
             exclude_drives=self._untouchable,
             open_wait_s=2,
@@ -108,7 +110,7 @@ class Site:
         journal = sorted(path.name for path in (self.directory / "state/journal").glob("*"))
         assert not journal, f"the journal holds {journal}"
         assert str(self.mounts) not in Path("/proc/self/mounts").read_text()
-        left = sorted(str(path) for path in self.mounts.glob("*"))
+        left = sorted(str(path) for top in (self.mounts, self._runtime) for path in top.glob("*"))
         assert not left, f"mount directories are left: {left}"
 
     def restore(self) -> None:
@@ -121,6 +123,8 @@ class Site:
             with suppress(Killed):
                 self.agent(_delete_all)
             machine.check_clean(self.serials)
+        with suppress(OSError):
+            self._runtime.rmdir()
 
     def _log(self) -> str:
         log = self.directory / "agent.log"
