@@ -252,7 +252,8 @@ def test_hooks_are_called_where_plugins_are_loaded_and_hosted_only() -> None:
         for module in CORE
         if any(CALLS_HOOKS.search(use) for use in attribute_uses(module))
     }
-    assert callers == {"backy_core.plugins.host", "backy_core.plugins.loading"}
+    of_plugins = {"host", "layer_host", "loading"}
+    assert callers == {f"backy_core.plugins.{name}" for name in of_plugins}
 
 
 def test_nothing_happens_at_import() -> None:

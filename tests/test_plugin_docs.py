@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from backy_core.sdk import events, hookspecs, models, plan
+from backy_core.sdk import events, hookspecs, layers, models, plan
 
 DOCS = Path(__file__).parents[1] / "docs"
-PAGE = (DOCS / "writing-a-plugin.md").read_text()
+LAYERS_PAGE = DOCS / "writing-a-layer.md"
+PAGE = (DOCS / "writing-a-plugin.md").read_text() + LAYERS_PAGE.read_text()
 EXAMPLES = DOCS / "examples"
 EXAMPLE = EXAMPLES / "backy-btrfs"
 MOST_LINES = 150
@@ -52,7 +53,7 @@ def models_of(module: object) -> set[type[BaseModel]]:
 
 
 WRITTEN = sorted(
-    (models_of(models) | models_of(plan) | models_of(events)) - CORES_OWN,
+    (models_of(models) | models_of(plan) | models_of(events) | models_of(layers)) - CORES_OWN,
     key=lambda each: each.__name__,
 )
 
@@ -60,6 +61,7 @@ WRITTEN = sorted(
 def test_every_hook_is_there_with_exactly_its_arguments() -> None:
     assert documented_hooks() == {
         **hooks(hookspecs.BackendSpecs),
+        **hooks(hookspecs.LayerSpecs),
         **hooks(hookspecs.ListenerSpecs),
     }
 
@@ -68,7 +70,8 @@ def test_every_hook_says_what_it_answers_and_what_it_may_not_do() -> None:
     for name in hooks(hookspecs.BackendSpecs):
         (text,) = [body for heading, body in sections().items() if heading.startswith(f"{name}(")]
         assert text.strip().startswith("Answers"), name
-    for name in {**hooks(hookspecs.BackendSpecs), **hooks(hookspecs.ListenerSpecs)}:
+    specs = (hookspecs.BackendSpecs, hookspecs.LayerSpecs, hookspecs.ListenerSpecs)
+    for name in dict.fromkeys(name for spec in specs for name in hooks(spec)):
         (text,) = [body for heading, body in sections().items() if heading.startswith(f"{name}(")]
         assert "May not:" in text, name
     required = set(hooks(hookspecs.BackendSpecs)) - set(hookspecs.REQUIRED_HOOKS)

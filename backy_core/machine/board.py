@@ -9,10 +9,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from itertools import chain
+from types import MappingProxyType
 
 from backy_core.machine.snapshot import Snapshot
 from backy_core.machine.survey import Answer, Survey
 from backy_core.sdk.models import BackendInfo, PoolReport, Signature
+from backy_core.sdk.stack import LayerReport
 from backy_core.system.blocks import BlockDevice
 from backy_core.system.mounts import MountEntry
 
@@ -41,12 +44,15 @@ class Board:
         survey: Survey,
         answers: Mapping[str, Answer | str],
         elsewhere: tuple[MountEntry, ...] | None = None,
+        *,
+        layers: Mapping[str, tuple[LayerReport, ...] | str] = MappingProxyType({}),
     ) -> Snapshot:
-        """Take over what is newer than what is shown. A text says why a backend cannot answer.
+        """Take over what is newer than what is shown. A text says why a plugin cannot answer.
 
-        ``elsewhere``: None if not looked for.
+        ``elsewhere``: None if not looked for. ``layers``: answers of layer plugins.
         """
         draft = self._answered(survey.ticket, answers)
+        draft = self._with_layers(draft, survey.ticket, layers)
         if survey.ticket >= self._survey_ticket:
             self._survey_ticket = survey.ticket
             draft = replace(
@@ -56,7 +62,7 @@ class Board:
                 mounts=survey.mounts,
                 swaps=survey.swaps,
                 signatures={
-                    **_pool_devices(draft.reports, survey.devices),
+                    **_pool_devices(draft, survey.devices),
                     **survey.signatures,
                 },
                 unprobed=survey.unprobed,
@@ -82,9 +88,8 @@ class Board:
         reports, problems = dict(self.snapshot.reports), dict(self.snapshot.problems)
         unreadable, kept = dict(self.snapshot.unreadable), dict(self.snapshot.kept)
         for backend, answer in answers.items():
-            if ticket < self._answer_tickets.get(backend, 0):
+            if not self._is_newer(backend, ticket):
                 continue
-            self._answer_tickets[backend] = ticket
             problems.pop(backend, None)
             if isinstance(answer, str):
                 problems[backend] = answer
@@ -97,6 +102,28 @@ class Board:
             self.snapshot, reports=reports, problems=problems, unreadable=unreadable, kept=kept
         )
 
+    def _with_layers(
+        self, draft: Snapshot, ticket: int, answers: Mapping[str, tuple[LayerReport, ...] | str]
+    ) -> Snapshot:
+        newer = {kind: answers[kind] for kind in answers if self._is_newer(kind, ticket)}
+        if not newer:
+            return draft
+        layers, problems = dict(draft.layers), dict(draft.layer_problems)
+        for kind, answer in newer.items():
+            problems.pop(kind, None)
+            if isinstance(answer, str):
+                problems[kind] = answer
+            else:
+                layers[kind] = answer
+        return replace(draft, layers=layers, layer_problems=problems)
+
+    def _is_newer(self, plugin: str, ticket: int) -> bool:
+        """Whether an answer is not older than the plugin's last. No two plugins share a name."""
+        if ticket < self._answer_tickets.get(plugin, 0):
+            return False
+        self._answer_tickets[plugin] = ticket
+        return True
+
     def _tell(self, before: Snapshot, after: Snapshot) -> None:
         for callback in tuple(self._subscribers):
             try:
@@ -106,10 +133,13 @@ class Board:
 
 
 def _pool_devices(
-    reports: Mapping[str, tuple[PoolReport, ...]], devices: tuple[BlockDevice, ...]
+    draft: Snapshot, devices: tuple[BlockDevice, ...]
 ) -> dict[str, tuple[Signature, ...]]:
     """udev's view of the pools' own devices: opening them could keep them from stopping."""
-    names = {report.device for answered in reports.values() for report in answered}
+    reports: chain[PoolReport | LayerReport] = chain(
+        *draft.reports.values(), *draft.layers.values()
+    )
+    names = {report.device for report in reports}
     return {
         device.name: (Signature(device=device.name, type=device.fstype, uuid=device.uuid),)
         for device in devices

@@ -10,10 +10,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from backy_core.config.settings import Settings
 from backy_core.machine.board import Board, OnChange
@@ -24,11 +24,15 @@ from backy_core.machine.snapshot import Snapshot
 from backy_core.machine.survey import Answer, Survey, Surveyor
 from backy_core.plugins.host import PluginHost
 from backy_core.sdk.errors import BackendFailure, BackyError
-from backy_core.sdk.models import PoolReport
+from backy_core.sdk.layers import LayerInfo
+from backy_core.sdk.models import BackendInfo, PoolReport
+from backy_core.sdk.stack import Layer, LayerReport
 from backy_core.system.absence import LookFailed
 from backy_core.system.machine import Machine
 from backy_core.system.mounts import MountEntry
 from backy_core.system.udev import KernelEvents
+
+T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 
@@ -136,7 +140,7 @@ class Observer:
         began = time.monotonic()
         survey = await self._survey()
         answers = await asyncio.gather(*(self._ask(name, survey, began) for name in changed))
-        return self._board.post(survey, dict(zip(changed, answers, strict=True)))
+        return await self._post(survey, dict(zip(changed, answers, strict=True)))
 
     async def refresh_drives(self) -> Snapshot:
         """Devices, mounts and signatures, without asking the backends."""
@@ -163,7 +167,7 @@ class Observer:
         began = time.monotonic()
         survey = await self._survey()
         answer = await self._ask(backend, survey, began)
-        self._board.post(survey, {backend: answer})
+        await self._post(survey, {backend: answer})
         if isinstance(answer, str):
             raise BackendFailure(f"Backend {backend} cannot inspect its pools", details=answer)
         if len(self._host.backends) == 1:
@@ -172,7 +176,7 @@ class Observer:
 
     async def probe(self, backend: str) -> MachineProbe:
         """What ``backend`` would be shown if it inspected its pools now."""
-        return self._probe(backend, await self._survey())
+        return self._probe(self._host.backends[backend].info, await self._survey())
 
     def _recent(self, backend: str) -> Answer | None:
         began, _ = self._answered.get(backend, (0.0, None))
@@ -229,7 +233,22 @@ class Observer:
         answers = {backend: task.result() for backend, task in tasks.items()}
         elsewhere = await self._elsewhere(survey, answers)
         self._looked_at = began
-        return self._board.post(survey, answers, elsewhere)
+        return await self._post(survey, answers, elsewhere)
+
+    async def _post(
+        self,
+        survey: Survey,
+        answers: Mapping[str, Answer | str],
+        elsewhere: tuple[MountEntry, ...] | None = None,
+    ) -> Snapshot:
+        """Show the answers of backends, together with the layers that lie over their pools."""
+        layers = {kind: await self._ask_layer(kind, survey) for kind in self._host.layers.loaded}
+        return self._board.post(survey, answers, elsewhere, layers=layers)
+
+    def layers_unseen_because(self, layers: Iterable[Layer]) -> str | None:
+        """Why nothing new can be told of one of these layers; None if all can be inspected."""
+        asked = tuple(layers)
+        return self._host.layers.missing_of(asked) or self.snapshot.layer_unseen_because(asked)
 
     async def _elsewhere(
         self, survey: Survey, answers: Mapping[str, Answer | str]
@@ -266,22 +285,34 @@ class Observer:
     async def _ask(self, backend: str, survey: Survey, began: float) -> Answer | str:
         self._asked[backend] = time.monotonic()
         self._answered.pop(backend, None)
-        deadline_s = self._settings.inspect_deadline_s
-        probe = self._probe(backend, survey)
-        try:
-            async with asyncio.timeout(deadline_s + 1):
-                reported = await self._host.inspect(backend, probe)
-        except TimeoutError:
-            return f"it did not answer within {deadline_s:g} s"
-        except BackyError as error:
-            _log.warning("Backend %s cannot inspect its pools: %s", backend, error)
-            return str(error)
+        probe = self._probe(self._host.backends[backend].info, survey)
+        problem = f"Backend {backend} cannot inspect its pools"
+        reported = await self._answer(self._host.inspect(backend, probe), problem)
+        if isinstance(reported, str):
+            return reported
         answer = survey.answered(reported)
         self._answered[backend] = (began, answer)
         return answer
 
-    def _probe(self, backend: str, survey: Survey) -> MachineProbe:
-        info, deadline_s = self._host.backends[backend].info, self._settings.inspect_deadline_s
+    async def _ask_layer(self, kind: str, survey: Survey) -> tuple[LayerReport, ...] | str:
+        layers = self._host.layers
+        probe = self._probe(layers.loaded[kind].info, survey)
+        return await self._answer(layers.inspect(kind, probe), f"Layer {kind} cannot be inspected")
+
+    async def _answer(self, asking: Awaitable[T], problem: str) -> T | str:
+        """A plugin's answer, or why there is none. ``problem``: for the log."""
+        deadline_s = self._settings.inspect_deadline_s
+        try:
+            async with asyncio.timeout(deadline_s + 1):
+                return await asking
+        except TimeoutError:
+            return f"it did not answer within {deadline_s:g} s"
+        except BackyError as error:
+            _log.warning("%s: %s", problem, error)
+            return str(error)
+
+    def _probe(self, info: BackendInfo | LayerInfo, survey: Survey) -> MachineProbe:
+        deadline_s = self._settings.inspect_deadline_s
         drives, signatures = survey.probed_drives(), survey.all_signatures()
         return MachineProbe(info, drives, signatures, deadline_s, self._machine)
 

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from backy_core.sdk.errors import BackendFailure
+from backy_core.sdk.layers import LayerInfo
 from backy_core.sdk.models import BackendInfo, ProbedDrive, Signature
 from backy_core.system.machine import Machine
 from backy_core.system.outcome import CommandFailed, Outcome
@@ -24,7 +25,7 @@ class MachineProbe:
 
     def __init__(
         self,
-        info: BackendInfo,
+        info: BackendInfo | LayerInfo,
         drives: Sequence[ProbedDrive],
         signatures: Sequence[Signature],
         deadline_s: float,

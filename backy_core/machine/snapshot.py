@@ -13,6 +13,7 @@ from typing import TypeVar
 from backy_core.machine.inventory import Drive, names_of
 from backy_core.sdk.events import PoolChange
 from backy_core.sdk.models import DriveId, PoolReport, Presence, Signature
+from backy_core.sdk.stack import Layer, LayerReport
 from backy_core.system.blocks import BlockDevice
 from backy_core.system.mountinfo import MountTree
 from backy_core.system.mounts import MountEntry, mount_at
@@ -55,13 +56,40 @@ class Snapshot:
     """By backend: drives that bear its signature and cannot be read, with the reason."""
     kept: Mapping[str, frozenset[str]] = field(default_factory=dict)
     """By backend: native ids of the reports that are old, for their drives cannot be read."""
+    layers: Mapping[str, tuple[LayerReport, ...]] = field(default_factory=dict)
+    """By kind; the last known ones while a layer plugin fails."""
+    layer_problems: Mapping[str, str] = field(default_factory=dict)
+    """Kinds of layers whose last inspection failed, with the reason."""
     owned_types: Mapping[str, frozenset[str]] = field(default_factory=dict)
     """The signature types each backend owns."""
     generation: int = 0
 
-    def report_for(self, backend: str, identity: str) -> PoolReport | None:
-        """A pool's report by its native id or the GUID stamped on it."""
-        return self._reports_by_identity.get((backend, identity))
+    def report_for(
+        self, backend: str, identity: str, layers: tuple[Layer, ...] = ()
+    ) -> PoolReport | None:
+        """A pool's report by its native id or the GUID stamped on it, with ``layers`` over it."""
+        report = self._reports_by_identity.get((backend, identity))
+        return self.stacked(report, layers) if report and layers else report
+
+    def stacked(self, report: PoolReport, layers: tuple[Layer, ...]) -> PoolReport:
+        """``report`` with what is seen of its ``layers``: the pool is active only if all are."""
+        if not layers:
+            return report
+        above = tuple(map(self._layer_report, layers))
+        own = LayerReport(identity=report.native_id, presence=report.presence, device=report.device)
+        presence, device = report.presence, above[-1].device
+        if presence == "active" and any(layer.presence != "active" for layer in above):
+            presence = "inactive"
+        if presence != "active":
+            device = None
+        return report.model_copy(
+            update={"layers": (own, *above), "presence": presence, "device": device}
+        )
+
+    def _layer_report(self, layer: Layer) -> LayerReport:
+        reports = self.layers.get(layer.kind, ())
+        same = (report for report in reports if report.identity == layer.identity)
+        return next(same, LayerReport(identity=layer.identity, presence="absent"))
 
     def unseen_because(
         self, backend: str, report: PoolReport | None, serials: Iterable[str]
@@ -79,6 +107,12 @@ class Snapshot:
             if drive.serial in {*serials, *member_serials}:
                 return f"Backend {backend} cannot read drive {drive.serial}: {reason}"
         return None
+
+    def layer_unseen_because(self, layers: Iterable[Layer]) -> str | None:
+        """Why nothing new can be told of one of these layers; None if all can be inspected."""
+        failing = (layer.kind for layer in layers if layer.kind in self.layer_problems)
+        kind = next(failing, None)
+        return kind and f"Layer {kind} cannot be inspected: {self.layer_problems[kind]}"
 
     def drive_of(self, device_name: str) -> Drive | None:
         """The whole drive a device or partition belongs to; None for stacked devices."""

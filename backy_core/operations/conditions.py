@@ -18,6 +18,7 @@ from backy_core.sdk.plan import (
     Blank,
     Condition,
     Free,
+    LayerIs,
     MemberIs,
     MountedAt,
     NotMounted,
@@ -99,6 +100,8 @@ class Conditions:
         match condition:
             case PoolIs():
                 return await self._pool_is(condition, plan, pool)
+            case LayerIs():
+                return _layer_is(condition, await pool.report())
             case MemberIs():
                 return _member_is(condition, await pool.report())
             case Bears():
@@ -224,6 +227,8 @@ class _Pool:
 
 
 def _pool_is(condition: PoolIs, report: PoolReport | None) -> str | None:
+    if report is not None and condition.container:
+        report = report.container
     presence = report.presence if report else "absent"
     if presence == "absent" and condition.presence == "stopped":
         return None  # stopped, and its drives are unplugged
@@ -234,6 +239,15 @@ def _pool_is(condition: PoolIs, report: PoolReport | None) -> str | None:
     if report and report.health == "failed" and not condition.failed_ok:
         return "the pool has failed"
     return None
+
+
+def _layer_is(condition: LayerIs, report: PoolReport | None) -> str | None:
+    presence = report.layers[condition.layer].presence if report else "absent"
+    if presence == condition.presence:
+        return None
+    if (presence, condition.presence) == ("absent", "stopped"):
+        return None  # it leaves nothing to be seen by while it is closed
+    return f"layer {condition.layer} is {presence}, not {condition.presence}"
 
 
 def _member_is(condition: MemberIs, report: PoolReport | None) -> str | None:

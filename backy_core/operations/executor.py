@@ -205,8 +205,10 @@ class Executor:
     def _devices(self, plan: Plan) -> tuple[str, ...]:
         """Kernel names of what the plan acts on."""
         snapshot = self._observer.snapshot
-        report = snapshot.report_for(plan.backend, plan.pool.identity)
-        pool = (report.device,) if report and report.device else ()
+        report = snapshot.report_for(plan.backend, plan.pool.identity, plan.pool.layers)
+        layers = [layer.device for layer in report.layers] if report else []
+        stack = [report.device if report else None, *layers]
+        pool = dict.fromkeys(device for device in stack if device)
         return (*pool, *(drive.name for drive in snapshot.drives if drive.id in plan.drives))
 
     async def _attempt_again(self, op: Operation, running: _Running) -> None:

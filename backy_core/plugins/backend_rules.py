@@ -1,8 +1,12 @@
-"""Check a backend's description of itself, at load. Raises BackendFailure with the problem."""
+"""Check the description that a backend or layer gives of itself, at load.
+
+Raises BackendFailure with the problem.
+"""
 
 from __future__ import annotations
 
 from backy_core.sdk.errors import BackendFailure
+from backy_core.sdk.layers import LayerInfo
 from backy_core.sdk.models import BackendInfo
 
 _RUN_ANYTHING = frozenset(
@@ -19,8 +23,7 @@ def check_backend(name: str, info: object) -> None:
     """``info`` is what backend ``name`` answered."""
     if not isinstance(info, BackendInfo):
         raise BackendFailure(f"backy_backend answered {type(info).__name__}, not BackendInfo")
-    if info.name != name:
-        raise BackendFailure(f"it calls itself {info.name}, its entry point {name}")
+    _check_name(name, info)
     words = [word for level in info.levels for word in (level.name, *level.aliases)]
     if not words or len(set(words)) != len(words):
         raise BackendFailure("it names no level, or one twice")
@@ -30,13 +33,26 @@ def check_backend(name: str, info: object) -> None:
         raise BackendFailure("one of its levels takes fewer drives than it needs")
     if info.delivers != "nothing" and not info.filesystems:
         raise BackendFailure("it names no filesystem")
+    _check_programs("backy_backend", info)
+
+
+def check_layer(name: str, info: object) -> None:
+    """``info`` is what layer ``name`` answered."""
+    if not isinstance(info, LayerInfo):
+        raise BackendFailure(f"backy_layer answered {type(info).__name__}, not LayerInfo")
+    _check_name(name, info)
+    _check_programs("backy_layer", info)
+
+
+def _check_name(name: str, info: BackendInfo | LayerInfo) -> None:
+    if info.name != name:
+        raise BackendFailure(f"it calls itself {info.name}, its entry point {name}")
+
+
+def _check_programs(hook: str, info: BackendInfo | LayerInfo) -> None:
+    """Neither plans nor looks may run what runs anything."""
     if any("/" in tool.name or not tool.name for tool in info.tools):
         raise BackendFailure("one of its tools is not a plain program name")
-    _check_programs(info)
-
-
-def _check_programs(info: BackendInfo) -> None:
-    """Neither plans nor looks may run what runs anything."""
     named = {
         "tool": [tool.name for tool in info.tools],
         "read command": [words[0] for words in info.read_commands if words],
@@ -44,6 +60,6 @@ def _check_programs(info: BackendInfo) -> None:
     for kind, programs in named.items():
         if shell := next((program for program in programs if program in _RUN_ANYTHING), None):
             raise BackendFailure(
-                f"backy_backend declares {shell} as a {kind}, which runs whatever it is given: "
+                f"{hook} declares {shell} as a {kind}, which runs whatever it is given: "
                 "declare the programs themselves, and run each of them"
             )

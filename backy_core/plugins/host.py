@@ -1,4 +1,4 @@
-"""The typed plugin host: the only place that calls hooks of loaded plugins.
+"""The typed plugin host: with the one of layers, the only place that calls hooks of loaded plugins.
 
 Everything that leaves it was checked: the right type, within its deadline, and, for plans,
 within the rules of :mod:`backy_core.plugins.plan_rules`. A plugin that raises, hangs or lies
@@ -8,16 +8,18 @@ becomes a :class:`BackendFailure` naming the plugin and the hook. Lives as long 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from types import MappingProxyType
 from typing import Any, NamedTuple, cast
 
 import pluggy
 
+from backy_core.plugins import layering
 from backy_core.plugins import registry as registry
+from backy_core.plugins.answers import blaming, require
 from backy_core.plugins.inspect_thread import Looker
+from backy_core.plugins.layer_host import LayerHost, LoadedLayer
 from backy_core.plugins.listeners import Listener
 from backy_core.plugins.plan_rules import validate_plan
 from backy_core.plugins.registry import FailedPlugin
@@ -72,9 +74,11 @@ class PluginHost:
         listeners: Sequence[Listener],
         failed: Sequence[FailedPlugin],
         *,
+        layers: Mapping[str, LoadedLayer] = MappingProxyType({}),
         plan_deadline_s: float = 5,
         inspect_deadline_s: float = 30,
     ) -> None:
+        self.layers = LayerHost(layers, plan_deadline_s, inspect_deadline_s)
         self.backends: Mapping[str, LoadedBackend] = MappingProxyType(dict(backends))
         self.failed = tuple(failed)
         self.listeners = tuple(listeners)
@@ -94,9 +98,10 @@ class PluginHost:
     async def plan_create(
         self, backend: str, pool: PoolSpec, drives: tuple[DriveId, ...]
     ) -> BackendPlan:
-        """The plan for a new pool. BackendFailure, PlanRefused."""
+        """The plan for a new pool and its layers. BackendFailure, PlanRefused."""
         call = {"pool": pool, "drives": drives}
-        return await self._plan(backend, "create", call, drives)
+        draft = await self._plan(backend, "create", call, drives)
+        return await layering.created(self.layers, draft, pool)
 
     async def plan_open(
         self,
@@ -111,14 +116,16 @@ class PluginHost:
         that. Raises Conflict for what :mod:`backy_core.plugins.report_rules` refuses."""
         forced = force and report.needs_force is not None
         info = self.backend(backend).info
-        refuse_to_open(info, pool, report, degraded=degraded, force=forced)
+        refuse_to_open(info, pool, report.container, degraded=degraded, force=forced)
         call = {"pool": pool, "report": report, "degraded": degraded, "force": forced}
-        return await self._plan(backend, "open", call, _drives(pool, report))
+        draft = await self._plan(backend, "open", call, _drives(pool, report))
+        return await layering.opened(self.layers, draft, pool, report)
 
     async def plan_close(self, backend: str, pool: PoolSpec, report: PoolReport) -> BackendPlan:
         """The plan that stops an unmounted pool."""
         call = {"pool": pool, "report": report}
-        return await self._plan(backend, "close", call, _drives(pool, report))
+        draft = await self._plan(backend, "close", call, _drives(pool, report))
+        return await layering.closed(self.layers, draft, pool, report)
 
     async def plan_teardown(self, backend: str, pool: PoolSpec, report: PoolReport) -> BackendPlan:
         """The plan that releases the container for good: to close it, unless the backend has
@@ -126,7 +133,8 @@ class PluginHost:
         own = self.backend(backend).implements(PLAN_HOOKS["teardown"])
         kind: PlanKind = "teardown" if own else "close"
         call = {"pool": pool, "report": report}
-        return await self._plan(backend, kind, call, _drives(pool, report))
+        draft = await self._plan(backend, kind, call, _drives(pool, report))
+        return await layering.closed(self.layers, draft, pool, report, for_good=True)
 
     async def plan_add_drive(
         self,
@@ -141,7 +149,7 @@ class PluginHost:
             raise BackendFailure(f"Backend {backend} cannot add drives to a pool")
         call = {"pool": pool, "report": report, "drive": drive, "replaces": replaces}
         drives = (*_drives(pool, report), drive, *((replaces,) if replaces else ()))
-        return await self._plan(backend, "add", call, drives)
+        return layering.lowered(await self._plan(backend, "add", call, drives), pool)
 
     async def inspect(self, backend: str, probe: Probe) -> tuple[PoolReport | Unreadable, ...]:
         """The pools the backend sees now, and the devices it cannot read. BackendFailure if it
@@ -152,20 +160,22 @@ class PluginHost:
         async def ask(relayed: Probe) -> Any:
             return await loaded.manager.hook.backy_inspect(probe=relayed, settings=loaded.settings)
 
-        with _blaming(backend, hook):
+        with blaming(_name(backend), hook):
             reports: Sequence[PoolReport | Unreadable] = await self._lookers[backend].look(
                 ask, probe, self._inspect_deadline_s
             )
-        _require(backend, hook, reports, Sequence)
+        require(_name(backend), hook, reports, Sequence)
         for report in reports:
             if isinstance(report, Unreadable):
                 continue
-            _require(backend, hook, report, PoolReport)
+            require(_name(backend), hook, report, PoolReport)
             if report.presence == "absent":
                 raise BackendFailure(
                     f"Backend {backend} answered {hook} with pool {report.native_id} as absent",
                     hint="Leave out of the answer what is not there.",
                 )
+            if report.layers:
+                raise BackendFailure(f"Backend {backend} answered {hook} with layers")
         return tuple(map(cleaned, reports))
 
     async def explain(self, backend: str, output: str) -> tuple[Requirement, ...]:
@@ -175,7 +185,7 @@ class PluginHost:
         if not loaded.implements(hook):
             return ()
         try:
-            with _blaming(backend, hook):
+            with blaming(_name(backend), hook):
                 requirements = await call_async_within(
                     partial(
                         loaded.manager.hook.backy_explain,
@@ -185,9 +195,9 @@ class PluginHost:
                     f"{backend}-{hook}",
                     self._plan_deadline_s,
                 )
-            _require(backend, hook, requirements, Sequence)
+            require(_name(backend), hook, requirements, Sequence)
             for requirement in requirements:
-                _require(backend, hook, requirement, Requirement)
+                require(_name(backend), hook, requirement, Requirement)
         except BackyError as error:
             _log.warning("%s", error)
             return ()
@@ -215,6 +225,7 @@ class PluginHost:
         loaded = self.backend(backend)
         if isinstance(report := call.get("report"), PoolReport):
             refuse_unusable(report)
+            call = {**call, "report": report.container}
         plan = await self._asked(backend, kind, call)
         try:
             validate_plan(loaded.info, kind, plan, drives)
@@ -237,13 +248,13 @@ class PluginHost:
         hook = PLAN_HOOKS[kind]
         loaded = self.backend(backend)
         caller = getattr(loaded.manager.hook, hook)
-        with _blaming(backend, hook):
+        with blaming(_name(backend), hook):
             plan: BackendPlan = await call_async_within(
                 partial(caller, **call, settings=loaded.settings),
                 f"{backend}-{hook}",
                 self._plan_deadline_s,
             )
-        _require(backend, hook, plan, BackendPlan)
+        require(_name(backend), hook, plan, BackendPlan)
         return plan
 
 
@@ -258,26 +269,9 @@ PLAN_HOOKS: Mapping[PlanKind, str] = MappingProxyType(
 )
 
 
+def _name(backend: str) -> str:
+    return f"Backend {backend}"
+
+
 def _drives(pool: PoolSpec, report: PoolReport) -> tuple[DriveId, ...]:
     return (*pool.drives, *report.drives)
-
-
-def _require(backend: str, hook: str, answer: object, expected_type: type) -> None:
-    if not isinstance(answer, expected_type):
-        actual, expected = type(answer).__name__, expected_type.__name__
-        raise BackendFailure(f"Backend {backend} answered {hook} with {actual}, not {expected}")
-
-
-@contextmanager
-def _blaming(backend: str, hook: str) -> Iterator[None]:
-    """Refusals that the plugin worded itself pass; anything else is its failure."""
-    try:
-        yield
-    except BackyError:
-        raise
-    except TimeoutError as error:
-        raise BackendFailure(f"Backend {backend} did not answer {hook} in time") from error
-    except Exception as error:
-        _log.exception("Backend %s failed in %s", backend, hook)
-        reason = registry.reason_of(error)
-        raise BackendFailure(f"Backend {backend} failed in {hook}", details=reason) from error

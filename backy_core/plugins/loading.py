@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable
+from functools import cache, partial
 from importlib.metadata import EntryPoint, entry_points
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pluggy
 
 from backy_core.config.errors import ConfigurationError
 from backy_core.config.plugin_tables import PluginTables
 from backy_core.plugins import registry as registry
-from backy_core.plugins.backend_rules import check_backend
+from backy_core.plugins.backend_rules import check_backend, check_layer
 from backy_core.plugins.host import PLAN_HOOKS, LoadedBackend, PluginHost
+from backy_core.plugins.layer_host import LoadedLayer
 from backy_core.plugins.listeners import Listener
 from backy_core.plugins.registry import Candidate, FailedPlugin
 from backy_core.plugins.threads import call_within
@@ -25,13 +27,15 @@ LOAD_DEADLINE_S = 30.0
 """For importing a plugin: generous, for a loaded machine must not lose its pools by it."""
 
 _log = logging.getLogger(__name__)
-T = TypeVar("T", LoadedBackend, Listener)
+T = TypeVar("T", LoadedBackend, LoadedLayer, Listener)
 
 
 def load_backends(
     installed_backends: Iterable[EntryPoint] | None = None,
     builtin: Iterable[tuple[str, object]] = (),
     *,
+    installed_layers: Iterable[EntryPoint] | None = None,
+    layers: Iterable[tuple[str, object]] = (),
     installed_listeners: Iterable[EntryPoint] | None = None,
     listeners: Iterable[tuple[str, object]] = (),
     tables: PluginTables | None = None,
@@ -42,30 +46,42 @@ def load_backends(
 ) -> PluginHost:
     """Load every plugin that works; the others are in ``failed``. Never raises for a plugin.
 
-    ``installed_backends`` and ``installed_listeners`` are entry points, those of this environment
-    if None; ``builtin`` and ``listeners`` are names with plugin objects. Of two plugins with one
+    ``installed_backends`` and its like are entry points, those of this environment if None;
+    ``builtin``, ``layers`` and ``listeners`` are names with plugin objects. Of two plugins with one
     name the first is loaded. ``has_program`` tells which programs the machine has. Raises
     :class:`ConfigurationError` for ``tables`` that do not suit the plugins.
     """
-    if installed_backends is None or installed_listeners is None:
-        points = entry_points()  # reads a file of every installed package, so only once
-        if installed_backends is None:
-            installed_backends = points.select(group=registry.BACKEND_GROUP)
-        if installed_listeners is None:
-            installed_listeners = points.select(group=registry.LISTENER_GROUP)
+    points = cache(entry_points)  # reads a file of every installed package, so only once
     loader = _Loader(tables or PluginTables(), load_deadline_s, has_program)
-    backends = loader.load(registry.candidates(installed_backends, builtin), loader.backend)
+    all_of = partial(_candidates, points)
+    backends = loader.load(
+        all_of(registry.BACKEND_GROUP, installed_backends, builtin), loader.backend
+    )
+    loaded_layers = loader.load(
+        all_of(registry.LAYER_GROUP, installed_layers, layers), loader.layer
+    )
     loaded_listeners = loader.load(
-        registry.candidates(installed_listeners, listeners), loader.listener
+        all_of(registry.LISTENER_GROUP, installed_listeners, listeners), loader.listener
     )
     loader.finish()
     return PluginHost(
         backends,
         tuple(loaded_listeners.values()),
         loader.failed,
+        layers=loaded_layers,
         plan_deadline_s=plan_deadline_s,
         inspect_deadline_s=inspect_deadline_s,
     )
+
+
+def _candidates(
+    points: Callable[[], Any],
+    group: str,
+    installed: Iterable[EntryPoint] | None,
+    builtin: Iterable[tuple[str, object]],
+) -> tuple[Candidate, ...]:
+    plugins = points().select(group=group) if installed is None else installed
+    return registry.candidates(plugins, builtin)
 
 
 class _Loader:
@@ -113,6 +129,14 @@ class _Loader:
         if "add_drive" in info.capabilities and not loaded.implements(PLAN_HOOKS["add"]):
             raise BackendFailure(f"it advertises add_drive without {PLAN_HOOKS['add']}")
         return loaded
+
+    def layer(self, candidate: Candidate) -> LoadedLayer:
+        """Load and check a layer."""
+        manager = registry.layer_manager(candidate)
+        info = manager.hook.backy_layer()
+        check_layer(candidate.name, info)
+        settings = self._settings(candidate, manager)
+        return LoadedLayer(info, candidate.origin, manager, settings, self._has_program)
 
     def listener(self, candidate: Candidate) -> Listener:
         """Load and check a listener."""

@@ -17,12 +17,19 @@ from typing import NamedTuple
 import pluggy
 
 from backy_core.sdk.errors import BackendFailure
-from backy_core.sdk.hookspecs import REQUIRED_HOOKS, BackendSpecs, ListenerSpecs
+from backy_core.sdk.hookspecs import (
+    REQUIRED_HOOKS,
+    REQUIRED_LAYER_HOOKS,
+    BackendSpecs,
+    LayerSpecs,
+    ListenerSpecs,
+)
 
 BACKEND_GROUP = "backy.backends"
+LAYER_GROUP = "backy.layers"
 LISTENER_GROUP = "backy.listeners"
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,31}")
-_ASYNC_HOOKS = frozenset({"backy_inspect"})
+_ASYNC_HOOKS = frozenset({"backy_inspect", "backy_inspect_layers"})
 
 
 class FailedPlugin(NamedTuple):
@@ -53,11 +60,12 @@ def candidates(
 
 def backend_manager(candidate: Candidate) -> pluggy.PluginManager:
     """A manager with this one backend; BackendFailure says why it cannot be used."""
-    manager = _manager(candidate, BackendSpecs)
-    missing = [hook for hook in REQUIRED_HOOKS if hook not in hooks_of(manager)]
-    if missing:
-        raise BackendFailure(f"it does not implement {', '.join(missing)}")
-    return manager
+    return _complete(_manager(candidate, BackendSpecs), REQUIRED_HOOKS)
+
+
+def layer_manager(candidate: Candidate) -> pluggy.PluginManager:
+    """A manager with this one layer; BackendFailure says why it cannot be used."""
+    return _complete(_manager(candidate, LayerSpecs), REQUIRED_LAYER_HOOKS)
 
 
 def listener_manager(candidate: Candidate) -> pluggy.PluginManager:
@@ -81,6 +89,13 @@ def reason_of(error: BaseException) -> str:
         return "it did not answer in time"
     text = " ".join(str(error).split())
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def _complete(manager: pluggy.PluginManager, required: tuple[str, ...]) -> pluggy.PluginManager:
+    missing = [hook for hook in required if hook not in hooks_of(manager)]
+    if missing:
+        raise BackendFailure(f"it does not implement {', '.join(missing)}")
+    return manager
 
 
 def _manager(candidate: Candidate, specs: type) -> pluggy.PluginManager:

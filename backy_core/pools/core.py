@@ -158,7 +158,7 @@ class Core:
         looked = snapshot or self.observer.snapshot
         if entry.native_id is None:
             return self._legacy_report(entry, looked)
-        return looked.report_for(entry.backend, entry.native_id)
+        return looked.report_for(entry.backend, entry.native_id, entry.layers)
 
     def _legacy_report(self, entry: PoolEntry, snapshot: Snapshot) -> PoolReport | None:
         """The earlier agent remembered serials only: the pool with exactly these members."""
@@ -169,11 +169,13 @@ class Core:
         return None
 
     def unseen_because(self, entry: PoolEntry, snapshot: Snapshot | None = None) -> str | None:
-        """Why nothing new can be told of a remembered pool: its backend fails, or what would tell
-        of it cannot be read. None: what :meth:`find_report` gives is so."""
+        """Why nothing new can be told of a remembered pool: its backend or a layer fails, or what
+        would tell of it cannot be read. None: what :meth:`find_report` gives is so."""
         looked = snapshot or self.observer.snapshot
         report = self.find_report(entry, looked)
-        return looked.unseen_because(entry.backend, report, entry.drive_serials)
+        return looked.unseen_because(
+            entry.backend, report, entry.drive_serials
+        ) or self.observer.layers_unseen_because(entry.layers)
 
     def claimed_identities(self) -> frozenset[tuple[str, str]]:
         """(backend, native id) of every remembered pool."""

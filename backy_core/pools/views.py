@@ -14,6 +14,7 @@ from typing import NamedTuple, Self, TypeVar
 
 from backy_core.sdk.advice import Text
 from backy_core.sdk.models import Portability
+from backy_core.sdk.stack import Layer
 from backy_core.store.opens_on import OpensOn
 from backy_core.system.usage import Usage
 
@@ -42,6 +43,13 @@ class PoolState(StrEnum):
     DELETED = "deleted"
 
 
+class LayerRequest(NamedTuple):
+    """A layer over the device of a new pool: its plugin's name, and options of the plugin's own."""
+
+    kind: str
+    options: dict[str, str | int]
+
+
 @dataclass(frozen=True)
 class CreateRequest:
     """A pool someone asks for. None means: choose for me."""
@@ -56,6 +64,8 @@ class CreateRequest:
     filesystem: str | None = None
     wipe: bool = False
     portability: Portability = "portable"
+    layers: tuple[LayerRequest, ...] = ()
+    """From the bottom. No edge offers them."""
 
 
 class DriveView(NamedTuple):
@@ -127,6 +137,7 @@ class Creation(NamedTuple):
     filesystem: str
     wipe: bool
     portability: Portability = "portable"
+    layers: tuple[Layer, ...] = ()
 
     @property
     def fingerprint(self) -> str:
@@ -142,6 +153,7 @@ class Creation(NamedTuple):
                 self.level,
                 self.filesystem,
                 self.portability,
+                [layer.model_dump() for layer in self.layers],
             ]
         )
 

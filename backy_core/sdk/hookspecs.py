@@ -1,4 +1,4 @@
-"""The hooks of a backend and of a listener.
+"""The hooks of a backend, of a layer and of a listener.
 
 A backend is a module or object of functions marked with :data:`hookimpl`. An entry point in the
 group ``backy.backends`` registers it under the backend's name. Hooks are called with keywords. An
@@ -21,6 +21,7 @@ from collections.abc import Awaitable, Sequence
 import pluggy
 
 from backy_core.sdk.events import OperationRecord, PoolChange
+from backy_core.sdk.layers import LayerInfo
 from backy_core.sdk.models import (
     BackendInfo,
     DriveId,
@@ -30,8 +31,9 @@ from backy_core.sdk.models import (
     Requirement,
     Unreadable,
 )
-from backy_core.sdk.plan import BackendPlan
+from backy_core.sdk.plan import BackendPlan, LayerPlan
 from backy_core.sdk.settings import PluginSettings
+from backy_core.sdk.stack import LayerReport
 
 hookspec = pluggy.HookspecMarker("backy")
 hookimpl = pluggy.HookimplMarker("backy")
@@ -43,10 +45,17 @@ REQUIRED_HOOKS = (
     "backy_plan_open",
     "backy_plan_close",
 )
+REQUIRED_LAYER_HOOKS = (
+    "backy_layer",
+    "backy_inspect_layers",
+    "backy_plan_layer_create",
+    "backy_plan_layer_open",
+    "backy_plan_layer_close",
+)
 
 
 class PluginSpecs:
-    """The hook that backends and listeners share."""
+    """The hook that all plugins share."""
 
     @hookspec(firstresult=True)
     def backy_settings(self) -> type[PluginSettings]:  # type: ignore[empty-body]
@@ -173,6 +182,73 @@ class BackendSpecs(PluginSpecs):
 
         Returns the missing features, or an empty sequence if the output names none. Pure. Without
         this hook ``PoolReport.requires`` alone explains the failure.
+        """
+
+
+class LayerSpecs(PluginSpecs):
+    """The hooks of a layer, a plugin in the group ``backy.layers``. All are required.
+
+    A plan hook plans for one layer, the ``number``-th over the pool's device. It names the device
+    below as ``PoolDevice(layer=number - 1)``, its own as ``PoolDevice(layer=number)``, its state as
+    ``LayerIs(layer=number, …)``, and nothing else of the pool. The core wipes each device before
+    a layer is made on it, and after the layer on it was closed for good.
+    """
+
+    @hookspec(firstresult=True)
+    def backy_layer(self) -> LayerInfo:  # type: ignore[empty-body]
+        """Describe the layer. Fires once, when the agent loads the plugin.
+
+        Returns its name and tools. Must not read the machine.
+        """
+
+    @hookspec(firstresult=True)
+    def backy_inspect_layers(  # type: ignore[empty-body]
+        self, probe: Probe, settings: PluginSettings
+    ) -> Awaitable[Sequence[LayerReport]]:
+        """Report the layers of this kind. Fires on kernel events and around every operation.
+
+        - ``probe``: read-only access to drives, signatures, kernel files and declared commands.
+
+        Returns a coroutine that gives one report per layer that is seen. Raises if layers may have
+        been missed.
+        """
+
+    @hookspec(firstresult=True)
+    def backy_plan_layer_create(  # type: ignore[empty-body]
+        self, pool: PoolSpec, number: int, settings: PluginSettings
+    ) -> LayerPlan:
+        """Plan a new layer. Fires before a creation and its dry run.
+
+        - ``pool``: the new pool; ``pool.layers[number - 1]`` is the layer.
+        - ``number``: the layer's place, from 1.
+
+        Returns a plan that ends with the layer active. Each of its steps has an undo or no effect.
+        """
+
+    @hookspec(firstresult=True)
+    def backy_plan_layer_open(  # type: ignore[empty-body]
+        self, pool: PoolSpec, number: int, settings: PluginSettings
+    ) -> LayerPlan:
+        """Plan opening a closed layer. Fires on mount, and at start for pools that should be
+        mounted.
+
+        - ``pool``: the remembered pool; ``pool.layers[number - 1]`` is the layer.
+        - ``number``: the layer's place, from 1.
+
+        Returns a plan that ends with the layer active. An interrupted open is rolled back.
+        """
+
+    @hookspec(firstresult=True)
+    def backy_plan_layer_close(  # type: ignore[empty-body]
+        self, pool: PoolSpec, number: int, settings: PluginSettings
+    ) -> LayerPlan:
+        """Plan closing an active layer. Fires on unmount and delete, after everything over it was
+        closed, and when a failed creation is rolled back.
+
+        - ``pool``: the pool that is closed; ``pool.layers[number - 1]`` is the layer.
+        - ``number``: the layer's place, from 1.
+
+        Returns a plan whose steps can be repeated: an interrupted close goes forward.
         """
 
 

@@ -9,7 +9,9 @@ from __future__ import annotations
 import re
 from typing import Literal, Protocol
 
-from pydantic import BaseModel, ConfigDict
+from backy_core.sdk.stack import Layer, LayerReport
+from backy_core.sdk.stack import Model as Model
+from backy_core.sdk.stack import Presence as Presence
 
 _PARTITION = re.compile(r"(?:.*\dp|(?!nvme|mmcblk|nbd|rbd|pmem|zram|loop|md|dm-)\D+)(\d+)")
 """A partition's kernel name: ``sda1``; ``nvme0n1p2`` where the disk's name ends in a digit."""
@@ -19,10 +21,6 @@ MemberState = Literal[
 ]
 """A member's state. Backends report all but ``disconnected``, which the core uses for a
 remembered drive that is not plugged in."""
-
-Presence = Literal["absent", "stopped", "inactive", "active"]
-"""How much of a pool the kernel has. absent: nothing. stopped: stamps on drives only. inactive:
-assembled and holding its drives, but not running. active: running."""
 
 Health = Literal[
     "active",
@@ -50,13 +48,6 @@ filesystem can handle it."""
 Portability = Literal["portable", "native"]
 """Where a new pool must open: on the oldest supported system (``portable``), or at least on this
 machine with its tools' own defaults (``native``)."""
-
-
-class Model(BaseModel):
-    """Base of all models: frozen, closed to unknown fields, and built at first use, which saves a
-    sixth of the agent's start-up time."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 class DriveId(Model):
@@ -219,6 +210,8 @@ class PoolSpec(Model):
     """Members as remembered (metadata) or requested (create)."""
     portability: Portability = "native"
     """Portability requested for a new pool; meaningless for an existing one."""
+    layers: tuple[Layer, ...] = ()
+    """The layers over its device, from the bottom. Empty for most pools."""
 
     @property
     def identity(self) -> str:
@@ -310,6 +303,9 @@ class PoolReport(Model):
     core inspects the filesystem on a pool's block device itself."""
     release: str | None = None
     """The command that releases an unusable container, shown when it holds a requested drive."""
+    layers: tuple[LayerReport, ...] = ()
+    """Filled in by the core for a pool with layers: device 0 as the backend reports it, then each
+    layer. ``presence`` and ``device`` are then those of the whole. Backends leave it empty."""
 
     @property
     def assembled(self) -> bool:
@@ -321,6 +317,12 @@ class PoolReport(Model):
         """The connected drives, in the order of their members. Empty until the core has filled
         them in."""
         return tuple(member.drive for member in self.members if member.drive is not None)
+
+    @property
+    def container(self) -> PoolReport:
+        """The pool as its backend reported it, without its layers."""
+        own = self.layers[0].model_dump(include={"presence", "device"}) if self.layers else {}
+        return self.model_copy(update={**own, "layers": ()}) if own else self
 
     def member(self, drive: DriveId) -> MemberReport | None:
         """The first member on ``drive``; None if there is none."""

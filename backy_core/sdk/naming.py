@@ -1,9 +1,9 @@
-"""Names on a pool's drives that identify the pool."""
+"""Names on a pool's drives that identify the pool, and the identity of its layers."""
 
 from __future__ import annotations
 
 from hashlib import sha256
-from uuid import UUID
+from uuid import UUID, uuid5
 
 PREFIX = "backy-"
 
@@ -34,3 +34,8 @@ def derived_id(letters: str, length: int, *identity: str) -> str:
         number, digit = divmod(number, len(letters))
         digits.append(letters[digit])
     return "".join(digits)
+
+
+def layer_identity(guid: str, number: int, kind: str) -> str:
+    """The UUID of the pool's ``number``-th layer."""
+    return str(uuid5(UUID(guid), f"layer {number} {kind}"))

@@ -42,6 +42,9 @@ class PoolDevice(Model):
     """This pool's block device, resolved before each run."""
 
     ref: Literal["pool-device"] = "pool-device"
+    layer: int | None = None
+    """Which device of a stack: 0 for the container's own, n for the n-th layer's. None: the one
+    with the content, which is the last; in a backend's plan, the container's own."""
 
 
 class Join(Model):
@@ -65,6 +68,18 @@ class PoolIs(Model):
     degraded_ok: bool = True
     failed_ok: bool = True
     """False: its health must not be ``failed``."""
+    container: bool = False
+    """True: only its container must have this presence. The core sets it in a backend's plan for a
+    pool with layers."""
+
+
+class LayerIs(Model):
+    """A fresh inspect reports this presence of a layer. ``absent`` counts as ``stopped``."""
+
+    cond: Literal["layer-is"] = "layer-is"
+    layer: int
+    """Its number, from 1."""
+    presence: Presence
 
 
 class MemberIs(Model):
@@ -117,13 +132,14 @@ class NotMounted(Model):
 
 
 Condition = Annotated[
-    PoolIs | MemberIs | Bears | Blank | Free | MountedAt | NotMounted,
+    PoolIs | LayerIs | MemberIs | Bears | Blank | Free | MountedAt | NotMounted,
     Field(discriminator="cond"),
 ]
 
 
 class Exec(Model):
-    """Run a program. The only action a backend may plan besides :class:`WipeMember`."""
+    """Run a program. The only action a backend may plan besides :class:`WipeMember`, and the only
+    one of a layer."""
 
     do: Literal["exec"] = "exec"
     argv: tuple[Arg, ...]
@@ -258,6 +274,12 @@ class BackendPlan(Model):
     """For a creation: features that the oldest supported system lacks and the new pool will have
     in spite of ``pool.portability``. The core drops a feature that needs a newer kernel than the
     running one, because this kernel cannot write it."""
+
+
+class LayerPlan(Model):
+    """The result of a layer's plan hook: steps that open or close that one layer."""
+
+    steps: tuple[Step, ...]
 
 
 PlanKind = Literal["create", "open", "close", "teardown", "add"]

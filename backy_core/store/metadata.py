@@ -24,6 +24,7 @@ from pydantic import (
 
 from backy_core.sdk.errors import SystemFailure
 from backy_core.sdk.models import DriveId, MemberReport, PoolReport, PoolSpec, Portability
+from backy_core.sdk.stack import Layer
 from backy_core.store.document import Document, DocumentFile, StoredModel
 from backy_core.store.opens_on import OpensOn
 from backy_core.system.own_files import OwnFile
@@ -90,6 +91,8 @@ class PoolEntry(StoredModel):
     """None in entries of pools that were imported, or made before this was asked."""
     opens_on: OpensOn | None = None
     """What opens it, as it was seen when it was made or mounted last."""
+    layers: tuple[Layer, ...] = ()
+    """The layers over its device, from the bottom."""
     made_directories: tuple[str, ...] = ()
     """Directories made for the mount path, deepest first; removed when the pool is deleted."""
 
@@ -109,6 +112,7 @@ class PoolEntry(StoredModel):
             fs_uuid=self.fs_uuid,
             mount_path=self.last_mount_path,
             drives=self.drive_ids,
+            layers=self.layers,
         )
 
     def as_json(self) -> dict[str, Any]:

@@ -99,6 +99,7 @@ class Site:
             backend=self.subject.info().name,
             level=level,
             filesystem=self.subject.filesystem,
+            layers=self.subject.stack,
         )
 
     def path(self, guid: str) -> str:

@@ -8,6 +8,7 @@ import pytest
 
 from backy_core.plugins.host import PluginHost
 from backy_core.plugins.loading import load_backends
+from backy_core.pools.views import LayerRequest
 from backy_core.sdk.models import BackendInfo, Level
 
 _EXCUSES = frozenset(("skip", "skipif", "xfail"))
@@ -23,6 +24,10 @@ class Subject:
     ``degraded_open`` and ``add_drive``."""
     filesystem: str | None = None
     """The filesystem to make; the backend's first if None."""
+    layers: tuple[tuple[str, object], ...] = ()
+    """Layer plugins by name."""
+    stack: tuple[LayerRequest, ...] = ()
+    """The layers of every pool that is made."""
 
     def __init_subclass__(cls, **options: Any) -> None:
         """Refuse a subclass that removes a check of its contract."""
@@ -52,7 +57,13 @@ class Subject:
     def host(cls, *, others: bool = False) -> PluginHost:
         """A new plugin host with this backend, and with every installed one if ``others``."""
         installed = None if others else ()
-        return load_backends(installed, ((cls._name(), cls.backend),), installed_listeners=())
+        return load_backends(
+            installed,
+            ((cls._name(), cls.backend),),
+            installed_layers=(),
+            layers=cls.layers,
+            installed_listeners=(),
+        )
 
     @classmethod
     def _name(cls) -> str:

@@ -51,7 +51,12 @@ def agent_with(count: int, directory: Path) -> Runtime:
         pool.mount_path.mkdir(parents=True)
     settings = Settings(state_dir=directory, runtime_dir=directory, config_dir=directory)
     settings.metadata_path.write_text(json.dumps({"version": 1, "pools": [*map(_entry, pools)]}))
-    host = load_backends(installed_backends=(), installed_listeners=(), builtin=(("mdadm", hooks),))
+    host = load_backends(
+        installed_backends=(),
+        installed_layers=(),
+        installed_listeners=(),
+        builtin=(("mdadm", hooks),),
+    )
     runtime = Runtime(settings, host=host, events=lambda: None)
     runtime.api_key = KEY
     runtime._core.metadata.load()

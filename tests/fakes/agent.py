@@ -14,11 +14,12 @@ from backy_mdadm import hooks, naming
 from backy_core.config.settings import Settings
 from backy_core.operations.records import Operation
 from backy_core.plugins.loading import load_backends
-from backy_core.pools.views import CreateRequest, PoolView
+from backy_core.pools.views import CreateRequest, LayerRequest, PoolView
 from backy_core.runtime import Runtime
 from backy_core.sdk.errors import BackyError, PoolBusy
 from backy_core.store.metadata import MetadataStore
 from backy_core.system.own_files import OwnFile
+from tests import linear_layer
 from tests.fakes.clock import FakeClock
 from tests.fakes.machine import FakeMachine
 from tests.fakes.model import Content, Volume
@@ -42,6 +43,9 @@ class Bench:
         self.mounts.mkdir()
         self.options: dict[str, Any] = {}
         self.backends: tuple[tuple[str, object], ...] = (("mdadm", hooks),)
+        self.layers: tuple[tuple[str, object], ...] = ()
+        self.stack: tuple[LayerRequest, ...] = ()
+        """The layers of every pool that is made."""
         self.listeners: tuple[tuple[str, object], ...] = ()
         self.agent: Runtime
 
@@ -63,6 +67,8 @@ class Bench:
         (self.directory / "etc").mkdir(exist_ok=True)
         host = load_backends(
             installed_backends=(),
+            installed_layers=(),
+            layers=self.layers,
             installed_listeners=(),
             builtin=self.backends,
             listeners=self.listeners,
@@ -126,6 +132,11 @@ class Bench:
                 task.cancel()
             await asyncio.wait(tasks, timeout=1)
 
+    def layered(self, count: int = 1) -> None:
+        """From now on pools have this many layers."""
+        self.layers = ((linear_layer.KIND, linear_layer),)
+        self.stack = tuple(linear_layer.request(number) for number in range(count))
+
     # what callers do
 
     def path(self, guid: str = GUID) -> str:
@@ -137,6 +148,7 @@ class Bench:
             "drive_serials": serials or ("A", "B"),
             "mount_path": self.path(guid),
             "guid": guid,
+            "layers": self.stack,
         }
         return CreateRequest(**(given | changes))
 
@@ -219,6 +231,7 @@ class Bench:
     def assert_nothing_left(self, *serials: str) -> None:
         """As if the pool had never been."""
         assert self.machine.clean(*serials), [self.machine.disks[s] for s in serials]
+        assert not self.machine.mappings
         assert not self.machine.arrays
         assert not self.machine.mounts
         assert not self.directories

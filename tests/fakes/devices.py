@@ -13,7 +13,7 @@ from backy_core.system.absence import look_failed
 from backy_core.system.block_devices import BlockDevice
 from backy_core.system.signatures import Probed, ProbeFailed
 from tests.fakes.machine import FakeMachine
-from tests.fakes.model import Array, Disk
+from tests.fakes.model import Array, Disk, Mapping
 from tests.fakes.running import FakePrograms
 
 
@@ -25,13 +25,17 @@ class FakeDevices:
         self.machine.interruptions.alive()
         if self.machine.out_of_descriptors:
             raise look_failed("/sys/class/block", OSError(errno.EMFILE, "Too many open files"))
-        arrays = {name: self._array(each) for name, each in self.machine.arrays.items()}
+        mappings = {each.below: self._mapping(each) for each in self.machine.mappings.values()}
+        arrays = {
+            name: self._array(each, mappings.get(name))
+            for name, each in self.machine.arrays.items()
+        }
         found: list[BlockDevice] = []
         for disk in self.machine.disks.values():
             parts = [self._part(disk, name, n) for n, name in enumerate(disk.partitions, 1)]
             above = [arrays[name] for name in self.machine.holders(disk.name)]
             found += [self._disk(disk, (*parts, *above)), *parts]
-        return (*found, *arrays.values())
+        return (*found, *arrays.values(), *mappings.values())
 
     def _disk(self, disk: Disk, children: tuple[BlockDevice, ...]) -> BlockDevice:
         return BlockDevice(
@@ -60,18 +64,33 @@ class FakeDevices:
             parents=(disk.name,),
         )
 
-    def _array(self, array: Array) -> BlockDevice:
+    def _array(self, array: Array, above: BlockDevice | None) -> BlockDevice:
         seen = array.volume.content[0] if array.running and array.volume.content else None
         return BlockDevice(
             name=array.name,
             path=f"/dev/{array.name}",
             type=array.level,
             size=array.members[0].disk.size if array.members else 0,
-            majmin=f"9:{array.name[2:]}",
+            majmin=number_of(array.name),
             fstype=seen.type if seen else None,
             uuid=seen.uuid if seen else None,
             mountpoint=self._mountpoint(array.name),
             parents=tuple(member.disk.name for member in array.members),
+            children=(above,) if above else (),
+        )
+
+    def _mapping(self, mapping: Mapping) -> BlockDevice:
+        seen = mapping.volume.content[0] if mapping.volume.content else None
+        return BlockDevice(
+            name=mapping.name,
+            path=f"/dev/{mapping.name}",
+            type="dm",
+            size=0,
+            majmin=number_of(mapping.name),
+            fstype=seen.type if seen else None,
+            uuid=seen.uuid if seen else None,
+            mountpoint=self._mountpoint(mapping.name),
+            parents=(mapping.below,),
         )
 
     def _mountpoint(self, name: str) -> str | None:
@@ -161,6 +180,13 @@ class FakeSignatures:
 
 def _failure(name: str, reason: str) -> ProbeFailed:
     return ProbeFailed(f"Device {name} cannot be probed for signatures", details=reason)
+
+
+def number_of(name: str) -> str:
+    """Major and minor number of an array or a mapping."""
+    if name.startswith("md"):
+        return f"9:{name[2:]}"
+    return f"253:{name[3:]}" if name.startswith("dm-") else "8:1"
 
 
 def disk_number(disk: Disk) -> str:

@@ -20,6 +20,9 @@ def text_of(machine: FakeMachine, path: str) -> str | None:
     if path == "/proc/mdstat":
         return _mdstat(machine)
     parts = path.split("/")
+    if path.startswith("/sys/block/") and path.endswith("/dm/uuid"):
+        mapping = machine.mappings.get(parts[3])
+        return mapping.uuid if mapping else None
     if path.endswith("/queue/logical_block_size") and parts[3] in machine.arrays:
         members = machine.arrays[parts[3]].members
         return str(max((member.disk.sector for member in members), default=512))

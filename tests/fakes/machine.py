@@ -15,6 +15,7 @@ from tests.fakes.model import (
     Array,
     Content,
     Disk,
+    Mapping,
     Member,
     Mounted,
     Process,
@@ -22,7 +23,10 @@ from tests.fakes.model import (
     Volume,
 )
 
-PROGRAMS = ("mdadm", "mkfs.ext4", "mkfs.xfs", "mkfs.btrfs", "mount", "umount", "wipefs")
+PROGRAMS = (
+    *("mdadm", "mkfs.ext4", "mkfs.xfs", "mkfs.btrfs", "mount", "umount", "wipefs"),
+    "dmsetup",
+)
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 
@@ -35,6 +39,7 @@ class FakeMachine:
         self.shelf: dict[str, Disk] = {}
         """Unplugged ones."""
         self.arrays: dict[str, Array] = {}
+        self.mappings: dict[str, Mapping] = {}
         self.mounts: list[Mounted] = []
         self.namespaces: dict[str, tuple[MountEntry, ...]] = {}
         """Mounts of other mount namespaces."""
@@ -115,6 +120,8 @@ class FakeMachine:
             array = self.arrays.pop(old)
             array.name = new
             self.arrays[new] = array
+        for mapping in self.mappings.values():
+            mapping.below = renamed.get(mapping.below, mapping.below)
         self.mounts = [replace(m, device=renamed.get(m.device, m.device)) for m in self.mounts]
 
     def reboot(self, *, assembled: bool = False) -> None:
@@ -123,6 +130,7 @@ class FakeMachine:
         self.mounts.clear()
         self.processes.clear()
         self.arrays.clear()
+        self.mappings.clear()
         for disk in self.disks.values():
             self._renew(disk)
         if assembled:
@@ -150,9 +158,9 @@ class FakeMachine:
 
     def holders(self, name: str) -> tuple[str, ...]:
         disk = self.disk_at(name)
-        return tuple(
-            array.name for array in self.arrays.values() for m in array.members if m.disk is disk
-        )
+        mappings = [each.name for each in self.mappings.values() if each.below == name]
+        arrays = self.arrays.values()
+        return (*mappings, *(a.name for a in arrays for m in a.members if m.disk is disk))
 
     def mounted(self, path: str) -> Mounted | None:
         return next((mount for mount in reversed(self.mounts) if mount.path == path), None)
@@ -166,10 +174,17 @@ class FakeMachine:
         return bool(self.holders(name)) or any(mount.device in names for mount in self.mounts)
 
     def exists(self, name: str) -> bool:
-        return name in self.arrays or self.disk_at(name) is not None
+        return name in self.mappings or name in self.arrays or self.disk_at(name) is not None
+
+    def volume_of(self, name: str) -> Volume | None:
+        """What an array or a mapping holds; None: it is not there."""
+        holder = self.mappings.get(name) or self.arrays.get(name)
+        return holder.volume if holder else None
 
     def content_of(self, name: str) -> list[Content]:
-        return self.arrays[name].volume.content
+        volume = self.volume_of(name)
+        assert volume is not None, name
+        return volume.content
 
     def signatures(self, name: str) -> tuple[Signature, ...]:
         """Signatures that a probe of this node finds."""

@@ -44,6 +44,8 @@ class Volume:
     content: list[Content] = field(default_factory=list)
     files: list[str] = field(default_factory=list)
     """Names in the filesystem, lost when it is made anew."""
+    inner: dict[tuple[str, ...], Volume] = field(default_factory=dict)
+    """What a mapping with these numbers shows of it."""
 
 
 @dataclass(frozen=True)
@@ -137,6 +139,17 @@ class Array:
     def missing(self) -> tuple[int, ...]:
         taken = {member.slot for member in self.members if member.state != "faulty"}
         return tuple(slot for slot in range(self.slots) if slot not in taken)
+
+
+@dataclass
+class Mapping:
+    """A dm-linear device over another one."""
+
+    name: str
+    title: str
+    uuid: str
+    below: str
+    volume: Volume
 
 
 @dataclass(frozen=True)

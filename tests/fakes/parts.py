@@ -19,7 +19,7 @@ from backy_core.system.mounts import Usage
 from backy_core.system.procs import ProcessInfo
 from backy_core.system.raw_writers import RawWriter
 from tests.fakes.clock import FakeThreads
-from tests.fakes.devices import FakeDevices, FakeSignatures, disk_number
+from tests.fakes.devices import FakeDevices, FakeSignatures, disk_number, number_of
 from tests.fakes.interruptions import How
 from tests.fakes.kernel_files import text_of
 from tests.fakes.machine import FakeMachine
@@ -70,7 +70,7 @@ class FakeKernel:
         return text_of(self._machine, str(path))
 
     def names_in(self, directory: Path) -> tuple[str, ...]:
-        return ()
+        return tuple(self._machine.mappings) if str(directory) == "/sys/block" else ()
 
     def remove_stale(self) -> tuple[Path, ...]:
         return ()
@@ -95,7 +95,7 @@ class FakeMounts:
         self._machine.interruptions.alive()
         return tuple(
             MountEntry(
-                majmin=f"9:{mount.device[2:]}" if mount.device.startswith("md") else "8:1",
+                majmin=number_of(mount.device),
                 root="/",
                 path=mount.path,
                 options=mount.options,
@@ -169,7 +169,7 @@ class FakeContents:
         self._machine.interruptions.alive()
         mount = self._machine.mounted(path)
         assert mount is not None, path
-        return tuple(self._machine.arrays[mount.device].volume.files)
+        return self._files(mount.device)
 
     def names_inside(self, node: str, fstype: str) -> tuple[str, ...]:
         """Of a filesystem that is mounted nowhere; what shows through is never whole."""
@@ -180,7 +180,12 @@ class FakeContents:
         (content,) = self._machine.content_of(name)
         if content in self._machine.shines_through:
             raise OSError(errno.EINVAL, "Invalid argument")
-        return tuple(self._machine.arrays[name].volume.files)
+        return self._files(name)
+
+    def _files(self, name: str) -> tuple[str, ...]:
+        volume = self._machine.volume_of(name)
+        assert volume is not None, name
+        return tuple(volume.files)
 
     def read_at(self, node: str, offset: int, length: int) -> bytes:
         name = Path(node).name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import shlex
 import uuid
@@ -11,7 +12,16 @@ from pathlib import Path
 
 from tests.fakes.kernel_files import examine
 from tests.fakes.machine import FakeMachine
-from tests.fakes.model import MD, Content, Disk, Member, Mounted, Superblock, Volume
+from tests.fakes.model import (
+    MD,
+    Content,
+    Disk,
+    Mapping,
+    Member,
+    Mounted,
+    Superblock,
+    Volume,
+)
 
 Answer = tuple[int, str, str]
 """Exit status, stdout, stderr."""
@@ -103,7 +113,7 @@ class Programs:
         machine = self.machine
         if device not in machine.arrays:
             return 1, "", f"mdadm: error opening /dev/{device}: No such file or directory"
-        if any(mount.device == device for mount in machine.mounts):
+        if machine.in_use(device):
             return 1, "", f"mdadm: Cannot get exclusive access to /dev/{device}"
         del machine.arrays[device]
         return 0, "", f"mdadm: stopped /dev/{device}"
@@ -150,20 +160,47 @@ class Programs:
     def _member(self, members: list[Member], node: str) -> Member | None:
         return next((m for m in members if m.disk.name == Path(node).name), None)
 
+    # device mapper
+
+    def map(
+        self, title: str, uuid: str, sectors: str, device: str, offset: str, *, half: bool
+    ) -> Answer:
+        machine, volume = self.machine, self.machine.volume_of(device)
+        titles = {mapping.title for mapping in machine.mappings.values()}
+        if volume is None or title in titles or machine.in_use(device):
+            return 1, "", "device-mapper: reload ioctl failed: Device or resource busy"
+        if half:
+            return OK
+        number = next(n for n in itertools.count(100) if f"dm-{n}" not in machine.mappings)
+        inner = volume.inner.setdefault((offset, sectors), Volume())
+        name = f"dm-{number}"
+        machine.mappings[name] = Mapping(name, title, uuid, device, inner)
+        return OK
+
+    def unmap(self, title: str, *, half: bool) -> Answer:
+        machine = self.machine
+        mapping = next((m for m in machine.mappings.values() if m.title == title), None)
+        if mapping is None:
+            return 1, "", f"Device {title} not found"
+        if machine.in_use(mapping.name):
+            return 1, "", f"device-mapper: remove ioctl on {title} failed: Device or resource busy"
+        del machine.mappings[mapping.name]
+        return OK
+
     # filesystems
 
     def make_filesystem(
         self, type: str, device: str, *, half: bool, uuid: str, label: str
     ) -> Answer:
-        if device not in self.machine.arrays:
+        volume = self.machine.volume_of(device)
+        if volume is None:
             return 1, "", f"mkfs: cannot open /dev/{device}"
-        made = Content(type, None if half else uuid, label)
-        self.machine.arrays[device].volume.content[:] = [made]
+        volume.content[:] = [Content(type, None if half else uuid, label)]
         return OK
 
     def mount(self, fstype: str, options: str, device: str, path: str, *, half: bool) -> Answer:
-        content = self.machine.content_of(device) if device in self.machine.arrays else []
-        if not any(each.type == fstype for each in content):
+        volume = self.machine.volume_of(device)
+        if volume is None or not any(each.type == fstype for each in volume.content):
             return 32, "", "wrong fs type, bad option, bad superblock"
         if not Path(_plain(path)).is_dir():
             return 32, "", "mount point does not exist."
@@ -185,8 +222,10 @@ class Programs:
 
     def wipe(self, device: str, *, half: bool) -> Answer:
         machine = self.machine
-        if device in machine.arrays:
-            machine.content_of(device).clear()
+        if volume := machine.volume_of(device):
+            if machine.in_use(device):
+                return 1, "", f"wipefs: error: /dev/{device}: Device or resource busy"
+            volume.content.clear()
             return OK
         disk = machine.disk_at(device)
         if disk is None:
@@ -218,7 +257,7 @@ def _dashed(uuid: str) -> str:
 
 
 _NODE = r"/dev/sdx[a-z]\d*"
-_DEVICE = r"/dev/(?P<device>md\d+)"
+_DEVICE = r"/dev/(?P<device>(?:md|dm-)\d+)"
 _KNOWN = (
     (rf"mdadm --examine --config=none(?P<nodes>( {_NODE})+)", Programs.examine),
     (
@@ -247,6 +286,12 @@ _KNOWN = (
         Programs.replace,
     ),
     (
+        rf"dmsetup create (?P<title>\S+) --uuid (?P<uuid>\S+) --table '0 (?P<sectors>\d+) linear "
+        rf"{_DEVICE} (?P<offset>\d+)'",
+        Programs.map,
+    ),
+    (r"dmsetup remove --retry (?P<title>\S+)", Programs.unmap),
+    (
         r"mkfs\.(?P<type>ext4)( -O none,\S+)? -F -q -m 0 -b 4096 -U (?P<uuid>\S+) "
         rf"-L (?P<label>.+) {_DEVICE}",
         Programs.make_filesystem,
@@ -265,7 +310,7 @@ _KNOWN = (
         Programs.mount,
     ),
     (r"umount -- (?P<path>.+)", Programs.umount),
-    (r"wipefs --all /dev/(?P<device>\w+)", Programs.wipe),
+    (r"wipefs --all /dev/(?P<device>[\w-]+)", Programs.wipe),
 )
 
 __all__ = ["MD", "OK", "Answer", "Programs", "UnknownCommand"]

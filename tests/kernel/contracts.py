@@ -60,14 +60,14 @@ def drives(count: int = 5, size: int = 128 << 20) -> list[Drive]:
 def run(guest: Guest, contract: Contract, subtests: pytest.Subtests) -> None:
     """The whole contract, then a power cut and a boot with the drives in another order."""
     order = [drive.name for drive in guest.spec.drives]
-    _all_passed(guest, contract, f"not Reboot and not ({' or '.join(PLANS)})", subtests, least=12)
-    _all_passed(guest, contract, "before_the_power_goes", subtests, least=1)
+    check(guest, contract, f"not Reboot and not ({' or '.join(PLANS)})", subtests, least=12)
+    check(guest, contract, "before_the_power_goes", subtests, least=1)
     guest.cut()
     guest.start([*order[1:], order[0]])
-    _all_passed(guest, contract, "after_it_is_back", subtests, least=1)
+    check(guest, contract, "after_it_is_back", subtests, least=1)
 
 
-def _all_passed(
+def check(
     guest: Guest, contract: Contract, which: str, subtests: pytest.Subtests, *, least: int
 ) -> None:
     done = guest.exec(contract.pytest(which), timeout=_LIMIT_S)

@@ -93,7 +93,9 @@ def references_of(action: Action) -> Iterator[Target]:
                 yield from references(arg)
         case WipeMember(drive=drive):
             yield DriveRef(drive=drive)
-        case WipeSignatures() | MakeFilesystem() | Mount():
+        case WipeSignatures(on=on):
+            yield on
+        case MakeFilesystem() | Mount():
             yield PoolDevice()
 
 

@@ -7,7 +7,7 @@ from functools import partial
 
 from backy_core.operations.actions.bound import Binding, BoundAction, Context
 from backy_core.sdk.errors import SystemFailure
-from backy_core.sdk.plan import Condition, Exec
+from backy_core.sdk.plan import Condition, Exec, PoolDevice
 from backy_core.system.exec import CommandFailed
 from backy_core.system.mounts import mount_at
 
@@ -59,5 +59,5 @@ class CreateFilesystem(BoundAction):
 
     async def _perform(self, context: Context) -> tuple[Condition, ...]:
         await self._run(self._argv, context)
-        self._observer.forget_signatures([self.nodes.pool_name])
+        self._observer.forget_signatures([self.nodes.name(PoolDevice())])
         return ()

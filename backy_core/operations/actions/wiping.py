@@ -63,7 +63,7 @@ class EraseSignatures(BoundAction):
         return f"wipefs --all {self._node}"
 
     async def _perform(self, context: Context) -> tuple[Condition, ...]:
-        name = self.nodes.pool_name
+        name = self.nodes.name(self._on)
         if not (await self._machine.signatures.probe([self._node]))[name]:
             return (Blank(on=self._on),)
         context.write(f"$ {self.command()}")

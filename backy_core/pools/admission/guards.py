@@ -13,6 +13,7 @@ from backy_core.machine.inventory import Drive
 from backy_core.machine.snapshot import Snapshot
 from backy_core.pools.admission import drives
 from backy_core.pools.core import Core
+from backy_core.pools.views import Creation
 from backy_core.sdk.errors import (
     BackyError,
     Conflict,
@@ -222,9 +223,13 @@ def _overlaps(entry: PoolEntry, path: str) -> bool:
     )
 
 
-def check_tools(core: Core, backend: str, filesystem_program: tuple[str, str] | None) -> None:
+def check_tools(core: Core, creation: Creation, filesystem_program: tuple[str, str] | None) -> None:
     """Raise :class:`SystemFailure` naming the first missing program and its package."""
-    missing = [(t.name, t.package) for t in core.host.backends[backend].missing_tools()]
+    tools = (
+        *core.host.backends[creation.backend].missing_tools(),
+        *core.host.layers.missing_tools(creation.layers),
+    )
+    missing = [(tool.name, tool.package) for tool in tools]
     if filesystem_program and not core.machine.programs.installed(filesystem_program[0]):
         missing.append(filesystem_program)
     if missing:

@@ -11,6 +11,8 @@ from backy_core.plugins.host import LoadedBackend, PluginHost
 from backy_core.pools.views import CreateRequest, Creation
 from backy_core.sdk.errors import InvalidRequest
 from backy_core.sdk.models import Level
+from backy_core.sdk.naming import layer_identity
+from backy_core.sdk.stack import Layer
 
 _LABEL_LIMIT = 255
 _GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -30,8 +32,9 @@ def complete(request: CreateRequest, host: PluginHost, default_backend: str) -> 
     if backend.info.delivers == "block":
         filesystems.known(filesystem)
     _check_drives(request, backend, level)
+    guid = checked_guid(request.guid) if request.guid else str(uuid.uuid4())
     return Creation(
-        guid=checked_guid(request.guid) if request.guid else str(uuid.uuid4()),
+        guid=guid,
         label=checked_label(request.label),
         drive_serials=request.drive_serials,
         drive_labels=dict(request.drive_labels),
@@ -41,7 +44,22 @@ def complete(request: CreateRequest, host: PluginHost, default_backend: str) -> 
         filesystem=filesystem,
         wipe=request.wipe,
         portability=request.portability,
+        layers=_layers(request, guid, backend, host),
     )
+
+
+def _layers(
+    request: CreateRequest, guid: str, backend: LoadedBackend, host: PluginHost
+) -> tuple[Layer, ...]:
+    if request.layers and backend.info.delivers != "block":
+        raise InvalidRequest(f"Pools of backend {backend.info.name} take no layers")
+    layers = tuple(
+        Layer(kind=kind, identity=layer_identity(guid, number, kind), options=options)
+        for number, (kind, options) in enumerate(request.layers, 1)
+    )
+    if missing := host.layers.missing_of(layers):
+        raise InvalidRequest(missing)
+    return layers
 
 
 def checked_label(label: str) -> str:

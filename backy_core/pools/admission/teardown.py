@@ -215,7 +215,7 @@ def _in_pool(report: PoolReport | None, drive: DriveId) -> bool:
         return False
     if any(member.drive == drive and member.in_place for member in report.members):
         return True
-    return bool(report.device)  # a failed member stays in the array until it is stopped
+    return bool(report.container.device)  # a failed member stays in the array until it is stopped
 
 
 def _unread(snapshot: Snapshot, drive: Drive) -> bool:

@@ -18,6 +18,7 @@ from backy_core.operations.claims import Claim
 from backy_core.operations.journal import Commit, JournalEntry
 from backy_core.operations.kinds import OperationKind
 from backy_core.operations.records import Operation, OperationState
+from backy_core.plugins.layering import clear_device
 from backy_core.pools.admission import geometry, guards, portability
 from backy_core.pools.core import Core, compose, doubtful, expected
 from backy_core.pools.lifecycle import steps
@@ -121,9 +122,10 @@ class Create(PlannedVerb[Creation, Admitted]):
             creation.mount_path,
         )
         existing = (set(entry.drive_serials), entry.backend, entry.label, entry.last_mount_path)
-        kind = (creation.level, creation.filesystem, creation.portability)
+        kind = (creation.level, creation.filesystem, creation.portability, creation.layers)
         portability = entry.portability or creation.portability
-        if requested != existing or kind != (entry.level, entry.filesystem, portability):
+        kind_there = (entry.level, entry.filesystem, portability, entry.layers)
+        if requested != existing or kind != kind_there:
             raise Conflict(
                 f"Pool {creation.guid} already exists and differs from the request",
                 hint="Use another GUID, or leave poolGroupGuid out",
@@ -167,7 +169,7 @@ class Create(PlannedVerb[Creation, Admitted]):
     async def _made(self, op: Operation, promised: PoolEntry) -> PoolEntry:
         """The entry, right after the goal was reached: from the snapshot that showed it."""
         snapshot = self._core.observer.snapshot
-        report = snapshot.report_for(promised.backend, promised.native_id or "")
+        report = self._core.find_report(promised, snapshot)
         device = report.device if report else None
         opens_on = await portability.seen(self._core, promised, report, device)
         if promised.portability == "portable" and opens_on and opens_on.told:
@@ -230,7 +232,7 @@ class Create(PlannedVerb[Creation, Admitted]):
         missing = await guards.missing_directories(
             core, creation.mount_path, snapshot, creation.guid
         )
-        guards.check_tools(core, creation.backend, _filesystem_program(core, creation))
+        guards.check_tools(core, creation, _filesystem_program(core, creation))
         pool = _spec(creation, drives_found)
         draft = await core.host.plan_create(creation.backend, pool, pool.drives)
         plan_steps: list[Step] = []
@@ -313,7 +315,7 @@ def _filesystem_steps(pool: PoolSpec, delivers: str) -> tuple[Step, ...]:
         return ()
     assert pool.filesystem and pool.fs_uuid and pool.mount_path
     return (
-        steps.clear_device(),
+        clear_device(),
         steps.make_filesystem(pool.filesystem, pool.fs_uuid, pool.label, pool.portability),
         steps.mount(pool.mount_path, pool.filesystem, pool.fs_uuid),
     )
@@ -329,6 +331,7 @@ def _spec(creation: Creation, matches: list[Drive]) -> PoolSpec:
         mount_path=creation.mount_path,
         drives=tuple(drive.id for drive in matches),
         portability=creation.portability,
+        layers=creation.layers,
     )
 
 
@@ -357,4 +360,5 @@ def _entry(
         made_directories=missing,
         portability=creation.portability,
         opens_on=opens_on,
+        layers=creation.layers,
     )

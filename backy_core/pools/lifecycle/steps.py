@@ -79,18 +79,6 @@ def wipe_members(
     )
 
 
-def clear_device() -> Step:
-    """Erase stale signatures that show through on the pool's new block device."""
-    return Step(
-        id="clear-device",
-        title="Clearing stale content",
-        run=WipeSignatures(),
-        expect=(Blank(on=PoolDevice()),),
-        effect="destroys",
-        retry_s=_BUSY_RETRY_S,
-    )
-
-
 def make_filesystem(filesystem: str, uuid: str, label: str, portability: Portability) -> Step:
     return Step(
         id="make-filesystem",

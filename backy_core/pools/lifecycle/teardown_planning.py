@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from backy_core.machine.inventory import names_of
 from backy_core.machine.snapshot import Snapshot
+from backy_core.plugins.layering import clear_device
 from backy_core.pools.admission import teardown as teardown_guards
 from backy_core.pools.admission.teardown import Target
 from backy_core.pools.core import Core, compose
@@ -104,5 +105,5 @@ def _content_steps(entry: PoolEntry, report: PoolReport, snapshot: Snapshot) -> 
     if report.presence != "active":
         return ()
     paths = [mount.path for mount in own_mounts(entry, report, snapshot)]
-    clear = (steps.clear_device(),) if report.device else ()
+    clear = (clear_device(),) if report.device else ()
     return (*(steps.unmount(path) for path in reversed(paths)), *clear)

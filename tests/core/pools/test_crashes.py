@@ -232,6 +232,36 @@ async def test_a_crash_anywhere_is_put_right(
     await _crash_everywhere(tmp_path, prepare, act, meanwhile, verify)
 
 
+def _with_layers(prepare: Do) -> Do:
+    async def prepared(bench: Bench) -> None:
+        bench.layered(2)
+        await prepare(bench)
+
+    return prepared
+
+
+@pytest.mark.parametrize("meanwhile", [_stays, _renumbered, _power_cut_with_udev])
+@pytest.mark.parametrize(
+    ("prepare", "act", "verify"),
+    [
+        pytest.param(_with_old_content, _create, _created_or_undone, id="create"),
+        pytest.param(_unmounted, _mount, _mounted_or_back, id="mount"),
+        pytest.param(_mounted, _unmount, _unmounted_or_untouched, id="unmount"),
+        pytest.param(_mounted, _delete, _deleted_or_untouched, id="delete"),
+    ],
+)
+async def test_a_crash_anywhere_in_a_stack_is_put_right(
+    tmp_path: Path, prepare: Do, act: Do, verify: Verify, meanwhile: Do
+) -> None:
+    async def whole_or_closed(bench: Bench, past: Past) -> None:
+        await verify(bench, past)
+        mounted = bool(bench.machine.mounts)
+        assert len(bench.machine.mappings) == (2 if mounted else 0), "a part of the stack is open"
+        assert len(bench.machine.arrays) == int(mounted)
+
+    await _crash_everywhere(tmp_path, _with_layers(prepare), act, meanwhile, whole_or_closed)
+
+
 async def _start(bench: Bench) -> None:
     await bench.start()
 

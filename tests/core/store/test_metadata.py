@@ -120,6 +120,7 @@ async def test_the_file_is_what_the_contract_says(path: Path) -> None:
                 "seenByForce": None,
                 "portability": None,
                 "opensOn": None,
+                "layers": [],
                 "madeDirectories": ["/mnt/backy/x"],
             }
         ],
