@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+
 from quart import Quart
 from quart.wrappers.base import BaseRequestWebsocket
 from werkzeug.routing import MapAdapter
@@ -76,7 +78,7 @@ def create_app(agent: Agent) -> Quart:
     app.extensions[detached_calls.EXTENSION] = set()
     configure_routing(app)
     add_document(app, __version__)
-    app.before_request(_admit)
+    app.before_request(_admission(app, agent))
     register_error_handlers(app)
     for routes in _ROUTES:
         routes.add_to(app)
@@ -84,9 +86,14 @@ def create_app(agent: Agent) -> Quart:
     return app
 
 
-async def _admit() -> None:
-    """Before every request, also to what does not exist: the key first, so that nothing can be
-    probed without it."""
-    current = replies.current_request()
-    require_key(current)
-    await refuse_undeclared(current)
+def _admission(app: Quart, agent: Agent) -> Callable[[], Awaitable[None]]:
+    async def admit() -> None:
+        """Before every request, also to what does not exist: the key first, so that nothing can
+        be probed without it."""
+        current = replies.current_request()
+        endpoint = current.endpoint if current.routing_exception is None else None
+        view = None if endpoint is None else app.view_functions[endpoint]
+        require_key(current, view, agent.api_key)
+        await refuse_undeclared(current, view)
+
+    return admit

@@ -7,10 +7,9 @@ import logging
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
-from quart import Request, current_app
+from quart import Request
 
 from backy_core.api.errors import Unauthorized
-from backy_core.api.replies import agent
 from backy_core.logs import Repeated
 
 HEADER = "X-Api-Key"
@@ -25,14 +24,14 @@ def open_to_all(view: View) -> View:
     return view
 
 
-def require_key(current: Request) -> None:
-    """Raise :class:`Unauthorized` without the key, but for what is open to all."""
-    if _is_open(current):
+def require_key(current: Request, view: object, key: str) -> None:
+    """Raise :class:`Unauthorized` without the key, but for a ``view`` that is open to all."""
+    if getattr(view, _OPEN, False):
         return
-    key = current.headers.get(HEADER)
-    if not key:
+    given = current.headers.get(HEADER)
+    if not given:
         raise Unauthorized("API key is required")
-    if not matches(key.encode(), agent().api_key):
+    if not matches(given.encode(), key):
         _wrong_key("A request with a wrong API key was refused")
         raise Unauthorized("Invalid API key")
 
@@ -46,9 +45,3 @@ def bears_key(fields: Iterable[tuple[bytes, bytes]], key: str) -> bool:
     """Whether a request with these header fields, names in lower case, carries the key."""
     name = HEADER.lower().encode()
     return any(field == name and matches(value, key) for field, value in fields)
-
-
-def _is_open(current: Request) -> bool:
-    if current.endpoint is None or current.routing_exception is not None:
-        return False
-    return getattr(current_app.view_functions[current.endpoint], _OPEN, False)

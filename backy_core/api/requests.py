@@ -6,7 +6,7 @@ import json
 from collections import Counter
 from typing import Any
 
-from quart import Request, current_app, request
+from quart import Request, request
 from quart_schema.validation import (
     QUART_SCHEMA_QUERYSTRING_ATTRIBUTE,
     QUART_SCHEMA_REQUEST_ATTRIBUTE,
@@ -69,11 +69,10 @@ def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
 
 
-async def refuse_undeclared(current: Request) -> None:
-    """Refuse what the route does not declare by its name."""
-    if current.endpoint is None or current.routing_exception is not None:
+async def refuse_undeclared(current: Request, view: object) -> None:
+    """Refuse by its name what ``view`` does not declare; nothing if there is no view."""
+    if view is None:
         return
-    view = current_app.view_functions[current.endpoint]
     if current.query_string and not hasattr(view, QUART_SCHEMA_QUERYSTRING_ATTRIBUTE):
         _refuse_fields("query parameter", current.args)
     if current.method in _WITH_BODY and not hasattr(view, QUART_SCHEMA_REQUEST_ATTRIBUTE):
