@@ -159,6 +159,8 @@ class MetadataStore:
         self._file = DocumentFile(file, "pools")
         self._lock = asyncio.Lock()
         self._entries: _Entries = {}
+        """Replaced by each change, never changed itself once it is loaded."""
+        self._listed: tuple[_Entries, tuple[PoolEntry, ...]] = (self._entries, ())
         self._kept: list[Any] = []
         self._top: Document = {}
         self.on_written: Callable[[], None] = lambda: None
@@ -181,8 +183,11 @@ class MetadataStore:
             self._take(raw)
 
     def entries(self) -> tuple[PoolEntry, ...]:
-        """Every remembered pool, oldest entry first."""
-        return tuple(self._entries.values())
+        """Every remembered pool, oldest entry first: the same object until one changes."""
+        now = self._entries  # read once: it is replaced in the thread that writes the file
+        if self._listed[0] is not now:
+            self._listed = (now, tuple(now.values()))
+        return self._listed[1]
 
     def get(self, guid: str) -> PoolEntry | None:
         return self._entries.get(guid)
