@@ -255,9 +255,9 @@ async def test_a_crash_anywhere_in_a_stack_is_put_right(
 ) -> None:
     async def whole_or_closed(bench: Bench, past: Past) -> None:
         await verify(bench, past)
-        mounted = bool(bench.machine.mounts)
-        assert len(bench.machine.mappings) == (2 if mounted else 0), "a part of the stack is open"
-        assert len(bench.machine.arrays) == int(mounted)
+        # udev may have assembled the container of a closed pool; no layer opens by itself.
+        layers = 2 if bench.machine.mounts else 0
+        assert len(bench.machine.mappings) == layers, "a part of the stack is open"
 
     await _crash_everywhere(tmp_path, _with_layers(prepare), act, meanwhile, whole_or_closed)
 
