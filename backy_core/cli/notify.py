@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import socket
 from collections.abc import Mapping
+
+from backy_core.system.clock import next_beat
 
 
 class Notifier:
@@ -30,7 +31,7 @@ class Notifier:
         """Show that the event loop turns, twice in each of systemd's periods."""
         while self._watchdog_s:
             self.tell("WATCHDOG=1")
-            await asyncio.sleep(self._watchdog_s / 2)
+            await next_beat(self._watchdog_s / 2)
 
 
 def _watchdog_seconds(env: Mapping[str, str]) -> float:

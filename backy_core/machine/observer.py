@@ -13,7 +13,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from backy_core.config.settings import Settings
 from backy_core.machine.board import Board, OnChange
@@ -47,6 +47,14 @@ _PUBLISH_AFTER_S = 2.0
 """Slow backends do not keep what the others see from being shown."""
 
 
+class _Asked(NamedTuple):
+    """When a backend last began to inspect its pools, by the monotonic clock, and the scan that it
+    was shown."""
+
+    at: float
+    survey: Survey
+
+
 class Observer:
     def __init__(
         self,
@@ -67,8 +75,10 @@ class Observer:
         self._admissions = {name: Shared(partial(self._look_for, name)) for name in host.backends}
         self._background: asyncio.Task[None] | None = None
         self._stale = asyncio.Event()
+        self._only_mounts = True
+        """Nothing else changed since the last scan began."""
         self._stale_since = self._stale_at = self._surveyed_at = self._looked_at = 0.0
-        self._asked: dict[str, float] = {}
+        self._asked: dict[str, _Asked] = {}
         self._answered: dict[str, tuple[float, Answer]] = {}
         """Each backend's last answer, and when that scan began."""
         self._acted_at = 0.0
@@ -83,7 +93,7 @@ class Observer:
 
     def asked_at(self, backend: str) -> float:
         """When it last began to look at its pools, by the monotonic clock; 0: never."""
-        return self._asked.get(backend, 0.0)
+        return self._asked[backend].at if backend in self._asked else 0.0
 
     def subscribe(self, callback: OnChange) -> Callable[[], None]:
         """Call back in the loop with the snapshots before and after each change.
@@ -96,7 +106,7 @@ class Observer:
         """Listen first, then look: nothing that happens in between is missed."""
         if self._events is not None:
             loop = asyncio.get_running_loop()
-            self._events.start(loop, self._on_block, self._on_change, self._on_change)
+            self._events.start(loop, self._on_block, self._on_change, self._on_mounts)
         await self.refresh()
         self._background = asyncio.create_task(self._follow_events())
         self._poller.start()
@@ -146,10 +156,34 @@ class Observer:
         """Devices, mounts and signatures, without asking the backends."""
         return self._board.post(await self._survey(), {})
 
+    async def rescan(self) -> None:
+        """Scan, and ask only backends for which anything differs from when they inspected last, or
+        that could not answer then: drives that nobody reads can sleep. Mounts matter only to
+        backends that deliver a filesystem."""
+        began = time.monotonic()
+        survey = await self._survey()
+        due = [backend for backend in self._host.backends if self._is_due(backend, survey)]
+        await self._ask_each(due, survey, began)
+
+    def _is_due(self, backend: str, survey: Survey) -> bool:
+        inspection, snapshot = self._asked.get(backend), self.snapshot
+        if inspection is None or backend in snapshot.problems or snapshot.unreadable.get(backend):
+            return True
+        delivers = self._host.backends[backend].info.delivers
+        return survey.concerning(delivers) != inspection.survey.concerning(delivers)
+
+    async def poll(self, backend: str) -> str | None:
+        """Poll the backend for changes without an event; None: it has to inspect its pools to tell.
+        Raises :class:`BackendFailure`."""
+        inspection = self._asked.get(backend)
+        survey = inspection.survey if inspection else await self._survey()
+        probe = self._probe(self._host.backends[backend].info, survey)
+        return await self._host.poll(backend, probe)
+
     async def follow_mounts(self) -> None:
         """Look again if a filesystem changed without an event."""
         if await self._surveyor.mounts_changed(self.snapshot):
-            await self.refresh()
+            await self.rescan()
 
     async def inspect(self, backend: str, *, fresh: bool = True) -> tuple[PoolReport, ...]:
         """Inspect one backend's pools, leaving out those that cannot be read now
@@ -215,13 +249,16 @@ class Observer:
 
     async def _look(self) -> Snapshot:
         began = time.monotonic()
-        survey = await self._survey()
+        snapshot = await self._ask_each(self._host.backends, await self._survey(), began)
+        self._looked_at = began
+        return snapshot
+
+    async def _ask_each(self, backends: Iterable[str], survey: Survey, began: float) -> Snapshot:
         tasks = {
-            backend: asyncio.create_task(self._ask(backend, survey, began))
-            for backend in self._host.backends
+            backend: asyncio.create_task(self._ask(backend, survey, began)) for backend in backends
         }
         if not tasks:
-            return self._board.post(survey, {})
+            return self._board.post(survey, {}, await self._elsewhere(survey, {}))
         try:
             _, slow = await asyncio.wait(tasks.values(), timeout=_PUBLISH_AFTER_S)
             if slow:
@@ -231,9 +268,7 @@ class Observer:
             for task in tasks.values():
                 task.cancel()
         answers = {backend: task.result() for backend, task in tasks.items()}
-        elsewhere = await self._elsewhere(survey, answers)
-        self._looked_at = began
-        return await self._post(survey, answers, elsewhere)
+        return await self._post(survey, answers, await self._elsewhere(survey, answers))
 
     async def _post(
         self,
@@ -255,8 +290,9 @@ class Observer:
     ) -> tuple[MountEntry, ...] | None:
         """Mounts in other mount namespaces; None if they cannot be read. This reads every process,
         so it is done only while a pool runs that is not mounted here."""
-        answers_given = (answer for answer in answers.values() if not isinstance(answer, str))
-        reports = [report for answer in answers_given for report in answer.reports]
+        fresh = {name: a.reports for name, a in answers.items() if not isinstance(a, str)}
+        by_backend = {**self.snapshot.reports, **fresh}
+        reports = [report for reports in by_backend.values() for report in reports]
         local = Snapshot(devices=survey.devices, mounts=survey.mounts)
         if all(
             local.mounts_of(report)
@@ -283,7 +319,7 @@ class Observer:
             raise
 
     async def _ask(self, backend: str, survey: Survey, began: float) -> Answer | str:
-        self._asked[backend] = time.monotonic()
+        self._asked[backend] = _Asked(time.monotonic(), survey)
         self._answered.pop(backend, None)
         probe = self._probe(self._host.backends[backend].info, survey)
         problem = f"Backend {backend} cannot inspect its pools"
@@ -314,7 +350,8 @@ class Observer:
     def _probe(self, info: BackendInfo | LayerInfo, survey: Survey) -> MachineProbe:
         deadline_s = self._settings.inspect_deadline_s
         drives, signatures = survey.probed_drives(), survey.all_signatures()
-        return MachineProbe(info, drives, signatures, deadline_s, self._machine)
+        cache = self._surveyor.cache
+        return MachineProbe(info, drives, signatures, deadline_s, self._machine, cache)
 
     def _on_block(self, action: str, name: str) -> None:
         _log.debug("Block device %s: %s", name or "(any)", action)
@@ -322,6 +359,10 @@ class Observer:
         self._on_change()
 
     def _on_change(self) -> None:
+        self._only_mounts = False
+        self._on_mounts()
+
+    def _on_mounts(self) -> None:
         self._stale_at = time.monotonic()
         if not self._stale.is_set():
             self._stale_since = self._stale_at
@@ -345,11 +386,12 @@ class Observer:
             await self._stale.wait()
             await self._debounce()
             self._stale.clear()
+            only_mounts, self._only_mounts = self._only_mounts, True
             if self._looked_at > self._stale_at:
                 continue
             began = time.monotonic()
             try:
-                await self.refresh()
+                await (self.rescan() if only_mounts else self.refresh())
             except BackyError as error:
                 _log.warning("The scan failed; the last snapshot stays: %s", error)
                 await asyncio.sleep(_RETRY_S)

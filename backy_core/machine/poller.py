@@ -1,23 +1,32 @@
-"""Looking again without an event: what gives none, and progress."""
+"""Polling what gives no event, and progress."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import math
 import time
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from backy_core.machine.snapshot import Snapshot
 from backy_core.plugins.host import PluginHost
 from backy_core.sdk.errors import BackyError
 from backy_core.sdk.models import PoolReport
+from backy_core.system.clock import next_beat
 
 _log = logging.getLogger(__name__)
 _TICK_S = 2.0
+_REST_S = 5.0
+"""While no pool synchronises, which is most of the time."""
 _FRESH_S = 1.0
 """An operation has just looked, and may be running a program that another look would slow."""
 _MOVING = frozenset({"resync", "recovering", "check", "reshape"})
+
+
+class _Polled(NamedTuple):
+    """The result of a backend's poll; ``at`` by the monotonic clock."""
+
+    at: float
+    text: str | None
 
 
 class Looks(Protocol):
@@ -26,21 +35,25 @@ class Looks(Protocol):
     @property
     def snapshot(self) -> Snapshot: ...
     def asked_at(self, backend: str) -> float: ...
-    async def refresh(self) -> Snapshot: ...
+    async def rescan(self) -> None: ...
+    async def poll(self, backend: str) -> str | None: ...
     async def follow_mounts(self) -> None: ...
     async def inspect(self, backend: str) -> tuple[PoolReport, ...]: ...
 
 
 class Poller:
-    """Every 2 s: whether a filesystem gave up; backends whose pools synchronise; backends that ask
-    to be asked (``refresh_s``) and the whole machine (``rescan_s``, 0: never) when their time has
-    come."""
+    """Every 5 s: whether a filesystem gave up. Every 2 s while pools synchronise: their progress.
+    Every ``refresh_s`` of a backend: what it polls. Every ``rescan_s`` (0: never): all devices.
+
+    A backend inspects its pools only if what it polls has changed, so drives at rest can sleep.
+    """
 
     def __init__(self, looks: Looks, host: PluginHost, rescan_s: float) -> None:
         self._looks = looks
         self._host = host
         self._rescan_s = rescan_s
         self._rescanned = time.monotonic()
+        self._polled: dict[str, _Polled] = {}
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -54,7 +67,7 @@ class Poller:
 
     async def _run(self) -> None:
         while True:
-            await asyncio.sleep(_TICK_S)
+            await next_beat(_TICK_S if self._moving() else _REST_S)
             try:
                 await self._tick(time.monotonic())
             except BackyError as error:
@@ -65,24 +78,31 @@ class Poller:
     async def _tick(self, now: float) -> None:
         if self._rescan_s and now - self._rescanned >= self._rescan_s:
             self._rescanned = now
-            await self._looks.refresh()
-            return
+            await self._looks.rescan()
         await self._looks.follow_mounts()
-        for backend in self._due(now):
+        for name, backend in self._host.backends.items():
+            since_asked = now - self._looks.asked_at(name)
+            if self._moves(name):
+                if since_asked >= _FRESH_S:
+                    await self._looks.inspect(name)
+            elif backend.info.refresh_s is not None and since_asked >= backend.info.refresh_s:
+                await self._poll(name, now, backend.info.refresh_s)
+
+    async def _poll(self, backend: str, now: float, refresh_s: float) -> None:
+        """Inspect if what is polled differs from the last time, or cannot be."""
+        last = self._polled.get(backend)
+        if last is not None and now - last.at < refresh_s:
+            return
+        try:
+            text = await self._looks.poll(backend)
+        except BackyError:  # to inspect says it to everybody
+            text = None
+        self._polled[backend] = _Polled(now, text)
+        if text is None or last is None or last.text != text:
             await self._looks.inspect(backend)
 
-    def _due(self, now: float) -> list[str]:
-        return [
-            name
-            for name, backend in self._host.backends.items()
-            if now - self._looks.asked_at(name) >= self._pace(name, backend.info.refresh_s)
-        ]
-
-    def _pace(self, backend: str, refresh_s: float | None) -> float:
-        """Seconds from one inspection to the next."""
-        if self._moves(backend):
-            return _FRESH_S
-        return math.inf if refresh_s is None else refresh_s
+    def _moving(self) -> bool:
+        return any(self._moves(backend) for backend in self._host.backends)
 
     def _moves(self, backend: str) -> bool:
         reports = self._looks.snapshot.reports.get(backend, ())

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
+from backy_core.machine.signature_cache import SignatureCache
 from backy_core.sdk.errors import BackendFailure
 from backy_core.sdk.layers import LayerInfo
 from backy_core.sdk.models import BackendInfo, ProbedDrive, Signature
@@ -30,8 +31,10 @@ class MachineProbe:
         signatures: Sequence[Signature],
         deadline_s: float,
         machine: Machine,
+        cache: SignatureCache,
     ) -> None:
         self._machine = machine
+        self._cache = cache
         self._info = info
         self._deadline_s = deadline_s
         self.drives = tuple(drives)
@@ -48,10 +51,14 @@ class MachineProbe:
     async def superblock(self, signature: Signature, length: int) -> bytes | None:
         if signature not in self.signatures or signature.type not in self._info.signature_types:
             raise BackendFailure(f"Backend {self._info.name} may not read {signature}")
-        node = f"/dev/{signature.device.replace('!', '/')}"
-        read = partial(
-            self._machine.contents.read_at, node, signature.offset, min(length, _SUPERBLOCK)
+        length = min(length, _SUPERBLOCK)
+        return await self._cache.superblock(
+            signature, length, partial(self._read_superblock, signature, length)
         )
+
+    async def _read_superblock(self, signature: Signature, length: int) -> bytes | None:
+        node = f"/dev/{signature.device.replace('!', '/')}"
+        read = partial(self._machine.contents.read_at, node, signature.offset, length)
         try:
             return await self._machine.threads.in_thread(
                 read, f"read {signature.device}", _ANSWER_S

@@ -1,9 +1,9 @@
-"""A cache of each device's signatures, valid until something may have changed the device."""
+"""A cache of each device's signatures and superblocks, valid until they may have changed."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from backy_core.sdk.models import Signature
@@ -11,20 +11,25 @@ from backy_core.system.blocks import BlockDevice
 from backy_core.system.machine import Signatures
 from backy_core.system.signatures import Probed
 
+_Disk = tuple[str, str, int | None]
 _SLOW_S = 5.0
 _HUNG_S = 60.0
 """How long a disk whose probe hung is left alone, unless it is asked for by name."""
 
 
 class _Known(NamedTuple):
-    disk: tuple[str, str, int | None]
+    """``superblocks``: by offset and length, as read while ``above`` was built on the device."""
+
+    disk: _Disk
     signatures: tuple[Signature, ...]
+    above: tuple[_Disk, ...]
+    superblocks: dict[tuple[int, int], bytes]
 
 
 class _Hung(NamedTuple):
     """``until`` is by the monotonic clock."""
 
-    disk: tuple[str, str, int | None]
+    disk: _Disk
     reason: str
     until: float
 
@@ -58,6 +63,7 @@ class SignatureCache:
     async def look(self, devices: Sequence[BlockDevice]) -> Probed:
         """Signatures of each device, or why it cannot be read; both by kernel name."""
         current = {device.name: device for device in devices}
+        self._forget_superblocks(current)
         hung = {device.name: why for device in devices if (why := self._hangs(device)) is not None}
         valid = {
             device.name: kept.signatures for device in devices if (kept := self._valid(device))
@@ -70,13 +76,34 @@ class SignatureCache:
             self._remember_hung(current, probed.failed)
         for name, signatures in probed.found.items():
             if name in current and marks.get(name) == self._mark(name):
-                self._known[name] = _Known(_disk(current[name]), signatures)
+                device = current[name]
+                self._known[name] = _Known(_disk(device), signatures, _above(device), {})
         self._known = {name: self._known[name] for name in self._known.keys() & current.keys()}
         # As it was known when this look began: what is forgotten meanwhile is for the next one.
         found = {**valid, **probed.found}
         # No answer must never be taken for "blank".
         silent = dict.fromkeys(current.keys() - found.keys(), "it was not probed")
         return Probed(found, {**silent, **hung, **probed.failed})
+
+    async def superblock(
+        self, signature: Signature, length: int, read: Callable[[], Awaitable[bytes | None]]
+    ) -> bytes | None:
+        """Call ``read`` once for as long as the signature is known and the same devices are built
+        on its device: the kernel may write to a member without an event until its array stops."""
+        known, place = self._known.get(signature.device), (signature.offset, length)
+        if known is None:
+            return await read()
+        if place not in known.superblocks and (superblock := await read()) is not None:
+            if self._known.get(signature.device) is not known:
+                return superblock
+            known.superblocks[place] = superblock
+        return known.superblocks.get(place)
+
+    def _forget_superblocks(self, devices: Mapping[str, BlockDevice]) -> None:
+        """Those of devices on which another one is built than when they were read."""
+        for name, known in self._known.items():
+            if name in devices and known.above != (above := _above(devices[name])):
+                self._known[name] = known._replace(above=above, superblocks={})
 
     def _remember_hung(self, devices: Mapping[str, BlockDevice], failed: Mapping[str, str]) -> None:
         """Skip a disk that does not answer, so that it does not delay each scan of the others."""
@@ -99,5 +126,9 @@ class SignatureCache:
         return self._marks.get(name, 0) + self._all_marks
 
 
-def _disk(device: BlockDevice) -> tuple[str, str, int | None]:
+def _disk(device: BlockDevice) -> _Disk:
     return (device.name, device.majmin, device.diskseq)
+
+
+def _above(device: BlockDevice) -> tuple[_Disk, ...]:
+    return tuple(map(_disk, device.children))

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import NamedTuple
 
 from backy_core.config.settings import Settings
 from backy_core.machine.inventory import Drive, build_inventory, names_of
 from backy_core.machine.signature_cache import SignatureCache
 from backy_core.machine.snapshot import Snapshot
-from backy_core.sdk.models import DriveId, PoolReport, ProbedDrive, Signature, Unreadable
+from backy_core.sdk.models import Delivers, DriveId, PoolReport, ProbedDrive, Signature, Unreadable
 from backy_core.system.blocks import BlockDevice
 from backy_core.system.machine import Machine
 from backy_core.system.mounts import MountEntry
@@ -45,6 +46,11 @@ class Survey(NamedTuple):
     unprobed: Mapping[str, str]
     given_up: Mapping[str, str]
 
+    def concerning(self, delivers: Delivers) -> tuple[object, ...]:
+        """The part that the pools of a backend can depend on: a block device does not on mounts."""
+        seen = (tuple(map(_unmounted, self.devices)), self.signatures, self.unprobed)
+        return (*seen, self.mounts) if delivers == "filesystem" else seen
+
     def probed_drives(self) -> tuple[ProbedDrive, ...]:
         """Drives that backends may see; excluded drives are left out."""
         return tuple(
@@ -72,6 +78,11 @@ class Survey(NamedTuple):
             if isinstance(answer, Unreadable) and answer.device in by_device
         )
         return Answer(reports, {by_device[doubt.device]: doubt.reason for doubt in doubts})
+
+
+def _unmounted(device: BlockDevice) -> BlockDevice:
+    children = tuple(map(_unmounted, device.children))
+    return replace(device, mountpoint=None, children=children)
 
 
 def _with_drives(report: PoolReport, by_device: Mapping[str, DriveId]) -> PoolReport:

@@ -18,6 +18,7 @@ from backy_core.operations.kinds import OperationKind
 from backy_core.operations.records import Operation
 from backy_core.operations.retention import Limits, review
 from backy_core.sdk.errors import BackyError, Conflict, NotFound, ShuttingDown, SystemFailure
+from backy_core.system.clock import next_beat
 
 log = logging.getLogger(__name__)
 
@@ -194,7 +195,7 @@ class OperationRegistry:
     async def run_sweeper(self) -> None:
         """Forget what has expired, for as long as the agent lives."""
         while True:
-            await asyncio.sleep(_SWEEP_S)
+            await next_beat(_SWEEP_S)
             self.prune()
 
     async def shutdown(self, grace_s: float) -> None:

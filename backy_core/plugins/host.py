@@ -178,6 +178,21 @@ class PluginHost:
                 raise BackendFailure(f"Backend {backend} answered {hook} with layers")
         return tuple(map(cleaned, reports))
 
+    async def poll(self, backend: str, probe: Probe) -> str | None:
+        """Ask for what can change without a kernel event, as text to compare; None if the backend
+        has to inspect its pools to tell. BackendFailure."""
+        hook, loaded = "backy_poll", self.backend(backend)
+        if not loaded.implements(hook):
+            return None
+
+        async def ask(relayed: Probe) -> Any:
+            return await loaded.manager.hook.backy_poll(probe=relayed, settings=loaded.settings)
+
+        with blaming(_name(backend), hook):
+            text: str = await self._lookers[backend].look(ask, probe, self._inspect_deadline_s)
+        require(_name(backend), hook, text, str)
+        return text
+
     async def explain(self, backend: str, output: str) -> tuple[Requirement, ...]:
         """The features this machine lacks, by the words of a program that could not open a pool.
         Nothing where the backend cannot tell: the program's failure stays what it is."""

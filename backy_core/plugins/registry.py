@@ -29,7 +29,7 @@ BACKEND_GROUP = "backy.backends"
 LAYER_GROUP = "backy.layers"
 LISTENER_GROUP = "backy.listeners"
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,31}")
-_ASYNC_HOOKS = frozenset({"backy_inspect", "backy_inspect_layers"})
+_ASYNC_HOOKS = frozenset({"backy_inspect", "backy_inspect_layers", "backy_poll"})
 
 
 class FailedPlugin(NamedTuple):

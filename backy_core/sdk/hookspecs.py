@@ -68,7 +68,7 @@ class PluginSpecs:
 
 
 class BackendSpecs(PluginSpecs):
-    """The hooks of a backend. All but teardown, add_drive and explain are required."""
+    """The hooks of a backend. All but poll, teardown, add_drive and explain are required."""
 
     @hookspec(firstresult=True)
     def backy_backend(self) -> BackendInfo:  # type: ignore[empty-body]
@@ -101,6 +101,18 @@ class BackendSpecs(PluginSpecs):
 
         Returns a coroutine that gives one report per pool, stopped pools included, and an
         ``Unreadable`` for each device that cannot be read. Raises if pools may have been missed.
+        """
+
+    @hookspec(firstresult=True)
+    def backy_poll(  # type: ignore[empty-body]
+        self, probe: Probe, settings: PluginSettings
+    ) -> Awaitable[str]:
+        """Tell what may have changed without a kernel event. Fires every ``refresh_s`` seconds.
+
+        - ``probe``: as in ``backy_inspect``. Must not read a drive, so that drives can sleep.
+
+        Returns a coroutine that gives a text, such as a tool's output. The core asks the backend to
+        inspect its pools if the text differs from the last one.
         """
 
     @hookspec(firstresult=True)

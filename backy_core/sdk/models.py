@@ -184,7 +184,7 @@ class BackendInfo(Model):
     signature_types: tuple[str, ...]
     """Signatures it owns. While its inspect fails, drives with one of them are unavailable."""
     refresh_s: float | None = None
-    """Interval of inspections for changes without kernel events; None: events suffice."""
+    """Interval of polls for changes without kernel events; None: events suffice."""
     sectors: SectorRule = "equal"
     """Which logical sector sizes its pools can mix."""
 
@@ -391,7 +391,8 @@ class Probe(Protocol):
     async def superblock(self, signature: Signature, length: int) -> bytes | None:
         """Up to ``length`` bytes (at most 4096) from the position of this signature, which must
         have one of the backend's own types; None if they cannot be read within 3 s. Do not trust
-        them."""
+        them. They are remembered until a program may have written to the device or another one is
+        built on it or taken down: ask for what the kernel leaves alone while the pool runs."""
         ...
 
     async def run(self, *argv: str) -> CommandOutcome:

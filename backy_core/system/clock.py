@@ -32,3 +32,11 @@ class SystemClock:
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
+
+
+async def next_beat(period_s: float) -> None:
+    """Sleep to the next multiple of ``period_s`` on the monotonic clock.
+
+    Timers whose periods are multiples of each other then wake the agent together.
+    """
+    await asyncio.sleep(period_s - time.monotonic() % period_s)

@@ -64,9 +64,14 @@ class KernelEvents:
         """``on_block`` gets the action (``add``, ``remove``, ``change``) and the kernel name."""
         self._loop = loop
         files = {Path("/proc/mdstat"): on_mdstat, Path("/proc/self/mountinfo"): on_mounts}
-        self._watch = FileWatch(files, loop)
-        self._watch.start()
-        self._listen(loop, on_block)
+        watch = self._watch = FileWatch(files, loop)
+        watch.start()
+
+        def on_device(action: str, name: str) -> None:
+            watch.retry()
+            on_block(action, name)
+
+        self._listen(loop, on_device)
 
     def stop(self) -> None:
         """No callback comes after this."""

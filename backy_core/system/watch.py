@@ -14,8 +14,6 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
-_REOPEN_MS = 2000
-"""How soon a file that is not there (md is not loaded yet) is looked for again."""
 _CHANGED = select.POLLPRI | select.POLLERR
 
 
@@ -37,6 +35,11 @@ class FileWatch:
         self._open_missing(announce=False)
         self._thread.start()
 
+    def retry(self) -> None:
+        """Open what was not there: md makes its file when it is loaded."""
+        if len(self._open) < len(self._files):
+            os.eventfd_write(self._wake, 1)
+
     def stop(self) -> None:
         """No callback comes after this."""
         self._stopped = True
@@ -51,9 +54,10 @@ class FileWatch:
             poll.register(self._wake, select.POLLIN)
             for descriptor in self._open:
                 poll.register(descriptor, _CHANGED)
-            complete = len(self._open) == len(self._files)
-            for descriptor, _ in poll.poll(None if complete else _REOPEN_MS):
-                if descriptor in self._open:
+            for descriptor, _ in poll.poll():
+                if descriptor == self._wake:
+                    os.eventfd_read(descriptor)
+                else:
                     self._announce(descriptor)
             self._open_missing(announce=True)
 

@@ -1,4 +1,4 @@
-"""`python -m tests.bench [--udisks2] [--write] [--only creation,reads,start,growth]`"""
+"""`python -m tests.bench [--udisks2] [--write] [--only creation,reads,start,growth,rest]`"""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tests.bench import creation, growth, machine, reads, startup, udisks
+from tests.bench import at_rest, creation, growth, machine, reads, startup, udisks
 from tests.bench.figures import Row, table
 from tests.kernel.lab import requirements
 from tests.kernel.lab.errors import LabUnavailable
 from tests.kernel.lab.systems import chosen
 
 _PAGE = Path(__file__).parents[2] / "docs/benchmarks.md"
-_PARTS = ("creation", "reads", "start", "growth")
+_PARTS = ("creation", "reads", "start", "growth", "rest")
 _BEGIN, _END = "<!-- figures -->", "<!-- end of figures -->"
 
 
@@ -63,6 +63,7 @@ def _measures(options: argparse.Namespace) -> dict[str, Callable[[], Sequence[Ro
         "reads": lambda: reads.compare(count),
         "start": lambda: startup.compare(count),
         "growth": lambda: growth.measure(count),
+        "rest": lambda: at_rest.measure(count),
     }
 
 

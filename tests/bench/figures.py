@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Literal
 
-Unit = Literal["ms", "requests/s", "MiB", "KiB"]
+Unit = Literal["ms", "requests/s", "MiB", "KiB", "times"]
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,11 +13,14 @@ from backy_mdadm import hooks
 from backy_core.config.settings import Settings
 from backy_core.machine.inventory import Drive
 from backy_core.machine.snapshot import Snapshot
+from backy_core.plugins.host import PluginHost
 from backy_core.plugins.loading import load_backends
 from backy_core.runtime import Runtime
 from backy_core.sdk.models import DriveId, MemberReport, PoolReport
 from backy_core.system.block_devices import BlockDevice
+from backy_core.system.machine import LINUX, Machine
 from backy_core.system.mounts import MountEntry
+from backy_core.system.udev import KernelEvents
 
 KEY = "bench"
 _SIZE = 4 << 40
@@ -40,24 +44,31 @@ class _Pool:
         return (f"BENCH-{self.number:04}-A", f"BENCH-{self.number:04}-B")
 
 
-def agent_with(count: int, directory: Path) -> Runtime:
+def agent_with(
+    count: int,
+    directory: Path,
+    *,
+    host: PluginHost | None = None,
+    machine: Machine = LINUX,
+    events: Callable[[], KernelEvents | None] = lambda: None,
+) -> Runtime:
     """``count`` pools of two drives, remembered, seen, and mounted below ``directory``.
 
     The mount points are real directories, so that asking how full they are costs what it costs.
     The agent is composed but not started: nothing of this machine is looked at.
     """
-    pools = [_Pool(number, directory / "mnt" / str(number)) for number in range(count)]
+    pools = _pools(count, directory)
     for pool in pools:
         pool.mount_path.mkdir(parents=True)
     settings = Settings(state_dir=directory, runtime_dir=directory, config_dir=directory)
     settings.metadata_path.write_text(json.dumps({"version": 1, "pools": [*map(_entry, pools)]}))
-    host = load_backends(
+    host = host or load_backends(
         installed_backends=(),
         installed_layers=(),
         installed_listeners=(),
         builtin=(("mdadm", hooks),),
     )
-    runtime = Runtime(settings, host=host, events=lambda: None)
+    runtime = Runtime(settings, host=host, machine=machine, events=events)
     runtime.api_key = KEY
     runtime._core.metadata.load()
     runtime.observer._board.snapshot = _snapshot(pools)
@@ -72,6 +83,15 @@ def change_one(runtime: Runtime) -> None:
     number = generation % len(reports)
     reports[number] = reports[number].model_copy(update={"sync_percent": generation % 1000 / 10})
     board._show(replace(board.snapshot, reports={"mdadm": tuple(reports)}))
+
+
+def snapshot_of(count: int, directory: Path) -> Snapshot:
+    """The snapshot that such an agent has."""
+    return _snapshot(_pools(count, directory))
+
+
+def _pools(count: int, directory: Path) -> list[_Pool]:
+    return [_Pool(number, directory / "mnt" / str(number)) for number in range(count)]
 
 
 def guids(count: int) -> list[str]:

@@ -19,12 +19,14 @@ from backy_core.machine import poller as ticker
 from backy_core.machine import probe as probing_view
 from backy_core.machine.observer import Observer
 from backy_core.machine.probe import MachineProbe
+from backy_core.machine.signature_cache import SignatureCache
 from backy_core.machine.snapshot import Snapshot
 from backy_core.plugins.loading import load_backends
 from backy_core.sdk import hookimpl
 from backy_core.sdk.errors import BackendFailure, SystemFailure
 from backy_core.sdk.models import (
     BackendInfo,
+    Delivers,
     Level,
     MemberReport,
     PoolReport,
@@ -112,6 +114,7 @@ class Backend:
         self.asked = 0
         self.seen: tuple[Signature, ...] = ()
         self.refresh_s: float | None = None
+        self.delivers: Delivers = "block"
 
     @hookimpl
     def backy_backend(self) -> BackendInfo:
@@ -120,6 +123,7 @@ class Backend:
             version="1",
             levels=(Level(name="raid1", min_drives=1),),
             filesystems=("ext4",),
+            delivers=self.delivers,
             tools=(Tool(name="true", package="coreutils"),),
             read_commands=(("echo", "--yes"),),
             signature_types=("fake_member",),
@@ -182,8 +186,26 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
     monkeypatch.setattr(signatures, "probe_each", made.probe_each)
     monkeypatch.setattr(observer, "_DEBOUNCE_S", 0.01)
     monkeypatch.setattr(ticker, "_TICK_S", 0.02)
+    monkeypatch.setattr(ticker, "_REST_S", 0.02)
     monkeypatch.setattr(ticker, "_FRESH_S", 0.01)
     return made
+
+
+class Polling(Backend):
+    """Polls ``words``, or raises them if they are an error."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.refresh_s = 0.02
+        self.words: str | Exception = "all is well"
+        self.polled = 0
+
+    @hookimpl
+    async def backy_poll(self, probe: Probe) -> str:
+        self.polled += 1
+        if isinstance(self.words, Exception):
+            raise self.words
+        return self.words
 
 
 @dataclass
@@ -197,9 +219,13 @@ class Watched:
 
 @asynccontextmanager
 async def observing(
-    *, start: bool = True, silent: float | None = None, **settings: Any
+    *,
+    start: bool = True,
+    silent: float | None = None,
+    backend: Backend | None = None,
+    **settings: Any,
 ) -> AsyncIterator[Watched]:
-    backends = Backend("fake"), Backend("other")
+    backends = backend or Backend("fake"), Backend("other")
     backends[1].refresh_s = silent
     host = load_backends(
         installed_backends=(), builtin=[(b.name, b) for b in backends], installed_listeners=()
@@ -462,7 +488,7 @@ def fail(before: Snapshot, after: Snapshot) -> None:
     raise ZeroDivisionError
 
 
-@pytest.mark.parametrize("announce", ["block", "lost", "mdstat", "mounts"])
+@pytest.mark.parametrize("announce", ["block", "lost", "mdstat"])
 async def test_events_make_it_look(machine: Machine, announce: str) -> None:
     async with observing() as it:
         machine.bears = {"sda": "ext4"}
@@ -475,12 +501,31 @@ async def test_events_make_it_look(machine: Machine, announce: str) -> None:
                 it.events.on_block("change", "")
             case "mdstat":
                 it.events.on_mdstat()
-            case "mounts":
-                it.events.on_mounts()
         await until(lambda: it.observer.snapshot.generation > seen)
         assert it.observer.snapshot.report_for("fake", GUID) is not None
         fresh = {"block": ["sda"], "lost": ["sda", "sdb"]}.get(announce, [])
         assert sorted(machine.probed[2:]) == fresh
+
+
+async def test_mounts_concern_backends_that_deliver_a_filesystem(machine: Machine) -> None:
+    """A mount anywhere on the machine must not wake the drives of the others."""
+    backend = Backend("fake")
+    backend.delivers = "filesystem"
+    mount = MountEntry("8:1", "/", "/srv", frozenset(), "ext4", "/dev/sda", 2, 1)
+    async with observing(backend=backend) as watched:
+        inspections = backend.asked
+        machine.mounts = (mount,)
+        machine.devices[0] = replace(machine.devices[0], mountpoint="/srv")
+        watched.events.on_mounts()
+        await until(lambda: watched.observer.snapshot.mounts == (mount,))
+        await until(lambda: backend.asked == inspections + 1)
+        assert watched.other.asked == inspections
+        watched.events.on_mounts()
+        watched.events.on_mdstat()
+        watched.events.on_mounts()
+        await until(
+            lambda: (backend.asked, watched.other.asked) == (inspections + 2, inspections + 1)
+        )
 
 
 async def test_a_burst_of_events_is_one_look(machine: Machine) -> None:
@@ -592,14 +637,54 @@ def _with_drive(plain: PoolReport) -> PoolReport:
     )
 
 
-async def test_the_whole_machine_is_looked_at_now_and_then(machine: Machine) -> None:
-    async with observing(drives_rescan_s=0.05) as it:
+async def test_drives_are_looked_for_now_and_then(machine: Machine) -> None:
+    async with observing(drives_rescan_s=0.05) as watched:
         machine.devices.pop()
-        await until(lambda: len(it.observer.snapshot.drives) == 1)
-        it.backend.reports = RuntimeError("once")
-        await until(lambda: it.observer.snapshot.problems)
-        it.backend.reports = []
-        await until(lambda: not it.observer.snapshot.problems)
+        watched.backend.reports = [report()]
+        await until(lambda: len(watched.observer.snapshot.drives) == 1)
+        await until(lambda: watched.observer.snapshot.report_for("fake", GUID))
+
+
+async def test_backends_of_a_machine_at_rest_are_not_asked(machine: Machine) -> None:
+    """To inspect its pools a backend may read drives, which would never sleep."""
+    async with observing(drives_rescan_s=0.02) as watched:
+        inspections, reads, probed = watched.backend.asked, machine.reads, machine.probed[:]
+        await until(lambda: machine.reads > reads + 3)
+        assert (watched.backend.asked, watched.other.asked) == (inspections, inspections)
+        assert machine.probed == probed
+        machine.bears = {"sda": "fake_member"}
+        watched.observer.forget_signatures(["sda"])
+        await until(
+            lambda: (
+                (watched.backend.asked, watched.other.asked) == (inspections + 1, inspections + 1)
+            )
+        )
+
+
+async def test_a_backend_in_doubt_is_asked_again_alone(machine: Machine) -> None:
+    async with observing(drives_rescan_s=0.02) as watched:
+        for trouble in (RuntimeError("once"), [Unreadable(device="sda", reason="I/O error")]):
+            watched.backend.reports = trouble
+            await watched.observer.refresh()
+            inspections, of_other = watched.backend.asked, watched.other.asked
+            await until(lambda: watched.backend.asked > inspections + 1)  # noqa: B023
+            watched.backend.reports = []
+            await until(lambda: not watched.observer.snapshot.problems)
+            await until(lambda: not watched.observer.snapshot.unreadable["fake"])
+            assert watched.other.asked == of_other
+
+
+async def test_a_backend_is_asked_when_what_it_polls_has_changed(machine: Machine) -> None:
+    polling = Polling("fake")
+    async with observing(backend=polling):
+        await until(lambda: polling.polled > 3)
+        inspections = polling.asked
+        await until(lambda: polling.polled > 6)
+        assert polling.asked == inspections
+        polling.words = "one member failed"
+        await until(lambda: polling.asked == inspections + 1)
+        polling.words = RuntimeError("no answer")
+        await until(lambda: polling.asked > inspections + 3)
 
 
 async def test_nothing_happens_after_the_end(machine: Machine) -> None:
@@ -617,8 +702,12 @@ async def test_nothing_happens_after_the_end(machine: Machine) -> None:
 # The probe
 
 
+def unknown() -> SignatureCache:
+    return SignatureCache(LINUX.signatures)
+
+
 def probe() -> MachineProbe:
-    return MachineProbe(Backend("fake").backy_backend(), (), (), 5, LINUX)
+    return MachineProbe(Backend("fake").backy_backend(), (), (), 5, LINUX, unknown())
 
 
 async def test_the_probe_reads_kernel_files_only() -> None:
@@ -661,9 +750,10 @@ async def test_a_superblock_on_a_drive_that_hangs_is_given_up(
     monkeypatch.setattr(probing_view, "_ANSWER_S", 0.05)
     info = Backend("fake").backy_backend()
     stamp = Signature(device="sda", type=info.signature_types[0])
-    assert await MachineProbe(info, (), (stamp,), 30, LINUX).superblock(stamp, 256) is None
+    hanging = MachineProbe(info, (), (stamp,), 30, LINUX, unknown())
+    assert await hanging.superblock(stamp, 256) is None
     release.set()
-    assert await MachineProbe(info, (), (stamp,), 30, LINUX).superblock(stamp, 256) == b"late"
+    assert await hanging.superblock(stamp, 256) == b"late"
 
 
 async def test_the_probe_reads_superblocks_of_the_backend_alone(tmp_path: Path) -> None:
@@ -676,7 +766,7 @@ async def test_the_probe_reads_superblocks_of_the_backend_alone(tmp_path: Path) 
     known = Signature(device=name, type=mine, offset=100)
     other = Signature(device=name, type="ext4", offset=100)
     absent = Signature(device="sdzz", type=mine)
-    looked = MachineProbe(info, (), (known, other, absent), 5, LINUX)
+    looked = MachineProbe(info, (), (known, other, absent), 5, LINUX, unknown())
     assert await looked.superblock(known, 5) == b"magic"
     assert len(await looked.superblock(known, 1 << 30) or b"") == 4096
     assert await looked.superblock(absent, 5) is None
@@ -688,7 +778,7 @@ async def test_the_probe_reads_superblocks_of_the_backend_alone(tmp_path: Path) 
 async def test_an_answer_that_was_cut_short_is_none() -> None:
     info = Backend("fake").backy_backend().model_copy(update={"read_commands": (("sleep",),)})
     with pytest.raises(CommandFailed, match="sleep gave no answer"):
-        await MachineProbe(info, (), (), 0.2, LINUX).run("sleep", "60")
+        await MachineProbe(info, (), (), 0.2, LINUX, unknown()).run("sleep", "60")
 
 
 async def test_the_probe_runs_declared_commands_only() -> None:

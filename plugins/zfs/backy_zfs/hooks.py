@@ -16,6 +16,7 @@ from backy_core.sdk.steps import ACTIVE, STOPPED, blank, mount, release, wipes
 from backy_zfs import __version__, argv, features, queries
 from backy_zfs.add_drive import backy_plan_add_drive as backy_plan_add_drive
 from backy_zfs.features import backy_explain as backy_explain
+from backy_zfs.imported_pools import backy_poll as backy_poll
 from backy_zfs.inspect import backy_inspect as backy_inspect
 from backy_zfs.naming import SIGNATURE
 from backy_zfs.plans import TABLE, name_of, plan_of, stamp
@@ -107,9 +108,8 @@ def backy_plan_close(pool: PoolSpec, report: PoolReport) -> BackendPlan:
         run=argv.set_property(name, "mountpoint=none", 1),
         effect="none",
     )
-    steps = (forget,) if report.guid else ()
     export = release("release-pool", "Exporting the zpool", argv.export(name))
-    return plan_of(pool, *steps, export, goal=STOPPED)
+    return plan_of(pool, *((forget,) if report.guid else ()), export, goal=STOPPED)
 
 
 @hookimpl

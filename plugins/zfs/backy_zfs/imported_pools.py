@@ -6,6 +6,7 @@ import re
 import time
 from collections.abc import Iterable, Mapping
 
+from backy_core.sdk import hookimpl
 from backy_core.sdk.errors import SystemFailure
 from backy_core.sdk.models import CommandOutcome, Probe
 from backy_core.sdk.naming import guid_of
@@ -45,6 +46,17 @@ async def read(
     if done.code != 0 and can_be_imported:
         raise _silent(done)
     return status.parse_text(done.stdout), {}
+
+
+@hookimpl
+async def backy_poll(probe: Probe) -> str:
+    """The words of ``zpool status``, which reads no drive; nothing if no pool can be imported."""
+    if not await may_exist(probe):
+        return ""
+    done = await probe.run(*queries.STATUS)
+    if done.code != 0:
+        raise _silent(done)
+    return done.stdout
 
 
 async def _has_json(probe: Probe) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from backy_zfs.hooks import backy_poll
 
 from backy_core.sdk.errors import SystemFailure
 from backy_core.sdk.models import Signature
@@ -180,3 +181,29 @@ async def test_a_label_that_cannot_be_read_puts_its_device_in_doubt() -> None:
     assert await reports(probe) == () and set(await unreadable(probe)) == set(LABELS)
     probe.signatures = (Signature(device="vdz", type="zfs_member"),)  # no more of it is left
     assert await unreadable(probe) == {"vdz": "its ZFS label cannot be read"}
+
+
+class ImportedProbe(SampleProbe):
+    """Of a kernel that has a zpool imported."""
+
+    async def listdir(self, path: str) -> tuple[str, ...]:
+        return ("fletcher_4_bench", "tank") if path == "/proc/spl/kstat/zfs" else ()
+
+
+async def test_a_poll_reads_no_label() -> None:
+    online = ImportedProbe(sample("openzfs-mirror-online.status"), LABELS)
+    offline = ImportedProbe(sample("openzfs-mirror-offline.status"), LABELS)
+    assert await backy_poll(online) == await backy_poll(online) != await backy_poll(offline)
+    assert {*online.commands, *offline.commands} == {("zpool", "status")}
+
+
+async def test_a_poll_starts_no_process_without_a_zpool() -> None:
+    probe = SampleProbe("", {})
+    assert (await backy_poll(probe), probe.commands) == ("", [])
+
+
+async def test_a_poll_that_zpool_does_not_answer_is_a_failure() -> None:
+    probe = FailingProbe("", {})
+    probe.modules = ("tank",)
+    with pytest.raises(SystemFailure, match="cannot report"):
+        await backy_poll(probe)

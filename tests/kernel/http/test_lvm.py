@@ -5,11 +5,13 @@ from typing import Any
 
 from ..lab.drives import numbered
 from .backends import LVM, Backend
-from .site import PATIENCE, TELL_UDEV, Site
+from .site import LOOK_SECONDS, PATIENCE, TELL_UDEV, Site
 
 BACKENDS = [LVM]
 DRIVES = numbered(3, 64 << 20)
 ONE, TWO, THREE = (drive.serial for drive in DRIVES)
+_BY_EVENT_SECONDS = 20
+"""Less than `drives_rescan_s`."""
 _HOSTILE = """
 config { abort_on_errors = 1 }
 devices { filter = [ "r|.*|" ] global_filter = [ "r|.*|" ] scan = [ "/nowhere" ] }
@@ -55,6 +57,23 @@ def test_a_group_made_by_hand_is_imported(site: Site, backend: Backend) -> None:
     assert (found["label"], found["level"], found["filesystem"]) == ("data/files", "linear", "ext4")
     site.check_adopted(found["poolGroupGuid"], ONE, TWO)
     assert site.run("dmsetup ls | grep ^data-").out == ""
+
+
+def test_a_drive_that_somebody_adds_is_seen(site: Site, backend: Backend) -> None:
+    """Because udev tells of the write: at rest no group is read again."""
+    pool = site.made(ONE, **backend.alone())
+    group, node = f"backy-{pool.guid}", site.node(TWO)
+    for script, guid in (
+        (f"vgextend -qy {group} {node}", pool.guid),
+        (f"vgreduce -q {group} {node} && pvremove -qy {node}", None),
+    ):
+        site.output(script)
+        deadline = time.monotonic() + _BY_EVENT_SECONDS * site.guest.slower
+        while (drive := site.drives()[TWO])["poolGroupGuid"] != guid:
+            assert time.monotonic() < deadline, drive
+            time.sleep(LOOK_SECONDS)
+    pool.delete()
+    site.check_clean([ONE, TWO])
 
 
 def test_a_second_volume_is_not_destroyed_in_passing(site: Site, backend: Backend) -> None:
