@@ -1,22 +1,22 @@
-"""`python -m tests.bench [--udisks2] [--write] [--only creation,reads,start,growth,rest]`"""
+"""`python -m tests.bench [--udisks2] [--write] [--only mdadm,lvm,reads,start]`"""
 
 from __future__ import annotations
 
 import argparse
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tests.bench import at_rest, creation, growth, machine, reads, startup, udisks
+from tests.bench import at_rest, events, growth, life, machine, reads, startup, udisks
+from tests.bench.cases import CASES
 from tests.bench.figures import Row, table
 from tests.kernel.lab import requirements
 from tests.kernel.lab.errors import LabUnavailable
 from tests.kernel.lab.systems import chosen
 
 _PAGE = Path(__file__).parents[2] / "docs/benchmarks.md"
-_PARTS = ("creation", "reads", "start", "growth", "rest")
 _BEGIN, _END = "<!-- figures -->", "<!-- end of figures -->"
 
 
@@ -29,7 +29,7 @@ def main() -> int:
     rows: list[Row] = []
     for part in options.only:
         _say(f"measuring: {part}")
-        rows += _measures(options)[part]()
+        rows += _measured(part, options)
     report = _report(rows)
     print(report)
     if options.write:
@@ -40,12 +40,35 @@ def main() -> int:
     return 0
 
 
+Measure = Callable[[argparse.Namespace], Sequence[Row]]
+
+
+def _case(name: str) -> Measure:
+    return lambda options: life.compare(
+        options.repetitions, CASES[name](), with_udisks=options.udisks2 and name == "mdadm"
+    )
+
+
+_IN_GUESTS: Mapping[str, Measure] = {
+    **{name: _case(name) for name in CASES},
+    "events": lambda options: events.measure(options.repetitions, 3),
+    "rest": lambda options: at_rest.measure(options.repetitions),
+    "events-many": lambda options: events.measure(options.repetitions, 40),
+}
+_HERE: Mapping[str, Measure] = {
+    "reads": lambda options: reads.compare(options.repetitions),
+    "start": lambda options: startup.compare(options.repetitions),
+    "growth": lambda options: growth.measure(options.repetitions),
+}
+_PARTS: Mapping[str, Measure] = {**_IN_GUESTS, **_HERE}
+
+
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("--udisks2", action="store_true", help="compare with UDisks2 as well")
     parser.add_argument("--write", action="store_true", help="keep the table in docs/benchmarks.md")
     parser.add_argument("--repetitions", type=int, default=10, metavar="N")
-    parser.add_argument("--only", type=_parts, default=_PARTS, metavar="PART,…")
+    parser.add_argument("--only", type=_parts, default=tuple(_PARTS), metavar="PART,…")
     return parser.parse_args()
 
 
@@ -56,24 +79,14 @@ def _parts(text: str) -> tuple[str, ...]:
     return parts
 
 
-def _measures(options: argparse.Namespace) -> dict[str, Callable[[], Sequence[Row]]]:
-    count = options.repetitions
-    return {
-        "creation": lambda: _creation(count, with_udisks=options.udisks2),
-        "reads": lambda: reads.compare(count),
-        "start": lambda: startup.compare(count),
-        "growth": lambda: growth.measure(count),
-        "rest": lambda: at_rest.measure(count),
-    }
-
-
-def _creation(repetitions: int, *, with_udisks: bool) -> Sequence[Row]:
-    try:
-        requirements.check(chosen())
-    except LabUnavailable as error:
-        _say(f"creation is left out: {error}")
-        return []
-    return creation.compare(repetitions, with_udisks=with_udisks)
+def _measured(part: str, options: argparse.Namespace) -> Sequence[Row]:
+    if part in _IN_GUESTS:
+        try:
+            requirements.check(chosen())
+        except LabUnavailable as error:
+            _say(f"{part} is left out: {error}")
+            return []
+    return _PARTS[part](options)
 
 
 def _report(rows: Sequence[Row]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import median
@@ -66,24 +67,32 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Amount:
-    """A figure with a limit of its own and nothing to compare it with."""
+    """A figure with a limit of its own and nothing to compare it with.
+
+    ``worst``: the limit of the largest one, where there is one.
+    """
 
     what: str
     unit: Unit
     ours: Sequence[float]
     at_most: float
+    worst: float = math.inf
+
+    @property
+    def goal(self) -> str:
+        worst = "" if self.worst == math.inf else f", worst ≤ {self.worst:g} {self.unit}"
+        return f"≤ {self.at_most:g} {self.unit}{worst}"
 
     @property
     def met(self) -> bool:
-        return median(self.ours) <= self.at_most
+        return median(self.ours) <= self.at_most and max(self.ours) <= self.worst
 
     def missed(self) -> str:
-        return f"{_figure(self.ours, self.unit)} instead of ≤ {self.at_most:g} {self.unit}"
+        return f"{_figure(self.ours, self.unit)} instead of {self.goal}"
 
     def row(self) -> tuple[str, ...]:
-        figure, goal = _figure(self.ours, self.unit), f"≤ {self.at_most:g} {self.unit}"
-        verdict = "yes" if self.met else "NO"
-        return (self.what, "–", f"{len(self.ours)}", figure, "–", "–", goal, verdict)
+        figure, verdict = _figure(self.ours, self.unit), "yes" if self.met else "NO"
+        return (self.what, "–", f"{len(self.ours)}", figure, "–", "–", self.goal, verdict)
 
 
 Row = Comparison | Amount
