@@ -6,7 +6,6 @@ import asyncio
 import logging
 import uuid
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +56,7 @@ class Runtime:
     ) -> None:
         self.settings = settings
         self._machine = machine
-        self._clock = clock or SystemClock()
+        self.clock = clock or SystemClock()
         self._patience = patience
         self.agent_instance = str(uuid.uuid4())
         self.host = host or load_backends(
@@ -66,8 +65,10 @@ class Runtime:
             inspect_deadline_s=settings.inspect_deadline_s,
             has_program=machine.programs.installed,
         )
-        self.observer = Observer(settings, self.host, machine, events())
-        self.operations = OperationRegistry(_limits(settings), max_lines=settings.max_output_lines)
+        self.observer = Observer(settings, self.host, machine, self.clock, events())
+        self.operations = OperationRegistry(
+            _limits(settings), self.clock, max_lines=settings.max_output_lines
+        )
         self.api_key = ""
         self._state = machine.files.directory(settings.state_dir)
         self._core = self._compose()
@@ -88,7 +89,7 @@ class Runtime:
         return not self._core.opening and not any(op.running for op in self.operations.all())
 
     def _compose(self) -> Core:
-        settings, machine, clock = self.settings, self._machine, self._clock
+        settings, machine, clock = self.settings, self._machine, self.clock
         executor = Executor(self.observer, machine, clock, self._patience)
         state = self._state
         return Core(
@@ -99,8 +100,8 @@ class Runtime:
             observer=self.observer,
             registry=self.operations,
             journal=Journal(state.directory(settings.journal_dir.name)),
-            metadata=MetadataStore(state.file(settings.metadata_path.name)),
-            tombstones=Tombstones(state.file(settings.tombstones_path.name)),
+            metadata=MetadataStore(state.file(settings.metadata_path.name), clock),
+            tombstones=Tombstones(state.file(settings.tombstones_path.name), clock),
             protection=ProtectionStore(state.file(settings.protection_path.name)),
             executor=executor,
             undoer=Undoer(
@@ -146,7 +147,7 @@ class Runtime:
     def _changed(self, before: Snapshot, after: Snapshot) -> None:
         """Drives came or went: pending work may go on, old entries may be recognised. Or a
         replaced member was let go."""
-        for change in after.changes_since(before, datetime.now(UTC)):
+        for change in after.changes_since(before, self.clock.now()):
             self.host.notify_pool_changed(change)
         same = {drive.id for drive in before.drives} == {drive.id for drive in after.drives}
         if not same or awaits_leavers(self._core):

@@ -12,12 +12,38 @@ import pytest
 from backy_core.system import machine
 from tests.architecture import ROOT, Module, imports, modules
 
-HANDED = [
+CORE = [
     module
     for module in modules(ROOT / "backy_core", "backy_core")
-    if module.name.split(".")[1:2]
-    in (["store"], ["plugins"], ["machine"], ["operations"], ["pools"])
+    if module.name.split(".")[1:2] not in (["system"], ["testing"])
 ]
+ASKS_ITSELF = {
+    "backy_core.runtime": [
+        "backy_core.system.clock.SystemClock",
+        "backy_core.system.machine.LINUX",
+    ],
+    "backy_core.cli.serve": ["backy_core.system.machine.LINUX"],
+    "backy_core.cli.notify": ["backy_core.system.clock.SystemClock"],
+    "backy_core.plugins.loading": ["backy_core.system.exec"],
+    "backy_core.api.static_replies": ["backy_core.system.threads.apart"],
+}
+"""Three have this machine as their default. ``notify`` keeps systemd's watchdog quiet, whatever
+clock the agent has; the last reads files of the package itself."""
+TESTS = [
+    *modules(ROOT / "tests", "tests"),
+    *(
+        module
+        for folder in sorted((ROOT / "plugins").glob("*/tests"))
+        for module in modules(folder, f"{folder.parent.name}.tests")
+    ),
+]
+OWN_TIME = {
+    "backy_core.logs": "is there before anything that could be handed a clock",
+}
+"""Modules that take the time themselves, and why. The kit is left out: its machine is real."""
+TELLS_TIME = re.compile(r"^(?:datetime\.)?datetime\.(?:now|utcnow|today)$|^asyncio\.sleep$")
+BELOW_THE_SEAM = ("tests.core.system.", "tests.kernel.system.")
+"""Tests of the package itself, whose modules are handed nothing."""
 STAND_INS = [
     *modules(ROOT / "backy_core" / "testing", "backy_core.testing"),
     *modules(ROOT / "tests" / "fakes", "tests.fakes"),
@@ -54,6 +80,32 @@ def directly_asked(module: Module) -> list[str]:
     return sorted(forbidden.intersection(imports(module)))
 
 
+def own_time(module: Module) -> list[str]:
+    """What it takes from this machine's clock. ``asyncio.sleep(0)`` waits for no time."""
+    nodes = list(ast.walk(module.tree))
+    turns = {id(node.func) for node in nodes if isinstance(node, ast.Call) and _is_turn(node)}
+    used = (ast.unparse(n) for n in nodes if isinstance(n, ast.Attribute) and id(n) not in turns)
+    imported = [name for name in imports(module) if re.match(r"time(\.|$)", name)]
+    return imported + [name for name in used if TELLS_TIME.search(name)]
+
+
+def system_patches(module: Module) -> list[str]:
+    """Patches of what is in ``backy_core.system``, or of ``time``."""
+    names = {
+        alias.asname or alias.name: f"{node.module}.{alias.name}"
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    targets = [
+        node.args[0].value if isinstance(node.args[0], ast.Constant) else ast.unparse(node.args[0])
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.Call) and PATCHES.search(ast.unparse(node.func)) and node.args
+    ]
+    dotted = (names.get(name.partition(".")[0], name) for name in map(str, targets))
+    return [name for name in dotted if f"{name}.".startswith(("backy_core.system.", "time."))]
+
+
 def private_uses(module: Module) -> list[str]:
     """Private names of others."""
     found = []
@@ -84,6 +136,10 @@ def patches(module: Module) -> list[str]:
     return found
 
 
+def _is_turn(call: ast.Call) -> bool:
+    return ast.unparse(call) == "asyncio.sleep(0)"
+
+
 def _is_private(name: str) -> bool:
     return name.startswith("_") and not name.startswith("__")
 
@@ -97,10 +153,19 @@ def _root(node: ast.expr) -> str:
     return ast.unparse(node).partition(".")[0]
 
 
-@pytest.mark.parametrize("module", HANDED, ids=lambda module: module.name)
+@pytest.mark.parametrize("module", CORE, ids=lambda module: module.name)
 def test_the_machine_is_asked_where_it_was_handed_in(module: Module) -> None:
-    default = {"backy_core.plugins.loading": ["backy_core.system.exec"]}
-    assert directly_asked(module) == default.get(module.name, [])
+    assert directly_asked(module) == ASKS_ITSELF.get(module.name, [])
+
+
+@pytest.mark.parametrize("module", CORE, ids=lambda module: module.name)
+def test_the_time_is_told_by_the_clock_handed_in(module: Module) -> None:
+    assert bool(own_time(module)) is (module.name in OWN_TIME)
+
+
+@pytest.mark.parametrize("module", TESTS, ids=lambda module: module.name)
+def test_no_test_patches_the_machine(module: Module) -> None:
+    assert module.name.startswith(BELOW_THE_SEAM) or system_patches(module) == []
 
 
 @pytest.mark.parametrize("module", STAND_INS, ids=lambda module: module.name)
@@ -116,7 +181,7 @@ def test_kit_and_fakes_patch_nothing(module: Module) -> None:
 def test_there_is_something_to_check() -> None:
     assert {"backy_core.system.exec", "backy_core.system.libmount"} & QUESTIONS
     assert "backy_core.system.mountinfo.read_mounts" in QUESTIONS
-    assert len(HANDED) > 40 and len(STAND_INS) > 20
+    assert len(CORE) > 100 and len(STAND_INS) > 20
 
 
 @pytest.mark.parametrize(
@@ -129,6 +194,34 @@ def test_there_is_something_to_check() -> None:
 )
 def test_asking_this_machine_would_be_seen(text: str) -> None:
     assert directly_asked(Module("backy_core.pools.x", Path("x.py"), text))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "import time",
+        "from time import monotonic",
+        "datetime.now(UTC)",
+        "datetime.datetime.now()",
+        "await asyncio.sleep(1)",
+    ],
+)
+def test_a_clock_of_its_own_would_be_seen(text: str) -> None:
+    assert own_time(Module("backy_core.pools.x", Path("x.py"), text))
+    assert not own_time(Module("backy_core.pools.x", Path("x.py"), "asyncio.sleep(0)"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "from backy_core.system import blocks\nmonkeypatch.setattr(blocks, 'holders', None)",
+        "from backy_core.system.own_files import OwnFile\np.setattr(OwnFile, 'write', None)",
+        "monkeypatch.setattr('backy_core.system.exec.run', None)",
+        "import time\nmonkeypatch.setattr(time, 'monotonic', None)",
+    ],
+)
+def test_a_patched_machine_would_be_seen(text: str) -> None:
+    assert system_patches(Module("tests.core.x", Path("x.py"), text))
 
 
 @pytest.mark.parametrize("text", ["agent.runtime._core", "from backy_core.pools import _x"])

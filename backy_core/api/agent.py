@@ -9,6 +9,7 @@ from backy_core.operations.registry import OperationRegistry
 from backy_core.plugins.host import PluginHost
 from backy_core.pools.drive_service import DriveService
 from backy_core.pools.service import PoolService
+from backy_core.system.clock import Clock
 
 
 class Agent(Protocol):
@@ -18,6 +19,8 @@ class Agent(Protocol):
     def api_key(self) -> str: ...
     @property
     def agent_instance(self) -> str: ...
+    @property
+    def clock(self) -> Clock: ...
     @property
     def host(self) -> PluginHost: ...
     @property

@@ -6,7 +6,7 @@ import os
 import socket
 from collections.abc import Mapping
 
-from backy_core.system.clock import next_beat
+from backy_core.system.clock import SystemClock
 
 
 class Notifier:
@@ -31,7 +31,7 @@ class Notifier:
         """Show that the event loop turns, twice in each of systemd's periods."""
         while self._watchdog_s:
             self.tell("WATCHDOG=1")
-            await next_beat(self._watchdog_s / 2)
+            await SystemClock().beat(self._watchdog_s / 2)
 
 
 def _watchdog_seconds(env: Mapping[str, str]) -> float:

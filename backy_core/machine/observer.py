@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -28,6 +27,7 @@ from backy_core.sdk.layers import LayerInfo
 from backy_core.sdk.models import BackendInfo, PoolReport
 from backy_core.sdk.stack import Layer, LayerReport
 from backy_core.system.absence import LookFailed
+from backy_core.system.clock import Clock
 from backy_core.system.machine import Machine
 from backy_core.system.mounts import MountEntry
 from backy_core.system.udev import KernelEvents
@@ -61,15 +61,17 @@ class Observer:
         settings: Settings,
         host: PluginHost,
         machine: Machine,
+        clock: Clock,
         events: KernelEvents | None = None,
     ) -> None:
         self._settings = settings
         self._host = host
         self._machine = machine
+        self._clock = clock
         self._events = events
-        self._surveyor = Surveyor(settings, machine)
+        self._surveyor = Surveyor(settings, machine, clock)
         self._board = Board({name: backend.info for name, backend in host.backends.items()})
-        self._poller = Poller(self, host, settings.drives_rescan_s)
+        self._poller = Poller(self, host, clock, settings.drives_rescan_s)
         self._everything = Shared(self._look)
         self._inspections = {name: Shared(partial(self._inspect, name)) for name in host.backends}
         self._admissions = {name: Shared(partial(self._look_for, name)) for name in host.backends}
@@ -147,7 +149,7 @@ class Observer:
     async def _look_for(self, backend: str) -> Snapshot:
         backends = self._host.backends
         changed = [name for name in backends if self._unchanged(name) is None or name == backend]
-        began = time.monotonic()
+        began = self._clock.monotonic()
         survey = await self._survey()
         answers = await asyncio.gather(*(self._ask(name, survey, began) for name in changed))
         return await self._post(survey, dict(zip(changed, answers, strict=True)))
@@ -160,7 +162,7 @@ class Observer:
         """Scan, and ask only backends for which anything differs from when they inspected last, or
         that could not answer then: drives that nobody reads can sleep. Mounts matter only to
         backends that deliver a filesystem."""
-        began = time.monotonic()
+        began = self._clock.monotonic()
         survey = await self._survey()
         due = [backend for backend in self._host.backends if self._is_due(backend, survey)]
         await self._ask_each(due, survey, began)
@@ -198,7 +200,7 @@ class Observer:
         return await self._inspections[backend]()
 
     async def _inspect(self, backend: str) -> tuple[PoolReport, ...]:
-        began = time.monotonic()
+        began = self._clock.monotonic()
         survey = await self._survey()
         answer = await self._ask(backend, survey, began)
         await self._post(survey, {backend: answer})
@@ -214,7 +216,7 @@ class Observer:
 
     def _recent(self, backend: str) -> Answer | None:
         began, _ = self._answered.get(backend, (0.0, None))
-        return self._unchanged(backend) if time.monotonic() - began < _RECENT_S else None
+        return self._unchanged(backend) if self._clock.monotonic() - began < _RECENT_S else None
 
     def _unchanged(self, backend: str) -> Answer | None:
         """Its last answer, if nothing was announced or done since that scan began."""
@@ -224,7 +226,7 @@ class Observer:
 
     def note_action(self) -> None:
         """An operation is about to change the machine, or has just done so."""
-        self._acted_at = time.monotonic()
+        self._acted_at = self._clock.monotonic()
 
     @contextmanager
     def quiet(self) -> Iterator[None]:
@@ -248,7 +250,7 @@ class Observer:
         self._surveyor.cache.forget(names)
 
     async def _look(self) -> Snapshot:
-        began = time.monotonic()
+        began = self._clock.monotonic()
         snapshot = await self._ask_each(self._host.backends, await self._survey(), began)
         self._looked_at = began
         return snapshot
@@ -310,7 +312,7 @@ class Observer:
 
     async def _survey(self) -> Survey:
         """Raises :class:`LookFailed`; what was seen last then stays, and is said to be old."""
-        self._surveyed_at = time.monotonic()
+        self._surveyed_at = self._clock.monotonic()
         try:
             return await self._surveyor.look()
         except LookFailed as error:
@@ -319,7 +321,7 @@ class Observer:
             raise
 
     async def _ask(self, backend: str, survey: Survey, began: float) -> Answer | str:
-        self._asked[backend] = _Asked(time.monotonic(), survey)
+        self._asked[backend] = _Asked(self._clock.monotonic(), survey)
         self._answered.pop(backend, None)
         probe = self._probe(self._host.backends[backend].info, survey)
         problem = f"Backend {backend} cannot inspect its pools"
@@ -363,7 +365,7 @@ class Observer:
         self._on_mounts()
 
     def _on_mounts(self) -> None:
-        self._stale_at = time.monotonic()
+        self._stale_at = self._clock.monotonic()
         if not self._stale.is_set():
             self._stale_since = self._stale_at
             self._stale.set()
@@ -372,13 +374,13 @@ class Observer:
         while self._quiet:
             busy_at = max(self._surveyed_at, self._acted_at)
             until = min(busy_at + _QUIET_S, self._stale_since + _LONGEST_QUIET_S)
-            left = until - time.monotonic()
+            left = until - self._clock.monotonic()
             if left <= 0:
                 break
             with suppress(TimeoutError):
                 async with asyncio.timeout(left):
                     await self._undisturbed.wait()
-        await asyncio.sleep(_DEBOUNCE_S)
+        await self._clock.idle(_DEBOUNCE_S)
 
     async def _follow_events(self) -> None:
         """Scan once for a burst of events, and for at most a third of the time."""
@@ -389,12 +391,12 @@ class Observer:
             only_mounts, self._only_mounts = self._only_mounts, True
             if self._looked_at > self._stale_at:
                 continue
-            began = time.monotonic()
+            began = self._clock.monotonic()
             try:
                 await (self.rescan() if only_mounts else self.refresh())
             except BackyError as error:
                 _log.warning("The scan failed; the last snapshot stays: %s", error)
-                await asyncio.sleep(_RETRY_S)
+                await self._clock.idle(_RETRY_S)
             except Exception:  # a look that broke must not be the last one
                 _log.exception("The scan failed")
-            await asyncio.sleep(2 * (time.monotonic() - began))
+            await self._clock.idle(2 * (self._clock.monotonic() - began))

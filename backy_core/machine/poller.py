@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from typing import NamedTuple, Protocol
 
 from backy_core.machine.snapshot import Snapshot
 from backy_core.plugins.host import PluginHost
 from backy_core.sdk.errors import BackyError
 from backy_core.sdk.models import PoolReport
-from backy_core.system.clock import next_beat
+from backy_core.system.clock import Clock
 
 _log = logging.getLogger(__name__)
 _TICK_S = 2.0
@@ -48,16 +47,17 @@ class Poller:
     A backend inspects its pools only if what it polls has changed, so drives at rest can sleep.
     """
 
-    def __init__(self, looks: Looks, host: PluginHost, rescan_s: float) -> None:
+    def __init__(self, looks: Looks, host: PluginHost, clock: Clock, rescan_s: float) -> None:
         self._looks = looks
         self._host = host
+        self._clock = clock
         self._rescan_s = rescan_s
-        self._rescanned = time.monotonic()
+        self._rescanned = self._clock.monotonic()
         self._polled: dict[str, _Polled] = {}
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        self._rescanned = time.monotonic()
+        self._rescanned = self._clock.monotonic()
         self._task = asyncio.create_task(self._run())
 
     async def stop(self) -> None:
@@ -67,9 +67,9 @@ class Poller:
 
     async def _run(self) -> None:
         while True:
-            await next_beat(_TICK_S if self._moving() else _REST_S)
+            await self._clock.beat(_TICK_S if self._moving() else _REST_S)
             try:
-                await self._tick(time.monotonic())
+                await self._tick(self._clock.monotonic())
             except BackyError as error:
                 _log.debug("The poll failed: %s", error)
             except Exception:

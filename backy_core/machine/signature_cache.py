@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from backy_core.sdk.models import Signature
 from backy_core.system.blocks import BlockDevice
+from backy_core.system.clock import Clock
 from backy_core.system.machine import Signatures
 from backy_core.system.signatures import Probed
 
@@ -42,8 +42,9 @@ class SignatureCache:
     a probe runs wins: that probe's answer may be from before.
     """
 
-    def __init__(self, probing: Signatures) -> None:
+    def __init__(self, probing: Signatures, clock: Clock) -> None:
         self._probing = probing
+        self._clock = clock
         self._known: dict[str, _Known] = {}
         self._hung: dict[str, _Hung] = {}
         self._marks: dict[str, int] = {}
@@ -70,9 +71,9 @@ class SignatureCache:
         }
         unknown = [device for device in devices if device.name not in valid.keys() | hung.keys()]
         marks = {device.name: self._mark(device.name) for device in unknown}
-        began = time.monotonic()
+        began = self._clock.monotonic()
         probed = await self._probing.probe_each([device.path for device in unknown])
-        if time.monotonic() - began >= _SLOW_S:
+        if self._clock.monotonic() - began >= _SLOW_S:
             self._remember_hung(current, probed.failed)
         for name, signatures in probed.found.items():
             if name in current and marks.get(name) == self._mark(name):
@@ -107,14 +108,14 @@ class SignatureCache:
 
     def _remember_hung(self, devices: Mapping[str, BlockDevice], failed: Mapping[str, str]) -> None:
         """Skip a disk that does not answer, so that it does not delay each scan of the others."""
-        until = time.monotonic() + _HUNG_S
+        until = self._clock.monotonic() + _HUNG_S
         for name, reason in failed.items():
             if name in devices:
                 self._hung[name] = _Hung(_disk(devices[name]), reason, until)
 
     def _hangs(self, device: BlockDevice) -> str | None:
         hung = self._hung.get(device.name)
-        if hung is None or hung.disk != _disk(device) or time.monotonic() >= hung.until:
+        if hung is None or hung.disk != _disk(device) or self._clock.monotonic() >= hung.until:
             return None
         return hung.reason
 

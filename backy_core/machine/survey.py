@@ -13,6 +13,7 @@ from backy_core.machine.signature_cache import SignatureCache
 from backy_core.machine.snapshot import Snapshot
 from backy_core.sdk.models import Delivers, DriveId, PoolReport, ProbedDrive, Signature, Unreadable
 from backy_core.system.blocks import BlockDevice
+from backy_core.system.clock import Clock
 from backy_core.system.machine import Machine
 from backy_core.system.mounts import MountEntry
 
@@ -100,12 +101,12 @@ class _Seen(NamedTuple):
 
 
 class Surveyor:
-    def __init__(self, settings: Settings, machine: Machine) -> None:
+    def __init__(self, settings: Settings, machine: Machine, clock: Clock) -> None:
         self._settings = settings
         self._machine = machine
         self._tickets = itertools.count(1)
         self._mountinfo = b""
-        self.cache = SignatureCache(machine.signatures)
+        self.cache = SignatureCache(machine.signatures, clock)
 
     async def look(self) -> Survey:
         """Starts no process but the probe of devices that may have changed."""

@@ -9,7 +9,6 @@ look back (a child was started, a step is done, the entry is closed) reach the d
 from __future__ import annotations
 
 import logging
-import os
 from contextlib import suppress
 from functools import partial
 from typing import Annotated, Any, Literal
@@ -269,8 +268,7 @@ class Journal:
             self._damaged(file, f"{error.error_count()} unreadable fields", lines[0])
             return None
         if torn:
-            with file.opened(os.O_WRONLY) as descriptor:
-                os.truncate(descriptor, os.fstat(descriptor).st_size - len(torn))
+            file.cut_off(len(torn))
         if not records:  # cut off before the promise was made
             file.remove()
             return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import StrEnum
 from typing import Any, NamedTuple
 
@@ -13,6 +13,7 @@ from backy_core.operations.outputs import OutputLog
 from backy_core.sdk.advice import Text, plain
 from backy_core.sdk.errors import BackyError, Cancelled
 from backy_core.sdk.events import OperationOutcome, OperationRecord
+from backy_core.system.clock import Clock
 
 
 class OperationState(StrEnum):
@@ -51,10 +52,12 @@ class Operation:
         kind: OperationKind,
         guid: str,
         fingerprint: str,
+        clock: Clock,
         *,
         label: str = "",
         max_lines: int = 2000,
     ) -> None:
+        self._clock = clock
         self.id = str(uuid.uuid4())
         self.kind = kind
         self.guid = guid
@@ -63,7 +66,7 @@ class Operation:
         self.fingerprint = fingerprint
         self.state = OperationState.RUNNING
         self.progress = Progress()
-        self.started_at = datetime.now(UTC)
+        self.started_at = self._clock.now()
         self.finished_at: datetime | None = None
         self.error: BackyError | None = None
         self.message: Text | None = None
@@ -122,7 +125,7 @@ class Operation:
 
     def finish(self, error: BackyError | None) -> None:
         self.error = error
-        self.finished_at = datetime.now(UTC)
+        self.finished_at = self._clock.now()
         if error is None:
             self.state = OperationState.SUCCEEDED
             done = self.progress

@@ -11,14 +11,13 @@ import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 
 from backy_core.operations.claims import Claim, Claims
 from backy_core.operations.kinds import OperationKind
 from backy_core.operations.records import Operation
 from backy_core.operations.retention import Limits, review
 from backy_core.sdk.errors import BackyError, Conflict, NotFound, ShuttingDown, SystemFailure
-from backy_core.system.clock import next_beat
+from backy_core.system.clock import Clock
 
 log = logging.getLogger(__name__)
 
@@ -27,10 +26,11 @@ _SWEEP_S = 5.0
 
 
 class OperationRegistry:
-    def __init__(self, limits: Limits, *, max_lines: int = 2000) -> None:
+    def __init__(self, limits: Limits, clock: Clock, *, max_lines: int = 2000) -> None:
         self.claims = Claims()
         self._reserved = Counter[str]()
         self._limits = limits
+        self._clock = clock
         self._max_lines = max_lines
         self._operations: dict[str, Operation] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -70,6 +70,7 @@ class OperationRegistry:
             kind,
             guid,
             fingerprint,
+            self._clock,
             label=label,
             max_lines=self._max_lines,
         )
@@ -183,10 +184,10 @@ class OperationRegistry:
     def mark_read(self, op: Operation) -> None:
         """The last line of an ended operation was read; its grace period starts."""
         if not op.running and op.outputs_read_at is None:
-            op.outputs_read_at = datetime.now(UTC)
+            op.outputs_read_at = self._clock.now()
 
     def prune(self) -> None:
-        verdict = review(tuple(self._operations.values()), datetime.now(UTC), self._limits)
+        verdict = review(tuple(self._operations.values()), self._clock.now(), self._limits)
         for operation_id in verdict.forget:
             self._operations.pop(operation_id, None)
         for operation_id in verdict.drop_outputs:
@@ -195,7 +196,7 @@ class OperationRegistry:
     async def run_sweeper(self) -> None:
         """Forget what has expired, for as long as the agent lives."""
         while True:
-            await next_beat(_SWEEP_S)
+            await self._clock.beat(_SWEEP_S)
             self.prune()
 
     async def shutdown(self, grace_s: float) -> None:

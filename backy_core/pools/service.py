@@ -61,8 +61,8 @@ _HIDDEN = (PoolState.FAILED, PoolState.DELETED)
 class PoolService:
     def __init__(self, core: Core) -> None:
         self._core = core
-        self._usage = UsageReader(core.machine.mounts)
-        self._measuring = Measuring(self._usage)
+        self._usage = UsageReader(core.machine.mounts, core.clock)
+        self._measuring = Measuring(self._usage, core.clock)
         self.viewer = PoolViewer(core)
         self.verbs = Verbs(core, self.viewer)
 

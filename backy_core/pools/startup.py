@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import Mapping
 
 from backy_core.operations.records import Operation
@@ -77,7 +76,7 @@ class Startup:
         try:
             if recovery is not None:
                 await recovery.ended()
-            deadline = time.monotonic() + self._core.settings.open_wait_s
+            deadline = self._core.clock.monotonic() + self._core.settings.open_wait_s
             while not await self._opened(guid, deadline):
                 pass
         finally:
@@ -93,8 +92,8 @@ class Startup:
         error = await self._try(entry)
         if error is None:
             return True
-        if time.monotonic() < deadline:
-            await asyncio.sleep(_AGAIN_S)
+        if self._core.clock.monotonic() < deadline:
+            await self._core.clock.idle(_AGAIN_S)
             return False
         self._core.open_errors[guid] = str(error)
         log.error("Pool %s was not opened: %s", guid, error)
@@ -116,11 +115,11 @@ class Startup:
         return self._core.observer.snapshot.connected.intersection(entry.drive_serials)
 
     async def _wait_for_members(self, guid: str, deadline: float) -> None:
-        while time.monotonic() < deadline:
+        while self._core.clock.monotonic() < deadline:
             entry = self._core.metadata.get(guid)
             if entry is None or not entry.is_mounted or self._complete(entry):
                 return
-            await asyncio.sleep(_LOOK_S)
+            await self._core.clock.idle(_LOOK_S)
 
     def _complete(self, entry: PoolEntry) -> bool:
         """Mounted already, or every remembered drive is here and a member."""

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,6 +17,7 @@ from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
 
 from backy_core.sdk.errors import SystemFailure
+from backy_core.system.clock import Clock
 from backy_core.system.own_files import OwnFile
 
 Document = dict[str, Any]
@@ -40,8 +40,9 @@ class StoredModel(BaseModel):
 class DocumentFile:
     """One JSON object holding a list under ``list_key``. Not thread-safe; its owner locks."""
 
-    def __init__(self, file: OwnFile, list_key: str) -> None:
+    def __init__(self, file: OwnFile, clock: Clock, list_key: str) -> None:
         self._file = file
+        self._clock = clock
         self.warnings: list[str] = []
         self._list_key = list_key
 
@@ -94,7 +95,7 @@ class DocumentFile:
 
     def _set_aside(self, file: OwnFile) -> str:
         """Link, so that the name itself is only ever replaced. The name it has from now on."""
-        stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
+        stamp = self._clock.now().strftime("%Y%m%dT%H%M%S.%fZ")
         aside = f"{file.name}.unreadable-{stamp}"
         try:
             file.link(aside)

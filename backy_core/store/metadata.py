@@ -27,6 +27,7 @@ from backy_core.sdk.models import DriveId, MemberReport, PoolReport, PoolSpec, P
 from backy_core.sdk.stack import Layer
 from backy_core.store.document import Document, DocumentFile, StoredModel
 from backy_core.store.opens_on import OpensOn
+from backy_core.system.clock import Clock
 from backy_core.system.own_files import OwnFile
 
 log = logging.getLogger(__name__)
@@ -155,8 +156,9 @@ class MetadataStore:
     written, and then nothing has changed; :meth:`promise` alone is for what cannot be taken back.
     """
 
-    def __init__(self, file: OwnFile) -> None:
-        self._file = DocumentFile(file, "pools")
+    def __init__(self, file: OwnFile, clock: Clock) -> None:
+        self._clock = clock
+        self._file = DocumentFile(file, clock, "pools")
         self._lock = asyncio.Lock()
         self._entries: _Entries = {}
         """Replaced by each change, never changed itself once it is loaded."""
@@ -245,7 +247,7 @@ class MetadataStore:
 
     def _document(self, entries: _Entries) -> Document:
         pools = [entry.as_json() for entry in entries.values()]
-        now = datetime.now(UTC).isoformat().replace("+00:00", "Z")
+        now = self._clock.now().isoformat().replace("+00:00", "Z")
         return {
             **{"version": FILE_VERSION},
             **self._top,

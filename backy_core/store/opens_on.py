@@ -64,9 +64,8 @@ def opens_on(
     )
 
 
-def writable_here(requirements: Iterable[Requirement]) -> tuple[Requirement, ...]:
-    """Those that the running kernel can put on a drive: it writes no feature that it lacks."""
-    running = release.running()
+def writable(running: str, requirements: Iterable[Requirement]) -> tuple[Requirement, ...]:
+    """Those that the running Linux can put on a drive: it writes no feature that it lacks."""
     return tuple(
         requirement
         for requirement in requirements
@@ -74,26 +73,27 @@ def writable_here(requirements: Iterable[Requirement]) -> tuple[Requirement, ...
     )
 
 
-def lacking(requirements: Iterable[Requirement]) -> tuple[Requirement, ...]:
-    """Those that this machine lacks: by the backend's word, else by the kernel they need."""
-    running = release.running()
+def lacking(running: str, requirements: Iterable[Requirement]) -> tuple[Requirement, ...]:
+    """Those that a machine with this Linux lacks: by the backend's word, else by the kernel they
+    need."""
     return tuple(
         requirement for requirement in requirements if not _is_supported(requirement, running)
     )
 
 
-def sentence(name: str, lacked: Sequence[Requirement]) -> str:
-    """Why the pool called ``name`` cannot be opened here: what it uses, and what that needs."""
+def sentence(running: str, name: str, lacked: Sequence[Requirement]) -> str:
+    """Why the pool called ``name`` cannot be opened by this Linux: what it uses, and what that
+    needs."""
     features = " and ".join(dict.fromkeys(requirement.feature for requirement in lacked))
-    running = f"Linux {release.running()}"
+    linux = f"Linux {running}"
     least = _least(lacked)
     if least is None:
         tools = {requirement.tool for requirement in lacked if _unknown(requirement)} - {None}
-        knows = f"the {' or '.join(sorted(map(str, tools)))} of this machine" if tools else running
+        knows = f"the {' or '.join(sorted(map(str, tools)))} of this machine" if tools else linux
         return f"Pool {name} uses {features}, which neither this agent nor {knows} knows"
     needs = f"that needs {least} or newer"
     if any(requirement.kernel for requirement in lacked):
-        needs += f", and this machine runs {running}"
+        needs += f", and this machine runs {linux}"
     return f"Pool {name} uses {features}; {needs}"
 
 

@@ -16,6 +16,7 @@ from pydantic import AliasChoices, Field, ValidationError
 
 from backy_core.sdk.models import DriveId, SignatureMatch
 from backy_core.store.document import DocumentFile, StoredModel
+from backy_core.system.clock import Clock
 from backy_core.system.own_files import OwnFile
 
 FILE_VERSION = 1
@@ -51,8 +52,8 @@ _Stones = dict[str, Tombstone]
 class Tombstones:
     """The file and its content in memory, as :class:`MetadataStore` for pools."""
 
-    def __init__(self, file: OwnFile) -> None:
-        self._file = DocumentFile(file, "tombstones")
+    def __init__(self, file: OwnFile, clock: Clock) -> None:
+        self._file = DocumentFile(file, clock, "tombstones")
         self._lock = asyncio.Lock()
         self._stones: _Stones = {}
         self._kept: list[Any] = []

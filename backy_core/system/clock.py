@@ -9,7 +9,7 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """Handed to whatever waits on purpose, so that a test need not wait as long."""
+    """Handed to whatever reads the time or waits on purpose."""
 
     def now(self) -> datetime:
         """The wall clock, in UTC."""
@@ -18,7 +18,15 @@ class Clock(Protocol):
         """Seconds that never go back, from no particular moment on."""
 
     async def sleep(self, seconds: float) -> None:
-        """Return when this many of them have passed."""
+        """Return when this many of them have passed. Somebody waits for what comes next."""
+
+    async def idle(self, seconds: float) -> None:
+        """The same, between rounds of work that goes on by itself. A test must not hurry it: the
+        rounds would follow each other without end."""
+
+    async def beat(self, period_s: float) -> None:
+        """Idle until :meth:`monotonic` is at the next multiple of ``period_s``. Timers whose periods
+        are multiples of each other then wake the agent together."""
 
 
 class SystemClock:
@@ -33,10 +41,8 @@ class SystemClock:
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
 
+    async def idle(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
 
-async def next_beat(period_s: float) -> None:
-    """Sleep to the next multiple of ``period_s`` on the monotonic clock.
-
-    Timers whose periods are multiples of each other then wake the agent together.
-    """
-    await asyncio.sleep(period_s - time.monotonic() % period_s)
+    async def beat(self, period_s: float) -> None:
+        await self.idle(period_s - self.monotonic() % period_s)

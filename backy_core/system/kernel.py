@@ -1,9 +1,18 @@
-"""The kernel itself: its boot, its log, its files, its events, and what programs left in /run."""
+"""The kernel itself: its release, boot, log, files and events, and what programs left in /run."""
 
 from backy_core.system.blocks import boot_id
 from backy_core.system.kernel_log import open_kernel_log
+from backy_core.system.release import running
 from backy_core.system.runtime_files import remove_stale
 from backy_core.system.sysfs import names_in, read_whole
 from backy_core.system.udev import udev_settled
 
-__all__ = ["boot_id", "names_in", "open_kernel_log", "read_whole", "remove_stale", "udev_settled"]
+__all__ = [
+    "boot_id",
+    "names_in",
+    "open_kernel_log",
+    "read_whole",
+    "remove_stale",
+    "running",
+    "udev_settled",
+]

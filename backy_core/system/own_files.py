@@ -179,6 +179,11 @@ class OwnFile:
                 os.ftruncate(descriptor, size)
                 raise
 
+    def cut_off(self, size: int) -> None:
+        """Drop its last ``size`` bytes. Raises :class:`OSError`."""
+        with self.opened(os.O_WRONLY) as descriptor:
+            os.truncate(descriptor, os.fstat(descriptor).st_size - size)
+
     def remove(self) -> None:
         """Absent is done. Raises :class:`OSError`."""
         with suppress(FileNotFoundError):

@@ -8,6 +8,7 @@ from backy_core.operations.kinds import OperationKind
 from backy_core.operations.records import Operation
 from backy_core.sdk.advice import Hint, Verb, advise, join, plain
 from backy_core.sdk.errors import Conflict
+from backy_core.system.clock import SystemClock
 
 CLOSE = Hint(Verb.CLOSE, "3fa8")
 
@@ -32,7 +33,7 @@ def test_texts_are_joined() -> None:
 
 @pytest.mark.asyncio
 async def test_listeners_are_told_in_plain_words() -> None:
-    operation = Operation(OperationKind.DELETE, "3fa8", "")
+    operation = Operation(OperationKind.DELETE, "3fa8", "", SystemClock())
     operation.message = advise("Then ", CLOSE)
     operation.finish(Conflict("It is mounted", hint=advise("First ", CLOSE)))
     record = operation.record()

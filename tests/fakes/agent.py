@@ -220,7 +220,7 @@ class Bench:
     @property
     def remembered(self) -> dict[str, Any]:
         """The metadata file, as a new agent would read it: the desired state by GUID."""
-        store = MetadataStore(OwnFile.at(self.settings.metadata_path))
+        store = MetadataStore(OwnFile.at(self.settings.metadata_path), FakeClock())
         store.load()
         return {entry.guid: entry for entry in store.entries()}
 

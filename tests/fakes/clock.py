@@ -27,6 +27,12 @@ class FakeClock:
         self.passed += seconds
         await asyncio.sleep(0.0005)
 
+    async def idle(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+    async def beat(self, period_s: float) -> None:
+        await self.idle(period_s - self.monotonic() % period_s)
+
 
 async def at_once(call: Callable[[], T]) -> T:
     """Nothing here blocks, so no thread is needed; tasks still take turns."""

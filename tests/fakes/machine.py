@@ -46,6 +46,8 @@ class FakeMachine:
         self.processes: dict[int, Process] = {}
         self.programs = set(PROGRAMS)
         self.boot = str(uuid.uuid4())
+        self.linux = "6.12.117"
+        """The release that runs."""
         self.shines_through: list[Content] = []
         """Stale content that shows on every new array."""
         self.superblocks_at_end = False

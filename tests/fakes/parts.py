@@ -6,6 +6,8 @@ import errno
 import shlex
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
 
 from backy_core.sdk.errors import PoolBusy
 from backy_core.sdk.models import Requirement
@@ -45,6 +47,11 @@ def assembled(machine: FakeMachine, programs: FakePrograms) -> Machine:
     )
 
 
+def altered(part: ModuleType, **functions: Callable[..., object]) -> Any:
+    """A part of the real machine with other functions in the place of some."""
+    return SimpleNamespace(**{**vars(part), **functions})
+
+
 class Told(KernelLog):
     """The fake kernel's messages from a number on."""
 
@@ -59,6 +66,9 @@ class Told(KernelLog):
 class FakeKernel:
     def __init__(self, machine: FakeMachine) -> None:
         self._machine = machine
+
+    def running(self) -> str:
+        return self._machine.linux
 
     def boot_id(self) -> str:
         return self._machine.boot

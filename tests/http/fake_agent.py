@@ -9,6 +9,7 @@ from backy_core.operations.retention import Limits
 from backy_core.plugins.host import FailedPlugin, LoadedBackend, PluginHost
 from backy_core.sdk.models import BackendInfo, Level, Tool
 from backy_core.sdk.settings import PluginSettings
+from backy_core.system.clock import SystemClock
 from tests.http.fake_drives import FakeDrives
 from tests.http.fake_pools import FakePools
 
@@ -42,8 +43,9 @@ class FakeAgent:
     def __init__(self) -> None:
         self.api_key = KEY
         self.agent_instance = "6d1f0a52-0000-4000-8000-000000000001"
+        self.clock = SystemClock()
         self.host = _host()
         self.backend_problems = {"mdadm": "it did not answer within 30 s"}
-        self.operations = OperationRegistry(Limits())
+        self.operations = OperationRegistry(Limits(), self.clock)
         self.pools = FakePools(self.operations)
         self.drives_service = FakeDrives()

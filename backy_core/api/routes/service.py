@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from pathlib import Path
 
 from quart import Response, current_app
 from quart_schema import hide, security_scheme
 
 from backy_core.api.auth import open_to_all
-from backy_core.api.replies import reply
+from backy_core.api.replies import agent, reply
 from backy_core.api.routing import BASE_PATH, Routes, endpoint
 from backy_core.api.static_replies import StaticFiles
 from backy_core.api.wire.operations import HealthReply, StatusReply
@@ -24,7 +23,7 @@ _files = StaticFiles(Path(__file__).parents[1] / "static")
 async def get_status() -> Response:
     """Say that the agent runs, and which version. Needs no key."""
     version: str = current_app.config["BACKY_VERSION"]
-    return reply(StatusReply(version=version, timestamp=datetime.now(UTC)))
+    return reply(StatusReply(version=version, timestamp=agent().clock.now()))
 
 
 @endpoint(routes, "GET", "/health", replies={200: HealthReply})

@@ -13,7 +13,7 @@ from backy_core.sdk.errors import BackyError, SystemFailure
 from backy_core.sdk.models import BackendInfo, PoolReport, PoolSpec, Requirement
 from backy_core.sdk.plan import BackendPlan
 from backy_core.store.metadata import PoolEntry
-from backy_core.store.opens_on import OpensOn, lacking, opens_on, sentence, writable_here
+from backy_core.store.opens_on import OpensOn, lacking, opens_on, sentence, writable
 from backy_core.system.exec import CommandFailed
 from backy_core.system.libmount import MountFailed
 from backy_core.system.machine import Machine
@@ -23,11 +23,13 @@ _NOT_UNDERSTOOD = (errno.EINVAL, errno.EOPNOTSUPP, errno.EROFS)
 """What mount(2) answers for a filesystem with a feature that the kernel lacks."""
 
 
-def planned(info: BackendInfo, pool: PoolSpec, draft: BackendPlan) -> OpensOn | None:
+def planned(core: Core, backend: str, pool: PoolSpec, draft: BackendPlan) -> OpensOn | None:
     """Predict what a new pool will open on; None if only the finished pool can show it."""
     if pool.portability == "native":
         return None
-    return opens_on(_oldest(info, pool.filesystem), writable_here(draft.requires), ())
+    info = core.host.backends[backend].info
+    needed = writable(core.machine.kernel.running(), draft.requires)
+    return opens_on(_oldest(info, pool.filesystem), needed, ())
 
 
 class Compatibility(NamedTuple):
@@ -36,12 +38,14 @@ class Compatibility(NamedTuple):
     opens_on: OpensOn | None
     """None: nothing could be looked at."""
     requirements: tuple[Requirement, ...]
+    running: str
+    """The Linux of this machine."""
 
     def why_not_here(self, name: str) -> str | None:
         """Why this machine's kernel is too old for the pool, before anyone tries; None: it is not,
         as far as was checked."""
-        lacked = lacking(self.requirements)
-        return sentence(name, lacked) if lacked else None
+        lacked = lacking(self.running, self.requirements)
+        return sentence(self.running, name, lacked) if lacked else None
 
 
 async def look(
@@ -63,7 +67,7 @@ async def look(
         requirements += features
         checked.append(f"{filesystem} superblock")
     needed = opens_on(_oldest(info, filesystem), requirements, checked) if checked else None
-    return Compatibility(needed, tuple(requirements))
+    return Compatibility(needed, tuple(requirements), core.machine.kernel.running())
 
 
 async def seen(
@@ -83,7 +87,8 @@ async def explained(
     """The error of a failed open; one that names what this machine lacks, if that is the cause.
     ``device`` has the filesystem that was to be mounted."""
     cause = error.__cause__
-    lacked = [*lacking(report.requires or ())]
+    running = core.machine.kernel.running()
+    lacked = [*lacking(running, report.requires or ())]
     if isinstance(cause, CommandFailed):
         output = f"{cause.outcome.stdout}\n{cause.outcome.stderr}"
         lacked += await core.host.explain(entry.backend, output)
@@ -91,10 +96,10 @@ async def explained(
         info = core.host.backends[entry.backend].info
         features = await _features(core.machine, info, device, entry.filesystem) or ()
         unknown = (feature for feature in features if feature.kernel is None)
-        lacked += (*lacking(features), *unknown)
+        lacked += (*lacking(running, features), *unknown)
     if not lacked or not isinstance(error, SystemFailure):
         return error
-    explanation = sentence(entry.title, lacked)
+    explanation = sentence(running, entry.title, lacked)
     return SystemFailure(explanation, details=str(error), hint="Open it on a newer system")
 
 

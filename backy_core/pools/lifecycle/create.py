@@ -257,8 +257,7 @@ class Create(PlannedVerb[Creation, Admitted]):
             new_members=pool.drives,
             goal=steps.made(creation.mount_path, draft),
         )
-        info = core.host.backends[creation.backend].info
-        opens_on = portability.planned(info, pool, draft)
+        opens_on = portability.planned(core, creation.backend, pool, draft)
         now = core.clock.now()
         return Admitted(plan, _entry(now, creation, pool, missing, draft.delivers, opens_on))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from dataclasses import replace
 from operator import is_
@@ -10,6 +9,7 @@ from typing import NamedTuple
 
 from backy_core.pools.reading.usage import UsageReader
 from backy_core.pools.views import PoolView, PoolViews
+from backy_core.system.clock import Clock
 from backy_core.system.usage import Usage
 
 
@@ -29,8 +29,9 @@ class _Pairs(NamedTuple):
 class Measuring:
     """Adds usage to views. What was given last is given again while it is still true."""
 
-    def __init__(self, reader: UsageReader) -> None:
+    def __init__(self, reader: UsageReader, clock: Clock) -> None:
         self._reader = reader
+        self._clock = clock
         self._by_guid: dict[str, _Pair] = {}
         self._last = _Pairs(PoolViews(), PoolViews(), 0)
 
@@ -41,7 +42,7 @@ class Measuring:
 
     async def all(self, plain: PoolViews) -> PoolViews:
         """``plain`` are all pools there are."""
-        if plain is self._last.plain and time.monotonic() < self._last.until:
+        if plain is self._last.plain and self._clock.monotonic() < self._last.until:
             return self._last.measured
         paths = plain.once(_paths)
         usages = await self._reader.read(paths)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Iterable, Sequence
 
 from backy_core.sdk.errors import BackyError
+from backy_core.system.clock import Clock
 from backy_core.system.machine import Mounts
 from backy_core.system.mounts import Usage
 
@@ -16,8 +16,9 @@ _FRESH_S = 1.0
 class UsageReader:
     """Last known values are served while a filesystem does not answer."""
 
-    def __init__(self, mounts: Mounts) -> None:
+    def __init__(self, mounts: Mounts, clock: Clock) -> None:
         self._mounts = mounts
+        self._clock = clock
         self._known: dict[str, tuple[float, Usage]] = {}
         self._asked: dict[str, asyncio.Task[None]] = {}
         """Who asks comes along with a question that is under way."""
@@ -27,7 +28,7 @@ class UsageReader:
     async def read(self, paths: Iterable[str]) -> dict[str, Usage]:
         """Usage by mount path; a path that never answered is left out."""
         unique_paths = tuple(dict.fromkeys(paths))
-        now = time.monotonic()
+        now = self._clock.monotonic()
         stale = [path for path in unique_paths if self._older(path, now)]
         if stale:
             self._ask([path for path in stale if path not in self._asked])
@@ -62,7 +63,7 @@ class UsageReader:
         finally:
             for path in paths:
                 del self._asked[path]
-        now = time.monotonic()
+        now = self._clock.monotonic()
         self._silent.difference_update(answers)
         self._silent.update(path for path in paths if path not in answers)
         for path, usage in answers.items():

@@ -11,6 +11,7 @@ from backy_core.operations import filesystems
 from backy_core.system import exec
 from backy_core.system.exec import Outcome
 from backy_core.system.filesystem_features import read
+from tests.fakes.parts import altered
 
 UUID = "0d6c9f64-1111-4222-8333-94f1c0f3a001"
 HELP = {
@@ -22,17 +23,18 @@ HELP = {
 }
 
 
-def installed(monkeypatch: pytest.MonkeyPatch, help: str) -> list[tuple[str, ...]]:
-    """A mkfs with this help; the commands that were run."""
-    commands: list[tuple[str, ...]] = []
+class Installed:
+    """Programs of which a mkfs says this of itself."""
 
-    async def run(argv: tuple[str, ...], **how: object) -> Outcome:
+    def __init__(self, help: str) -> None:
+        self.commands: list[tuple[str, ...]] = []
+        self.programs = altered(exec, run=self._run)
+        self._help = help
+
+    async def _run(self, argv: tuple[str, ...], **how: object) -> Outcome:
         assert how["check"] is False
-        commands.append(argv)
-        return Outcome(argv, 1, "", HELP[help], 0.1)
-
-    monkeypatch.setattr("backy_core.system.exec.run", run)
-    return commands
+        self.commands.append(argv)
+        return Outcome(argv, 1, "", HELP[self._help], 0.1)
 
 
 @pytest.mark.parametrize(
@@ -48,18 +50,15 @@ def installed(monkeypatch: pytest.MonkeyPatch, help: str) -> list[tuple[str, ...
         ("btrfs", "mkfs.btrfs 6.2", ""),
     ],
 )
-async def test_what_the_mkfs_knows_is_switched_off(
-    monkeypatch: pytest.MonkeyPatch, name: str, help: str, options: str
-) -> None:
-    asked = installed(monkeypatch, help)
-    assert " ".join(await filesystems.options(exec, name, "portable")) == options
-    assert len(asked) == 1 and asked[0][0] == f"mkfs.{name}"
-    assert await filesystems.options(exec, name, "native") == ()
-    assert len(asked) == 1
+async def test_what_the_mkfs_knows_is_switched_off(name: str, help: str, options: str) -> None:
+    mkfs = Installed(help)
+    assert " ".join(await filesystems.options(mkfs.programs, name, "portable")) == options
+    assert [argv[0] for argv in mkfs.commands] == [f"mkfs.{name}"]
+    assert await filesystems.options(mkfs.programs, name, "native") == ()
+    assert len(mkfs.commands) == 1
 
 
-async def test_ext4_is_made_with_named_features_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert not installed(monkeypatch, "mkfs.xfs 7.2")
+async def test_ext4_is_made_with_named_features_alone() -> None:
     word, features = await filesystems.options(exec, "ext4", "portable")
     assert word == "-O" and features.startswith("none,") and "metadata_csum" in features
     assert "orphan_file" not in features and "metadata_csum_seed" not in features

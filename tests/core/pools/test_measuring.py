@@ -12,6 +12,7 @@ from backy_core.pools.reading.usage import UsageReader
 from backy_core.pools.views import PoolState, PoolView, PoolViews
 from backy_core.system import mounts
 from backy_core.system.usage import Usage
+from tests.fakes.clock import FakeClock
 
 EMPTY, FULL = Usage(10, 0, 10), Usage(10, 10, 0)
 
@@ -20,7 +21,7 @@ class Answers(UsageReader):
     """Told what it answers, and for how long that is fresh."""
 
     def __init__(self) -> None:
-        super().__init__(mounts)
+        super().__init__(mounts, FakeClock())
         self.usages: dict[str, Usage] = {}
         self.asked = 0
         self.fresh = 0.0
@@ -45,7 +46,7 @@ def answers() -> Answers:
 
 @pytest.fixture
 def measuring(answers: Answers) -> Measuring:
-    return Measuring(answers)
+    return Measuring(answers, FakeClock())
 
 
 async def test_only_a_changed_pool_is_another_object(
@@ -77,6 +78,6 @@ async def test_fresh_answers_are_not_asked_for_again(
 
 
 async def test_an_answer_that_never_came_is_never_fresh() -> None:
-    reader = UsageReader(mounts)
+    reader = UsageReader(mounts, FakeClock())
     assert reader.fresh_until(["/no/such"]) == 0
     assert reader.fresh_until([]) == float("inf")

@@ -12,7 +12,6 @@ from backy_core.sdk.errors import Conflict
 from backy_core.sdk.models import Requirement
 from backy_core.store import opens_on
 from backy_core.store.opens_on import OpensOn, lacking, sentence
-from backy_core.system import release
 from tests.fakes.agent import GUID, OTHER, Bench
 
 PARENTS = Requirement(
@@ -23,10 +22,6 @@ CLONING = Requirement(
 )
 UNKNOWN = Requirement(feature="an unknown feature (incompat 0x80000000)")
 TOOLS = {"xfsprogs": "6.1", "mdadm": "4.2"}
-
-
-def linux(monkeypatch: pytest.MonkeyPatch, version: str) -> None:
-    monkeypatch.setattr(release, "running", lambda: version)
 
 
 def ext4(incompat: int) -> bytes:
@@ -85,39 +80,35 @@ def test_the_least_versions(
     )
 
 
-def test_versions_are_compared_as_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_versions_are_compared_as_numbers() -> None:
     for running, lacks in {"6.9.12": True, "6.10": False, "6.12.117": False, "7.2": False}.items():
-        linux(monkeypatch, running)
-        assert bool(lacking([PARENTS])) is lacks, running
-    assert lacking([UNKNOWN, CLONING]) == ()
+        assert bool(lacking(running, [PARENTS])) is lacks, running
+    assert lacking("6.1", [UNKNOWN, CLONING]) == ()
 
 
-def test_the_backend_decides_where_it_knows_the_support(monkeypatch: pytest.MonkeyPatch) -> None:
-    linux(monkeypatch, "6.1")
+def test_the_backend_decides_where_it_knows_the_support() -> None:
     supported = [PARENTS.model_copy(update={"supported": True})]
     unsupported = [CLONING.model_copy(update={"supported": False})]
-    assert lacking([*supported, *unsupported, UNKNOWN]) == tuple(unsupported)
+    assert lacking("6.1", [*supported, *unsupported, UNKNOWN]) == tuple(unsupported)
 
 
-def test_the_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
-    linux(monkeypatch, "6.1.176")
-    assert sentence("cold", [PARENTS, BLOCK_SIZE]) == (
+def test_the_sentence() -> None:
+    running = "6.1.176"
+    assert sentence(running, "cold", [PARENTS, BLOCK_SIZE]) == (
         "Pool cold uses XFS parent pointers and md logical block size; that needs Linux 6.19 or "
         "newer, and this machine runs Linux 6.1.176"
     )
-    assert sentence("cold", [CLONING]).endswith("; that needs zfsutils-linux 2.2 or newer")
-    assert ", which neither this agent nor Linux " in sentence("cold", [UNKNOWN, PARENTS])
+    assert sentence(running, "cold", [CLONING]).endswith("; that needs zfsutils-linux 2.2 or newer")
+    assert ", which neither this agent nor Linux " in sentence(running, "cold", [UNKNOWN, PARENTS])
     of_zfs = Requirement(feature="zpool feature anamorphic", tool="zfsutils-linux", supported=False)
-    assert sentence("cold", [of_zfs]) == (
+    assert sentence(running, "cold", [of_zfs]) == (
         "Pool cold uses zpool feature anamorphic, which neither this agent nor the zfsutils-linux "
         "of this machine knows"
     )
 
 
-async def test_a_pool_of_an_old_kernel_opens_on_the_oldest_system(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    linux(monkeypatch, "6.12.117")
+async def test_a_pool_of_an_old_kernel_opens_on_the_oldest_system(bench: Bench) -> None:
+    bench.machine.linux = "6.12.117"
     await bench.start()
     planned = await bench.agent.pools.dry_run(bench.request())
     assert planned.portability == "portable" and planned.opens_on is not None
@@ -131,10 +122,8 @@ async def test_a_pool_of_an_old_kernel_opens_on_the_oldest_system(
     assert (await bench.agent.pools.get(GUID)).opens_on == view.opens_on
 
 
-async def test_what_cannot_be_portable_is_said_beforehand_and_recorded(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    linux(monkeypatch, "7.2.7")
+async def test_what_cannot_be_portable_is_said_beforehand_and_recorded(bench: Bench) -> None:
+    bench.machine.linux = "7.2.7"
     await bench.start()
     planned = await bench.agent.pools.dry_run(bench.request())
     assert planned.opens_on is not None and planned.opens_on.kernel == "6.19"
@@ -174,10 +163,8 @@ async def _shelved(bench: Bench, **changes: Any) -> None:
     await bench.unmount()
 
 
-async def test_a_filesystem_too_new_for_the_kernel_is_told_in_a_sentence(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    linux(monkeypatch, "6.1.176")
+async def test_a_filesystem_too_new_for_the_kernel_is_told_in_a_sentence(bench: Bench) -> None:
+    bench.machine.linux = "6.1.176"
     await _shelved(bench)
     bench.machine.interruptions.fail("mount -t")
 
@@ -209,10 +196,8 @@ async def test_another_failure_keeps_its_own_words(bench: Bench) -> None:
     assert error is not None and "could not be mounted" in error.message
 
 
-async def test_an_array_too_new_for_the_kernel_is_told_before_anyone_tries(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    linux(monkeypatch, "6.12.117")
+async def test_an_array_too_new_for_the_kernel_is_told_before_anyone_tries(bench: Bench) -> None:
+    bench.machine.linux = "6.12.117"
     await _shelved(bench)
     bench.machine.raw = {disk.name: md(512) for disk in bench.machine.disks.values()}
     bench.machine.interruptions.fail("mdadm --assemble")

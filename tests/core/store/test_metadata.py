@@ -6,6 +6,7 @@ import asyncio
 import json
 import stat
 import threading
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from backy_core.sdk.errors import SystemFailure
-from backy_core.sdk.models import DriveId, SignatureMatch
+from backy_core.sdk.models import DriveId
 from backy_core.store.metadata import MetadataStore, PoolEntry
-from backy_core.store.tombstones import Tombstone, Tombstones
-from backy_core.system.own_files import OwnFile
+from backy_core.system.clock import SystemClock
+from backy_core.system.own_files import OwnDirectory, OwnFile
 
 ONE = "3fa85f64-5717-4562-b3fc-2c963f66afa6"
 TWO = "11111111-2222-3333-4444-555555555555"
@@ -69,9 +70,22 @@ def path(tmp_path: Path) -> Path:
 
 
 def loaded(path: Path) -> MetadataStore:
-    store = MetadataStore(OwnFile.at(path))
+    store = MetadataStore(OwnFile.at(path), SystemClock())
     store.load()
     return store
+
+
+class Disk(OwnFile):
+    """A file on a disk that may be slow, or full."""
+
+    def __init__(self, path: Path, has_room: Callable[[], bool]) -> None:
+        super().__init__(OwnDirectory(path.parent), path.name)
+        self._has_room = has_room
+
+    def write(self, data: bytes, mode: int = 0o600, *, keep_previous: bool = False) -> None:
+        if not self._has_room():
+            raise SystemFailure("No space left on device")
+        super().write(data, mode, keep_previous=keep_previous)
 
 
 def asides(path: Path) -> list[Path]:
@@ -187,18 +201,10 @@ async def test_a_revision_is_of_what_is_known_when_its_turn_comes(path: Path) ->
     assert all(revised) and found.label == "new" and not found.is_mounted
 
 
-async def test_a_slow_disk_does_not_hold_up_the_loop(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_slow_disk_does_not_hold_up_the_loop(path: Path) -> None:
     """And what was begun is written and known, even if whoever asked for it gave up meanwhile."""
-    store, written = loaded(path), threading.Event()
-    really = OwnFile.write
-
-    def slowly(*args: Any, **options: Any) -> None:
-        assert written.wait(10)
-        really(*args, **options)
-
-    monkeypatch.setattr(OwnFile, "write", slowly)
+    written = threading.Event()
+    store = MetadataStore(Disk(path, lambda: written.wait(10)), SystemClock())
     changing = asyncio.create_task(store.put(entry(ONE)))
     await asyncio.sleep(0.05)
     assert store.get(ONE) is None
@@ -309,19 +315,15 @@ def test_a_file_that_cannot_be_read_is_not_taken_for_empty(path: Path) -> None:
         loaded(path)
 
 
-async def test_a_failed_write_changes_nothing(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    store = loaded(path)
+async def test_a_failed_write_changes_nothing(path: Path) -> None:
+    room = [True]
+    store = MetadataStore(Disk(path, lambda: room[0]), SystemClock())
     await store.put(entry(ONE))
-
-    def full(*args: object, **options: object) -> None:
-        raise SystemFailure("No space left on device")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(OwnFile, "write", full)
-        with pytest.raises(SystemFailure):
-            await store.put(entry(TWO))
-        with pytest.raises(SystemFailure):
-            await store.remove(ONE)
+    room[0] = False
+    with pytest.raises(SystemFailure):
+        await store.put(entry(TWO))
+    with pytest.raises(SystemFailure):
+        await store.remove(ONE)
     assert [entry.guid for entry in store.entries()] == [ONE]
     assert [entry.guid for entry in loaded(path).entries()] == [ONE]
 
@@ -352,61 +354,3 @@ async def test_any_entries_are_used_or_kept(path: Path, pools: list[Any]) -> Non
     store = loaded(path)
     await store.put(entry(TWO))
     assert len(json.loads(path.read_text())["pools"]) == len(pools) + 1
-
-
-STONE = Tombstone(
-    guid=ONE,
-    backend="mdadm",
-    label="shelf",
-    drives=(DriveId(serial="drive-scsi2", size=1 << 28),),
-    stamps=(SignatureMatch(type="linux_raid_member", uuid=ONE),),
-    deleted_at=NOW,
-)
-
-
-def stones(path: Path) -> Tombstones:
-    loaded = Tombstones(OwnFile.at(path))
-    loaded.load()
-    return loaded
-
-
-async def test_tombstones_survive(path: Path) -> None:
-    assert stones(path).all() == ()
-    await stones(path).add(STONE)
-    assert stones(path).get(ONE) == STONE
-    assert stones(path).all() == (STONE,)
-    again = stones(path)
-    await again.discard(TWO)
-    await again.discard(ONE)
-    assert stones(path).all() == ()
-
-
-async def test_a_tombstone_that_calls_enclosing_signatures_around_is_read(path: Path) -> None:
-    stone = STONE.model_copy(update={"enclosing": (SignatureMatch(type="gpt"),)})
-    await stones(path).add(stone)
-    text = path.read_text()
-    assert '"enclosing"' in text
-    path.write_text(text.replace('"enclosing"', '"around"'))
-    assert stones(path).all() == (stone,)
-
-
-async def test_a_tombstone_that_cannot_be_used_is_said_and_kept(path: Path) -> None:
-    await stones(path).add(STONE)
-    document = json.loads(path.read_text())
-    document["tombstones"].append({"guid": TWO})
-    path.write_text(json.dumps(document))
-    again = stones(path)
-    assert again.all() == (STONE,)
-    assert len(again.warnings) == 1
-    await again.discard(ONE)
-    assert json.loads(path.read_text())["tombstones"] == [{"guid": TWO}]
-
-
-async def test_broken_tombstones_are_set_aside_and_the_previous_used(path: Path) -> None:
-    store = stones(path)
-    await store.add(STONE)
-    await store.add(STONE.model_copy(update={"guid": TWO}))
-    path.write_text("{")
-    again = stones(path)
-    assert again.all() == (STONE,)
-    assert len(again.warnings) == 1

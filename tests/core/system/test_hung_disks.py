@@ -7,15 +7,15 @@ import os
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
-from backy_core.machine import signature_cache as cache_module
 from backy_core.machine.signature_cache import SignatureCache
 from backy_core.system import blocks, signatures
 from backy_core.system.block_devices import BlockDevice
 from backy_core.system.signatures import Probed
+from tests.fakes.clock import FakeClock
+from tests.fakes.parts import altered
 
 
 async def _turns_while(work: asyncio.Task[None]) -> int:
@@ -59,24 +59,20 @@ def _device(name: str) -> BlockDevice:
     return BlockDevice(name=name, path=f"/dev/{name}", type="disk", size=1, majmin=name, diskseq=1)
 
 
-async def test_a_disk_whose_probe_hung_is_not_waited_for_at_each_look(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+async def test_a_disk_whose_probe_hung_is_not_waited_for_at_each_look() -> None:
     asked: list[tuple[str, ...]] = []
-    clock = [0.0]
+    clock = FakeClock()
 
     async def probe(nodes: Sequence[str]) -> Probed:
         asked.append(tuple(nodes))
         hung = [node for node in nodes if node == "/dev/hung"]
-        clock[0] += 40 * len(hung)
+        clock.passed += 40 * len(hung)
         return Probed(
             {Path(node).name: () for node in nodes if node not in hung},
             {"hung": "it did not end within 20 s"} if hung else {},
         )
 
-    monkeypatch.setattr(signatures, "probe_each", probe)
-    monkeypatch.setattr(cache_module, "time", SimpleNamespace(monotonic=lambda: clock[0]))
-    cache = SignatureCache(signatures)
+    cache = SignatureCache(altered(signatures, probe_each=probe), clock)
     devices = [_device("hung"), _device("good")]
     for _ in range(2):
         seen = await cache.look(devices)
@@ -87,6 +83,6 @@ async def test_a_disk_whose_probe_hung_is_not_waited_for_at_each_look(
     cache.forget(["hung"])
     await cache.look(devices)
     assert asked[-1] == ("/dev/hung",), "asked for by name"
-    clock[0] += 61
+    clock.passed += 61
     await cache.look(devices)
     assert asked[-1] == ("/dev/hung",), "and again after a minute"

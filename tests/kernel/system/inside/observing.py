@@ -15,6 +15,7 @@ from backy_core.machine.observer import Observer
 from backy_core.plugins.loading import load_backends
 from backy_core.pools.admission.drives import unavailable_because
 from backy_core.sdk.errors import DriveInUse, DriveNotEmpty
+from backy_core.system.clock import SystemClock
 from backy_core.system.machine import LINUX
 from backy_core.system.udev import KernelEvents
 from tests.kernel.system.inside.guest import (
@@ -33,7 +34,7 @@ from tests.kernel.system.inside.guest import (
 
 @asynccontextmanager
 async def observing(**settings: Any) -> AsyncIterator[Observer]:
-    observer = Observer(Settings(**settings), load_backends(), LINUX, KernelEvents())
+    observer = Observer(Settings(**settings), load_backends(), LINUX, SystemClock(), KernelEvents())
     assert "mdadm" in load_backends().backends
     await observer.start()
     yield observer
