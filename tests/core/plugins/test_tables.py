@@ -18,8 +18,8 @@ from backy_core.sdk.events import OperationRecord
 from backy_core.sdk.models import PoolReport, PoolSpec, Probe
 from backy_core.sdk.plan import BackendPlan
 from backy_core.sdk.settings import PluginSettings
-from tests.core.test_listeners import Attentive, operation
-from tests.core.test_plugins import DRIVE, POOL, PROBE, Toy, plan
+from tests.core.plugins.test_listeners import Attentive, operation
+from tests.core.plugins.toys import DRIVE, POOL, PROBE, Toy, plan
 
 
 class ToySettings(PluginSettings):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from backy_core.sdk.events import PoolChange
-from tests.core.test_listeners import Attentive
+from tests.core.plugins.test_listeners import Attentive
 from tests.fakes.agent import GUID, Bench
 from tests.fakes.interruptions import How
 
