@@ -32,6 +32,7 @@ from backy_core.cli.sockets import bind, handed_over, raise_descriptor_limit
 from backy_core.config.settings import Settings, unknown_variables
 from backy_core.logs import configure_logging
 from backy_core.runtime import Runtime
+from backy_core.system.machine import LINUX, Machine
 
 CONNECTIONS_GRACE_S = 3.0
 """How long open connections may take to end once the operations have."""
@@ -41,7 +42,7 @@ END_S = 4.5
 _log = logging.getLogger("backy_core")
 
 
-def serve(settings: Settings, env: Mapping[str, str]) -> None:
+def serve(settings: Settings, env: Mapping[str, str], machine: Machine = LINUX) -> None:
     """Run until SIGTERM or SIGINT. Raises StartRefused if it must not start."""
     configure_logging(settings.log_level, settings.log_format, env=env)
     for variable in unknown_variables(env):
@@ -54,16 +55,18 @@ def serve(settings: Settings, env: Mapping[str, str]) -> None:
         listeners = handed_over(env) or [bind(settings.host, settings.port)]
         for listener in listeners:
             stack.callback(listener.close)
-        asyncio.run(_run(settings, listeners, Notifier(env)))
+        asyncio.run(_run(settings, listeners, Notifier(env), machine))
 
 
-async def _run(settings: Settings, listeners: Sequence[socket.socket], notifier: Notifier) -> None:
+async def _run(
+    settings: Settings, listeners: Sequence[socket.socket], notifier: Notifier, machine: Machine
+) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     keeping_alive = loop.create_task(notifier.keep_alive())
-    runtime = Runtime(settings)
+    runtime = Runtime(settings, machine=machine)
     await runtime.start()
     _announce(settings, listeners)
     server = Server(

@@ -33,7 +33,7 @@ STAND_IN = textwrap.dedent(
     from quart import Quart
 
     class Runtime:
-        def __init__(self, settings):
+        def __init__(self, settings, machine):
             self.settings = settings
             self.api_key = "key"
             self.state = "new"

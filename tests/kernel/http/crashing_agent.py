@@ -16,10 +16,13 @@ import os
 import shutil
 import signal
 import sys
+from dataclasses import replace
 
-from backy_core.cli import serve as _imported_before_the_fork  # noqa: F401
-from backy_core.cli.main import main
+from backy_core.cli.serve import serve
+from backy_core.config.settings import load_settings
 from backy_core.operations.journal import JournalEntry, Opened, Record
+from backy_core.system.machine import LINUX
+from backy_core.testing.tap import Tap
 
 MOMENTS = "/run/crash-at"
 STATE, COPY = "/var/lib/backy", "/run/state-copy"
@@ -27,16 +30,11 @@ _COPY = " copy"
 _PR_SET_PDEATHSIG = 1
 
 
-def trap() -> None:
-    """Look for the moment before and after each record."""
-    write = JournalEntry.write
-
-    def trapped(self: JournalEntry, record: Record, *, durable: bool = True) -> None:
-        _crash_if_due(self, record, "before")
-        write(self, record, durable=durable)
-        _crash_if_due(self, record, "after")
-
-    JournalEntry.write = trapped  # type: ignore[method-assign]
+def agent() -> None:
+    """One that looks for the moment before and after each record."""
+    files = Tap()
+    files.listeners.append(_crash_if_due)
+    serve(load_settings({}, os.environ), os.environ, replace(LINUX, files=files))
 
 
 def _crash_if_due(entry: JournalEntry, record: Record, when: str) -> None:
@@ -63,12 +61,12 @@ def _moments() -> list[str]:
 
 def run() -> int:
     """One agent after another, until one ends by itself."""
-    trap()
     while True:
         pid = os.fork()
         if pid == 0:
             ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-            return main(["serve"])
+            agent()
+            return 0
         status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
         if status != -signal.SIGKILL:
             return status
