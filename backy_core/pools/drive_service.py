@@ -63,7 +63,7 @@ class DriveService:
             core.registry.claims.claimed_drives(),
             core.quarantined(),
             core.protection.serials(),
-            core.tombstones.all(),
+            core.tombstones.entries(),
         )
         if facts != last.facts or snapshot.differs_from(last.snapshot):
             pools = guards.known_pools(core)

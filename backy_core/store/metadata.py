@@ -6,33 +6,30 @@ fields and entries are kept when the file is written.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime
-from functools import partial
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import (
     AfterValidator,
     BeforeValidator,
     Field,
-    ValidationError,
     model_validator,
 )
 
 from backy_core.sdk.errors import SystemFailure
 from backy_core.sdk.models import DriveId, MemberReport, PoolReport, PoolSpec, Portability
 from backy_core.sdk.stack import Layer
-from backy_core.store.document import Document, DocumentFile, StoredModel
+from backy_core.store.document import Document
 from backy_core.store.opens_on import OpensOn
+from backy_core.store.remembered import Item, Remembered
 from backy_core.system.clock import Clock
 from backy_core.system.own_files import OwnFile
 
 log = logging.getLogger(__name__)
 
-FILE_VERSION = 1
 LEGACY_BACKEND = "mdadm"
 """The earlier agent made mdadm pools only, and its entries do not say so."""
 
@@ -59,7 +56,7 @@ Labels = Annotated[dict[str, str], BeforeValidator(_without_nulls)]
 _LEFT_BEHIND = ("stale", "diverged", "failed")
 
 
-class PoolEntry(StoredModel):
+class PoolEntry(Item):
     """One remembered pool. ``is_mounted`` is the desired state."""
 
     guid: Guid = Field(alias="poolGroupGuid")
@@ -116,10 +113,6 @@ class PoolEntry(StoredModel):
             layers=self.layers,
         )
 
-    def as_json(self) -> dict[str, Any]:
-        """As the file and the journal have it."""
-        return self.model_dump(mode="json", by_alias=True)
-
     def members_in(self, report: PoolReport | None) -> dict[str, MemberReport]:
         """Return the pool's members that ``report`` shows, by serial.
 
@@ -145,58 +138,18 @@ class PoolEntry(StoredModel):
         return {key: raw[key] for key in raw if raw[key] is not None or key not in known_fields}
 
 
-_Entries = dict[str, PoolEntry]
+class MetadataStore(Remembered[PoolEntry]):
+    """The file of pools. :meth:`promise` alone changes what is known although it was not written:
+    it is for what cannot be taken back."""
 
-
-class MetadataStore:
-    """The file and its content in memory. Every change is on disk before it is seen.
-
-    Lives as long as the agent. A slow disk holds up whoever changes something and those who want
-    to after it, not the event loop. Methods raise SystemFailure when the file cannot be read or
-    written, and then nothing has changed; :meth:`promise` alone is for what cannot be taken back.
-    """
+    list_key = "pools"
+    model = PoolEntry
 
     def __init__(self, file: OwnFile, clock: Clock) -> None:
-        self._clock = clock
-        self._file = DocumentFile(file, clock, "pools")
-        self._lock = asyncio.Lock()
-        self._entries: _Entries = {}
-        """Replaced by each change, never changed itself once it is loaded."""
-        self._listed: tuple[_Entries, tuple[PoolEntry, ...]] = (self._entries, ())
-        self._kept: list[Any] = []
-        self._top: Document = {}
+        super().__init__(file, clock)
         self.on_written: Callable[[], None] = lambda: None
         """Called after each time the file was written, with all that is in memory, in the thread
         that wrote it."""
-
-    @property
-    def warnings(self) -> tuple[str, ...]:
-        """Warnings about the file for the administrator, one sentence each."""
-        return tuple(self._file.warnings)
-
-    def load(self) -> None:
-        """Read the file; forget what was in memory. Blocks: for the start."""
-        self._file.warnings.clear()
-        document = self._file.read()
-        self._entries, self._kept = {}, []
-        self._top = {key: document[key] for key in document if key != "pools"}
-        self._warn_of_version()
-        for raw in document.get("pools", ()):
-            self._take(raw)
-
-    def entries(self) -> tuple[PoolEntry, ...]:
-        """Every remembered pool, oldest entry first: the same object until one changes."""
-        now = self._entries  # read once: it is replaced in the thread that writes the file
-        if self._listed[0] is not now:
-            self._listed = (now, tuple(now.values()))
-        return self._listed[1]
-
-    def get(self, guid: str) -> PoolEntry | None:
-        return self._entries.get(guid)
-
-    async def put(self, entry: PoolEntry) -> None:
-        """Add the entry or replace the one with its GUID."""
-        await self._change(lambda entries: {**entries, entry.guid: entry})
 
     async def revise(self, guid: str, revised: Callable[[PoolEntry], PoolEntry]) -> bool:
         """Replace an entry by what ``revised`` makes of it when its turn to be written comes.
@@ -222,67 +175,10 @@ class MetadataStore:
             return False
         return True
 
-    async def remove(self, guid: str) -> None:
-        """Forget the pool. No-op if unknown."""
-        await self._change(
-            lambda entries: (
-                {key: entries[key] for key in entries if key != guid}
-                if guid in entries
-                else entries
-            )
-        )
-
-    async def _change(self, change: Callable[[_Entries], _Entries]) -> bool:
-        async with self._lock:
-            before = self._entries
-            if (changed := change(before)) is before:
-                return False
-            await self._file.to_the_end(partial(self._write, changed), "write the metadata")
-        return True
-
-    def _write(self, entries: _Entries) -> None:
-        self._file.write(self._document(entries))
-        self._entries = entries
+    def _write(self, entries: dict[str, PoolEntry]) -> None:
+        super()._write(entries)
         self.on_written()
 
-    def _document(self, entries: _Entries) -> Document:
-        pools = [entry.as_json() for entry in entries.values()]
+    def _document(self, entries: dict[str, PoolEntry]) -> Document:
         now = self._clock.now().isoformat().replace("+00:00", "Z")
-        return {
-            **{"version": FILE_VERSION},
-            **self._top,
-            "pools": [*pools, *self._kept],
-            "lastUpdated": now,
-        }
-
-    def _take(self, raw: Any) -> None:
-        try:
-            entry = PoolEntry.model_validate(raw)
-        except ValidationError as error:
-            self._keep(raw, _problem(error))
-            return
-        if entry.guid in self._entries:
-            self._keep(raw, "its GUID is there twice")
-            return
-        self._entries[entry.guid] = entry
-
-    def _keep(self, raw: Any, reason: str) -> None:
-        """An entry that cannot be used is not thrown away with the next write."""
-        self._kept.append(raw)
-        name = raw.get("poolGroupGuid") if isinstance(raw, dict) else None
-        self._file.warnings.append(
-            f"{self._file.path}: the entry of pool {name or '(no GUID)'} is not used: {reason}"
-        )
-
-    def _warn_of_version(self) -> None:
-        version = self._top.get("version", FILE_VERSION)
-        if version != FILE_VERSION:
-            self._file.warnings.append(
-                f"{self._file.path} has version {version!r}; this agent knows {FILE_VERSION}"
-            )
-
-
-def _problem(error: ValidationError) -> str:
-    first = error.errors(include_url=False, include_input=False)[0]
-    where = ".".join(str(part) for part in first["loc"]) or "entry"
-    return f"{where} cannot be used ({first['msg']})"
+        return {**super()._document(entries), "lastUpdated": now}

@@ -89,7 +89,9 @@ def unavailable(
         protected=core.protection.serials(),
         allow_signatures=consent or core.settings.wipe_policy == "always",
         deleted=frozenset(
-            stone.guid for stone in core.tombstones.all() if core.metadata.get(stone.guid) is None
+            stone.guid
+            for stone in core.tombstones.entries()
+            if core.metadata.get(stone.guid) is None
         ),
         known_pools=pools.by_native_id,
         joining=joining,

@@ -76,7 +76,7 @@ async def _remember_absent(
         enclosing=plan.enclosing,
         deleted_at=core.clock.now(),
     )
-    await core.tombstones.add(stone)
+    await core.tombstones.put(stone)
     names = ", ".join(drive.serial for drive in absent)
     op.message = f"Drives that are not connected were not wiped: {names}"
 

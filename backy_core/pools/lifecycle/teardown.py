@@ -169,9 +169,9 @@ class Teardown(PlannedVerb[Consent, TeardownCase]):
         core, guid = self._core, journal.opened.plan.pool.guid
         buried = journal.commit.tombstone if journal.commit else None
         if buried is not None:
-            await core.tombstones.add(Tombstone.model_validate(buried))
+            await core.tombstones.put(Tombstone.model_validate(buried))
         else:
-            await core.tombstones.discard(guid)
+            await core.tombstones.remove(guid)
         if (entry := core.metadata.get(guid)) is not None:
             await self._remove_directories(op, journal, entry.made_directories)
             await core.metadata.remove(guid)
@@ -281,7 +281,7 @@ class Teardown(PlannedVerb[Consent, TeardownCase]):
         if not left:
             return Commit()
         stone = remains.tombstone(self._core.clock.now(), entry, journal.opened.plan, tuple(left))
-        return Commit(tombstone=stone.model_dump(mode="json", by_alias=True))
+        return Commit(tombstone=stone.as_json())
 
 
 def _runs_again(journal: JournalEntry, target: Target) -> bool:

@@ -176,7 +176,7 @@ def _everything(bench: Bench) -> str:
     inside = {name: array.volume.content for name, array in machine.arrays.items()}
     files = sorted(str(path) for path in bench.mounts.rglob("*"))
     core = bench.agent._core
-    known = (bench.remembered, core.tombstones.all(), core.protection.serials(), bench.journal)
+    known = (bench.remembered, core.tombstones.entries(), core.protection.serials(), bench.journal)
     claims = core.registry.claims.claimed_drives()
     kernel = (machine.arrays, inside, machine.mounts, sorted(machine.processes))
     return repr((drives, kernel, files, known, core.quarantined(), sorted(claims)))
