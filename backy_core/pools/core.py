@@ -149,7 +149,6 @@ class Core:
         await self.keep(entry, str(leftovers), doubtful(entry.plan, leftovers))
         return UndoFailed(
             f"{error.message}; the roll-back failed, so its drives are quarantined",
-            cause=str(error),
             details=f"{error.details or error.message}. Left over: {leftovers}",
         )
 

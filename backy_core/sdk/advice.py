@@ -48,10 +48,6 @@ class Advice:
 
     parts: tuple[str | Hint, ...]
 
-    @property
-    def hints(self) -> tuple[Hint, ...]:
-        return tuple(part for part in self.parts if isinstance(part, Hint))
-
     def worded(self, word: Callable[[Hint], str]) -> str:
         """The text with each hint as ``word`` puts it."""
         return "".join(word(part) if isinstance(part, Hint) else part for part in self.parts)

@@ -87,11 +87,7 @@ class SystemFailure(BackyError):
 
 
 class UndoFailed(SystemFailure):
-    """A roll-back could not restore clean drives; ``cause`` says why it was started."""
-
-    def __init__(self, message: str, *, cause: str, details: str | None = None) -> None:
-        super().__init__(message, details=details)
-        self.cause = cause
+    """A roll-back could not restore clean drives."""
 
 
 class Cancelled(SystemFailure):

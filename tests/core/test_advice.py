@@ -16,7 +16,7 @@ CLOSE = Hint(Verb.CLOSE, "3fa8")
 def test_a_log_shows_verb_and_subject() -> None:
     text = advise("Unmount it: ", CLOSE)
     assert str(text) == "Unmount it: close 3fa8"
-    assert text.hints == (CLOSE,)
+    assert text.parts == ("Unmount it: ", CLOSE)
     assert plain(text) == str(text) and plain("Wait") == "Wait" and plain(None) is None
 
 

@@ -29,7 +29,6 @@ async def abandon(core: Core, op: Operation, guid: str, consent: Consent) -> Non
         elif not leftovers.clean:
             raise UndoFailed(
                 "The failed creation could not be rolled back yet",
-                cause=entry.stuck.reason if entry.stuck else "it was interrupted",
                 details=str(leftovers),
             )
         await core.settle(entry)

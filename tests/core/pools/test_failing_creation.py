@@ -112,7 +112,7 @@ async def test_an_undo_that_fails_sets_the_drives_apart(bench: Bench, words: str
     view = await bench.create()
     assert view.state == "failed"
     (op,) = bench.agent.operations.of_pool(GUID)
-    assert isinstance(op.error, UndoFailed) and "mkfs.ext4" in op.error.cause
+    assert isinstance(op.error, UndoFailed) and "mkfs.ext4" in str(op.error)
     assert await bench.available() == {"A": False, "B": False, "C": True} or words != "mdadm --stop"
     assert not (await bench.available())["B"]
     reasons = [d.unavailable_because or "" for d in await bench.agent.drives_service.list()]
