@@ -48,8 +48,7 @@ _PUBLISH_AFTER_S = 2.0
 
 
 class _Asked(NamedTuple):
-    """When a backend last began to inspect its pools, by the monotonic clock, and the scan that it
-    was shown."""
+    """When a backend last began to inspect its pools, and the scan that it was shown."""
 
     at: float
     survey: Survey
@@ -98,10 +97,8 @@ class Observer:
         return self._asked[backend].at if backend in self._asked else 0.0
 
     def subscribe(self, callback: OnChange) -> Callable[[], None]:
-        """Call back in the loop with the snapshots before and after each change.
-
-        The returned function ends that.
-        """
+        """Call back in the loop with the snapshots before and after each change, until the returned
+        function is called."""
         return self._board.subscribe(callback)
 
     async def start(self) -> None:

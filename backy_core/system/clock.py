@@ -25,8 +25,8 @@ class Clock(Protocol):
         rounds would follow each other without end."""
 
     async def beat(self, period_s: float) -> None:
-        """Idle until :meth:`monotonic` is at the next multiple of ``period_s``. Timers whose periods
-        are multiples of each other then wake the agent together."""
+        """Idle until :meth:`monotonic` is at the next multiple of ``period_s``: timers whose
+        periods are multiples of each other wake the agent together."""
 
 
 class SystemClock:

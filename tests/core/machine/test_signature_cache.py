@@ -9,9 +9,11 @@ import pytest
 
 from backy_core.machine.signature_cache import SignatureCache
 from backy_core.sdk.models import Signature
+from backy_core.system import signatures
 from backy_core.system.block_devices import BlockDevice
-from backy_core.system.machine import LINUX
+from backy_core.system.clock import SystemClock
 from backy_core.system.probing import Probed
+from tests.fakes.parts import altered
 
 STAMP = Signature(device="sda", type="linux_raid_member", offset=4096)
 DRIVE = BlockDevice("sda", "/dev/sda", "disk", 1 << 30, "8:0", diskseq=1)
@@ -35,12 +37,11 @@ class Drive:
 
 
 @pytest.fixture
-async def cache(monkeypatch: pytest.MonkeyPatch) -> SignatureCache:
+async def cache() -> SignatureCache:
     async def probe_each(nodes: object) -> Probed:
         return Probed({"sda": (STAMP,)})
 
-    monkeypatch.setattr(LINUX.signatures, "probe_each", probe_each)
-    made = SignatureCache(LINUX.signatures)
+    made = SignatureCache(altered(signatures, probe_each=probe_each), SystemClock())
     await made.look([RUNNING])
     return made
 
