@@ -235,23 +235,20 @@ class Create(PlannedVerb[Creation, Admitted]):
         guards.check_tools(core, creation, _filesystem_program(core, creation))
         pool = _spec(creation, drives_found)
         draft = await core.host.plan_create(creation.backend, pool, pool.drives)
-        plan_steps: list[Step] = []
-        if missing:
-            plan_steps.append(steps.make_directory(creation.mount_path, missing))
-        plan_steps += [
+        directory = (steps.make_directory(creation.mount_path, missing),) if missing else ()
+        wiping = (
             steps.wipe_content(drive.id, bears)
             for drive in drives_found
             if (bears := _content(drive, snapshot))
-        ]
-        plan_steps += draft.steps
-        plan_steps += _filesystem_steps(pool, draft.delivers)
+        )
+        making = _filesystem_steps(pool, draft.delivers)
         plan = compose(
             "create",
             core,
             pool,
             creation.backend,
             draft=draft,
-            steps=tuple(plan_steps),
+            steps=(*directory, *wiping, *draft.steps, *making),
             drives=pool.drives,
             new_pool=True,
             new_members=pool.drives,
