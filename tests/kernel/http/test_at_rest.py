@@ -14,7 +14,9 @@ GUEST = {"env": {"BACKY_DRIVES_RESCAN_S": str(RESCAN_SECONDS)}}
 SECONDS = 600 if thorough() else 2 * RESCAN_SECONDS + 5
 """Every interval passes twice; the longest ones are `RESCAN_SECONDS` and ZFS's `refresh_s`."""
 POLL_SECONDS = 1.5
-QUIET_SECONDS, SETTLE_SECONDS = 10, 120
+QUIET_SECONDS, SETTLE_SECONDS = 20, 120
+"""The first is longer than those too: what ZFS polls has changed since the pools were made, and it
+inspects once more."""
 _STAT = "cd /sys/class/block; for name in {names}; do echo $name $(cat $name/stat); done"
 
 

@@ -22,14 +22,14 @@ _FEATURES = {
 _NEWER = {"ext4": "orphan_file", "btrfs": "0xb"}
 # udev may have brought the array back, also between the two commands.
 _ASSEMBLED = (
-    "until mdadm --stop --scan; mdadm --assemble /dev/md99 --run {members}; do sleep 0.2; done; "
-    "udevadm settle && {then}"
+    "until mdadm --stop --scan; mdadm --assemble /dev/md99 --run {members} && udevadm settle"
+    " && grep -q '^md99 : active' /proc/mdstat; do sleep 0.2; done; {then}"
 )
 _STOPPED = (
     "; rc=$?; udevadm settle; "
     "while [ -e /sys/block/md99 ] && ! mdadm --stop /dev/md99; do sleep 0.2; done; exit $rc"
 )
-_HASH = "head -c 16M {node} | sha256sum"
+_HASH = "head -c 16M {node} > /run/head && sha256sum < /run/head"
 _WITH_UNKNOWN = """dd if={node} of=/run/whole bs=8K count=1 && python3 - {node} <<'END'
 import sys
 def crc32c(data):
