@@ -88,7 +88,7 @@ class Board:
         reports, problems = dict(self.snapshot.reports), dict(self.snapshot.problems)
         unreadable, kept = dict(self.snapshot.unreadable), dict(self.snapshot.kept)
         for backend, answer in answers.items():
-            if not self._is_newer(backend, ticket):
+            if not self._accept(backend, ticket):
                 continue
             problems.pop(backend, None)
             if isinstance(answer, str):
@@ -105,7 +105,7 @@ class Board:
     def _with_layers(
         self, draft: Snapshot, ticket: int, answers: Mapping[str, tuple[LayerReport, ...] | str]
     ) -> Snapshot:
-        newer = {kind: answers[kind] for kind in answers if self._is_newer(kind, ticket)}
+        newer = {kind: answers[kind] for kind in answers if self._accept(kind, ticket)}
         if not newer:
             return draft
         layers, problems = dict(draft.layers), dict(draft.layer_problems)
@@ -117,8 +117,9 @@ class Board:
                 layers[kind] = answer
         return replace(draft, layers=layers, layer_problems=problems)
 
-    def _is_newer(self, plugin: str, ticket: int) -> bool:
-        """Whether an answer is not older than the plugin's last. No two plugins share a name."""
+    def _accept(self, plugin: str, ticket: int) -> bool:
+        """Remember an answer's ticket. False: one of a later look was accepted before. No two
+        plugins share a name."""
         if ticket < self._answer_tickets.get(plugin, 0):
             return False
         self._answer_tickets[plugin] = ticket

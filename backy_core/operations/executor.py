@@ -150,8 +150,9 @@ class Executor:
         if not isinstance(step.run, Exec):
             return
         reached = {d for _, s in entry.begun() if isinstance(s.run, Exec) for d in drives_of(s.run)}
+        untouched = set(plan.new_members) - reached
         drives = bound.nodes.drives.items()
-        new = [drive for i, drive in drives if i in plan.new_members and i not in reached]
+        new = [drive for identity, drive in drives if identity in untouched]
         await asyncio.gather(*(self._refuse_foreign(drive, plan) for drive in new))
 
     async def _refuse_foreign(self, drive: Drive, plan: Plan) -> None:

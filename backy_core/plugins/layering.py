@@ -15,7 +15,8 @@ from backy_core.sdk.plan import BackendPlan, Blank, PoolDevice, PoolIs, Step, Wi
 
 T = TypeVar("T")
 
-_BUSY_RETRY_S = 10.0
+BUSY_RETRY_S = 10.0
+"""How long to repeat what fails while udev or a monitor has the device open."""
 
 
 def clear_device(layer: int | None = None) -> Step:
@@ -27,7 +28,7 @@ def clear_device(layer: int | None = None) -> Step:
         run=WipeSignatures(on=on),
         expect=(Blank(on=on),),
         effect="destroys",
-        retry_s=_BUSY_RETRY_S,
+        retry_s=BUSY_RETRY_S,
     )
 
 

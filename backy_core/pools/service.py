@@ -195,7 +195,7 @@ class PoolService:
 
     def _killing(self, action: str | None) -> Kill:
         for verb in self.verbs.kills:
-            if verb.action.lower() == (action or "").lower():
+            if verb.action == action:
                 return verb
         choices = " or ".join(verb.action for verb in self.verbs.kills if verb.action)
         raise InvalidRequest(f"Unknown action {action}", hint=f"Use {choices}")

@@ -26,8 +26,8 @@ class Kill(PoolVerb[tuple[int, ...]]):
     """The request is the process ids."""
 
     kind = OperationKind.KILL
-    action: ClassVar[str] = ""
-    """What the API calls that which follows; empty: nothing."""
+    action: ClassVar[str | None] = None
+    """What the API calls that which follows; None: nothing."""
 
     def __init__(self, core: Core, viewer: PoolViewer) -> None:
         super().__init__(core)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from backy_core.plugins.layering import BUSY_RETRY_S
 from backy_core.sdk import steps
 from backy_core.sdk.models import Delivers, DriveId, Portability, SignatureMatch
 from backy_core.sdk.plan import (
@@ -26,7 +27,6 @@ from backy_core.sdk.plan import (
     WipeSignatures,
 )
 
-_BUSY_RETRY_S = 10.0
 _LONG_S = 600.0
 
 
@@ -57,7 +57,7 @@ def wipe_content(drive: DriveId, bears: tuple[SignatureMatch, ...]) -> Step:
         run=WipeMember(drive=drive, bears=bears),
         expect=(Blank(on=DriveRef(drive=drive)),),
         effect="destroys",
-        retry_s=_BUSY_RETRY_S,
+        retry_s=BUSY_RETRY_S,
     )
 
 

@@ -215,16 +215,18 @@ async def _added_or_not(bench: Bench, past: Past) -> None:
     assert joined or bench.machine.clean("C")
 
 
+CASES = [
+    pytest.param(_with_old_content, _create, _created_or_undone, id="create"),
+    pytest.param(_unmounted, _mount, _mounted_or_back, id="mount"),
+    pytest.param(_mounted, _unmount, _unmounted_or_untouched, id="unmount"),
+    pytest.param(_mounted, _delete, _deleted_or_untouched, id="delete"),
+]
+
+
 @pytest.mark.parametrize("meanwhile", MEANWHILE)
 @pytest.mark.parametrize(
     ("prepare", "act", "verify"),
-    [
-        pytest.param(_with_old_content, _create, _created_or_undone, id="create"),
-        pytest.param(_unmounted, _mount, _mounted_or_back, id="mount"),
-        pytest.param(_mounted, _unmount, _unmounted_or_untouched, id="unmount"),
-        pytest.param(_mounted, _delete, _deleted_or_untouched, id="delete"),
-        pytest.param(_degraded, _add, _added_or_not, id="add"),
-    ],
+    [*CASES, pytest.param(_degraded, _add, _added_or_not, id="add")],
 )
 async def test_a_crash_anywhere_is_put_right(
     tmp_path: Path, prepare: Do, act: Do, verify: Verify, meanwhile: Do
@@ -241,15 +243,7 @@ def _with_layers(prepare: Do) -> Do:
 
 
 @pytest.mark.parametrize("meanwhile", [_stays, _renumbered, _power_cut_with_udev])
-@pytest.mark.parametrize(
-    ("prepare", "act", "verify"),
-    [
-        pytest.param(_with_old_content, _create, _created_or_undone, id="create"),
-        pytest.param(_unmounted, _mount, _mounted_or_back, id="mount"),
-        pytest.param(_mounted, _unmount, _unmounted_or_untouched, id="unmount"),
-        pytest.param(_mounted, _delete, _deleted_or_untouched, id="delete"),
-    ],
-)
+@pytest.mark.parametrize(("prepare", "act", "verify"), CASES)
 async def test_a_crash_anywhere_in_a_stack_is_put_right(
     tmp_path: Path, prepare: Do, act: Do, verify: Verify, meanwhile: Do
 ) -> None:

@@ -45,8 +45,7 @@ async def test_a_process_that_is_gone_counts_as_done(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize(
-    ("action", "state"),
-    [("UnmountPool", "unmounted"), ("unmountpool", "unmounted"), ("REMOVEPOOLGROUP", "deleted")],
+    ("action", "state"), [("UnmountPool", "unmounted"), ("RemovePoolGroup", "deleted")]
 )
 async def test_killing_then_does_what_was_asked(bench: Bench, action: str, state: str) -> None:
     await _busy(bench)

@@ -33,13 +33,13 @@ def settled(site: Site, pools: list[Pool]) -> dict[str, tuple[int, int]]:
     for pool in pools:
         pool.until_health("active", "inactive")
     deadline = time.monotonic() + SETTLE_SECONDS
-    before = reads(site)
+    now = reads(site)
     while time.monotonic() < deadline:
         time.sleep(QUIET_SECONDS)
-        before, now = reads(site), before
-        if before == now:
+        before, now = now, reads(site)
+        if now == before:
             break
-    return before
+    return now
 
 
 def test_nothing_is_read(site: Site, backend: Backend) -> None:
