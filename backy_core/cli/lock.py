@@ -1,4 +1,4 @@
-"""One agent for each state directory."""
+"""One agent for each directory of state, and for each of the runtime."""
 
 from __future__ import annotations
 
@@ -13,31 +13,41 @@ from backy_core.system.ownership import open_regular
 
 
 @contextmanager
-def sole_agent(state_dir: Path) -> Iterator[None]:
-    """Hold the state directory; StartRefused names the process that already does.
+def sole_agent(
+    directory: Path, purpose: str = "state", lock: str = "agent.lock", mode: int = 0o700
+) -> Iterator[None]:
+    """Hold the directory; StartRefused names the process that already does.
+
+    It is made with ``mode`` if it is missing; ``purpose`` is what the messages call it by.
 
     The kernel drops the lock with the process, so ``kill -9`` leaves nothing to clean up.
     """
-    path = state_dir / "agent.lock"
+    path = directory / lock
     try:
-        state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _make(directory, mode)
         descriptor = open_regular(str(path), os.O_RDWR | os.O_CREAT)
     except OSError as error:
-        message = f"The state directory {state_dir} cannot be used: {error.strerror}"
+        message = f"The {purpose} directory {directory} cannot be used: {error.strerror}"
         raise StartRefused(message, Exit.PERMISSION) from error
     try:
-        _take(descriptor, state_dir)
+        _take(descriptor, f"{purpose} directory {directory}")
         yield
     finally:
         os.close(descriptor)
 
 
-def _take(descriptor: int, state_dir: Path) -> None:
+def _make(directory: Path, mode: int) -> None:
+    if not directory.is_dir():
+        directory.mkdir(mode=mode, parents=True, exist_ok=True)
+        directory.chmod(mode)  # whatever the umask
+
+
+def _take(descriptor: int, named: str) -> None:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         holder = os.pread(descriptor, 32, 0).decode(errors="replace").strip() or "unknown"
-        message = f"Another agent (process {holder}) uses the state directory {state_dir}"
+        message = f"Another agent (process {holder}) uses the {named}"
         raise StartRefused(message, Exit.BUSY) from error
     os.ftruncate(descriptor, 0)
     os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)

@@ -55,6 +55,7 @@ def _of_the_program() -> str:
                 *_item(str(_PATHS.config_dir / "backy.toml"), "Settings; see backy.toml(5)."),
                 *_item(str(_PATHS.api_key_path), "The API key, readable by root only."),
                 *_item(str(_PATHS.state_dir), "What the agent remembers of pools."),
+                *_item(str(_PATHS.root_socket_path), "The API, for root without the key."),
                 *_item("/run/backy/agent.sock", "The API, for members of the group backy."),
             ],
             "ENVIRONMENT": [

@@ -28,7 +28,12 @@ from backy_core.cli.exits import Exit, StartRefused
 from backy_core.cli.lock import sole_agent
 from backy_core.cli.notify import Notifier
 from backy_core.cli.ownership import refuse_others_files
-from backy_core.cli.sockets import bind, handed_over, raise_descriptor_limit
+from backy_core.cli.sockets import (
+    bind,
+    handed_over,
+    raise_descriptor_limit,
+    socket_of_root,
+)
 from backy_core.config.settings import Settings, unknown_variables
 from backy_core.logs import configure_logging
 from backy_core.runtime import Runtime
@@ -55,11 +60,20 @@ def serve(settings: Settings, env: Mapping[str, str], machine: Machine = LINUX) 
         listeners = handed_over(env) or [bind(settings.host, settings.port)]
         for listener in listeners:
             stack.callback(listener.close)
-        asyncio.run(_run(settings, listeners, Notifier(env), machine))
+        of_root = None
+        if settings.root_socket:
+            in_runtime = sole_agent(settings.runtime_dir, "runtime", "socket.lock", 0o755)
+            stack.enter_context(in_runtime)
+            of_root = stack.enter_context(socket_of_root(settings.root_socket_path))
+        asyncio.run(_run(settings, listeners, of_root, Notifier(env), machine))
 
 
 async def _run(
-    settings: Settings, listeners: Sequence[socket.socket], notifier: Notifier, machine: Machine
+    settings: Settings,
+    listeners: Sequence[socket.socket],
+    of_root: socket.socket | None,
+    notifier: Notifier,
+    machine: Machine,
 ) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -68,7 +82,7 @@ async def _run(
     keeping_alive = loop.create_task(notifier.keep_alive())
     runtime = Runtime(settings, machine=machine)
     await runtime.start()
-    _announce(settings, listeners)
+    _announce(settings, [*listeners, *([of_root] if of_root else [])])
     server = Server(
         create_app(runtime),
         Limits(connections=settings.max_connections),
@@ -78,6 +92,8 @@ async def _run(
     gc.freeze()  # what was made so far stays
     gc.enable()
     server.listen(*listeners)
+    if of_root is not None:
+        server.listen_to_root(of_root)
     notifier.tell("READY=1")
     await stop.wait()
     notifier.tell("STOPPING=1")

@@ -11,8 +11,10 @@ import logging
 import os
 import resource
 import socket
-from collections.abc import Mapping
-from contextlib import suppress
+import stat
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
 from backy_core.cli.exits import Exit, StartRefused
 
@@ -60,6 +62,49 @@ def bind(host: str, port: int) -> socket.socket:
         listener.close()
         raise _refused(host, port, error) from error
     return listener
+
+
+@contextmanager
+def socket_of_root(path: Path) -> Iterator[socket.socket]:
+    """A socket at ``path`` that root alone can connect to; StartRefused if it cannot be had.
+
+    Its directory is root's alone, and no other agent uses it.
+    """
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
+        # Before it has a name: nobody finds it with a wider mode.
+        os.fchmod(listener.fileno(), 0o600)
+        try:
+            _remove_leftover(path)
+            listener.bind(str(path))
+            listener.listen()
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise StartRefused(f"Cannot listen on {path}: {reason}", Exit.UNAVAILABLE) from error
+        try:
+            yield listener
+        finally:
+            path.unlink(missing_ok=True)
+
+
+def _remove_leftover(path: Path) -> None:
+    """Remove the socket of an agent that was killed, and nothing else."""
+    try:
+        mode = path.lstat().st_mode
+    except FileNotFoundError:
+        return
+    if not stat.S_ISSOCK(mode):
+        message = f"Cannot listen on {path}: something that is not a socket is there"
+        raise StartRefused(message, Exit.CONFIG, hint=f"Look at it, then remove it: ls -l {path}")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
+        client.setblocking(False)
+        try:
+            client.connect(str(path))
+        except ConnectionRefusedError:
+            path.unlink()
+            return
+        except BlockingIOError:  # somebody listens, and is busy
+            pass
+    raise StartRefused(f"Another program listens on {path}", Exit.UNAVAILABLE)
 
 
 def raise_descriptor_limit() -> None:

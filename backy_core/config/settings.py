@@ -109,6 +109,11 @@ class Settings(BaseModel):
     runtime_dir: Directory = Field(
         Path("/run/backy"), description="What is only true until the next boot."
     )
+    root_socket: bool = Field(
+        True,
+        description="Listen on `backy.sock` in the runtime directory as well, for root alone, who "
+        "needs no key there. The command line uses it.",
+    )
     config_dir: Directory = Field(
         Path("/etc/backy"), description="Where the API key and, by default, `backy.toml` lie."
     )
@@ -208,6 +213,10 @@ class Settings(BaseModel):
     def own_directories(self) -> tuple[Path, ...]:
         """Directories of the agent's own, where no pool is mounted."""
         return self.state_dir, self.config_dir, self.runtime_dir
+
+    @property
+    def root_socket_path(self) -> Path:
+        return self.runtime_dir / "backy.sock"
 
     @property
     def api_key_path(self) -> Path:

@@ -134,6 +134,14 @@ def get(port: int, path: str) -> object:
         return json.load(reply)
 
 
+def ask(path: Path) -> bytes:
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(10)
+        client.connect(str(path))
+        client.sendall(b"GET /ping HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        return client.recv(1000)
+
+
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="the agent starts only as root")
 
 
@@ -223,10 +231,7 @@ def test_sockets_of_systemd_stay_while_the_agent_restarts(tmp_path: Path) -> Non
                     wait_started(process)
                     early.settimeout(10)
                     assert b" 200 " in early.recv(1000)
-                    with socket.socket(socket.AF_UNIX) as client:
-                        client.connect(path)
-                        client.sendall(b"GET /ping HTTP/1.1\r\nHost: localhost\r\n\r\n")
-                        assert b" 200 " in client.recv(1000)
+                    assert b" 200 " in ask(Path(path))
                     process.send_signal(signal.SIGTERM)
                     _, err = process.communicate(timeout=30)
             assert process.returncode == Exit.OK

@@ -10,7 +10,7 @@ from typing import Protocol, cast
 
 import h11
 
-from backy_core.api.errors import HeadersTooLarge, error_body
+from backy_core.api.errors import Forbidden, HeadersTooLarge, error_body
 from backy_core.api.server.exchange import Exchange
 from backy_core.api.server.limits import (
     CHUNK_BYTES,
@@ -59,11 +59,13 @@ class Connection(asyncio.BufferedProtocol):
 
     transport: asyncio.Transport
 
-    def __init__(self, server: Supervisor) -> None:
+    def __init__(self, server: Supervisor, uid: int | None = None) -> None:
+        """``uid``: the client's user, at the socket that is root's alone."""
         self.stage = Stage.HEAD
         self.answered = 0
-        self.trusted = False
-        """Whether it has sent the key."""
+        self.uid = uid
+        self.trusted = uid == 0
+        """Whether it has sent the key, or is root."""
         self.stalled_until: float | None = None
         self.peer: tuple[str, int] | None = None
         self.local: tuple[str, int] | None = None
@@ -112,6 +114,8 @@ class Connection(asyncio.BufferedProtocol):
         self.peer = _address(self.transport.get_extra_info("peername"))
         self.local = _address(self.transport.get_extra_info("sockname"))
         self._server.admit(self)
+        if self.uid not in (None, 0):
+            self.refuse(Forbidden("This socket is for root alone"))
 
     def get_buffer(self, sizehint: int) -> memoryview:
         return self._server.buffer
@@ -169,7 +173,7 @@ class Connection(asyncio.BufferedProtocol):
         except BackyError as error:
             self.refuse(error)
             return
-        trusted = self._server.trusts(request.headers)
+        trusted = self.uid == 0 or self._server.trusts(request.headers)
         self.trusted = self.trusted or trusted
         self._enter(Stage.BODY, self._server.limits.body_s)
         self._exchange = Exchange(self, request, target)
@@ -184,6 +188,8 @@ class Connection(asyncio.BufferedProtocol):
         if request.http_version not in (b"1.0", b"1.1"):
             raise InvalidRequest("Only HTTP/1.1 is supported")
         target, authority = origin_form(request.target)
+        if self.uid is not None:  # no web page makes a browser come here
+            return target
         if authority is None:
             named = [value for name, value in request.headers if name == b"host"]
             authority = named[0].decode("latin-1") if named else None

@@ -16,6 +16,8 @@ from backy_core.sdk.errors import BackyError, InvalidRequest
 
 Message = dict[str, Any]
 App = Callable[[Any, Any, Any], Awaitable[None]]
+PEER = "backy.peer"
+"""Extension of the scope for a client at root's socket, with its ``uid``."""
 _BODILESS = frozenset({204, 304})
 
 log = logging.getLogger(__name__)
@@ -26,6 +28,7 @@ class Channel(Protocol):
 
     peer: tuple[str, int] | None
     local: tuple[str, int] | None
+    uid: int | None
 
     @property
     def awaits_continue(self) -> bool: ...
@@ -61,6 +64,7 @@ class Exchange:
     @property
     def scope(self) -> Message:
         path, _, query = self._target.partition(b"?")
+        uid = self._channel.uid
         return {
             "type": "http",
             "asgi": {"version": "3.0", "spec_version": "2.4"},
@@ -74,7 +78,7 @@ class Exchange:
             "headers": list(self._request.headers),
             "client": self._channel.peer,
             "server": self._channel.local,
-            "extensions": {},
+            "extensions": {} if uid is None else {PEER: {"uid": uid}},
         }
 
     async def run(self, app: App, turn: asyncio.Semaphore | None) -> None:

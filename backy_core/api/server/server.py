@@ -6,6 +6,7 @@ import asyncio
 import errno
 import logging
 import socket
+import struct
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 
@@ -57,6 +58,7 @@ class Server:
         self._nobody = asyncio.Event()
         self._nobody.set()
         self._listeners: list[socket.socket] = []
+        self._of_root: socket.socket | None = None
         self._sweeping: asyncio.TimerHandle | None = None
         self._turn = asyncio.Semaphore(UNTRUSTED_AT_WORK)
         self._loop = asyncio.get_running_loop()
@@ -72,6 +74,11 @@ class Server:
             listener.listen(BACKLOG)
             self._listeners.append(listener)
             self._loop.add_reader(listener, self._accept, listener)
+
+    def listen_to_root(self, listener: socket.socket) -> None:
+        """Accept clients without a key on this Unix socket, if they are root's."""
+        self._of_root = listener
+        self.listen(listener)
 
     async def close(self, grace_s: float) -> None:
         """End all connections; requests that run may be answered within ``grace_s``."""
@@ -103,11 +110,12 @@ class Server:
                 self._cannot_accept(listener, error)
                 return
             client.setblocking(False)
-            self._keep(self._loop.create_task(self._connect(client)))
+            uid = _uid_of(client) if listener is self._of_root else None
+            self._keep(self._loop.create_task(self._connect(client, uid)))
 
-    async def _connect(self, client: socket.socket) -> None:
+    async def _connect(self, client: socket.socket, uid: int | None) -> None:
         try:
-            await self._loop.connect_accepted_socket(lambda: Connection(self), client)
+            await self._loop.connect_accepted_socket(lambda: Connection(self, uid), client)
         except OSError:
             client.close()
 
@@ -197,3 +205,10 @@ class Server:
         self._tasks.add(task)  # the event loop itself keeps only weak references
         task.add_done_callback(self._tasks.discard)
         return task
+
+
+def _uid_of(client: socket.socket) -> int:
+    """The user that connected, as the kernel has it: `unix(7)`, SO_PEERCRED."""
+    credentials = struct.Struct("3i")  # pid, uid, gid
+    read = client.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, credentials.size)
+    return int(credentials.unpack(read)[1])
