@@ -214,6 +214,10 @@ class Settings(BaseModel):
         """Directories of the agent's own, where no pool is mounted."""
         return self.state_dir, self.config_dir, self.runtime_dir
 
+    def default_mount_path(self, guid: str) -> str:
+        """Where the pool is mounted if nobody says where."""
+        return str(self.mount_root / guid)
+
     @property
     def root_socket_path(self) -> Path:
         return self.runtime_dir / "backy.sock"

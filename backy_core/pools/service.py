@@ -93,14 +93,14 @@ class PoolService:
 
     async def create(self, request: CreateRequest) -> tuple[str, Operation | None]:
         """Returns once the journal has the promise; None: the pool is there already."""
-        creation = complete(request, self._core.host, self._core.settings.default_backend)
+        creation = complete(request, self._core.host, self._core.settings)
         op = self.verbs.create.start(creation)
         if op is not None:
             await op.accepted()
         return creation.guid, op
 
     async def dry_run(self, request: CreateRequest) -> PlannedCreation:
-        creation = complete(request, self._core.host, self._core.settings.default_backend)
+        creation = complete(request, self._core.host, self._core.settings)
         admitted = await self.verbs.create.dry_run(creation)
         return PlannedCreation(
             steps=await described(admitted.plan, self._core.executor.binder),

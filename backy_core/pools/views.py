@@ -56,7 +56,7 @@ class CreateRequest:
 
     label: str
     drive_serials: tuple[str, ...]
-    mount_path: str
+    mount_path: str | None = None
     drive_labels: dict[str, str] = field(default_factory=dict)
     guid: str | None = None
     backend: str | None = None

@@ -44,10 +44,12 @@ def test_what_is_no_socket_is_not_replaced(tmp_path: Path, kind: str) -> None:
     if kind == "link":  # to a socket that nobody listens on
         with socket.socket(socket.AF_UNIX) as other:
             other.bind(str(elsewhere))
-    {
-        "file": lambda: path.write_text("mine"),
-        "directory": path.mkdir,
-    }.get(kind, lambda: path.symlink_to(elsewhere))()
+    if kind == "file":
+        path.write_text("mine")
+    elif kind == "directory":
+        path.mkdir()
+    else:
+        path.symlink_to(elsewhere)
     with agent(tmp_path, free_port()) as process:
         _, err = process.communicate(timeout=30)
     assert process.returncode == Exit.CONFIG

@@ -91,6 +91,17 @@ async def test_create_makes_up_a_guid_and_wipes_nothing_unasked(
     assert agent.pools.requests[0].wipe is False
 
 
+@pytest.mark.parametrize("absent", [{}, {"mountPath": None}])
+async def test_create_needs_no_mount_path(
+    client: Client, agent: FakeAgent, absent: dict[str, None]
+) -> None:
+    body = create_body()
+    del body["mountPath"]
+    answer = await client.post(POOLS, body | absent)
+    assert answer.json == {"success": True, "poolGroupGuid": GUID, "state": "creating"}
+    assert agent.pools.requests[0].mount_path is None
+
+
 async def test_guids_are_answered_in_lower_case(client: Client) -> None:
     answer = await client.post(POOLS, create_body(poolGroupGuid=GUID.upper()))
     assert answer.json["poolGroupGuid"] == GUID

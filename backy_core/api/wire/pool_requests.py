@@ -56,7 +56,7 @@ class CreatePoolBody(RequestModel):
     label: Text
     drive_serials: list[Text] = Field(max_length=1000)
     drive_labels: dict[Text, Text] = Field(default_factory=dict)
-    mount_path: Text
+    mount_path: Text | None = None
     pool_group_guid: Guid | None = None
     backend: Text | None = None
     level: Text | None = None

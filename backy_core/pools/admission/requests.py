@@ -6,6 +6,7 @@ import re
 import uuid
 from pathlib import PurePosixPath
 
+from backy_core.config.settings import Settings
 from backy_core.operations import filesystems
 from backy_core.plugins.host import LoadedBackend, PluginHost
 from backy_core.pools.views import CreateRequest, Creation
@@ -19,9 +20,9 @@ _GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _NIL = str(uuid.UUID(int=0))
 
 
-def complete(request: CreateRequest, host: PluginHost, default_backend: str) -> Creation:
+def complete(request: CreateRequest, host: PluginHost, settings: Settings) -> Creation:
     """Fill in defaults and refuse what can never succeed. Raises :class:`InvalidRequest`."""
-    backend = _backend(request.backend or default_backend, host)
+    backend = _backend(request.backend or settings.default_backend, host)
     level = _level(request.level, backend)
     filesystem = request.filesystem or backend.info.filesystems[0]
     if filesystem not in backend.info.filesystems:
@@ -38,7 +39,7 @@ def complete(request: CreateRequest, host: PluginHost, default_backend: str) -> 
         label=checked_label(request.label),
         drive_serials=request.drive_serials,
         drive_labels=dict(request.drive_labels),
-        mount_path=checked_mount_path(request.mount_path),
+        mount_path=checked_mount_path(request.mount_path or settings.default_mount_path(guid)),
         backend=backend.info.name,
         level=level.name,
         filesystem=filesystem,

@@ -212,7 +212,7 @@ async def _path(
     if mounted:
         await guards.refuse_place(core, mounted[-1].path)
         return mounted[-1].path
-    path = checked_mount_path(mount_path or str(core.settings.mount_root / guid))
+    path = checked_mount_path(mount_path or core.settings.default_mount_path(guid))
     await guards.missing_directories(core, path, snapshot, guid)
     return path
 
