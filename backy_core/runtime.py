@@ -29,7 +29,7 @@ from backy_core.pools.lifecycle.recovery import Recovery
 from backy_core.pools.service import PoolService
 from backy_core.pools.startup import Startup
 from backy_core.sdk.errors import SystemFailure
-from backy_core.store import api_key
+from backy_core.store.keys import Keys
 from backy_core.store.metadata import MetadataStore
 from backy_core.store.protection import ProtectionStore
 from backy_core.store.tombstones import Tombstones
@@ -69,8 +69,12 @@ class Runtime:
         self.operations = OperationRegistry(
             _limits(settings), self.clock, max_lines=settings.max_output_lines
         )
-        self.api_key = ""
         self._state = machine.files.directory(settings.state_dir)
+        self.keys = Keys(
+            self._state.file(settings.keys_path.name),
+            self._own_file(settings.api_key_path),
+            self.clock,
+        )
         self._core = self._compose()
         self.pools = PoolService(self._core)
         self.drives_service = DriveService(self._core, self.pools.viewer)
@@ -119,11 +123,11 @@ class Runtime:
         """
         core = self._core
         self._state.make()
-        self.api_key = api_key.load_or_make(self._own_file(self.settings.api_key_path))
+        self.keys.load()
         core.metadata.load()
         core.tombstones.load()
         core.protection.load()
-        for warning in (*core.metadata.warnings, *core.tombstones.warnings):
+        for warning in (*self.keys.warnings, *core.metadata.warnings, *core.tombstones.warnings):
             log.warning("%s", warning)
         if not self._machine.mounts.in_host_mount_namespace():
             log.warning(

@@ -9,6 +9,7 @@ from backy_core.operations.registry import OperationRegistry
 from backy_core.plugins.host import PluginHost
 from backy_core.pools.drive_service import DriveService
 from backy_core.pools.service import PoolService
+from backy_core.store.keys import Keys
 from backy_core.system.clock import Clock
 
 
@@ -16,7 +17,7 @@ class Agent(Protocol):
     """The use cases and what they were composed of, as the composition root hands them in."""
 
     @property
-    def api_key(self) -> str: ...
+    def keys(self) -> Keys: ...
     @property
     def agent_instance(self) -> str: ...
     @property

@@ -12,13 +12,14 @@ from backy_core import __version__
 from backy_core.api import detached_calls, replies
 from backy_core.api.agent import Agent
 from backy_core.api.asgi import HttpConnection
-from backy_core.api.auth import require_key
+from backy_core.api.auth import caller_of
 from backy_core.api.errors import register_error_handlers
 from backy_core.api.openapi import add_document
 from backy_core.api.requests import StrictRequest, refuse_undeclared
 from backy_core.api.routes import (
     backends,
     drives,
+    keys,
     metadata,
     mounts,
     operations,
@@ -28,6 +29,7 @@ from backy_core.api.routes import (
     service,
 )
 from backy_core.api.routing import FoldedPaths, configure_routing
+from backy_core.api.scopes import needed_scope, refuse_below
 from backy_core.api.server.limits import MAX_BODY_BYTES
 
 BODY_TIMEOUT_S = 20
@@ -41,6 +43,7 @@ _ROUTES = (
     metadata.routes,
     operations.routes,
     backends.routes,
+    keys.routes,
     service.routes,
 )
 
@@ -93,7 +96,10 @@ def _admission(app: Quart, agent: Agent) -> Callable[[], Awaitable[None]]:
         current = replies.current_request()
         endpoint = current.endpoint if current.routing_exception is None else None
         view = None if endpoint is None else app.view_functions[endpoint]
-        require_key(current, view, agent.api_key)
+        needed = needed_scope(view)
+        if needed is not None:
+            current.caller = caller_of(current, agent.keys)
+            refuse_below(needed, current.caller)
         await refuse_undeclared(current, view)
 
     return admit

@@ -25,6 +25,7 @@ STATUS_OF_CODE = {
     "SYSTEM_ERROR": 400,
     "UNAUTHORIZED": 401,
     "FORBIDDEN": 403,
+    "INSUFFICIENT_SCOPE": 403,
     "NOT_FOUND": 404,
     "METHOD_NOT_ALLOWED": 405,
     "CONFLICT": 409,
@@ -51,7 +52,7 @@ class Unauthorized(BackyError):
 
 
 class Forbidden(BackyError):
-    """The caller is known and still may not do this: in the contract, raised by no call yet."""
+    """The caller is known and still may not do this."""
 
     code = "FORBIDDEN"
 

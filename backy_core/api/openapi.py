@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from quart import Quart, Response
 from quart_schema import APIKeySecurityScheme, Info, OpenAPIProvider, QuartSchema, hide
 from werkzeug.routing import Rule
 
-from backy_core.api.auth import HEADER, open_to_all
+from backy_core.api.auth import HEADER
 from backy_core.api.content import JSON, Content
 from backy_core.api.routing import BASE_PATH, is_tagged
+from backy_core.api.scopes import admin_fields, needed_scope, needs
 from backy_core.api.static_replies import StaticReply
 from backy_core.api.wire.errors import ErrorReply
+from backy_core.store.keys import Scope
 
 _FAILURE = {
     "description": "Any failure",
@@ -46,11 +49,13 @@ class ExactProvider(OpenAPIProvider):
 
     def build_paths(self, rule: Rule) -> tuple[dict[str, Any], dict[str, Any]]:
         paths, components = super().build_paths(rule)
+        view = self._app.view_functions[rule.endpoint]
         for path, methods in paths.items():
             for operation in methods.values():
                 operation["tags"] = [_noun(path)]
                 _complete(operation)
-                if is_tagged(self._app.view_functions[rule.endpoint]):
+                _add_scope(operation, view)
+                if is_tagged(view):
                     _add_tag(operation)
         return paths, components
 
@@ -78,6 +83,18 @@ def _complete(operation: dict[str, Any]) -> None:
     if body is not None:
         schema = body["content"]["application/json"]["schema"]
         body["required"] = bool(schema.get("required"))
+
+
+def _add_scope(operation: dict[str, Any], view: object) -> None:
+    """As roles of the key, which OpenAPI 3.1 permits, and in words."""
+    scope = needed_scope(view)
+    operation["security"] = [] if scope is None else [{"apiKey": [str(scope)]}]
+    sentences = [operation.get("description", "")]
+    if scope is not None:
+        sentences.append(f"Needs a key of scope `{scope}`.")
+    for name, value in admin_fields(view).items():
+        sentences.append(f"`{name}`: {json.dumps(value)} needs scope `{Scope.ADMIN}`.")
+    operation["description"] = " ".join(filter(None, sentences))
 
 
 def _add_tag(operation: dict[str, Any]) -> None:
@@ -112,6 +129,6 @@ def add_document(app: Quart, version: str) -> None:
 
     @app.get("/openapi.json")
     @hide
-    @open_to_all
+    @needs(None)
     async def openapi() -> Response:
         return await document()

@@ -6,9 +6,10 @@ from collections.abc import Iterable
 from typing import Any, cast
 
 from pydantic import BaseModel
-from quart import Request, Response, current_app, request
+from quart import Response, current_app, request
 
 from backy_core.api.agent import Agent
+from backy_core.api.requests import StrictRequest
 from backy_core.api.routing import BASE_PATH
 from backy_core.api.wire.drives import BlockReply, DriveReply, ProcessList, ProcessReply
 from backy_core.api.wire.operations import AcceptedReply, OperationReply, ProgressReply
@@ -29,10 +30,10 @@ def agent() -> Agent:
     return served
 
 
-def current_request() -> Request:
+def current_request() -> StrictRequest:
     """The request itself. Each access through Quart's proxy costs as much as checking the key."""
     proxy: Any = request
-    return cast("Request", proxy._get_current_object())
+    return cast("StrictRequest", proxy._get_current_object())
 
 
 def reply(model: BaseModel, status: int = 200, headers: dict[str, str] | None = None) -> Response:

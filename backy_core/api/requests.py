@@ -15,6 +15,7 @@ from quart_schema.validation import (
 from backy_core.api.errors import UnsupportedMediaType
 from backy_core.api.messages import clipped
 from backy_core.sdk.errors import InvalidRequest
+from backy_core.store.keys import Caller
 
 _WITH_BODY = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
@@ -32,6 +33,9 @@ class StrictRequest(Request):
     No body at all reads as an empty object, so that bodies with only optional fields may be
     left out.
     """
+
+    caller: Caller
+    """Who sent it; absent if the handler is open to everyone."""
 
     async def get_json(self, force: bool = False, silent: bool = False, cache: bool = True) -> Any:
         """The decoded body; raises :class:`InvalidRequest` or :class:`UnsupportedMediaType`."""

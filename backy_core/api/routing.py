@@ -10,10 +10,13 @@ from urllib.parse import quote, unquote
 from pydantic import BaseModel
 from quart import Quart, Response, request
 from quart.routing import QuartRule
-from quart_schema import document_response, validate_querystring, validate_request
+from quart_schema import document_response, hide, validate_querystring, validate_request
 from werkzeug.routing import BaseConverter
 
+from backy_core.api import scopes
+from backy_core.api.scopes import needs
 from backy_core.api.wire.base import parse_guid
+from backy_core.store.keys import Scope
 
 BASE_PATH = "/api/v1"
 MOUNTS_PATH = f"{BASE_PATH}/mounts/"
@@ -23,7 +26,7 @@ _TAGGED = "_backy_tagged"
 _MOUNT_SUFFIXES = frozenset({"processes", "size"})
 _DRIVE_SUFFIXES = frozenset({"status", "protection"})
 View = TypeVar("View", bound=Callable[..., Awaitable[Response]])
-Scope = dict[str, Any]
+AsgiScope = dict[str, Any]
 AsgiApp = Callable[[Any, Any, Any], Awaitable[None]]
 
 
@@ -71,7 +74,7 @@ class FoldedPaths:
     def __init__(self, app: AsgiApp) -> None:
         self._app = app
 
-    async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:
+    async def __call__(self, scope: AsgiScope, receive: Any, send: Any) -> None:
         raw: bytes = scope.get("raw_path") or b""
         if scope["type"] == "http" and raw.startswith(_MOUNTS):
             scope = {**scope, "path": MOUNTS_PATH + fold_mount_path(raw[len(MOUNTS_PATH) :])}
@@ -121,11 +124,12 @@ class Routes:
     def add(self, method: str, path: str, handler: Callable[..., Any]) -> None:
         self._rules.append((method, self._prefix + path, handler))
 
-    def get(self, path: str) -> Callable[[View], View]:
-        """Register a handler of a page, which is not in the document."""
+    def get(self, path: str, scope: Scope | None) -> Callable[[View], View]:
+        """Register a handler of a page, which is not in the document; ``scope`` as for
+        :func:`endpoint`."""
 
         def register(view: View) -> View:
-            self.add("GET", path, view)
+            self.add("GET", path, hide(needs(scope)(view)))
             return view
 
         return register
@@ -140,13 +144,17 @@ def endpoint(
     method: str,
     path: str,
     *,
+    scope: Scope | None,
     replies: Mapping[int, type[BaseModel]],
     body: type[BaseModel] | None = None,
     query: type[BaseModel] | None = None,
     tagged: bool = False,
+    admin_for: Mapping[str, object] | None = None,
 ) -> Callable[[View], View]:
     """Register a handler with what it takes and gives, for routing, checking and the document.
 
+    ``scope``: what the caller's key must permit; None: open to everyone, without a key.
+    ``admin_for``: fields of the body with the value that only an admin may send.
     ``tagged``: its replies have a tag, and a client that sends it back gets 304 until they change.
 
     The handler gets ``data`` for a ``body`` and ``query_args`` for a ``query``; GUIDs in the
@@ -155,6 +163,8 @@ def endpoint(
 
     def register(view: View) -> View:
         handler: Any = _with_checked_guid(view)
+        if admin_for is not None:
+            handler = scopes.admin_for(handler, admin_for)
         if query is not None:
             handler = _with_query(query, handler)
         if body is not None:
@@ -162,7 +172,7 @@ def endpoint(
         for status, model in replies.items():
             handler = document_response(model, status)(handler)
         setattr(handler, _TAGGED, tagged)
-        routes.add(method, path, handler)
+        routes.add(method, path, needs(scope)(handler))
         return view
 
     return register

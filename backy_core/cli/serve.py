@@ -87,7 +87,7 @@ async def _run(
         create_app(runtime),
         Limits(connections=settings.max_connections),
         Hosts(settings.allowed_hosts),
-        trusts=lambda fields: bears_key(fields, runtime.api_key),
+        trusts=lambda fields: bears_key(fields, runtime.keys),
     )
     gc.freeze()  # what was made so far stays
     gc.enable()

@@ -104,7 +104,8 @@ class Settings(BaseModel):
     )
     state_dir: Directory = Field(
         Path("/var/lib/backy"),
-        description="What must survive a restart: pool metadata, journal, tombstones, protection.",
+        description="What must survive a restart: pool metadata, journal, tombstones, protection, "
+        "keys.",
     )
     runtime_dir: Directory = Field(
         Path("/run/backy"), description="What is only true until the next boot."
@@ -225,6 +226,10 @@ class Settings(BaseModel):
     @property
     def api_key_path(self) -> Path:
         return self.config_dir / "api-key"
+
+    @property
+    def keys_path(self) -> Path:
+        return self.state_dir / "keys.json"
 
     @property
     def metadata_path(self) -> Path:

@@ -81,12 +81,17 @@ class PoolService:
             return shown
         return PoolViews(view for view in shown if view.backend == backend)
 
-    async def outputs(self, guid: str, offset: int = 0) -> tuple[tuple[str, ...], int]:
+    async def outputs(
+        self, guid: str, offset: int = 0, *, by_operator: bool = True
+    ) -> tuple[tuple[str, ...], int]:
+        """Lines from ``offset`` on, and the number of the next one. Once an operator has read them,
+        an ended failure is kept for only so long."""
         operations = self._core.registry.of_pool(checked_guid(guid))
         if not operations:
             raise NotFound(f"No outputs of pool {guid} are kept")
         latest = operations[-1]
-        self._core.registry.mark_read(latest)
+        if by_operator:
+            self._core.registry.mark_read(latest)
         return latest.outputs.since(offset), latest.outputs.next_offset
 
     # creating

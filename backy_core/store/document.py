@@ -40,11 +40,14 @@ class StoredModel(BaseModel):
 class DocumentFile:
     """One JSON object holding a list under ``list_key``. Not thread-safe; its owner locks."""
 
-    def __init__(self, file: OwnFile, clock: Clock, list_key: str) -> None:
+    def __init__(
+        self, file: OwnFile, clock: Clock, list_key: str, *, keeps_previous: bool = True
+    ) -> None:
         self._file = file
         self._clock = clock
         self.warnings: list[str] = []
         self._list_key = list_key
+        self._keeps_previous = keeps_previous
 
     async def to_the_end(self, call: Callable[[], T], name: str) -> T:
         """As :meth:`OwnFile.to_the_end`."""
@@ -65,24 +68,30 @@ class DocumentFile:
 
     def write(self, document: Document) -> None:
         """Replace the file durably, keeping what it held as the previous generation."""
-        self._file.write(_text(document), keep_previous=True)
+        self._file.write(_text(document), keep_previous=self._keeps_previous)
 
     def _recover(self) -> Document:
         aside = self._set_aside(self._file)
-        old = _read(self._file.previous)
-        document = None if old is None else self._parse(old)
-        if old is not None and document is None:
-            self._set_aside(self._file.previous)
-        previous_use = (
-            "was used" if document is not None else "does not help, so nothing is remembered"
-        )
+        document = self._previous() if self._keeps_previous else None
+        if document is not None:
+            now = "its previous generation was used"
+        elif self._keeps_previous:
+            now = "its previous generation does not help, so nothing is remembered"
+        else:
+            now = "nothing of it is used"
         self.warnings.append(
-            f"{self.path} could not be understood and was set aside as {aside}; "
-            f"its previous generation {previous_use}"
+            f"{self.path} could not be understood and was set aside as {aside}; {now}"
         )
         # Replaces the bad file in one rename: at no moment is there no file.
         self._file.write(_text(document or {self._list_key: []}))
         return document or {}
+
+    def _previous(self) -> Document | None:
+        old = _read(self._file.previous)
+        document = None if old is None else self._parse(old)
+        if old is not None and document is None:
+            self._set_aside(self._file.previous)
+        return document
 
     def _parse(self, data: bytes) -> Document | None:
         try:

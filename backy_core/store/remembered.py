@@ -38,11 +38,15 @@ class Remembered(Generic[ItemT]):
 
     list_key: ClassVar[str]
     """Where the file has the items."""
+    noun: ClassVar[str] = "pool"
+    """What an item is called in warnings."""
+    keeps_previous: ClassVar[bool] = True
+    """Whether a damaged file is replaced by its previous generation."""
     model: type[ItemT]
 
     def __init__(self, file: OwnFile, clock: Clock) -> None:
         self._clock = clock
-        self._file = DocumentFile(file, clock, self.list_key)
+        self._file = DocumentFile(file, clock, self.list_key, keeps_previous=self.keeps_previous)
         self._lock = asyncio.Lock()
         self._entries: dict[str, ItemT] = {}
         """Replaced by each change, never changed itself once it is loaded."""
@@ -122,9 +126,8 @@ class Remembered(Generic[ItemT]):
         self._kept.append(raw)
         key = self.model.model_fields["guid"].alias or "guid"
         name = raw.get(key) if isinstance(raw, dict) else None
-        self._file.warnings.append(
-            f"{self._file.path}: the entry of pool {name or '(no GUID)'} is not used: {reason}"
-        )
+        entry = f"the entry of {self.noun} {name or '(no GUID)'}"
+        self._file.warnings.append(f"{self._file.path}: {entry} is not used: {reason}")
 
     def _warn_of_version(self) -> None:
         version = self._top.get("version", FILE_VERSION)

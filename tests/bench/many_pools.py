@@ -69,7 +69,7 @@ def agent_with(
         builtin=(("mdadm", hooks),),
     )
     runtime = Runtime(settings, host=host, machine=machine, events=events)
-    runtime.api_key = KEY
+    runtime.keys.use(KEY)
     runtime._core.metadata.load()
     runtime.observer._board.snapshot = _snapshot(pools)
     return runtime

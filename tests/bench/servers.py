@@ -25,7 +25,7 @@ from backy_core.api.server.server import Server
 from backy_core.cli.sockets import bind
 from backy_core.runtime import Runtime
 from tests.bench.machine import resident_kib
-from tests.bench.many_pools import KEY, agent_with, change_one
+from tests.bench.many_pools import agent_with, change_one
 
 COUNT_PATH = "/bench/processes"
 RESIDENT_PATH = "/bench/resident"
@@ -104,7 +104,7 @@ def main(kind: str, *rest: str) -> None:
         asyncio.run(
             serve(
                 observed(agent),
-                lambda fields: bears_key(fields, KEY),
+                lambda fields: bears_key(fields, agent.keys),
                 lambda: change_one(agent),
                 float(rest[2]),
             )

@@ -35,7 +35,7 @@ STAND_IN = textwrap.dedent(
     class Runtime:
         def __init__(self, settings, machine):
             self.settings = settings
-            self.api_key = "key"
+            self.keys = types.SimpleNamespace(caller_of=lambda secret: None)
             self.state = "new"
             self.stopping = asyncio.Event()
         async def start(self):

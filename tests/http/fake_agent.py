@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
 import pluggy
 
 from backy_core.operations.registry import OperationRegistry
@@ -9,7 +12,9 @@ from backy_core.operations.retention import Limits
 from backy_core.plugins.host import FailedPlugin, LoadedBackend, PluginHost
 from backy_core.sdk.models import BackendInfo, Level, Tool
 from backy_core.sdk.settings import PluginSettings
-from backy_core.system.clock import SystemClock
+from backy_core.store.keys import Keys
+from backy_core.system.clock import Clock, SystemClock
+from backy_core.system.own_files import OwnFile
 from tests.http.fake_drives import FakeDrives
 from tests.http.fake_pools import FakePools
 
@@ -37,13 +42,21 @@ def _host() -> PluginHost:
     return PluginHost({"mdadm": mdadm}, (), (FailedPlugin("zfs", "backy-zfs 1.0.0", reason),))
 
 
+def keys_in(folder: Path, clock: Clock) -> Keys:
+    """Keys of an agent that has state in ``folder``; :data:`KEY` is that of its key file."""
+    keys = Keys(OwnFile.at(folder / "keys.json"), OwnFile.at(folder / "api-key"), clock)
+    keys.use(KEY)
+    return keys
+
+
 class FakeAgent:
     """Needs a running event loop."""
 
     def __init__(self) -> None:
-        self.api_key = KEY
-        self.agent_instance = "6d1f0a52-0000-4000-8000-000000000001"
         self.clock = SystemClock()
+        self._folder = TemporaryDirectory()
+        self.keys = keys_in(Path(self._folder.name), self.clock)
+        self.agent_instance = "6d1f0a52-0000-4000-8000-000000000001"
         self.host = _host()
         self.backend_problems = {"mdadm": "it did not answer within 30 s"}
         self.operations = OperationRegistry(Limits(), self.clock)

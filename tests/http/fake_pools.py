@@ -89,6 +89,7 @@ class FakePools(PoolService):
         self.consents: list[tuple[tuple[str, ...], tuple[str, ...]]] = []
         self.added: list[tuple[str | None, str | None, str | None, bool]] = []
         self.killed: list[tuple[tuple[int, ...], str | None]] = []
+        self.read_by_operator: list[bool] = []
         self.finished: list[OperationKind] = []
         self.admission = asyncio.Event()
         self.gate = asyncio.Event()
@@ -140,7 +141,10 @@ class FakePools(PoolService):
         portable = request.portability == "portable"
         return PlannedCreation(steps, request.portability, OPENS_ON if portable else None)
 
-    async def outputs(self, guid: str, offset: int = 0) -> tuple[tuple[str, ...], int]:
+    async def outputs(
+        self, guid: str, offset: int = 0, *, by_operator: bool = True
+    ) -> tuple[tuple[str, ...], int]:
+        self.read_by_operator.append(by_operator)
         if guid not in self.lines:
             raise NotFound(f"No outputs of pool {guid} are kept")
         return tuple(self.lines[guid][offset:]), len(self.lines[guid])

@@ -35,7 +35,7 @@ async def main(limits: str) -> None:
     server = Server(
         create_app(agent),
         Limits(**json.loads(limits)),
-        trusts=lambda fields: bears_key(fields, agent.api_key),
+        trusts=lambda fields: bears_key(fields, agent.keys),
     )
     port = listener.getsockname()[1]
     server.listen(listener)

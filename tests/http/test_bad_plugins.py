@@ -21,6 +21,7 @@ from backy_core.sdk.models import BackendInfo, DriveId, Level, PoolReport, PoolS
 from backy_core.sdk.plan import BackendPlan, DriveRef, Exec, Step
 from tests.fakes.agent import GUID, OTHER, Bench
 from tests.http.conftest import Answer, Client
+from tests.http.fake_agent import KEY
 
 _DEADLINE_S = 1.0
 POOL = f"/api/v1/pools/{GUID}"
@@ -98,7 +99,8 @@ def _missing(backend: Any) -> tuple[Tool, ...]:
 
 @pytest.fixture
 def client(bench: Bench) -> Client:
-    return Client(create_app(bench.agent), bench.agent.api_key)
+    bench.agent.keys.use(KEY)
+    return Client(create_app(bench.agent))
 
 
 async def create(

@@ -174,7 +174,7 @@ async def _follow(bench: Bench, refused: Callable[[], Awaitable[object]]) -> Non
         await refused()
     advice = caught.value.hint
     assert isinstance(advice, Advice), f"no request is advised: {caught.value} ({advice})"
-    bench.agent.api_key = KEY
+    bench.agent.keys.use(KEY)
     asked = request_of(next(part for part in advice.parts if isinstance(part, Hint)))
     answer = await Client(create_app(bench.agent))(asked.method, asked.path, **_body(asked))
     assert answer.status == 200, (asked, answer.text)

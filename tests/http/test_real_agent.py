@@ -30,7 +30,7 @@ async def client(tmp_path: Path) -> Client:
         mount_root=tmp_path / "mnt",
     )
     runtime = Runtime(settings, host=PluginHost({}, (), ()), events=lambda: None)
-    runtime.api_key = KEY
+    runtime.keys.use(KEY)
     return Client(create_app(runtime))
 
 

@@ -15,7 +15,7 @@ from quart import Quart
 from backy_core.api.auth import bears_key
 from backy_core.api.server.limits import Limits
 from backy_core.api.server.server import Server
-from tests.http.fake_agent import KEY
+from tests.http.fake_agent import KEY, FakeAgent
 
 ASK = b"GET /api/v1/pools HTTP/1.1\r\nHost: localhost\r\n"
 WITH_KEY = ASK + f"X-Api-Key: {KEY}\r\n\r\n".encode()
@@ -54,10 +54,10 @@ class Client:
 class Site:
     """A server with limits of its own, and clients of it."""
 
-    def __init__(self, app: Quart, limits: Limits) -> None:
+    def __init__(self, app: Quart, agent: FakeAgent, limits: Limits) -> None:
         listener = socket.create_server(("127.0.0.1", 0))
         self.port = listener.getsockname()[1]
-        self.server = Server(app, limits, trusts=lambda fields: bears_key(fields, KEY))
+        self.server = Server(app, limits, trusts=lambda fields: bears_key(fields, agent.keys))
         self.server.listen(listener)
         self._writers: list[asyncio.StreamWriter] = []
 
@@ -73,8 +73,8 @@ class Site:
 
 
 @pytest.fixture
-async def site(app: Quart, request: pytest.FixtureRequest) -> AsyncIterator[Site]:
-    made = Site(app, getattr(request, "param", PATIENT))
+async def site(app: Quart, agent: FakeAgent, request: pytest.FixtureRequest) -> AsyncIterator[Site]:
+    made = Site(app, agent, getattr(request, "param", PATIENT))
     yield made
     await made.close()
 

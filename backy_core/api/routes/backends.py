@@ -16,11 +16,12 @@ from backy_core.api.wire.operations import (
     ToolStateReply,
 )
 from backy_core.plugins.host import LoadedBackend
+from backy_core.store.keys import Scope
 
 routes = Routes(BASE_PATH)
 
 
-@endpoint(routes, "GET", "/backends", replies={200: BackendsReply}, tagged=True)
+@endpoint(routes, "GET", "/backends", scope=Scope.READ, replies={200: BackendsReply}, tagged=True)
 async def list_backends() -> Response:
     """List the backends, and the plugins that could not be loaded."""
     host, problems = agent().host, agent().backend_problems

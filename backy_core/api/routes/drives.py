@@ -11,11 +11,12 @@ from backy_core.api.routing import BASE_PATH, Routes, endpoint
 from backy_core.api.wire.base import SuccessMessage
 from backy_core.api.wire.drives import DriveList, DriveStatusReply, ProtectionReply
 from backy_core.pools.drive_service import ListedDrives
+from backy_core.store.keys import Scope
 
 routes = Routes(BASE_PATH)
 
 
-@endpoint(routes, "GET", "/drives", replies={200: DriveList}, tagged=True)
+@endpoint(routes, "GET", "/drives", scope=Scope.READ, replies={200: DriveList}, tagged=True)
 async def list_drives() -> Response:
     """List whole drives in the shape of lsblk."""
     drives = await agent().drives_service.list()
@@ -27,7 +28,13 @@ def _content(drives: ListedDrives) -> Content:
     return Content.of_model(model)
 
 
-@endpoint(routes, "GET", "/drives/<serial:serial>/status", replies={200: DriveStatusReply})
+@endpoint(
+    routes,
+    "GET",
+    "/drives/<serial:serial>/status",
+    scope=Scope.READ,
+    replies={200: DriveStatusReply},
+)
 async def get_drive_status(serial: str) -> Response:
     """Show what a drive is used for."""
     status = await agent().drives_service.status(serial)
@@ -45,21 +52,33 @@ async def get_drive_status(serial: str) -> Response:
     )
 
 
-@endpoint(routes, "POST", "/drives/refresh", replies={200: SuccessMessage})
+@endpoint(routes, "POST", "/drives/refresh", scope=Scope.OPERATE, replies={200: SuccessMessage})
 async def refresh_drives() -> Response:
     """Scan the drives again, or join a running scan."""
     await carry_out(agent().drives_service.refresh())
     return reply(SuccessMessage(message="The drives were scanned again"))
 
 
-@endpoint(routes, "PUT", "/drives/<serial:serial>/protection", replies={200: ProtectionReply})
+@endpoint(
+    routes,
+    "PUT",
+    "/drives/<serial:serial>/protection",
+    scope=Scope.ADMIN,
+    replies={200: ProtectionReply},
+)
 async def protect_drive(serial: str) -> Response:
     """Refuse a drive for every destructive call from now on."""
     await carry_out(agent().drives_service.protect(serial))
     return reply(ProtectionReply(serial=serial, protected=True))
 
 
-@endpoint(routes, "DELETE", "/drives/<serial:serial>/protection", replies={200: ProtectionReply})
+@endpoint(
+    routes,
+    "DELETE",
+    "/drives/<serial:serial>/protection",
+    scope=Scope.ADMIN,
+    replies={200: ProtectionReply},
+)
 async def unprotect_drive(serial: str) -> Response:
     """Lift a drive's protection."""
     await carry_out(agent().drives_service.unprotect(serial))

@@ -8,23 +8,36 @@ from backy_core.api.replies import agent, process_list, reply
 from backy_core.api.routing import BASE_PATH, Routes, endpoint
 from backy_core.api.wire.base import percent
 from backy_core.api.wire.drives import MountSizeReply, ProcessList
+from backy_core.store.keys import Scope
 
 routes = Routes(BASE_PATH)
 
 
-@endpoint(routes, "GET", "/mounts/<mount:mount_path>", replies={200: ProcessList})
+@endpoint(routes, "GET", "/mounts/<mount:mount_path>", scope=Scope.READ, replies={200: ProcessList})
 async def get_mount(mount_path: str) -> Response:
     """List the processes that hold a pool's mount, by its path."""
     return reply(process_list(await agent().pools.mount_processes(mount_path)))
 
 
-@endpoint(routes, "GET", "/mounts/<mount:mount_path>/processes", replies={200: ProcessList})
+@endpoint(
+    routes,
+    "GET",
+    "/mounts/<mount:mount_path>/processes",
+    scope=Scope.READ,
+    replies={200: ProcessList},
+)
 async def get_mount_processes(mount_path: str) -> Response:
     """List the processes that hold a pool's mount, by its path."""
     return reply(process_list(await agent().pools.mount_processes(mount_path)))
 
 
-@endpoint(routes, "GET", "/mounts/<mount:mount_path>/size", replies={200: MountSizeReply})
+@endpoint(
+    routes,
+    "GET",
+    "/mounts/<mount:mount_path>/size",
+    scope=Scope.READ,
+    replies={200: MountSizeReply},
+)
 async def get_mount_size(mount_path: str) -> Response:
     """Show how full a pool's filesystem is."""
     usage = await agent().pools.mount_usage(mount_path)

@@ -11,18 +11,26 @@ from backy_core.api.requests import prefers_async
 from backy_core.api.routing import BASE_PATH, Routes, endpoint
 from backy_core.api.wire.base import SuccessMessage
 from backy_core.api.wire.operations import AcceptedReply, OperationList, OperationReply
+from backy_core.store.keys import Scope
 
 routes = Routes(BASE_PATH)
 
 
-@endpoint(routes, "GET", "/operations", replies={200: OperationList}, tagged=True)
+@endpoint(routes, "GET", "/operations", scope=Scope.READ, replies={200: OperationList}, tagged=True)
 async def list_operations() -> Response:
     """List the operations that run or are still remembered."""
     operations = agent().operations.all()
     return tagged(OperationList(tuple(operation_reply(operation) for operation in operations)))
 
 
-@endpoint(routes, "GET", "/operations/<operation_id>", replies={200: OperationReply}, tagged=True)
+@endpoint(
+    routes,
+    "GET",
+    "/operations/<operation_id>",
+    scope=Scope.READ,
+    replies={200: OperationReply},
+    tagged=True,
+)
 async def get_operation(operation_id: str) -> Response:
     """Show one operation."""
     return tagged(operation_reply(agent().operations.get(operation_id)))
@@ -32,6 +40,7 @@ async def get_operation(operation_id: str) -> Response:
     routes,
     "POST",
     "/operations/<operation_id>/cancel",
+    scope=Scope.ADMIN,
     replies={200: AcceptedReply, 202: AcceptedReply},
 )
 async def cancel_operation(operation_id: str) -> Response:
@@ -43,7 +52,9 @@ async def cancel_operation(operation_id: str) -> Response:
     return reply(AcceptedReply(operation=operation_reply(operation)))
 
 
-@endpoint(routes, "DELETE", "/operations/<operation_id>", replies={200: SuccessMessage})
+@endpoint(
+    routes, "DELETE", "/operations/<operation_id>", scope=Scope.ADMIN, replies={200: SuccessMessage}
+)
 async def forget_operation(operation_id: str) -> Response:
     """Forget a finished operation and its outputs."""
     agent().operations.forget(operation_id)

@@ -34,6 +34,7 @@ from backy_core.api.wire.pool_requests import (
 )
 from backy_core.api.wording import worded
 from backy_core.operations.records import Operation
+from backy_core.store.keys import Scope
 
 routes = Routes(BASE_PATH)
 
@@ -58,6 +59,8 @@ async def _answer(starting: Starting, done: Callable[[Operation], BaseModel]) ->
     routes,
     "POST",
     "/pools/<guid:guid>/mount",
+    scope=Scope.OPERATE,
+    admin_for={"force": True},
     body=MountBody,
     query=MountQuery,
     replies={200: MountAnswer, 202: AcceptedReply},
@@ -94,6 +97,7 @@ async def _dry_run(guid: str, data: MountBody) -> Response:
     routes,
     "DELETE",
     "/pools/<guid:guid>/mount",
+    scope=Scope.OPERATE,
     replies={200: UnmountReply, 202: AcceptedReply},
 )
 async def unmount_pool(guid: str) -> Response:
@@ -108,6 +112,7 @@ async def unmount_pool(guid: str) -> Response:
     routes,
     "DELETE",
     "/pools/<guid:guid>",
+    scope=Scope.ADMIN,
     query=DeletePoolQuery,
     replies={200: DeleteReply, 202: AcceptedReply},
 )
@@ -126,7 +131,14 @@ async def delete_pool(guid: str, query_args: DeletePoolQuery) -> Response:
     )
 
 
-@endpoint(routes, "PATCH", "/pools/<guid:guid>", body=RenameBody, replies={200: RenameReply})
+@endpoint(
+    routes,
+    "PATCH",
+    "/pools/<guid:guid>",
+    scope=Scope.ADMIN,
+    body=RenameBody,
+    replies={200: RenameReply},
+)
 async def rename_pool(guid: str, data: RenameBody) -> Response:
     """Change a pool's label or the labels of its drives."""
     pool = await carry_out(agent().pools.rename(guid, data.label, data.drive_labels))
@@ -138,6 +150,7 @@ async def rename_pool(guid: str, data: RenameBody) -> Response:
     routes,
     "POST",
     "/pools/<guid:guid>/drives/add",
+    scope=Scope.ADMIN,
     body=AddDriveBody,
     replies={200: CommandsReply},
 )
@@ -164,6 +177,7 @@ def commands_reply(operation: Operation) -> CommandsReply:
     routes,
     "POST",
     "/pools/<guid:guid>/import",
+    scope=Scope.ADMIN,
     body=ImportBody,
     replies={200: ImportReply},
 )

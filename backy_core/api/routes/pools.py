@@ -7,7 +7,7 @@ from quart import Response
 from backy_core.api.content import unless_known
 from backy_core.api.detached_calls import carry_out
 from backy_core.api.pool_replies import detail_content, list_content, opens_on_reply
-from backy_core.api.replies import agent, monitor_headers, plan_reply, reply
+from backy_core.api.replies import agent, current_request, monitor_headers, plan_reply, reply
 from backy_core.api.routing import BASE_PATH, Routes, endpoint
 from backy_core.api.wire.pool_life import (
     CreateReply,
@@ -25,6 +25,7 @@ from backy_core.api.wire.pool_requests import (
 )
 from backy_core.api.wire.pools import PoolDetail, PoolList
 from backy_core.pools.views import CreateRequest
+from backy_core.store.keys import Scope
 
 routes = Routes(BASE_PATH)
 
@@ -33,6 +34,7 @@ routes = Routes(BASE_PATH)
     routes,
     "POST",
     "/pools",
+    scope=Scope.ADMIN,
     body=CreatePoolBody,
     query=CreatePoolQuery,
     replies={202: CreateReply, 200: CreationDryRunReply},
@@ -74,14 +76,24 @@ def _request(body: CreatePoolBody) -> CreateRequest:
     )
 
 
-@endpoint(routes, "GET", "/pools", query=ListPoolsQuery, replies={200: PoolList}, tagged=True)
+@endpoint(
+    routes,
+    "GET",
+    "/pools",
+    scope=Scope.READ,
+    query=ListPoolsQuery,
+    replies={200: PoolList},
+    tagged=True,
+)
 async def list_pools(query_args: ListPoolsQuery) -> Response:
     """List pools: all that exist or are being created, or those in one state."""
     pools = await agent().pools.list(backend=query_args.backend, state=query_args.state)
     return unless_known(list_content(pools))
 
 
-@endpoint(routes, "GET", "/pools/<guid:guid>", replies={200: PoolDetail}, tagged=True)
+@endpoint(
+    routes, "GET", "/pools/<guid:guid>", scope=Scope.READ, replies={200: PoolDetail}, tagged=True
+)
 async def get_pool(guid: str) -> Response:
     """Show one pool."""
     return unless_known(detail_content(await agent().pools.get(guid)))
@@ -91,18 +103,23 @@ async def get_pool(guid: str) -> Response:
     routes,
     "GET",
     "/pools/<guid:guid>/outputs",
+    scope=Scope.READ,
     query=OutputsQuery,
     replies={200: OutputsReply},
 )
 async def get_outputs(guid: str, query_args: OutputsQuery) -> Response:
-    """Show the command outputs of a pool's latest operation, live while it runs."""
+    """Show the command outputs of a pool's latest operation, live while it runs.
+
+    To read them with scope `read` does not count: a failure then stays as long as an unread one.
+    """
     offset = query_args.offset
-    lines, following = await agent().pools.outputs(guid, offset=offset or 0)
+    operates = current_request().caller.scope.covers(Scope.OPERATE)
+    lines, following = await agent().pools.outputs(guid, offset or 0, by_operator=operates)
     shown = None if offset is None else following
     return reply(OutputsReply(outputs=tuple(lines), next_offset=shown))
 
 
-@endpoint(routes, "GET", "/pools/importable", replies={200: ImportableList})
+@endpoint(routes, "GET", "/pools/importable", scope=Scope.READ, replies={200: ImportableList})
 async def list_importable() -> Response:
     """List pools found on drives that the metadata does not know."""
     importable_pools = await agent().pools.importable()
