@@ -38,7 +38,7 @@ LAYERS = (
     {"operations"},
     {"pools"},
     {"runtime"},
-    {"api"},
+    {"api", "client"},
     {"cli", "dashboard", "__main__"},
     {"testing"},
 )
@@ -59,7 +59,7 @@ MAY_SEE_THE_MACHINE = re.compile(
     r"^(subprocess|pty|multiprocessing)\b|^os\.(system|popen|fork\w*|posix_spawn\w*|exec[lv]\w*|"
     r"spawn\w+)$|^asyncio\.create_subprocess_\w+$|^asyncio\.subprocess\b"
 )
-EDGES = {"api", "cli", "dashboard", "__main__", "testing"}
+EDGES = {"api", "client", "cli", "dashboard", "__main__", "testing"}
 SPEAKS_HTTP = re.compile(r"/api/|\b(GET|POST|PUT|PATCH|DELETE)\b")
 NAMES_A_BACKEND = re.compile(r"\b(?:mdadm|md|lvm|zfs|zpool)\b", re.IGNORECASE)
 MAY_NAME_A_BACKEND = {

@@ -1,0 +1,34 @@
+"""How a call can fail."""
+
+from __future__ import annotations
+
+from backy_core.client.advised import Advised, advised_in
+
+UNREADABLE = "UNREADABLE_REPLY"
+"""Code of a reply that is none of the agent's."""
+
+
+class ClientError(Exception):
+    """Base of all failures of a call."""
+
+
+class Unreachable(ClientError):
+    """No reply came. Whether the agent got the call is unknown."""
+
+
+class ApiError(ClientError):
+    """The agent answered with an error. ``code`` is stable; ``message`` is for people."""
+
+    def __init__(self, status: int, code: str, message: str, details: str | None = None) -> None:
+        super().__init__(f"{message}: {details}" if details else message)
+        self.status = status
+        self.code = code
+        self.message = message
+        self.details = details
+
+    @property
+    def hint(self) -> Advised | None:
+        """The first call that ``details`` advises, if any."""
+        return next(
+            (part for part in advised_in(self.details or "") if not isinstance(part, str)), None
+        )

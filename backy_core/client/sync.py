@@ -1,0 +1,103 @@
+"""The client for programs that wait."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TYPE_CHECKING, TypeVar
+
+from backy_core.client import calls
+from backy_core.client.address import Address
+from backy_core.client.calls import Call
+from backy_core.client.errors import ApiError, ClientError, Unreachable
+from backy_core.client.exchange import Answer, Exchange
+from backy_core.client.patience import ENDED, RESEND_AFTER_S, pauses, worth_sending_again
+
+if TYPE_CHECKING:
+    from backy_core.client.replies import PoolDetail
+
+T = TypeVar("T")
+_CHUNK = 65536
+
+
+class Client:
+    """Calls of one agent, each on a connection of its own."""
+
+    def __init__(
+        self,
+        address: Address,
+        key: str = "",
+        *,
+        resends: bool = False,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        """``resends``: send a changing call up to three times more, as the app does."""
+        self.address = address
+        self._key = key
+        self._pauses = RESEND_AFTER_S if resends else ()
+        self._sleep = sleep
+
+    def send(self, call: Call[T]) -> T:
+        """The reply's body. Raises :class:`ApiError` or :class:`Unreachable`."""
+        return self.ask(call).body
+
+    def ask(self, call: Call[T]) -> Answer[T]:
+        """As :meth:`send`, with what stands around the body."""
+        for pause in self._pauses if call.changes else ():
+            try:
+                return self._once(call)
+            except ClientError as error:
+                if not worth_sending_again(error):
+                    raise
+            self._sleep(pause)
+        return self._once(call)
+
+    def wait_for_pool(self, guid: str) -> PoolDetail | None:
+        """Poll a new pool until it is ready, failed or in error; None after 60 times."""
+        for pause in pauses():
+            self._sleep(pause)
+            with suppress(ApiError, Unreachable):
+                if (pool := self.send(calls.show_pool(guid)))["state"] in ENDED:
+                    return pool
+        return None
+
+    def _once(self, call: Call[T]) -> Answer[T]:
+        exchange = Exchange(call, self.address, self._key)
+        try:
+            with self._connected(call.timeout_s) as connection:
+                connection.sendall(exchange.request)
+                while (answer := exchange.receive(connection.recv(_CHUNK))) is None:
+                    pass
+                return answer
+        except TimeoutError as error:
+            message = f"The agent at {self.address} did not answer within {call.timeout_s:g} s"
+            raise Unreachable(message) from error
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise Unreachable(f"The agent at {self.address} cannot be reached: {reason}") from error
+
+    def _connected(self, timeout_s: float) -> socket.socket:
+        address = self.address
+        if not address.path:
+            connection = socket.create_connection((address.host, address.port), timeout_s)
+            return _encrypted(connection, address.host) if address.tls else connection
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        connection.settimeout(timeout_s)
+        try:
+            connection.connect(address.path)
+        except OSError:
+            connection.close()
+            raise
+        return connection
+
+
+def _encrypted(connection: socket.socket, host: str) -> socket.socket:
+    import ssl
+
+    try:
+        return ssl.create_default_context().wrap_socket(connection, server_hostname=host)
+    except OSError:
+        connection.close()
+        raise
