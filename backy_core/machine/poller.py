@@ -18,6 +18,9 @@ _REST_S = 5.0
 """While no pool synchronises, which is most of the time."""
 _FRESH_S = 1.0
 """An operation has just looked, and may be running a program that another look would slow."""
+_DOUBT_S = 15.0
+"""How long a backend is inspected again after filesystems on its pools gave up: md shows an array
+as broken only once it is clean, and no event tells (``array_state_show``, Linux 6.0 and newer)."""
 _MOVING = frozenset({"resync", "recovering", "check", "reshape"})
 
 
@@ -54,6 +57,9 @@ class Poller:
         self._rescan_s = rescan_s
         self._rescanned = self._clock.monotonic()
         self._polled: dict[str, _Polled] = {}
+        self._doubted: frozenset[tuple[str, str]] = frozenset()
+        """Backend and native id of the pools whose filesystem gave up."""
+        self._doubted_at = 0.0
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -80,9 +86,11 @@ class Poller:
             self._rescanned = now
             await self._looks.rescan()
         await self._looks.follow_mounts()
+        if (doubted := self._in_doubt()) != self._doubted:
+            self._doubted, self._doubted_at = doubted, now
         for name, backend in self._host.backends.items():
             since_asked = now - self._looks.asked_at(name)
-            if self._moves(name):
+            if self._moves(name) or self._doubts(name, now):
                 if since_asked >= _FRESH_S:
                     await self._looks.inspect(name)
             elif backend.info.refresh_s is not None and since_asked >= backend.info.refresh_s:
@@ -100,6 +108,19 @@ class Poller:
         self._polled[backend] = _Polled(now, text)
         if text is None or last is None or last.text != text:
             await self._looks.inspect(backend)
+
+    def _in_doubt(self) -> frozenset[tuple[str, str]]:
+        snapshot = self._looks.snapshot
+        return frozenset(
+            (backend, report.native_id)
+            for backend, reports in snapshot.reports.items()
+            for report in reports
+            if snapshot.in_doubt(report)
+        )
+
+    def _doubts(self, backend: str, now: float) -> bool:
+        recent = now - self._doubted_at < _DOUBT_S
+        return recent and any(name == backend for name, _ in self._doubted)
 
     def _moving(self) -> bool:
         return any(self._moves(backend) for backend in self._host.backends)

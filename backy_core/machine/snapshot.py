@@ -163,6 +163,14 @@ class Snapshot:
             return self.mounts_on_device(device)
         return self.mounts_from(f"/dev/{report.device}") if report.device else ()
 
+    def gave_up(self, mount: MountEntry) -> bool:
+        """Whether its filesystem met an error and may take no more data."""
+        return mount.gave_up or mount.majmin in self.given_up
+
+    def in_doubt(self, report: PoolReport) -> bool:
+        """Whether its filesystem gave up, so that its members may have failed unannounced."""
+        return report.health != "failed" and any(map(self.gave_up, self.mounts_of(report)))
+
     def mounts_on_device(self, device: BlockDevice) -> tuple[MountEntry, ...]:
         named = self.mounts_from(f"/dev/{device.name}")
         return tuple(dict.fromkeys((*named, *self.mounts_numbered(device.majmin))))

@@ -123,9 +123,9 @@ def _without_device(
 
 
 def _gave_up(entry: PoolEntry, mount: MountEntry, snapshot: Snapshot) -> Advice | None:
-    cause = snapshot.given_up.get(mount.majmin)
-    if cause is None and not mount.gave_up:
+    if not snapshot.gave_up(mount):
         return None
+    cause = snapshot.given_up.get(mount.majmin)
     shown = f" ({cause})" if cause else ""
     return advise(
         f"The filesystem at {mount.path} met an error and may take no more data{shown}; the kernel "

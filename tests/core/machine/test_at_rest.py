@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 
 from backy_core.sdk import hookimpl
@@ -96,3 +97,23 @@ async def test_a_backend_is_asked_when_what_it_polls_has_changed(machine: Machin
         await until(lambda: polling.asked == inspections + 1)
         polling.words = RuntimeError("no answer")
         await until(lambda: polling.asked > inspections + 3)
+
+
+async def test_a_backend_is_asked_again_once_a_filesystem_on_its_pool_gave_up(
+    machine: Machine,
+) -> None:
+    """md says that an array is broken only once it is clean, and no event announces that."""
+    mount = MountEntry("8:1", "/", "/srv", frozenset({"rw"}), "ext4", "/dev/md127", 2, 1)
+    backend = Backend("fake")
+    backend.reports = [report(device="md127", health="degraded")]
+    machine.mounts = (mount,)
+    async with observing(machine, backend=backend) as watched:
+        inspections = backend.asked
+        await asyncio.sleep(0.1)
+        assert backend.asked == inspections
+        machine.mounts = (mount._replace(super_options=frozenset({"ro"})),)
+        watched.events.on_mounts()
+        await until(lambda: watched.observer.snapshot.mounts == machine.mounts)
+        backend.reports = [report(device="md127", health="failed")]
+        await until(lambda: watched.observer.snapshot.report_for("fake", GUID).health == "failed")
+        assert watched.other.asked == 1

@@ -252,8 +252,10 @@ def test_the_systems_own_array_is_out_of_reach(site: Site, backend: Backend) -> 
 def test_a_broken_array_is_failed_until_it_is_mounted_again(site: Site, backend: Backend) -> None:
     """The kernel never lets go of the last member; it refuses all writes instead."""
     pool = site.made(ONE, TWO, **backend.options())
-    written = pool.write()
     device = pool.until_health("active")["poolId"]
+    # The kernel calls it broken only once it is clean: here long after the last event.
+    site.output(f"echo 3 >/sys/block/{device}/md/safe_mode_delay")
+    written = pool.write()
     site.output(f"mdadm --fail /dev/{device} {site.node(ONE)}")
     # Not by mdadm: from 4.3 on it refuses to fail the last member before the kernel hears of it.
     last = site.node(TWO).removeprefix("/dev/")
