@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
 from backy_core.config.settings import Settings
 from backy_core.machine.board import Board, OnChange
+from backy_core.machine.following import Follower
 from backy_core.machine.poller import Poller
 from backy_core.machine.probe import MachineProbe
 from backy_core.machine.shared import Shared
@@ -36,11 +37,6 @@ T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 
-_DEBOUNCE_S = 0.1
-_QUIET_S = 2.0
-_LONGEST_QUIET_S = 10.0
-_RETRY_S = 5.0
-"""How soon a look that failed is made again, where no event asks for one before."""
 _RECENT_S = 1.0
 """Maximum age of an inspection that counts as current: no event and no action came since."""
 _PUBLISH_AFTER_S = 2.0
@@ -74,18 +70,14 @@ class Observer:
         self._everything = Shared(self._look)
         self._inspections = {name: Shared(partial(self._inspect, name)) for name in host.backends}
         self._admissions = {name: Shared(partial(self._look_for, name)) for name in host.backends}
-        self._background: asyncio.Task[None] | None = None
-        self._stale = asyncio.Event()
+        self._follower = Follower(clock, self._follow)
         self._only_mounts = True
         """Nothing else changed since the last scan began."""
-        self._stale_since = self._stale_at = self._surveyed_at = self._looked_at = 0.0
+        self._looked_at = 0.0
         self._asked: dict[str, _Asked] = {}
         self._answered: dict[str, tuple[float, Answer]] = {}
         """Each backend's last answer, and when that scan began."""
         self._acted_at = 0.0
-        self._quiet = 0
-        self._undisturbed = asyncio.Event()
-        self._undisturbed.set()
 
     @property
     def snapshot(self) -> Snapshot:
@@ -105,9 +97,9 @@ class Observer:
         """Listen first, then look: nothing that happens in between is missed."""
         if self._events is not None:
             loop = asyncio.get_running_loop()
-            self._events.start(loop, self._on_block, self._on_change, self._on_mounts)
+            self._events.start(loop, self._on_block, self._on_change, self._follower.announce)
         await self.refresh()
-        self._background = asyncio.create_task(self._follow_events())
+        self._follower.start()
         self._poller.start()
 
     async def stop(self) -> None:
@@ -115,11 +107,10 @@ class Observer:
         if self._events is not None:
             self._events.stop()
         await self._poller.stop()
+        await self._follower.stop()
         inspections, admissions = self._inspections.values(), self._admissions.values()
         shared: tuple[Shared[Any], ...] = (self._everything, *inspections, *admissions)
         tasks = {task for looks in shared for task in looks.tasks()}
-        if self._background is not None:
-            tasks.add(self._background)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -219,28 +210,17 @@ class Observer:
         """Its last answer, if nothing was announced or done since that scan began."""
         announced = self._events is not None and self._host.backends[backend].info.refresh_s is None
         began, answer = self._answered.get(backend, (0.0, None))
-        return answer if announced and began > max(self._stale_at, self._acted_at) else None
+        happened_at = max(self._follower.announced_at, self._acted_at)
+        return answer if announced and began > happened_at else None
 
     def note_action(self) -> None:
         """An operation is about to change the machine, or has just done so."""
         self._acted_at = self._clock.monotonic()
+        self._follower.note_work()
 
-    @contextmanager
-    def quiet(self) -> Iterator[None]:
-        """Hold back scans while the caller causes events and checks the outcome itself.
-
-        A scan for each event would slow the commands that cause them. The observer still scans if
-        the caller has neither scanned nor begun anything for 2 s, as during mkfs, because another
-        drive may be pulled; and after 10 s in any case, for the other backends.
-        """
-        self._quiet += 1
-        self._undisturbed.clear()
-        try:
-            yield
-        finally:
-            self._quiet -= 1
-            if not self._quiet:
-                self._undisturbed.set()
+    def quiet(self) -> AbstractContextManager[None]:
+        """Hold back scans because of events: see :meth:`Follower.quiet`."""
+        return self._follower.quiet()
 
     def forget_signatures(self, names: Iterable[str]) -> None:
         """These devices were, or may have been, written to."""
@@ -309,7 +289,7 @@ class Observer:
 
     async def _survey(self) -> Survey:
         """Raises :class:`LookFailed`; what was seen last then stays, and is said to be old."""
-        self._surveyed_at = self._clock.monotonic()
+        self._follower.note_work()
         try:
             return await self._surveyor.look()
         except LookFailed as error:
@@ -359,41 +339,10 @@ class Observer:
 
     def _on_change(self) -> None:
         self._only_mounts = False
-        self._on_mounts()
+        self._follower.announce()
 
-    def _on_mounts(self) -> None:
-        self._stale_at = self._clock.monotonic()
-        if not self._stale.is_set():
-            self._stale_since = self._stale_at
-            self._stale.set()
-
-    async def _debounce(self) -> None:
-        while self._quiet:
-            busy_at = max(self._surveyed_at, self._acted_at)
-            until = min(busy_at + _QUIET_S, self._stale_since + _LONGEST_QUIET_S)
-            left = until - self._clock.monotonic()
-            if left <= 0:
-                break
-            with suppress(TimeoutError):
-                async with asyncio.timeout(left):
-                    await self._undisturbed.wait()
-        await self._clock.idle(_DEBOUNCE_S)
-
-    async def _follow_events(self) -> None:
-        """Scan once for a burst of events, and for at most a third of the time."""
-        while True:
-            await self._stale.wait()
-            await self._debounce()
-            self._stale.clear()
-            only_mounts, self._only_mounts = self._only_mounts, True
-            if self._looked_at > self._stale_at:
-                continue
-            began = self._clock.monotonic()
-            try:
-                await (self.rescan() if only_mounts else self.refresh())
-            except BackyError as error:
-                _log.warning("The scan failed; the last snapshot stays: %s", error)
-                await self._clock.idle(_RETRY_S)
-            except Exception:  # a look that broke must not be the last one
-                _log.exception("The scan failed")
-            await self._clock.idle(2 * (self._clock.monotonic() - began))
+    async def _follow(self) -> None:
+        """Scan for what was announced, unless a complete look has seen it."""
+        only_mounts, self._only_mounts = self._only_mounts, True
+        if self._looked_at <= self._follower.announced_at:
+            await (self.rescan() if only_mounts else self.refresh())

@@ -1,8 +1,9 @@
 """Receive kernel events: block devices, md arrays, mounts.
 
 Block devices come from udev's netlink socket, after udev has made its links; where no udevd
-runs, from the kernel's own. A socket that overflowed has lost events: then everything may have
-changed, and the name is empty.
+runs, from the kernel's own. That one also tells at once of a device that has gone: udev does so
+after its rules, in which mdadm may wait for seconds. A socket that overflowed has lost events: then
+everything may have changed, and the name is empty.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from backy_core.system.exec import CommandFailed, run
 from backy_core.system.watch import FileWatch
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 _UDEVD_SOCKET = Path("/run/udev/control")
 _BUFFER_BYTES = 4 << 20
-_OTHER_CHANGES = frozenset({"add", "remove", "change", "move", "offline", "online"})
+_CHANGES = frozenset({"add", "remove", "change", "move", "offline", "online"})
+_GOES = frozenset({"remove"})
 
 OnBlock = Callable[[str, str], None]
 OnChange = Callable[[], None]
@@ -51,7 +53,7 @@ class KernelEvents:
 
     def __init__(self) -> None:
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._monitor: pyudev.Monitor | None = None
+        self._monitors: list[pyudev.Monitor] = []
         self._watch: FileWatch | None = None
 
     def start(
@@ -71,27 +73,36 @@ class KernelEvents:
             watch.retry()
             on_block(action, name)
 
-        self._listen(loop, on_device)
+        if _runs():
+            self._listen(loop, "udev", _CHANGES, on_device)
+        self._listen(loop, "kernel", _GOES if _runs() else _CHANGES, on_device)
 
     def stop(self) -> None:
         """No callback comes after this."""
         if self._watch is not None:
             self._watch.stop()
-        if self._loop is not None and self._monitor is not None:
-            self._loop.remove_reader(self._monitor.fileno())
-        self._watch = self._monitor = self._loop = None
+        for monitor in self._monitors:
+            if self._loop is not None:
+                self._loop.remove_reader(monitor.fileno())
+        self._watch = self._loop = None
+        self._monitors.clear()
 
-    def _listen(self, loop: asyncio.AbstractEventLoop, on_block: OnBlock) -> None:
+    def _listen(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        source: Literal["kernel", "udev"],
+        actions: frozenset[str],
+        on_block: OnBlock,
+    ) -> None:
         # Loads libudev: not at import, which must do nothing.
         import pyudev
 
-        source = "udev" if _runs() else "kernel"
         monitor = pyudev.Monitor.from_netlink(pyudev.Context(), source=source)
         monitor.filter_by("block")
         _enlarge_buffer(monitor)
         monitor.start()
-        self._monitor = monitor
-        loop.add_reader(monitor.fileno(), _receive, monitor, on_block)
+        self._monitors.append(monitor)
+        loop.add_reader(monitor.fileno(), _receive, monitor, actions, on_block)
         _log.debug("Listening to block device events of %s", source)
 
 
@@ -103,10 +114,10 @@ def _enlarge_buffer(monitor: pyudev.Monitor) -> None:
         _log.debug("The event buffer stays at its size: %s", error)
 
 
-def _receive(monitor: pyudev.Monitor, on_block: OnBlock) -> None:
+def _receive(monitor: pyudev.Monitor, actions: frozenset[str], on_block: OnBlock) -> None:
     try:
         while (device := monitor.poll(timeout=0)) is not None:
-            if device.action in _OTHER_CHANGES:
+            if device.action in actions:
                 on_block(device.action, device.sys_name)
     except OSError as error:
         _log.warning("Block device events were lost: %s", error)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from backy_core.machine import observer, poller
+from backy_core.machine import following, poller
 from tests.core.machine.watched import Machine, disk
 
 
 @pytest.fixture
 def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
-    monkeypatch.setattr(observer, "_DEBOUNCE_S", 0.01)
+    monkeypatch.setattr(following, "_DEBOUNCE_S", 0.01)
     monkeypatch.setattr(poller, "_TICK_S", 0.02)
     monkeypatch.setattr(poller, "_REST_S", 0.02)
     monkeypatch.setattr(poller, "_FRESH_S", 0.01)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from backy_core.machine import observer, poller
+from backy_core.machine import following, poller
 from backy_core.sdk.models import PoolReport
 from tests.core.machine.watched import GUID, Gate, Machine, observing, report, until
 
@@ -44,7 +44,7 @@ async def test_a_burst_of_events_is_one_look(machine: Machine) -> None:
 async def test_events_that_an_operation_causes_wait_for_it(
     machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(observer, "_QUIET_S", 30)
+    monkeypatch.setattr(following, "_QUIET_S", 30)
     async with observing(machine) as it:
         reads = machine.reads
         with it.observer.quiet():
@@ -57,7 +57,7 @@ async def test_events_that_an_operation_causes_wait_for_it(
 async def test_events_are_followed_during_a_long_operation(
     machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(observer, "_QUIET_S", 0.05)
+    monkeypatch.setattr(following, "_QUIET_S", 0.05)
     async with observing(machine) as it:
         reads = machine.reads
         with it.observer.quiet():
@@ -70,8 +70,8 @@ async def test_who_looks_at_the_outcome_needs_no_events_for_a_while(
     machine: Machine, monkeypatch: pytest.MonkeyPatch, longest_s: float, followed: bool
 ) -> None:
     """The other backends are not asked meanwhile, so not for ever."""
-    monkeypatch.setattr(observer, "_QUIET_S", 1.0)
-    monkeypatch.setattr(observer, "_LONGEST_QUIET_S", longest_s)
+    monkeypatch.setattr(following, "_QUIET_S", 1.0)
+    monkeypatch.setattr(following, "_LONGEST_QUIET_S", longest_s)
     async with observing(machine) as it:
         asked = it.backend.asked
         with it.observer.quiet():

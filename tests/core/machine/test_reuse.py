@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from backy_core.machine import observer
+from backy_core.machine import following, observer
 from backy_core.sdk.errors import BackendFailure, SystemFailure
 from tests.core.machine.watched import Gate, Machine, observing, until
 
@@ -15,7 +15,7 @@ from tests.core.machine.watched import Gate, Machine, observing, until
 async def test_what_was_just_seen_counts_until_something_happens(
     machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(observer, "_DEBOUNCE_S", 30)
+    monkeypatch.setattr(following, "_DEBOUNCE_S", 30)
     async with observing(machine) as it:
         look, backend = it.observer.inspect, it.backend
         await look("fake")
@@ -38,7 +38,7 @@ async def test_what_was_just_seen_counts_until_something_happens(
 async def test_an_event_during_a_look_makes_it_old(
     machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(observer, "_DEBOUNCE_S", 30)
+    monkeypatch.setattr(following, "_DEBOUNCE_S", 30)
     async with observing(machine) as it:
 
         async def event() -> None:
@@ -63,7 +63,7 @@ async def test_a_backend_that_fails_is_asked_again(machine: Machine) -> None:
 async def test_an_operation_asks_its_own_backend_and_others_only_after_a_change(
     machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(observer, "_DEBOUNCE_S", 30)
+    monkeypatch.setattr(following, "_DEBOUNCE_S", 30)
     async with observing(machine) as it:
         causes: list[tuple[Callable[[], None], bool]] = [
             (lambda: None, False),

@@ -72,3 +72,14 @@ async def test_an_unplug_and_a_plug_are_announced() -> None:
         with unplugged(last):
             await until(lambda: ("remove", last.name) in heard.blocks, "the unplug")
         await until(lambda: any(action == "add" for action, _ in heard.blocks), "the plug")
+
+
+async def test_an_unplug_is_announced_before_udev_has_handled_it() -> None:
+    last = drives()[-1]
+    async with listening() as heard:
+        await in_thread("udevadm settle; udevadm control --stop-exec-queue")
+        try:
+            with unplugged(last):
+                await until(lambda: ("remove", last.name) in heard.blocks, "the unplug")
+        finally:
+            await in_thread("udevadm control --start-exec-queue; udevadm settle")
