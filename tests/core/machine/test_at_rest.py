@@ -115,5 +115,7 @@ async def test_a_backend_is_asked_again_once_a_filesystem_on_its_pool_gave_up(
         watched.events.on_mounts()
         await until(lambda: watched.observer.snapshot.mounts == machine.mounts)
         backend.reports = [report(device="md127", health="failed")]
-        await until(lambda: watched.observer.snapshot.report_for("fake", GUID).health == "failed")
+        await until(
+            lambda: [r.health for r in watched.observer.snapshot.reports["fake"]] == ["failed"]
+        )
         assert watched.other.asked == 1
