@@ -29,6 +29,7 @@ from backy_core.pools.lifecycle.recovery import Recovery
 from backy_core.pools.service import PoolService
 from backy_core.pools.startup import Startup
 from backy_core.sdk.errors import SystemFailure
+from backy_core.store.changes import Changes
 from backy_core.store.keys import Keys
 from backy_core.store.metadata import MetadataStore
 from backy_core.store.protection import ProtectionStore
@@ -59,6 +60,7 @@ class Runtime:
         self.clock = clock or SystemClock()
         self._patience = patience
         self.agent_instance = str(uuid.uuid4())
+        self.changes = Changes()
         self.host = host or load_backends(
             tables=settings.plugins,
             plan_deadline_s=settings.plugin_deadline_s,
@@ -67,13 +69,17 @@ class Runtime:
         )
         self.observer = Observer(settings, self.host, machine, self.clock, events())
         self.operations = OperationRegistry(
-            _limits(settings), self.clock, max_lines=settings.max_output_lines
+            _limits(settings),
+            self.clock,
+            max_lines=settings.max_output_lines,
+            changes=self.changes,
         )
         self._state = machine.files.directory(settings.state_dir)
         self.keys = Keys(
             self._state.file(settings.keys_path.name),
             self._own_file(settings.api_key_path),
             self.clock,
+            self.changes,
         )
         self._core = self._compose()
         self.pools = PoolService(self._core)
@@ -95,7 +101,8 @@ class Runtime:
     def _compose(self) -> Core:
         settings, machine, clock = self.settings, self._machine, self.clock
         executor = Executor(self.observer, machine, clock, self._patience)
-        state = self._state
+        state, changes = self._state, self.changes
+        self.observer.subscribe(lambda *_: changes.tell())
         return Core(
             settings=settings,
             machine=machine,
@@ -104,13 +111,14 @@ class Runtime:
             observer=self.observer,
             registry=self.operations,
             journal=Journal(state.directory(settings.journal_dir.name)),
-            metadata=MetadataStore(state.file(settings.metadata_path.name), clock),
-            tombstones=Tombstones(state.file(settings.tombstones_path.name), clock),
-            protection=ProtectionStore(state.file(settings.protection_path.name)),
+            metadata=MetadataStore(state.file(settings.metadata_path.name), clock, changes),
+            tombstones=Tombstones(state.file(settings.tombstones_path.name), clock, changes),
+            protection=ProtectionStore(state.file(settings.protection_path.name), changes),
             executor=executor,
             undoer=Undoer(
                 executor, self.observer, self.host, machine.signatures, clock, self._patience
             ),
+            changes=changes,
         )
 
     def _own_file(self, path: Path) -> OwnFile:

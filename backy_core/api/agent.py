@@ -9,6 +9,7 @@ from backy_core.operations.registry import OperationRegistry
 from backy_core.plugins.host import PluginHost
 from backy_core.pools.drive_service import DriveService
 from backy_core.pools.service import PoolService
+from backy_core.store.changes import Changes
 from backy_core.store.keys import Keys
 from backy_core.system.clock import Clock
 
@@ -22,6 +23,8 @@ class Agent(Protocol):
     def agent_instance(self) -> str: ...
     @property
     def clock(self) -> Clock: ...
+    @property
+    def changes(self) -> Changes: ...
     @property
     def host(self) -> PluginHost: ...
     @property

@@ -14,11 +14,13 @@ from backy_core.api.agent import Agent
 from backy_core.api.asgi import HttpConnection
 from backy_core.api.auth import caller_of
 from backy_core.api.errors import register_error_handlers
+from backy_core.api.live.hub import LiveEvents
 from backy_core.api.openapi import add_document
 from backy_core.api.requests import StrictRequest, refuse_undeclared
 from backy_core.api.routes import (
     backends,
     drives,
+    events,
     keys,
     metadata,
     mounts,
@@ -42,6 +44,7 @@ _ROUTES = (
     processes.routes,
     metadata.routes,
     operations.routes,
+    events.routes,
     backends.routes,
     keys.routes,
     service.routes,
@@ -79,6 +82,7 @@ def create_app(agent: Agent) -> Quart:
     app.config["BACKY_VERSION"] = __version__
     app.extensions[replies.EXTENSION] = agent
     app.extensions[detached_calls.EXTENSION] = set()
+    app.extensions[events.EXTENSION] = LiveEvents(agent)
     configure_routing(app)
     add_document(app, __version__)
     app.before_request(_admission(app, agent))

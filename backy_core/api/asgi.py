@@ -11,8 +11,22 @@ from quart.asgi import ASGIHTTPConnection
 from quart.utils import cancel_tasks, encode_headers, raise_task_exceptions
 from quart.wrappers.response import DataBody
 
+from backy_core.api.server.streams import MESSAGE as STREAM
+from backy_core.api.server.streams import Feed
+
 _WITHOUT_BODY = frozenset({"GET", "HEAD"})
 _BODY_FIELDS = frozenset({b"content-length", b"transfer-encoding"})
+
+
+class Streamed(Response):
+    """A reply without an end. The server sends what ``feed`` gives it, after this task."""
+
+    def __init__(self, feed: Feed, media_type: str) -> None:
+        # proxies would hold events back
+        headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+        super().__init__(b"", 200, headers, content_type=media_type)
+        del self.headers["Content-Length"]
+        self.feed = feed
 
 
 class HttpConnection(ASGIHTTPConnection):
@@ -29,7 +43,9 @@ class HttpConnection(ASGIHTTPConnection):
             request = self._create_request_from_scope(send)
             request.body.set_complete()
             response: Any = await self.app.handle_request(request)
-            if isinstance(response.response, DataBody):
+            if isinstance(response, Streamed):
+                await self._send_response(send, response)
+            elif isinstance(response.response, DataBody):
                 await self._answer(response, response.response.data, send)
             else:
                 await self._stream(request, response, receive, send)
@@ -49,6 +65,15 @@ class HttpConnection(ASGIHTTPConnection):
             async with asyncio.timeout(self.app.config["RESPONSE_TIMEOUT"]):
                 await send(start)
                 await send({"type": "http.response.body", "body": body, "more_body": False})
+
+    async def _send_response(self, send: Any, response: Any) -> None:
+        if not isinstance(response, Streamed):
+            await super()._send_response(send, response)
+            return
+        headers = encode_headers(response.headers)
+        start = {"type": "http.response.start", "status": response.status_code, "headers": headers}
+        await send(start)
+        await send({"type": STREAM, "feed": response.feed})
 
     async def _stream(self, request: Request, response: Response, receive: Any, send: Any) -> None:
         """Part by part, until the client leaves."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from quart import Request
 
@@ -33,6 +33,14 @@ def caller_of(current: Request, keys: Keys) -> Caller:
     if caller.key is not None:
         keys.note_use(caller.key)
     return caller
+
+
+def still_accepted(current: Request, keys: Keys) -> Callable[[], bool]:
+    """What tells, long after the request, whether its sender would still be let in."""
+    if is_root(current):
+        return lambda: True
+    secret = current.headers[HEADER].encode()
+    return lambda: keys.caller_of(secret) is not None
 
 
 def is_root(current: Request) -> bool:

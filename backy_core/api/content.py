@@ -10,8 +10,7 @@ from quart import Response
 from werkzeug.datastructures import Headers
 
 from backy_core.api.replies import current_request
-
-JSON = "application/json"
+from backy_core.api.routing import JSON
 
 
 class Content(NamedTuple):

@@ -10,8 +10,8 @@ from quart_schema import APIKeySecurityScheme, Info, OpenAPIProvider, QuartSchem
 from werkzeug.routing import Rule
 
 from backy_core.api.auth import HEADER
-from backy_core.api.content import JSON, Content
-from backy_core.api.routing import BASE_PATH, is_tagged
+from backy_core.api.content import Content
+from backy_core.api.routing import BASE_PATH, JSON, is_tagged, media_type_of
 from backy_core.api.scopes import admin_fields, needed_scope, needs
 from backy_core.api.static_replies import StaticReply
 from backy_core.api.wire.errors import ErrorReply
@@ -57,6 +57,9 @@ class ExactProvider(OpenAPIProvider):
                 _add_scope(operation, view)
                 if is_tagged(view):
                     _add_tag(operation)
+                if (media_type := media_type_of(view)) != JSON:
+                    content = operation["responses"]["200"]["content"]
+                    content[media_type] = content.pop(JSON)
         return paths, components
 
     def build_path_parameter(self, name: str, converter: Any) -> dict[str, Any]:

@@ -50,12 +50,17 @@ def _write_detail(pool: PoolView) -> Content:
     return Content.of_model(_detail(pool))
 
 
+def item_json(pool: PoolView) -> bytes:
+    """An item of the list of pools."""
+    return pool.once(_write_item)
+
+
 def _write_item(pool: PoolView) -> bytes:
     return _item(pool).model_dump_json().encode()
 
 
 def _join(pools: PoolViews) -> Content:
-    return Content.of(b"[%b]" % b",".join([pool.once(_write_item) for pool in pools]))
+    return Content.of(b"[%b]" % b",".join(map(item_json, pools)))
 
 
 def _detail(

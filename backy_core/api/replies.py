@@ -55,10 +55,11 @@ def accepted(operation: Operation) -> Response:
         "Location": f"{BASE_PATH}/operations/{operation.id}",
         "Preference-Applied": "respond-async",
     }
-    return reply(AcceptedReply(operation=operation_reply(operation)), 202, headers)
+    shown = operation_reply(operation, agent().agent_instance)
+    return reply(AcceptedReply(operation=shown), 202, headers)
 
 
-def operation_reply(operation: Operation) -> OperationReply:
+def operation_reply(operation: Operation, agent_instance: str) -> OperationReply:
     done = operation.progress
     return OperationReply(
         id=operation.id,
@@ -71,7 +72,7 @@ def operation_reply(operation: Operation) -> OperationReply:
         started_at=operation.started_at,
         finished_at=operation.finished_at,
         error_message=worded(operation.error_message),
-        agent_instance=agent().agent_instance,
+        agent_instance=agent_instance,
     )
 
 
@@ -119,6 +120,11 @@ def drive_reply(listed: ListedDrive) -> DriveReply:
         pool_group_guid=listed.pool_guid,
         protected=listed.protected,
     )
+
+
+def drive_json(listed: ListedDrive) -> bytes:
+    """An item of the list of drives."""
+    return drive_reply(listed).model_dump_json().encode()
 
 
 def _block_fields(device: BlockDevice) -> dict[str, Any]:

@@ -23,6 +23,8 @@ MOUNTS_PATH = f"{BASE_PATH}/mounts/"
 DRIVES_PATH = f"{BASE_PATH}/drives/"
 _MOUNTS, _DRIVES = MOUNTS_PATH.encode(), DRIVES_PATH.encode()
 _TAGGED = "_backy_tagged"
+_MEDIA_TYPE = "_backy_media_type"
+JSON = "application/json"
 _MOUNT_SUFFIXES = frozenset({"processes", "size"})
 _DRIVE_SUFFIXES = frozenset({"status", "protection"})
 View = TypeVar("View", bound=Callable[..., Awaitable[Response]])
@@ -150,11 +152,13 @@ def endpoint(
     query: type[BaseModel] | None = None,
     tagged: bool = False,
     admin_for: Mapping[str, object] | None = None,
+    media_type: str = JSON,
 ) -> Callable[[View], View]:
     """Register a handler with what it takes and gives, for routing, checking and the document.
 
     ``scope``: what the caller's key must permit; None: open to everyone, without a key.
     ``admin_for``: fields of the body with the value that only an admin may send.
+    ``media_type`` is that of its reply with status 200.
     ``tagged``: its replies have a tag, and a client that sends it back gets 304 until they change.
 
     The handler gets ``data`` for a ``body`` and ``query_args`` for a ``query``; GUIDs in the
@@ -172,6 +176,7 @@ def endpoint(
         for status, model in replies.items():
             handler = document_response(model, status)(handler)
         setattr(handler, _TAGGED, tagged)
+        setattr(handler, _MEDIA_TYPE, media_type)
         routes.add(method, path, needs(scope)(handler))
         return view
 
@@ -181,6 +186,11 @@ def endpoint(
 def is_tagged(view: object) -> bool:
     """Whether the replies of a registered handler have a tag."""
     return getattr(view, _TAGGED, False)
+
+
+def media_type_of(view: object) -> str:
+    """The media type of a registered handler's reply with status 200."""
+    return getattr(view, _MEDIA_TYPE, JSON)
 
 
 def _with_body(body: type[BaseModel], view: Callable[..., Any]) -> Callable[..., Any]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import deque
 
+from backy_core.store.changes import Changes
+
 _LINE_LIMIT = 4096
 
 
@@ -13,7 +15,8 @@ class OutputLog:
     Line numbers are absolute, so a reader who resumes at an offset never sees a line twice.
     """
 
-    def __init__(self, max_lines: int) -> None:
+    def __init__(self, max_lines: int, changes: Changes | None = None) -> None:
+        self._changes = changes or Changes()
         self._lines: deque[str] = deque()
         self._max_lines = max_lines
         self._first = 0
@@ -26,6 +29,7 @@ class OutputLog:
         self.size += len(kept)
         while len(self._lines) > self._max_lines:
             self._drop_first()
+        self._changes.tell()
 
     def _drop_first(self) -> None:
         self.size -= len(self._lines.popleft())

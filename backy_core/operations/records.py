@@ -13,6 +13,7 @@ from backy_core.operations.outputs import OutputLog
 from backy_core.sdk.advice import Text, plain
 from backy_core.sdk.errors import BackyError, Cancelled
 from backy_core.sdk.events import OperationOutcome, OperationRecord
+from backy_core.store.changes import Changes
 from backy_core.system.clock import Clock
 
 
@@ -56,8 +57,10 @@ class Operation:
         *,
         label: str = "",
         max_lines: int = 2000,
+        changes: Changes | None = None,
     ) -> None:
         self._clock = clock
+        self._changes = changes or Changes()
         self.id = str(uuid.uuid4())
         self.kind = kind
         self.guid = guid
@@ -71,7 +74,7 @@ class Operation:
         self.error: BackyError | None = None
         self.message: Text | None = None
         """A sentence beside success, e.g. which drives were absent."""
-        self.outputs = OutputLog(max_lines)
+        self.outputs = OutputLog(max_lines, self._changes)
         self.outputs_read_at: datetime | None = None
         self.subject: Any = None
         """What the use case wants to remember: the request of a creation, a deleted label."""
@@ -102,6 +105,7 @@ class Operation:
         """Admission is over: from here on the work is promised."""
         if not self._accepted.done():
             self._accepted.set_result(None)
+            self._changes.tell()
 
     def refuse(self, error: BaseException) -> None:
         """Admission failed with ``error``; everyone who waits gets it."""
@@ -117,6 +121,7 @@ class Operation:
         """Step ``step`` (from 1) of ``steps`` begins."""
         percent = min(99, max(self.progress.percent, 100 * (step - 1) // max(steps, 1)))
         self.progress = Progress(step, steps, title, percent)
+        self._changes.tell()
 
     def check_cancelled(self) -> None:
         """A safe point: raises :class:`Cancelled` if someone asked for it."""
@@ -135,6 +140,7 @@ class Operation:
         else:
             self.state = OperationState.FAILED
         self._ended.set()
+        self._changes.tell()
 
     def record(self) -> OperationRecord:
         """What listeners are told once it has ended."""

@@ -17,6 +17,7 @@ from backy_core.operations.kinds import OperationKind
 from backy_core.operations.records import Operation
 from backy_core.operations.retention import Limits, review
 from backy_core.sdk.errors import BackyError, Conflict, NotFound, ShuttingDown, SystemFailure
+from backy_core.store.changes import Changes
 from backy_core.system.clock import Clock
 
 log = logging.getLogger(__name__)
@@ -26,7 +27,15 @@ _SWEEP_S = 5.0
 
 
 class OperationRegistry:
-    def __init__(self, limits: Limits, clock: Clock, *, max_lines: int = 2000) -> None:
+    def __init__(
+        self,
+        limits: Limits,
+        clock: Clock,
+        *,
+        max_lines: int = 2000,
+        changes: Changes | None = None,
+    ) -> None:
+        self._changes = changes or Changes()
         self.claims = Claims()
         self._reserved = Counter[str]()
         self._limits = limits
@@ -73,6 +82,7 @@ class OperationRegistry:
             self._clock,
             label=label,
             max_lines=self._max_lines,
+            changes=self._changes,
         )
         op.cancellable = cancellable
         self.claims.take(op.id, [Claim("pool", guid), *claims])
@@ -180,6 +190,7 @@ class OperationRegistry:
 
     def discard(self, op: Operation) -> None:
         self._operations.pop(op.id, None)
+        self._changes.tell()
 
     def mark_read(self, op: Operation) -> None:
         """The last line of an ended operation was read; its grace period starts."""
@@ -189,7 +200,7 @@ class OperationRegistry:
     def prune(self) -> None:
         verdict = review(tuple(self._operations.values()), self._clock.now(), self._limits)
         for operation_id in verdict.forget:
-            self._operations.pop(operation_id, None)
+            self.discard(self._operations[operation_id])
         for operation_id in verdict.drop_outputs:
             self._operations[operation_id].outputs.drop()
 

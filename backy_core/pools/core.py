@@ -19,6 +19,7 @@ from backy_core.plugins.host import PluginHost
 from backy_core.sdk.errors import BackyError, NotFound, SystemFailure, UndoFailed
 from backy_core.sdk.models import DriveId, PoolReport, PoolSpec, SignatureMatch
 from backy_core.sdk.plan import BackendPlan, Condition, Plan, Step
+from backy_core.store.changes import Changes
 from backy_core.store.metadata import MetadataStore, PoolEntry
 from backy_core.store.protection import ProtectionStore
 from backy_core.store.tombstones import Tombstones
@@ -44,6 +45,7 @@ class Core:
     protection: ProtectionStore
     executor: Executor
     undoer: Undoer
+    changes: Changes
     pending: dict[str, JournalEntry] = field(default_factory=dict)
     """Journal entries that could not be settled, by operation id."""
     opening: dict[str, asyncio.Event] = field(default_factory=dict)

@@ -71,11 +71,17 @@ class PoolService:
     async def get(self, guid: str) -> PoolView:
         return await self._measuring.one(self.viewer.view(checked_guid(guid)))
 
-    async def list(self, *, backend: str | None = None, state: str | None = None) -> PoolViews:
+    async def list(
+        self,
+        *,
+        backend: str | None = None,
+        state: str | None = None,
+        usage_within_s: float | None = None,
+    ) -> PoolViews:
         """The pools of one backend or in one state; the same object while nothing changes, if
-        neither is given."""
+        neither is given. After ``usage_within_s`` the last known usage is taken."""
         selected = _state(state)
-        views = await self._measuring.all(self.viewer.all())
+        views = await self._measuring.all(self.viewer.all(), usage_within_s)
         shown = views.once(_shown) if selected is None else _in_state(views, selected)
         if backend is None:
             return shown

@@ -71,6 +71,7 @@ class Startup:
     def _tried(self, guid: str) -> None:
         if (opening := self._core.opening.pop(guid, None)) is not None:
             opening.set()
+            self._core.changes.tell()
 
     async def _open(self, guid: str, recovery: Operation | None) -> None:
         try:

@@ -22,6 +22,7 @@ from pydantic import Field
 from backy_core.logs import Repeated
 from backy_core.sdk.errors import Conflict, InvalidRequest, NotFound, SystemFailure
 from backy_core.store import api_key
+from backy_core.store.changes import Changes
 from backy_core.store.remembered import Item, Remembered
 from backy_core.system.clock import Clock
 from backy_core.system.own_files import OwnFile
@@ -91,8 +92,10 @@ class Keys(Remembered[Key]):
     keeps_previous = False
     model = Key
 
-    def __init__(self, file: OwnFile, key_file: OwnFile, clock: Clock) -> None:
-        super().__init__(file, clock)
+    def __init__(
+        self, file: OwnFile, key_file: OwnFile, clock: Clock, changes: Changes | None = None
+    ) -> None:
+        super().__init__(file, clock, changes)
         self._key_file = key_file
         self._file_digest = b""
         self._accepted: tuple[object, tuple[tuple[bytes, Caller], ...]] = (None, ())

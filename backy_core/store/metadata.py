@@ -22,6 +22,7 @@ from pydantic import (
 from backy_core.sdk.errors import SystemFailure
 from backy_core.sdk.models import DriveId, MemberReport, PoolReport, PoolSpec, Portability
 from backy_core.sdk.stack import Layer
+from backy_core.store.changes import Changes
 from backy_core.store.document import Document
 from backy_core.store.opens_on import OpensOn
 from backy_core.store.remembered import Item, Remembered
@@ -145,8 +146,8 @@ class MetadataStore(Remembered[PoolEntry]):
     list_key = "pools"
     model = PoolEntry
 
-    def __init__(self, file: OwnFile, clock: Clock) -> None:
-        super().__init__(file, clock)
+    def __init__(self, file: OwnFile, clock: Clock, changes: Changes | None = None) -> None:
+        super().__init__(file, clock, changes)
         self.on_written: Callable[[], None] = lambda: None
         """Called after each time the file was written, with all that is in memory, in the thread
         that wrote it."""
@@ -172,6 +173,7 @@ class MetadataStore(Remembered[PoolEntry]):
         except SystemFailure as error:
             log.error("pool %s is known to the journal alone for now: %s", entry.guid, error)
             self._entries = {**self._entries, entry.guid: entry}
+            self._changes.tell()
             return False
         return True
 

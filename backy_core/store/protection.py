@@ -7,14 +7,16 @@ import json
 from functools import partial
 
 from backy_core.sdk.errors import SystemFailure
+from backy_core.store.changes import Changes
 from backy_core.system.own_files import OwnFile
 
 
 class ProtectionStore:
     """Protected serials in a small JSON file: ``{"version": 1, "serials": […]}``."""
 
-    def __init__(self, file: OwnFile) -> None:
+    def __init__(self, file: OwnFile, changes: Changes | None = None) -> None:
         self._file = file
+        self._changes = changes or Changes()
         self._lock = asyncio.Lock()
         self._serials: frozenset[str] = frozenset()
 
@@ -65,6 +67,7 @@ class ProtectionStore:
     async def _save(self, serials: frozenset[str]) -> None:
         if serials != self._serials:
             await self._file.to_the_end(partial(self._write, serials), "write the protected drives")
+            self._changes.tell()
 
     def _write(self, serials: frozenset[str]) -> None:
         data = json.dumps({"version": 1, "serials": sorted(serials)}, indent=2).encode()

@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 from pydantic import ValidationError
 
+from backy_core.store.changes import Changes
 from backy_core.store.document import Document, DocumentFile, StoredModel
 from backy_core.system.clock import Clock
 from backy_core.system.own_files import OwnFile
@@ -44,8 +45,9 @@ class Remembered(Generic[ItemT]):
     """Whether a damaged file is replaced by its previous generation."""
     model: type[ItemT]
 
-    def __init__(self, file: OwnFile, clock: Clock) -> None:
+    def __init__(self, file: OwnFile, clock: Clock, changes: Changes | None = None) -> None:
         self._clock = clock
+        self._changes = changes or Changes()
         self._file = DocumentFile(file, clock, self.list_key, keeps_previous=self.keeps_previous)
         self._lock = asyncio.Lock()
         self._entries: dict[str, ItemT] = {}
@@ -100,6 +102,7 @@ class Remembered(Generic[ItemT]):
                 return False
             name = f"write {self._file.path.name}"
             await self._file.to_the_end(partial(self._write, changed), name)
+        self._changes.tell()
         return True
 
     def _write(self, entries: dict[str, ItemT]) -> None:

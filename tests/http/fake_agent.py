@@ -12,6 +12,7 @@ from backy_core.operations.retention import Limits
 from backy_core.plugins.host import FailedPlugin, LoadedBackend, PluginHost
 from backy_core.sdk.models import BackendInfo, Level, Tool
 from backy_core.sdk.settings import PluginSettings
+from backy_core.store.changes import Changes
 from backy_core.store.keys import Keys
 from backy_core.system.clock import Clock, SystemClock
 from backy_core.system.own_files import OwnFile
@@ -42,9 +43,9 @@ def _host() -> PluginHost:
     return PluginHost({"mdadm": mdadm}, (), (FailedPlugin("zfs", "backy-zfs 1.0.0", reason),))
 
 
-def keys_in(folder: Path, clock: Clock) -> Keys:
+def keys_in(folder: Path, clock: Clock, changes: Changes | None = None) -> Keys:
     """Keys of an agent that has state in ``folder``; :data:`KEY` is that of its key file."""
-    keys = Keys(OwnFile.at(folder / "keys.json"), OwnFile.at(folder / "api-key"), clock)
+    keys = Keys(OwnFile.at(folder / "keys.json"), OwnFile.at(folder / "api-key"), clock, changes)
     keys.use(KEY)
     return keys
 
@@ -54,11 +55,12 @@ class FakeAgent:
 
     def __init__(self) -> None:
         self.clock = SystemClock()
+        self.changes = Changes()
         self._folder = TemporaryDirectory()
-        self.keys = keys_in(Path(self._folder.name), self.clock)
+        self.keys = keys_in(Path(self._folder.name), self.clock, self.changes)
         self.agent_instance = "6d1f0a52-0000-4000-8000-000000000001"
         self.host = _host()
         self.backend_problems = {"mdadm": "it did not answer within 30 s"}
-        self.operations = OperationRegistry(Limits(), self.clock)
-        self.pools = FakePools(self.operations)
+        self.operations = OperationRegistry(Limits(), self.clock, changes=self.changes)
+        self.pools = FakePools(self.operations, self.changes)
         self.drives_service = FakeDrives()

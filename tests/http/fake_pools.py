@@ -28,6 +28,7 @@ from backy_core.pools.views import (
     PoolViews,
 )
 from backy_core.sdk.errors import Conflict, NotFound, PoolBusy
+from backy_core.store.changes import Changes
 from backy_core.store.opens_on import OpensOn
 from backy_core.system.mounts import Usage
 from backy_core.system.procs import ProcessInfo
@@ -79,8 +80,9 @@ Work = Callable[[Operation], Awaitable[None]]
 class FakePools(PoolService):
     """Overrides every use case; what it does not override has no parts to run on."""
 
-    def __init__(self, operations: OperationRegistry) -> None:
+    def __init__(self, operations: OperationRegistry, changes: Changes) -> None:
         self.registry = operations
+        self.changes = changes
         self.known: dict[str, PoolView] = {}
         self.lines: dict[str, list[str]] = {}
         self.busy: set[str] = set()
@@ -100,6 +102,7 @@ class FakePools(PoolService):
 
     def add(self, pool: PoolView) -> PoolView:
         self.known[pool.guid] = pool
+        self.changes.tell()
         return pool
 
     async def get(self, guid: str) -> PoolView:
@@ -109,7 +112,13 @@ class FakePools(PoolService):
             raise NotFound(f"There is no pool {guid}")
         return self.known[guid]
 
-    async def list(self, *, backend: str | None = None, state: str | None = None) -> PoolViews:
+    async def list(
+        self,
+        *,
+        backend: str | None = None,
+        state: str | None = None,
+        usage_within_s: float | None = None,
+    ) -> PoolViews:
         hidden = (PoolState.FAILED, PoolState.DELETED)
         return PoolViews(
             pool
@@ -272,6 +281,7 @@ class FakePools(PoolService):
     async def forget(self, guid: str) -> None:
         await self.get(guid)
         del self.known[guid]
+        self.changes.tell()
 
     async def forget_all(self) -> int:
         count = len(self.known)

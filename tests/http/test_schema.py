@@ -49,8 +49,10 @@ def url() -> Iterator[str]:
 
 @pytest.mark.parametrize("headers", [{"X-Api-Key": KEY}, {}], ids=["with the key", "without"])
 def test_whatever_the_document_allows(url: str, headers: dict[str, str]) -> None:
+    """All but the events, whose reply does not end."""
     document = schemathesis.openapi.from_url(f"{url}/openapi.json")
     operations = [found.ok() for found in document.get_all_operations() if isinstance(found, Ok)]
+    operations = [operation for operation in operations if operation.path != "/api/v1/events"]
     assert len(operations) > 20
     for operation in operations:
         _try_out(operation.as_strategy(), url, headers)

@@ -11,6 +11,7 @@ from backy_core.api.requests import prefers_async
 from backy_core.api.routing import BASE_PATH, Routes, endpoint
 from backy_core.api.wire.base import SuccessMessage
 from backy_core.api.wire.operations import AcceptedReply, OperationList, OperationReply
+from backy_core.operations.records import Operation
 from backy_core.store.keys import Scope
 
 routes = Routes(BASE_PATH)
@@ -19,8 +20,7 @@ routes = Routes(BASE_PATH)
 @endpoint(routes, "GET", "/operations", scope=Scope.READ, replies={200: OperationList}, tagged=True)
 async def list_operations() -> Response:
     """List the operations that run or are still remembered."""
-    operations = agent().operations.all()
-    return tagged(OperationList(tuple(operation_reply(operation) for operation in operations)))
+    return tagged(OperationList(tuple(map(_shown, agent().operations.all()))))
 
 
 @endpoint(
@@ -33,7 +33,7 @@ async def list_operations() -> Response:
 )
 async def get_operation(operation_id: str) -> Response:
     """Show one operation."""
-    return tagged(operation_reply(agent().operations.get(operation_id)))
+    return tagged(_shown(agent().operations.get(operation_id)))
 
 
 @endpoint(
@@ -49,7 +49,7 @@ async def cancel_operation(operation_id: str) -> Response:
     if prefers_async():
         return accepted(operation)
     await carry_out(operation.ended())
-    return reply(AcceptedReply(operation=operation_reply(operation)))
+    return reply(AcceptedReply(operation=_shown(operation)))
 
 
 @endpoint(
@@ -59,3 +59,7 @@ async def forget_operation(operation_id: str) -> Response:
     """Forget a finished operation and its outputs."""
     agent().operations.forget(operation_id)
     return reply(SuccessMessage(message=f"Operation {operation_id} is forgotten"))
+
+
+def _shown(operation: Operation) -> OperationReply:
+    return operation_reply(operation, agent().agent_instance)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from enum import Enum, auto
@@ -10,7 +11,7 @@ from typing import Protocol, cast
 
 import h11
 
-from backy_core.api.errors import Forbidden, HeadersTooLarge, error_body
+from backy_core.api.errors import Forbidden, HeadersTooLarge, Overloaded, error_body
 from backy_core.api.server.exchange import Exchange
 from backy_core.api.server.limits import (
     CHUNK_BYTES,
@@ -19,6 +20,7 @@ from backy_core.api.server.limits import (
     MAX_PARTS,
     Limits,
 )
+from backy_core.api.server.streams import Feed, Stream
 from backy_core.api.server.targets import Hosts, origin_form
 from backy_core.sdk.errors import BackyError, InvalidRequest
 
@@ -31,6 +33,7 @@ class Stage(Enum):
     HEAD = auto()
     BODY = auto()
     ANSWER = auto()
+    STREAM = auto()
     IDLE = auto()
     LEAVING = auto()
 
@@ -49,6 +52,7 @@ class Supervisor(Protocol):
     def admit(self, connection: Connection, /) -> None: ...
     def dismiss(self, connection: Connection, /) -> None: ...
     def finished_asking(self, connection: Connection, /) -> None: ...
+    def has_room_for_stream(self) -> bool: ...
     def run(self, exchange: Exchange, /, trusted: bool) -> None: ...
 
 
@@ -72,6 +76,8 @@ class Connection(asyncio.BufferedProtocol):
         self.http = h11.Connection(h11.SERVER, max_incomplete_event_size=MAX_HEAD_BYTES)
         self._server = server
         self._exchange: Exchange | None = None
+        self._stream: Stream | None = None
+        self._end_feed: Callable[[], None] = lambda: None
         self._method = b""
         self._deadline = 0.0
         self._loop = asyncio.get_running_loop()
@@ -89,8 +95,8 @@ class Connection(asyncio.BufferedProtocol):
     @property
     def waited_for(self) -> bool:
         """Whether somebody with the key waits for an answer, and takes it."""
-        at_work = self.stage in (Stage.BODY, Stage.ANSWER) and self.stalled_until is None
-        return self.trusted and at_work
+        at_work = self.stage in (Stage.BODY, Stage.ANSWER, Stage.STREAM)
+        return self.trusted and at_work and self.stalled_until is None
 
     def give_up(self) -> None:
         """Its time is over."""
@@ -103,7 +109,9 @@ class Connection(asyncio.BufferedProtocol):
 
     def finish_soon(self) -> None:
         """Close now, or as soon as the running request is answered."""
-        if self.stage in (Stage.HEAD, Stage.IDLE):
+        if self._stream is not None:
+            self._stream.end()
+        elif self.stage in (Stage.HEAD, Stage.IDLE):
             self._leave()
 
     # what asyncio tells
@@ -123,6 +131,9 @@ class Connection(asyncio.BufferedProtocol):
     def buffer_updated(self, nbytes: int) -> None:
         if self.stage is Stage.LEAVING:
             return
+        if self.stage is Stage.STREAM:
+            self.transport.abort()  # no request can follow
+            return
         self.http.receive_data(bytes(self._server.buffer[:nbytes]))
         if self._exchange is None:
             self._next_request()
@@ -138,14 +149,19 @@ class Connection(asyncio.BufferedProtocol):
         self._writable.set()
         if self._exchange is not None:
             self._exchange.leave()
+        self._end_feed()
 
     def pause_writing(self) -> None:
         self._writable.clear()
+        if self._stream is not None:
+            self._stream.pause()
         self.stalled_until = self._loop.time() + self._server.limits.stalled_s
 
     def resume_writing(self) -> None:
         self._writable.set()
         self.stalled_until = None
+        if self._stream is not None:
+            self._stream.resume()
 
     # requests
 
@@ -254,6 +270,22 @@ class Connection(asyncio.BufferedProtocol):
                     return
                 self.transport.write(part[start : start + CHUNK_BYTES])
         await self._writable.wait()
+
+    def stream(self, head: h11.Response, feed: Feed) -> None:
+        """Begin a reply without an end, which ``feed`` sends; the exchange is over."""
+        if not self._server.has_room_for_stream():
+            self.refuse(Overloaded("Too many clients follow events", hint="Try again later"))
+            return
+        self.send(head)
+        self._exchange = None
+        self._enter(Stage.STREAM, None)
+        if self.peer is not None:  # or a peer that vanished would be kept for a quarter of an hour
+            patience_ms = int(self._server.limits.stalled_s * 1000)
+            tcp: socket.socket = self.transport.get_extra_info("socket")
+            tcp.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, patience_ms)
+        chunked = self.http.their_http_version != b"1.0"
+        self._stream = Stream(self.transport, chunked=chunked)
+        self._end_feed = feed(self._stream)
 
     def refuse(self, error: BackyError) -> None:
         """Answer what cannot reach the application, and close."""

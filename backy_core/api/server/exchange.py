@@ -12,6 +12,8 @@ import h11
 
 from backy_core.api.errors import PayloadTooLarge, internal_error
 from backy_core.api.server.limits import MAX_BODY_BYTES, UNTRUSTED_PAUSE_S
+from backy_core.api.server.streams import MESSAGE as STREAM
+from backy_core.api.server.streams import Feed
 from backy_core.sdk.errors import BackyError, InvalidRequest
 
 Message = dict[str, Any]
@@ -38,6 +40,7 @@ class Channel(Protocol):
     def encoded(self, events: Iterable[h11.Event]) -> list[bytes]: ...
     def send(self, *events: h11.Event) -> None: ...
     async def write(self, parts: Iterable[bytes]) -> None: ...
+    def stream(self, head: h11.Response, feed: Feed) -> None: ...
     def refuse(self, error: BackyError) -> None: ...
     def abort(self) -> None: ...
     def finished(self) -> None: ...
@@ -155,6 +158,12 @@ class Exchange:
             self._head = message
         elif message["type"] == "http.response.body" and self._head is not None:
             await self._send_body(message.get("body", b""), last=not message.get("more_body"))
+        elif message["type"] == STREAM and self._request.method == b"HEAD":
+            await self._send_body(b"", last=True)
+        elif message["type"] == STREAM:
+            self._done = self._begun = True
+            self._wake.set()
+            self._channel.stream(self._response((b"connection", b"close")), message["feed"])
 
     async def _send_body(self, body: bytes, last: bool) -> None:
         assert self._head is not None
@@ -163,10 +172,8 @@ class Exchange:
         if not self._begun:
             if not self._received and self._next_part() is None and self._left:
                 return
-            headers = list(self._head.get("headers", ()))
-            if self._channel.last_reply:
-                headers.append((b"connection", b"close"))
-            events.append(h11.Response(status_code=status, headers=headers))
+            ends = [(b"connection", b"close")] if self._channel.last_reply else []
+            events.append(self._response(*ends))
         if body and self._request.method != b"HEAD" and status not in _BODILESS:
             events.append(h11.Data(data=body))
         if last:
@@ -178,3 +185,8 @@ class Exchange:
             self._done = True
             self._wake.set()  # applications wait for the end of the request before they return
             self._channel.finished()
+
+    def _response(self, *more: tuple[bytes, bytes]) -> h11.Response:
+        assert self._head is not None
+        headers = [*self._head.get("headers", ()), *more]
+        return h11.Response(status_code=self._head["status"], headers=headers)

@@ -14,6 +14,8 @@ CHUNK_BYTES = 16 * 1024
 """Read and written at a time; nothing of a connection waits in larger buffers."""
 SOCKET_BUFFER_BYTES = 64 * 1024
 """Of the kernel's, for each direction of a connection."""
+MAX_BEHIND_BYTES = 256 * 1024
+"""Of a stream, how far a client may fall behind."""
 MAX_PARTS = 200
 """Pieces of a body taken before others have their turn: each can be one byte."""
 UNTRUSTED_AT_WORK = 2
@@ -41,6 +43,11 @@ class Limits:
     """How long a client may take nothing of its reply."""
     linger_s: float = 2
     """How long a client that still sends is listened to after its reply, so that it reads it."""
+
+    @property
+    def streams(self) -> int:
+        """Connections that may be replies without an end; the others are for requests."""
+        return max(1, self.connections * 7 // 8)
 
     @property
     def unfinished(self) -> int:

@@ -157,6 +157,11 @@ class Server:
         """It has sent a whole request."""
         self._unfinished.pop(connection, None)
 
+    def has_room_for_stream(self) -> bool:
+        """Whether one more reply without an end leaves connections for requests."""
+        streams = sum(connection.stage is Stage.STREAM for connection in self._connections)
+        return not self.closing and streams < self.limits.streams
+
     def _displace(self, newest: Connection | None = None) -> bool:
         """Drop whoever is missed the least, if it is not ``newest``."""
         chosen = next(

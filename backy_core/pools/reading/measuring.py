@@ -40,12 +40,12 @@ class Measuring:
         self._by_guid[view.guid] = pair
         return pair.measured
 
-    async def all(self, plain: PoolViews) -> PoolViews:
-        """``plain`` are all pools there are."""
+    async def all(self, plain: PoolViews, within_s: float | None = None) -> PoolViews:
+        """``plain`` are all pools there are; ``within_s`` as in :meth:`UsageReader.read`."""
         if plain is self._last.plain and self._clock.monotonic() < self._last.until:
             return self._last.measured
         paths = plain.once(_paths)
-        usages = await self._reader.read(paths)
+        usages = await self._reader.read(paths, within_s)
         self._by_guid = {view.guid: self._measured(view, usages) for view in plain}
         views = PoolViews(pair.measured for pair in self._by_guid.values())
         before = self._last.measured

@@ -25,14 +25,15 @@ class UsageReader:
         self._silent: set[str] = set()
         """Did not answer last time: not asked together with others."""
 
-    async def read(self, paths: Iterable[str]) -> dict[str, Usage]:
-        """Usage by mount path; a path that never answered is left out."""
+    async def read(self, paths: Iterable[str], within_s: float | None = None) -> dict[str, Usage]:
+        """Usage by mount path, the last known one after ``within_s``; a path that never answered
+        is left out."""
         unique_paths = tuple(dict.fromkeys(paths))
         now = self._clock.monotonic()
         stale = [path for path in unique_paths if self._older(path, now)]
         if stale:
             self._ask([path for path in stale if path not in self._asked])
-            await asyncio.wait({self._asked[path] for path in stale})
+            await asyncio.wait({self._asked[path] for path in stale}, timeout=within_s)
         return {path: self._known[path][1] for path in unique_paths if path in self._known}
 
     def fresh_until(self, paths: Iterable[str]) -> float:

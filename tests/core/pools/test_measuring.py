@@ -26,7 +26,7 @@ class Answers(UsageReader):
         self.asked = 0
         self.fresh = 0.0
 
-    async def read(self, paths: Iterable[str]) -> dict[str, Usage]:
+    async def read(self, paths: Iterable[str], within_s: float | None = None) -> dict[str, Usage]:
         self.asked += 1
         return {path: self.usages[path] for path in paths if path in self.usages}
 
