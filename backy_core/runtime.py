@@ -28,7 +28,9 @@ from backy_core.pools.lifecycle.learning import awaits_leavers, learn
 from backy_core.pools.lifecycle.recovery import Recovery
 from backy_core.pools.service import PoolService
 from backy_core.pools.startup import Startup
+from backy_core.sdk.advice import plain
 from backy_core.sdk.errors import SystemFailure
+from backy_core.store.audit import AuditLog
 from backy_core.store.changes import Changes
 from backy_core.store.keys import Keys
 from backy_core.store.metadata import MetadataStore
@@ -75,12 +77,8 @@ class Runtime:
             changes=self.changes,
         )
         self._state = machine.files.directory(settings.state_dir)
-        self.keys = Keys(
-            self._state.file(settings.keys_path.name),
-            self._own_file(settings.api_key_path),
-            self.clock,
-            self.changes,
-        )
+        self.keys = self._keys()
+        self.audit = AuditLog(self._state.file(settings.audit_path.name), self.clock)
         self._core = self._compose()
         self.pools = PoolService(self._core)
         self.drives_service = DriveService(self._core, self.pools.viewer)
@@ -97,6 +95,11 @@ class Runtime:
     def settled(self) -> bool:
         """Whether nothing runs and every pool that start-up opens was tried."""
         return not self._core.opening and not any(op.running for op in self.operations.all())
+
+    def _keys(self) -> Keys:
+        file = self._state.file(self.settings.keys_path.name)
+        key_file = self._own_file(self.settings.api_key_path)
+        return Keys(file, key_file, self.clock, self.changes)
 
     def _compose(self) -> Core:
         settings, machine, clock = self.settings, self._machine, self.clock
@@ -173,8 +176,21 @@ class Runtime:
     def _finished(self, operation: Operation) -> None:
         """Reconcile the metadata with the snapshots taken while the operation ran."""
         self.host.notify_operation_finished(operation.record())
+        self._audit(operation)
         if awaits_leavers(self._core):
             self._spawn(self._learn())
+
+    def _audit(self, operation: Operation) -> None:
+        """The end of an operation, also of those that no call asked for."""
+        self.audit.write(
+            "operation",
+            operation=operation.id,
+            kind=operation.kind,
+            pool=operation.guid,
+            label=operation.label or None,
+            outcome=operation.state,
+            error=plain(operation.error_message),
+        )
 
     async def _learn(self) -> None:
         try:
@@ -194,6 +210,7 @@ class Runtime:
             task.cancel()
         await self.observer.stop()
         await self._machine.programs.all_ended()
+        await self.audit.settle()
 
 
 def _limits(settings: Settings) -> Limits:

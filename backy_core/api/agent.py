@@ -9,6 +9,7 @@ from backy_core.operations.registry import OperationRegistry
 from backy_core.plugins.host import PluginHost
 from backy_core.pools.drive_service import DriveService
 from backy_core.pools.service import PoolService
+from backy_core.store.audit import AuditLog
 from backy_core.store.changes import Changes
 from backy_core.store.keys import Keys
 from backy_core.system.clock import Clock
@@ -19,6 +20,8 @@ class Agent(Protocol):
 
     @property
     def keys(self) -> Keys: ...
+    @property
+    def audit(self) -> AuditLog: ...
     @property
     def agent_instance(self) -> str: ...
     @property

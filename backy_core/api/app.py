@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-from quart import Quart
+from quart import Quart, Response
 from quart.wrappers.base import BaseRequestWebsocket
 from werkzeug.routing import MapAdapter
 
@@ -12,6 +12,7 @@ from backy_core import __version__
 from backy_core.api import detached_calls, replies
 from backy_core.api.agent import Agent
 from backy_core.api.asgi import HttpConnection
+from backy_core.api.audit import Call
 from backy_core.api.auth import caller_of
 from backy_core.api.errors import register_error_handlers
 from backy_core.api.live.hub import LiveEvents
@@ -34,6 +35,7 @@ from backy_core.api.routing import FoldedPaths, configure_routing
 from backy_core.api.scopes import needed_scope, refuse_below
 from backy_core.api.server.limits import MAX_BODY_BYTES
 
+_READING = frozenset({"GET", "HEAD", "OPTIONS"})
 BODY_TIMEOUT_S = 20
 """Less than the server gives a body: here, the reply says what was missing."""
 _ROUTES = (
@@ -86,6 +88,7 @@ def create_app(agent: Agent) -> Quart:
     configure_routing(app)
     add_document(app, __version__)
     app.before_request(_admission(app, agent))
+    app.after_request(_note_outcome)
     register_error_handlers(app)
     for routes in _ROUTES:
         routes.add_to(app)
@@ -103,7 +106,21 @@ def _admission(app: Quart, agent: Agent) -> Callable[[], Awaitable[None]]:
         needed = needed_scope(view)
         if needed is not None:
             current.caller = caller_of(current, agent.keys)
+            if current.method not in _READING:
+                current.call = Call(agent.audit, current.caller, _asked(current))
             refuse_below(needed, current.caller)
         await refuse_undeclared(current, view)
 
     return admit
+
+
+def _asked(current: StrictRequest) -> tuple[str, str, str | None]:
+    query = current.query_string.decode("latin-1")
+    return current.method, f"{current.path}?{query}" if query else current.path, current.remote_addr
+
+
+async def _note_outcome(response: Response) -> Response:
+    call = replies.current_request().call
+    if call is not None:
+        await call.answered(response)
+    return response

@@ -9,10 +9,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Coroutine
+from functools import partial
 from typing import Any, TypeVar
 
 from quart import current_app
 
+from backy_core.api.audit import Call
+from backy_core.api.replies import current_request
 from backy_core.sdk.errors import BackyError
 
 log = logging.getLogger(__name__)
@@ -29,13 +32,16 @@ async def carry_out(work: Coroutine[Any, Any, Result]) -> Result:
     try:
         return await asyncio.shield(task)
     except asyncio.CancelledError:
-        task.add_done_callback(_report)
+        task.add_done_callback(partial(_report, current_request().call))
         raise
 
 
-def _report(task: asyncio.Task[Any]) -> None:
+def _report(call: Call | None, task: asyncio.Task[Any]) -> None:
     """Log how the call ended: its client has disconnected."""
-    if task.cancelled() or (error := task.exception()) is None:
+    error = asyncio.CancelledError() if task.cancelled() else task.exception()
+    if call is not None:
+        call.ended(error)
+    if task.cancelled() or error is None:
         return
     level = logging.INFO if isinstance(error, BackyError) else logging.ERROR
     log.log(level, "A call whose client had disconnected failed: %s", error)

@@ -42,10 +42,18 @@ def reply(model: BaseModel, status: int = 200, headers: dict[str, str] | None = 
     return Response(text, status, headers, content_type="application/json")
 
 
+def answered_by(operation: Operation) -> None:
+    """Name the operation in the audit log."""
+    call = current_request().call
+    if call is not None:
+        call.operation = operation.id
+
+
 def monitor_headers(operation: Operation | None) -> dict[str, str]:
     """Headers that lead to an operation."""
     if operation is None:
         return {}
+    answered_by(operation)
     return {"Link": f'<{BASE_PATH}/operations/{operation.id}>; rel="monitor"'}
 
 

@@ -12,6 +12,7 @@ from quart_schema.validation import (
     QUART_SCHEMA_REQUEST_ATTRIBUTE,
 )
 
+from backy_core.api.audit import Call
 from backy_core.api.errors import UnsupportedMediaType
 from backy_core.api.messages import clipped
 from backy_core.sdk.errors import InvalidRequest
@@ -36,6 +37,8 @@ class StrictRequest(Request):
 
     caller: Caller
     """Who sent it; absent if the handler is open to everyone."""
+    call: Call | None = None
+    """For the audit log, if it may change something and its sender is known."""
 
     async def get_json(self, force: bool = False, silent: bool = False, cache: bool = True) -> Any:
         """The decoded body; raises :class:`InvalidRequest` or :class:`UnsupportedMediaType`."""

@@ -194,7 +194,14 @@ def media_type_of(view: object) -> str:
 
 
 def _with_body(body: type[BaseModel], view: Callable[..., Any]) -> Callable[..., Any]:
-    checked = validate_request(body)(view)
+    @wraps(view)
+    async def noted(**values: Any) -> Any:
+        current: Any = request
+        if current.call is not None:
+            current.call.body = values["data"]
+        return await view(**values)
+
+    checked = validate_request(body)(noted)
 
     @wraps(checked)
     async def handler(**values: Any) -> Any:

@@ -1,4 +1,4 @@
-"""What a handler asks of its caller: declared with its route, shown in the document, enforced."""
+"""The scope that a handler asks of its caller: declared with its route, and enforced."""
 
 from __future__ import annotations
 

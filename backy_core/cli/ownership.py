@@ -29,6 +29,7 @@ def refuse_others_files(settings: Settings) -> None:
 def _files(settings: Settings) -> Iterator[Path]:
     yield settings.api_key_path
     yield settings.keys_path
+    yield settings.audit_path
     for document in (settings.metadata_path, settings.tombstones_path, settings.protection_path):
         yield document
         yield document.with_name(document.name + PREVIOUS_SUFFIX)

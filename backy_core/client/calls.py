@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         DriveStatus,
         Importable,
         Imported,
+        Keys,
         ListedPool,
         Message,
         MountDryRun,
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
         Processes,
         Protection,
         Renamed,
+        Secret,
         Status,
         Unmounted,
     )
@@ -89,6 +91,25 @@ def status() -> Call[Status]:
 
 def list_backends() -> Call[Backends]:
     return Call("GET", "/backends")
+
+
+# access keys
+
+
+def list_keys() -> Call[Keys]:
+    return Call("GET", "/keys")
+
+
+def create_key(name: str, scope: str) -> Call[Secret]:
+    return _change("POST", "/keys", {"name": name, "scope": scope})
+
+
+def rotate_key(name: str) -> Call[Secret]:
+    return _change("POST", f"/keys/{_quoted(name)}/rotate")
+
+
+def revoke_key(name: str) -> Call[Message]:
+    return _change("DELETE", f"/keys/{_quoted(name)}")
 
 
 # drives

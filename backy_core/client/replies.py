@@ -74,6 +74,26 @@ class DriveStatus(TypedDict):
     processes: list[Process]
 
 
+class Key(TypedDict):
+    name: str
+    scope: str
+    createdAt: str | None
+    rotatedAt: str | None
+    lastUsedAt: str | None
+
+
+class Keys(TypedDict):
+    keys: list[Key]
+
+
+class Secret(TypedDict):
+    """``secret`` is shown this once."""
+
+    success: bool
+    key: Key
+    secret: str
+
+
 class Protection(TypedDict):
     success: bool
     serial: str

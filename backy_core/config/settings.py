@@ -228,6 +228,10 @@ class Settings(BaseModel):
         return self.config_dir / "api-key"
 
     @property
+    def audit_path(self) -> Path:
+        return self.state_dir / "audit.log"
+
+    @property
     def keys_path(self) -> Path:
         return self.state_dir / "keys.json"
 

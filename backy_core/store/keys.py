@@ -1,4 +1,4 @@
-"""Who may ask for what: the access keys, kept as hashes in ``keys.json``.
+"""The access keys and what each permits, kept as hashes in ``keys.json``.
 
 A secret is 32 random bytes, so one SHA-256 of it is enough: nobody finds it by guessing, however
 fast the hash. A slow one, made for passwords, would only cost every request its time.
@@ -40,7 +40,7 @@ _cannot_note = Repeated(logging.getLogger(__name__), logging.WARNING)
 
 
 class Scope(StrEnum):
-    """What a key permits. Each scope includes those before it."""
+    """A set of permitted calls. Each scope includes those before it."""
 
     READ = "read"
     OPERATE = "operate"
@@ -54,7 +54,7 @@ _INCLUDED = {scope: frozenset(tuple(Scope)[: rank + 1]) for rank, scope in enume
 
 
 class Caller(NamedTuple):
-    """Who sends a request: the bearer of a key, or a user of this machine by ``uid``."""
+    """The sender of a request: the bearer of a key, or a user of this machine by ``uid``."""
 
     scope: Scope
     key: str | None = None

@@ -124,6 +124,13 @@ class OwnFile:
         except OSError:
             return None
 
+    def size(self) -> int:
+        """Its bytes; 0 if the file is absent. Raises :class:`OSError`."""
+        try:
+            return os.stat(self.name, dir_fd=self.directory.descriptor).st_size
+        except FileNotFoundError:
+            return 0
+
     def read(self) -> bytes | None:
         """Its content; None if the file is absent. Raises :class:`OSError` if it cannot be read."""
         try:

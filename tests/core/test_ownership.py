@@ -29,7 +29,13 @@ def settings(tmp_path: Path) -> Settings:
     )
     for directory in (*made.own_directories, made.journal_dir):
         directory.mkdir()
-    for file in (made.metadata_path, made.tombstones_path, made.protection_path):
+    for file in (
+        made.keys_path,
+        made.audit_path,
+        made.metadata_path,
+        made.tombstones_path,
+        made.protection_path,
+    ):
         file.write_text("{}")
     (made.journal_dir / "one.jsonl").write_text("")
     made.api_key_path.write_text("k" * 40)
@@ -65,7 +71,14 @@ def _a_device(path: Path) -> None:
 
 
 _ALL = [_given_away, _open_to_all, _open_to_a_group]
-_STATE = ("pool-metadata.json", "tombstones.json", "protection.json", "journal/one.jsonl")
+_STATE = (
+    "keys.json",
+    "audit.log",
+    "pool-metadata.json",
+    "tombstones.json",
+    "protection.json",
+    "journal/one.jsonl",
+)
 _CASES = [
     *((name, change) for name in ("state", "etc", "run", "state/journal") for change in _ALL),
     *(

@@ -102,7 +102,10 @@ class _File(OwnFile):
         self._interruptions.point(f"after writing {self.name}")
 
     def append(self, data: bytes, *, durable: bool) -> None:
-        """A crash inside leaves half a record."""
+        """A crash inside leaves half a record of the journal."""
+        if not self.name.endswith(_JOURNAL):
+            super().append(data, durable=durable)
+            return
         record = json.loads(data)
         name = f"{record['rec']} {record.get('step', '')}".strip()
         try:

@@ -12,6 +12,7 @@ from backy_core.operations.retention import Limits
 from backy_core.plugins.host import FailedPlugin, LoadedBackend, PluginHost
 from backy_core.sdk.models import BackendInfo, Level, Tool
 from backy_core.sdk.settings import PluginSettings
+from backy_core.store.audit import AuditLog
 from backy_core.store.changes import Changes
 from backy_core.store.keys import Keys
 from backy_core.system.clock import Clock, SystemClock
@@ -58,6 +59,8 @@ class FakeAgent:
         self.changes = Changes()
         self._folder = TemporaryDirectory()
         self.keys = keys_in(Path(self._folder.name), self.clock, self.changes)
+        self.audit_file = Path(self._folder.name, "audit.log")
+        self.audit = AuditLog(OwnFile.at(self.audit_file), self.clock)
         self.agent_instance = "6d1f0a52-0000-4000-8000-000000000001"
         self.host = _host()
         self.backend_problems = {"mdadm": "it did not answer within 30 s"}

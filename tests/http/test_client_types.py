@@ -18,6 +18,7 @@ from backy_core.client.calls import BASE_PATH, Call
 from tests.http.fake_pools import GUID
 
 NOT_IN_THE_CLIENT = {
+    "GET /events": "a stream, which is followed by its own means",
     "GET /health": "for monitors",
     "GET /openapi.json": "for tools",
     "GET /docs": "for people",
@@ -29,7 +30,15 @@ NOT_IN_THE_CLIENT = {
     "PUT /pools/metadata/validate": "nothing needs it",
 }
 ARGUMENTS: dict[str, Any] = {
-    **{"guid": GUID, "serial": "S1", "identifier": "op-1", "label": "shelf", "path": "x"},
+    **{
+        "guid": GUID,
+        "serial": "S1",
+        "identifier": "op-1",
+        "label": "shelf",
+        "path": "x",
+        "name": "app",
+        "scope": "read",
+    },
     **{"drive_serials": ["S1"], "pids": [4242]},
 }
 NAMES = {**vars(replies), **vars(calls), **vars(typing), "Any": Any}

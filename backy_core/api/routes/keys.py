@@ -27,17 +27,17 @@ async def list_keys() -> Response:
     "/keys",
     scope=Scope.ADMIN,
     body=CreateKeyBody,
-    replies={201: SecretReply},
+    replies={200: SecretReply},
 )
 async def create_key(data: CreateKeyBody) -> Response:
     """Make an access key and show its secret, this once."""
-    return _secret_reply(*await carry_out(agent().keys.create(data.name, Scope(data.scope))), 201)
+    return _secret_reply(*await carry_out(agent().keys.create(data.name, Scope(data.scope))))
 
 
 @endpoint(routes, "POST", "/keys/<name>/rotate", scope=Scope.ADMIN, replies={200: SecretReply})
 async def rotate_key(name: str) -> Response:
     """Give a key a new secret and show it, this once. The old one is refused from now on."""
-    return _secret_reply(*await carry_out(agent().keys.rotate(name)), 200)
+    return _secret_reply(*await carry_out(agent().keys.rotate(name)))
 
 
 @endpoint(routes, "DELETE", "/keys/<name>", scope=Scope.ADMIN, replies={200: SuccessMessage})
@@ -47,8 +47,8 @@ async def revoke_key(name: str) -> Response:
     return reply(SuccessMessage(message=f"Key {name} is revoked"))
 
 
-def _secret_reply(key: Key, secret: str, status: int) -> Response:
-    return reply(SecretReply(key=_key_reply(key), secret=secret), status, _NOT_KEPT)
+def _secret_reply(key: Key, secret: str) -> Response:
+    return reply(SecretReply(key=_key_reply(key), secret=secret), headers=_NOT_KEPT)
 
 
 def _key_reply(key: Key) -> KeyReply:

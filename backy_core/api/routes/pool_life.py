@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from quart import Response
 
 from backy_core.api.detached_calls import carry_out
-from backy_core.api.replies import accepted, agent, plan_reply, reply
+from backy_core.api.replies import accepted, agent, answered_by, plan_reply, reply
 from backy_core.api.requests import prefers_async
 from backy_core.api.routing import BASE_PATH, Routes, endpoint
 from backy_core.api.wire.operations import AcceptedReply
@@ -44,6 +44,7 @@ Starting = Coroutine[Any, Any, Operation]
 async def finished(starting: Starting) -> Operation:
     """Start an operation and see it through; raises the error it ended with."""
     operation = await starting
+    answered_by(operation)
     await operation.wait()
     return operation
 
