@@ -20,7 +20,7 @@ from quart_schema.validation import (
 from backy_core.api.app import create_app
 from backy_core.api.errors import STATUS_OF_CODE
 from backy_core.api.wire.errors import ErrorReply
-from backy_core.cli.exits import StartRefused
+from backy_core.cli.refusal import StartRefused
 from backy_core.config.errors import ConfigurationError
 from backy_core.sdk.errors import BackyError
 from tests.architecture import SKIPPED

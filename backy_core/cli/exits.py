@@ -4,10 +4,6 @@ from __future__ import annotations
 
 from enum import IntEnum
 
-from backy_core.config.errors import ConfigurationError
-from backy_core.sdk.advice import Text
-from backy_core.sdk.errors import BackyError
-
 
 class Exit(IntEnum):
     """How ``backy`` ends, and what that means."""
@@ -20,31 +16,45 @@ class Exit(IntEnum):
         member.meaning = meaning
         return member
 
-    OK = 0, "stopped orderly, or printed what was asked for"
-    FAILURE = 1, "something unexpected; the log has it"
-    USAGE = 2, "the command line cannot be understood"
-    UNAVAILABLE = 69, "the address cannot be listened on: the port is in use, say"
-    BUSY = 75, "another agent uses the state directory"
-    PERMISSION = 77, "not root"
+    OK = 0, "done, or stopped orderly"
+    FAILURE = 1, "the operation failed and was rolled back, or something unexpected happened"
+    USAGE = 2, "the command line cannot be understood, or the agent finds the request invalid"
+    REFUSED = 65, "what is there stands in the way: drives, data, or the pool's state"
+    NOT_FOUND = 66, "there is no such pool, drive or operation"
+    UNAVAILABLE = 69, "the agent cannot be reached; or, of serve, its address cannot be listened on"
+    BUSY = 75, "in use, or too busy now: try again later; of serve, another agent runs"
+    PERMISSION = 77, "not root, no key, or a key that does not permit it"
     CONFIG = (
         78,
-        "a setting or the API key cannot be used, or others may change a file or directory of the "
-        "agent; the message names it",
+        "a setting, a context or the API key cannot be used, or others may change a file or "
+        "directory of the agent; the message names it",
     )
+    INTERRUPTED = 130, "Ctrl-C; an operation that was being watched goes on"
 
 
-class StartRefused(BackyError):
-    """The agent cannot start; ``status`` is what the process ends with."""
-
-    code = "START_REFUSED"
-
-    def __init__(self, message: str, status: Exit, *, hint: Text | None = None) -> None:
-        super().__init__(message, hint=hint)
-        self.status = status
-
-
-def status_of(error: BackyError) -> Exit:
-    """The exit status for a failure."""
-    if isinstance(error, StartRefused):
-        return error.status
-    return Exit.CONFIG if isinstance(error, ConfigurationError) else Exit.FAILURE
+OF_CODE = {
+    "VALIDATION_ERROR": Exit.USAGE,
+    "SYSTEM_ERROR": Exit.FAILURE,
+    "UNAUTHORIZED": Exit.PERMISSION,
+    "FORBIDDEN": Exit.PERMISSION,
+    "INSUFFICIENT_SCOPE": Exit.PERMISSION,
+    "NOT_FOUND": Exit.NOT_FOUND,
+    "METHOD_NOT_ALLOWED": Exit.FAILURE,
+    "CONFLICT": Exit.REFUSED,
+    "DRIVE_IN_USE": Exit.REFUSED,
+    "DRIVE_NOT_EMPTY": Exit.REFUSED,
+    "DRIVE_PROTECTED": Exit.REFUSED,
+    "POOL_BUSY": Exit.BUSY,
+    "PAYLOAD_TOO_LARGE": Exit.USAGE,
+    "URI_TOO_LONG": Exit.USAGE,
+    "UNSUPPORTED_MEDIA_TYPE": Exit.FAILURE,
+    "MISDIRECTED_REQUEST": Exit.CONFIG,
+    "HEADERS_TOO_LARGE": Exit.USAGE,
+    "INTERNAL_ERROR": Exit.FAILURE,
+    "OVERLOADED": Exit.BUSY,
+    "SHUTTING_DOWN": Exit.BUSY,
+    "CONFIGURATION_ERROR": Exit.CONFIG,
+    "START_REFUSED": Exit.FAILURE,
+    "UNREADABLE_REPLY": Exit.FAILURE,
+}
+"""The status for each code of an error; one that is not here is a failure."""

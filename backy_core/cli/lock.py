@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from backy_core.cli.exits import Exit, StartRefused
+from backy_core.cli.exits import Exit
+from backy_core.cli.refusal import StartRefused
 from backy_core.system.ownership import open_regular
 
 

@@ -1,37 +1,32 @@
-"""``backy``: parse, act, and turn failures into one line and an exit status."""
+"""``backy``: parse, act, and turn failures into one line and an exit status.
+
+Modules are imported where they are used: starting takes most of the time of most commands.
+"""
 
 from __future__ import annotations
 
-import gc
-import os
 import sys
 from collections.abc import Sequence
 
-from backy_core.cli.exits import Exit, status_of
-from backy_core.cli.flags import build_parser, given_flags
-from backy_core.config.settings import load_settings
-from backy_core.sdk.errors import BackyError
-from backy_core.system.text import escaped
+from backy_core import __version__
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; the exit status, as :class:`Exit` lists them."""
-    arguments = build_parser().parse_args(argv)
-    # pydantic would look for plugins in everything that is installed, and run them as root.
-    os.environ["PYDANTIC_DISABLE_PLUGINS"] = "__all__"
-    gc.disable()  # imports leave nothing to collect, and looking costs a tenth of a start
-    try:
-        settings = load_settings(given_flags(arguments), os.environ)
-        # The server's libraries take a second to import on a small machine; a mistyped
-        # setting is told before that.
-        from backy_core.cli.serve import serve
+    """Run the command; the exit status, as :class:`exits.Exit` lists them."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    if words == ["--version"]:
+        print(f"backy {__version__}")
+        return 0
+    from backy_core.cli.parser import build_parser
 
-        serve(settings, os.environ)
-    except BackyError as error:
-        print(f"backy: {escaped(str(error))}", file=sys.stderr)
-        if error.hint:
-            print(f"backy: {escaped(str(error.hint))}", file=sys.stderr)
-        return status_of(error)
-    finally:
-        gc.enable()
-    return Exit.OK
+    if not words:
+        build_parser().print_help()
+        return 2
+    arguments = build_parser(words).parse_args(words)
+    if arguments.command == "serve":
+        from backy_core.cli.serving import run_agent
+
+        return run_agent(arguments)
+    from backy_core.cli.running import run_command
+
+    return run_command(arguments)

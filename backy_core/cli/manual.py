@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import argparse
 import re
 import sys
 from collections.abc import Iterable
@@ -14,6 +15,7 @@ from pydantic.fields import FieldInfo
 
 from backy_core import __version__
 from backy_core.cli.exits import Exit
+from backy_core.cli.parser import build_parser
 from backy_core.cli.reference import choices_of, default_of
 from backy_core.config.settings import CONFIG_FILE_VARIABLE, Settings, single_settings, variable_of
 
@@ -32,17 +34,13 @@ def _of_the_program() -> str:
         {
             "NAME": ["backy - storage-pool agent"],
             "SYNOPSIS": [
+                "`backy` COMMAND [VERB] [ARGUMENT ...] [`--json`] [`--url` URL]",
                 "`backy serve` [`--config` FILE] [`--SETTING` VALUE ...]",
                 "`backy --version`",
             ],
-            "DESCRIPTION": [
-                "The agent makes, inspects, mounts, unmounts and tears down pools of whole drives "
-                f"behind an HTTP API on {_PATHS.host} port {_PATHS.port}. It must run as root; "
-                "systemd(1) starts it. `systemctl status backy` shows it, `journalctl -u backy` "
-                "what it says.",
-                "Each call of the API needs the key that the agent makes at its first start.",
-            ],
-            "OPTIONS": [
+            "DESCRIPTION": _description(),
+            "COMMANDS": [*_commands(build_parser(whole=True))],
+            "OPTIONS OF SERVE": [
                 *_item("--config FILE", "The configuration file to read."),
                 *_item("--SETTING VALUE", "Each setting of backy.toml(5) is a flag as well."),
             ],
@@ -60,11 +58,65 @@ def _of_the_program() -> str:
             ],
             "ENVIRONMENT": [
                 *_item(CONFIG_FILE_VARIABLE, "As `--config`."),
+                *_item("BACKY_URL", "The agent that commands speak to, as `--url`."),
+                *_item("BACKY_API_KEY", "Its key."),
+                *_item("BACKY_CONTEXT", "The context to use, as `--context`."),
+                *_item("NO_COLOR", "If it is set, nothing is coloured."),
                 *_item(variable_of("setting"), "Each setting of backy.toml(5), in capitals."),
             ],
             "SEE ALSO": ["backy.toml(5), mdadm(8), lvm(8), zpool(8)"],
         },
     )
+
+
+def _description() -> list[str]:
+    return [
+        "The agent makes, inspects, mounts, unmounts and tears down pools of whole drives "
+        f"behind an HTTP API on {_PATHS.host} port {_PATHS.port}. It must run as root; "
+        "systemd(1) starts it. `systemctl status backy` shows it, `journalctl -u backy` "
+        "what it says.",
+        "The other commands are clients of it, here or on another machine. Root on the "
+        "same machine needs no key; everyone else needs the one that the agent makes at "
+        "its first start.",
+        "POOL is a label or the beginning of an identifier, SERIAL a serial or the "
+        "beginning of one. What erases something asks for the label of the pool, unless "
+        "`--yes` is given. `--json` prints the agent's reply as it is.",
+    ]
+
+
+def _commands(parser: argparse.ArgumentParser) -> Iterable[str]:
+    """Each command that does something, with its arguments and options."""
+    below = [
+        one
+        for action in parser._actions
+        if isinstance(action, argparse._SubParsersAction)
+        for name, one in action.choices.items()
+        if name not in ("serve", "complete")
+    ]
+    for one in below:
+        yield from _commands(one)
+    if not below:
+        yield from _item(parser.prog + _places(parser), _told(parser))
+
+
+def _places(parser: argparse.ArgumentParser) -> str:
+    shown = ((action, action.metavar or action.dest) for action in parser._actions)
+    places = [
+        f"[{name}]" if action.nargs == "?" else f"{name}{' ...' * (action.nargs == '+')}"
+        for action, name in shown
+        if not action.option_strings
+    ]
+    return "".join(f" {place}" for place in places)
+
+
+def _told(parser: argparse.ArgumentParser) -> str:
+    common = ("--help", "--json", "--url", "--context")
+    options = [
+        f"`{action.option_strings[-1]}`{f' {action.metavar or str()}'.rstrip()}: {action.help}."
+        for action in parser._actions
+        if action.option_strings and action.option_strings[-1] not in common
+    ]
+    return " ".join([parser.description or "", *options])
 
 
 def _of_the_file() -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from backy_core.cli.exits import Exit, StartRefused
+from backy_core.cli.exits import Exit
+from backy_core.cli.refusal import StartRefused
 from backy_core.config.settings import Settings
 from backy_core.sdk.errors import SystemFailure
 from backy_core.system import ownership

@@ -24,10 +24,11 @@ from backy_core.api.auth import bears_key
 from backy_core.api.server.limits import Limits
 from backy_core.api.server.server import Server
 from backy_core.api.server.targets import Hosts
-from backy_core.cli.exits import Exit, StartRefused
+from backy_core.cli.exits import Exit
 from backy_core.cli.lock import sole_agent
 from backy_core.cli.notify import Notifier
 from backy_core.cli.ownership import refuse_others_files
+from backy_core.cli.refusal import StartRefused
 from backy_core.cli.sockets import (
     bind,
     handed_over,

@@ -16,7 +16,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from backy_core.cli.exits import Exit, StartRefused
+from backy_core.cli.exits import Exit
+from backy_core.cli.refusal import StartRefused
 
 _FIRST_HANDED_OVER = 3
 """`sd_listen_fds(3)`."""

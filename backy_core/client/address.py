@@ -1,4 +1,4 @@
-"""Where an agent is."""
+"""The address of an agent."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 
 class Advised(NamedTuple):
-    """A call; ``path`` has no query and no base, ``options`` are those of query and body."""
+    """A call. ``path`` is as sent, without base and query; ``options`` are of query and body."""
 
     method: str
     path: str
@@ -21,8 +21,10 @@ class Advised(NamedTuple):
     @property
     def subject(self) -> str:
         """The pool or drive that the path names."""
+        from urllib.parse import unquote
+
         parts = self.path.split("/")
-        return parts[3] if parts[2:3] == ["metadata"] else "".join(parts[2:3])
+        return unquote(parts[3] if parts[2:3] == ["metadata"] else "".join(parts[2:3]))
 
 
 def advised_in(text: str) -> Iterator[str | Advised]:
@@ -46,9 +48,9 @@ def _pattern() -> re.Pattern[str]:
 
 
 def _taken_apart(method: str, target: str, fields: str) -> Advised:
-    from urllib.parse import parse_qsl, unquote
+    from urllib.parse import parse_qsl
 
     path, _, query = target.partition("?")
     body = re.findall(r'"(\w+)": ("[^"]*"|\w+)', fields)
     options = [*parse_qsl(query), *((name, value.strip('"')) for name, value in body)]
-    return Advised(method, unquote(path), tuple(options))
+    return Advised(method, path, tuple(options))

@@ -164,7 +164,7 @@ def create_pool(
 
 
 def plan_pool(label: str, drive_serials: Iterable[str], **options: Any) -> Call[CreationDryRun]:
-    """What :func:`create_pool` would do."""
+    """The plan of :func:`create_pool`, without running it."""
     creation = create_pool(label, drive_serials, **options)
     return _change("POST", "/pools?dryRun=true", creation.body)
 

@@ -15,7 +15,7 @@ _FIRST_S, _FACTOR, _LONGEST_S = 1.5, 1.5, 30.0
 
 
 def pauses() -> Iterator[float]:
-    """Seconds before each look at a new pool: the first comes at once."""
+    """Seconds before each poll of a new pool; the first comes at once."""
     yield 0
     pause = _FIRST_S
     for _ in range(MOST_POLLS - 1):

@@ -138,7 +138,7 @@ class _Standing(TypedDict):
 
 
 class PoolDetail(_Standing):
-    """Which fields there are depends on ``state``."""
+    """The fields depend on ``state``."""
 
     state: str
     poolStatus: NotRequired[str | None]
@@ -151,7 +151,7 @@ class PoolDetail(_Standing):
 
 
 class ListedPool(_Standing):
-    """Which further fields there are depends on ``state``."""
+    """Further fields depend on ``state``."""
 
     poolGroupGuid: str
     label: str

@@ -34,7 +34,9 @@ from backy_core.system.directories import DirectoryMissing
 ENV_PREFIX = "BACKY_"
 CONFIG_FILE_VARIABLE = "BACKY_CONFIG"
 CONFIG_FILE_NAME = "backy.toml"
-_OTHER_VARIABLES = frozenset({CONFIG_FILE_VARIABLE, "BACKY_REQUIRE_KERNEL"})
+_OTHER_VARIABLES = frozenset(
+    {CONFIG_FILE_VARIABLE, "BACKY_REQUIRE_KERNEL", "BACKY_URL", "BACKY_API_KEY", "BACKY_CONTEXT"}
+)
 
 PLACEHOLDER_SERIAL = "SERIAL-OF-A-DRIVE-TO-KEEP"
 """Stands in `packaging/backy.toml` where the reader's own serials belong."""

@@ -22,9 +22,10 @@ import pytest
 from backy_core import __version__
 from backy_core.cli import serve as serve_module
 from backy_core.cli import sockets
-from backy_core.cli.exits import Exit, StartRefused
+from backy_core.cli.exits import Exit
 from backy_core.cli.lock import sole_agent
 from backy_core.cli.main import main
+from backy_core.cli.refusal import StartRefused
 from backy_core.config.settings import Settings
 
 STAND_IN = textwrap.dedent(
@@ -320,17 +321,20 @@ def test_an_address_that_is_not_ours_is_refused() -> None:
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as caught:
-        main(["--version"])
-    assert caught.value.code == 0
+    assert main(["--version"]) == 0
     assert capsys.readouterr().out == f"backy {__version__}\n"
 
 
-@pytest.mark.parametrize("words", [[], ["serve", "--prot", "1"], ["dance"]])
+@pytest.mark.parametrize("words", [["serve", "--prot", "1"], ["dance"], ["pools", "dance"]])
 def test_a_command_line_not_understood(words: list[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         main(words)
     assert caught.value.code == Exit.USAGE
+
+
+def test_no_command_shows_the_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == Exit.USAGE
+    assert "examples:" in capsys.readouterr().out
 
 
 def test_version_is_told_without_loading_the_server() -> None:

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from backy_core.cli.exits import Exit, StartRefused, status_of
+from backy_core.cli.exits import Exit
 from backy_core.cli.lock import sole_agent
 from backy_core.cli.ownership import refuse_others_files
+from backy_core.cli.refusal import StartRefused, status_of
 from backy_core.config.errors import ConfigurationError
 from backy_core.config.settings import Settings, load_settings
 from backy_core.store import api_key

@@ -1,6 +1,6 @@
 """The Backy app's calls, byte for byte, and its replies, read by the rules that the app has.
 
-What it sends and how it parses stands in the contract as fact, and these bytes change only with it.
+The contract states its requests and its parser as facts; these bytes change only with it.
 """
 
 from __future__ import annotations

@@ -1,0 +1,113 @@
+"""Watch an operation to its end: its steps, a bar, and what its commands print."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Protocol
+
+from backy_core.cli.consent import ask
+from backy_core.cli.exits import Exit
+from backy_core.cli.finding import short
+from backy_core.cli.session import Session
+from backy_core.cli.stop import Stop
+from backy_core.cli.wording import in_commands
+from backy_core.client import calls
+from backy_core.client.errors import ApiError
+
+if TYPE_CHECKING:
+    from backy_core.client.replies import Operation
+
+_PAUSE_S = 0.2
+
+
+def follow(session: Session, identifier: str, guid: str) -> Operation:
+    """Wait for its end. Raises :class:`Stop` for any end but success."""
+    operation = _watched(session, identifier, guid)
+    if operation["state"] != "succeeded":
+        message = in_commands(operation["errorMessage"] or f"It was {operation['state']}")
+        advice = f"What was run: backy pools outputs {short(guid)}"
+        raise Stop(message, advice, status=Exit.FAILURE)
+    return operation
+
+
+def _watched(session: Session, identifier: str, guid: str) -> Operation:
+    while True:
+        try:
+            with _shown(session) as display:
+                return _until_the_end(session, identifier, guid, display)
+        except KeyboardInterrupt:
+            _leave_or_cancel(session, identifier, guid)
+
+
+def _until_the_end(session: Session, identifier: str, guid: str, display: Display) -> Operation:
+    offset = 0
+    while True:
+        operation = session.send(calls.show_operation(identifier))
+        if session.flag("verbose"):
+            offset = _outputs(session, guid, offset, display)
+        display.show(operation)
+        if operation["state"] != "running":
+            return operation
+        time.sleep(_PAUSE_S)
+
+
+def _outputs(session: Session, guid: str, offset: int, display: Display) -> int:
+    try:
+        reply = session.send(calls.pool_outputs(guid, offset))
+    except ApiError:  # nothing yet, or nothing any more
+        return offset
+    for line in reply["outputs"]:
+        display.print(session.screen.clean(line))
+    return reply.get("nextOffset", offset)
+
+
+def _leave_or_cancel(session: Session, identifier: str, guid: str) -> None:
+    """Ctrl-C ends the watching, not the work, unless one says so."""
+    print(file=sys.stderr)
+    if sys.stdin.isatty():
+        answer = ask(session, "Leave it running, cancel it and roll back, or watch on? [L/c/w] ")
+        if answer.lower().startswith("w"):
+            return
+        if answer.lower().startswith("c"):
+            session.send(calls.cancel_operation(identifier))
+            raise Stop("Cancelled and rolled back", status=Exit.FAILURE)
+    advice = f"See how it goes: backy pools show {short(guid)}"
+    raise Stop("It goes on without you", advice, status=Exit.INTERRUPTED)
+
+
+class Display(Protocol):
+    def show(self, operation: Operation) -> None: ...
+    def print(self, line: str) -> None: ...
+
+
+@contextmanager
+def _shown(session: Session) -> Iterator[Display]:
+    if session.json or not sys.stderr.isatty():
+        yield _Lines(quiet=session.json)
+        return
+    from backy_core.cli.bar import Bar
+
+    with Bar(coloured=not session.env.get("NO_COLOR")) as bar:
+        yield bar
+
+
+class _Lines:
+    """A line for each step, for pipes and logs."""
+
+    def __init__(self, *, quiet: bool) -> None:
+        self._quiet = quiet
+        self._said = ""
+
+    def show(self, operation: Operation) -> None:
+        progress = operation["progress"]
+        line = f"[{progress['step']}/{progress['steps']}] {progress['title']}"
+        if progress["title"] and line != self._said:
+            self.print(line)
+            self._said = line
+
+    def print(self, line: str) -> None:
+        if not self._quiet:
+            print(line, file=sys.stderr)

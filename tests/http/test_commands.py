@@ -1,0 +1,265 @@
+"""``backy`` as a client of an agent, in the words that people type."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from backy_core.api.server.server import Server
+from backy_core.cli.exits import Exit
+from backy_core.cli.main import main
+from backy_core.cli.sockets import socket_of_root
+from backy_core.sdk.errors import Conflict
+from tests.http.fake_agent import FakeAgent
+from tests.http.fake_pools import GUID, standing_pool
+
+Run = Callable[..., Awaitable[tuple[int, str, str]]]
+DRIVE = "0x5000c500a1b2c3d4"
+
+
+class Terminal(StringIO):
+    """Standard input with somebody who types."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture
+async def backy(
+    app: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> Any:
+    for name in ("BACKY_URL", "BACKY_API_KEY", "BACKY_CONTEXT"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("BACKY_RUNTIME_DIR", str(tmp_path))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setenv("COLUMNS", "80")
+    server = Server(app)
+    with socket_of_root(tmp_path / "backy.sock") as listener:
+        server.listen_to_root(listener)
+
+        async def run(*words: str, typed: str | None = None) -> tuple[int, str, str]:
+            monkeypatch.setattr("sys.stdin", StringIO() if typed is None else Terminal(typed))
+            status = await asyncio.to_thread(main, list(words))
+            printed = capsys.readouterr()
+            return status, printed.out, printed.err
+
+        yield run
+        await server.close(1)
+
+
+async def test_pools_are_listed_in_80_columns(backy: Run, agent: FakeAgent) -> None:
+    agent.pools.add(replace(standing_pool(), label="a label that is much longer than others"))
+    for words in (["pools"], ["pools", "list"]):
+        status, out, _ = await backy(*words)
+        assert status == Exit.OK
+        assert max(map(len, out.splitlines())) <= 80
+        assert GUID[:8] in out and "ready" in out and "\x1b" not in out
+
+
+@pytest.mark.parametrize("name", ["backup-1", GUID, GUID[:4], GUID[:8].upper()])
+async def test_a_pool_is_named_by_label_or_beginning(
+    backy: Run, agent: FakeAgent, name: str
+) -> None:
+    agent.pools.add(standing_pool())
+    status, out, _ = await backy("pools", "show", name)
+    assert status == Exit.OK
+    assert f"id          {GUID}" in out and "drive-scsi2" in out
+    assert "1.0 TB, 948 GB free (5% used)" in out
+
+
+async def test_a_beginning_of_two_names_is_refused(backy: Run, agent: FakeAgent) -> None:
+    for number in (1, 2):
+        guid = GUID[:-1] + str(number)
+        agent.pools.add(replace(standing_pool(guid=guid), label=f"pool {number}"))
+    status, _, err = await backy("pools", "show", GUID[:8])
+    assert status == Exit.USAGE
+    assert "pool 1" in err and "pool 2" in err
+
+
+async def test_a_label_wins_over_a_beginning(backy: Run, agent: FakeAgent) -> None:
+    agent.pools.add(replace(standing_pool(guid=GUID), label="other"))
+    named = GUID[:-1] + "0"
+    agent.pools.add(replace(standing_pool(guid=named), label=GUID[:4]))
+    _, out, _ = await backy("pools", "show", GUID[:4])
+    assert named in out
+
+
+async def test_a_drive_is_named_by_the_beginning_of_its_serial(backy: Run) -> None:
+    status, out, _ = await backy("drives", "show", DRIVE[:6])
+    assert status == Exit.OK and DRIVE in out
+    status, _, err = await backy("drives", "show", "WD")
+    assert status == Exit.NOT_FOUND
+    assert err == "backy: There is no drive WD\n       See them all: backy drives\n"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "drives",
+        f"drives show {DRIVE}",
+        f"drives protect {DRIVE}",
+        f"drives unprotect {DRIVE}",
+        "drives refresh",
+        "pools",
+        "pools show backup-1",
+        f"pools create new {DRIVE} --dry-run",
+        f"pools create new {DRIVE} --yes",
+        f"pools create new {DRIVE} --yes --detach",
+        "pools mount backup-1",
+        "pools mount backup-1 --dry-run",
+        "pools unmount backup-1",
+        "pools unmount backup-1 --detach",
+        "pools delete backup-1 --dry-run",
+        "pools delete backup-1 --yes",
+        "pools rename backup-1 new",
+        f"pools add-drive backup-1 {DRIVE}",
+        f"pools replace backup-1 drive-scsi1 {DRIVE}",
+        "pools import",
+        "pools forget backup-1 --yes",
+        "pools processes backup-1",
+        "operations",
+        "backends",
+        "keys",
+        "keys create monitor",
+        "config",
+        "context list",
+    ],
+)
+async def test_every_command_speaks_json(backy: Run, agent: FakeAgent, words: str) -> None:
+    agent.pools.add(standing_pool())
+    status, out, err = await backy(*words.split(), "--json")
+    assert status == Exit.OK, err
+    json.loads(out)
+    assert err == ""
+
+
+async def test_an_error_is_json_too(backy: Run, agent: FakeAgent) -> None:
+    agent.pools.broken = Conflict("Something is in the way")
+    agent.pools.add(standing_pool())
+    status, out, err = await backy("pools", "show", GUID, "--json")
+    assert (status, out) == (Exit.REFUSED, "")
+    assert json.loads(err)["error"]["code"] == "CONFLICT"
+
+
+async def test_creating_shows_the_steps_and_then_the_pool(backy: Run, agent: FakeAgent) -> None:
+    status, out, err = await backy("pools", "create", "new", DRIVE, "--yes")
+    assert status == Exit.OK
+    assert "/6] Creating the array\n" in err
+    assert "state       ready" in out
+    [request] = agent.pools.requests
+    assert (request.label, request.mount_path) == ("new", "/mnt/backy/new")
+
+
+@pytest.mark.parametrize("label", ["a b", "../x", "-x", ".x", "ä", "x" * 64])
+async def test_a_label_that_is_no_safe_name_is_no_path(
+    backy: Run, agent: FakeAgent, label: str
+) -> None:
+    await backy("pools", "create", "--yes", "--", label, DRIVE)
+    assert [request.mount_path for request in agent.pools.requests] == [None]
+
+
+async def test_a_plan_is_shown_and_nothing_done(backy: Run, agent: FakeAgent) -> None:
+    status, out, _ = await backy("pools", "create", "new", DRIVE, "--dry-run")
+    assert status == Exit.OK
+    assert "1. Create the array  erases\n   $ mdadm --create …\n" in out
+    assert "if it fails: mdadm --stop" in out and out.endswith("Nothing was changed.\n")
+    assert agent.pools.requests == []
+
+
+async def test_what_erases_names_it_and_wants_the_label(backy: Run, agent: FakeAgent) -> None:
+    agent.pools.add(standing_pool())
+    status, _, err = await backy("pools", "delete", "backup-1", typed="backup\n")
+    assert status == Exit.REFUSED and "Nothing was changed" in err
+    assert GUID in agent.pools.known
+    assert "erases pool backup-1 (raid1, ext4, made on 2026-01-02)" in err
+    assert "drive-scsi1" in err and "drive-scsi2" in err
+    status, out, _ = await backy("pools", "delete", GUID[:8], typed="backup-1\n")
+    assert status == Exit.OK and "is deleted" in out
+
+
+async def test_nobody_to_ask_is_no_consent(backy: Run, agent: FakeAgent) -> None:
+    agent.pools.add(standing_pool())
+    status, _, err = await backy("pools", "delete", "backup-1")
+    assert status == Exit.USAGE and "--yes" in err
+    assert GUID in agent.pools.known
+
+
+async def test_advice_comes_in_commands(backy: Run, agent: FakeAgent) -> None:
+    agent.pools.add(standing_pool())
+    agent.pools.busy.add(GUID)
+    status, _, err = await backy("pools", "unmount", "backup-1")
+    assert status in (Exit.FAILURE, Exit.BUSY)
+    assert "target is busy" in err and "/api/" not in err
+
+
+async def test_processes_are_ended_after_a_yes(backy: Run, agent: FakeAgent) -> None:
+    agent.pools.add(standing_pool())
+    agent.pools.busy.add(GUID)
+    status, out, _ = await backy("pools", "processes", "backup-1")
+    assert status == Exit.OK and "4242" in out and agent.pools.killed == []
+    status, _, _ = await backy("pools", "processes", "backup-1", "--kill", typed="n\n")
+    assert status == Exit.REFUSED and agent.pools.killed == []
+    status, _, _ = await backy("pools", "processes", "backup-1", "--kill", typed="y\n")
+    assert status == Exit.OK and agent.pools.killed == [((4242,), "UnmountPool")]
+
+
+async def test_a_hostile_name_does_not_reach_the_terminal(backy: Run, agent: FakeAgent) -> None:
+    evil = "x\x1b]0;owned\x07\x9b31m\u202e\r\n"
+    agent.pools.add(replace(standing_pool(), label=evil))
+    for words in (["pools"], ["pools", "show", GUID], ["pools", "delete", GUID, "--dry-run"]):
+        _, out, err = await backy(*words)
+        assert not [sign for sign in out + err if sign != "\n" and not sign.isprintable()]
+    _, out, err = await backy("pools", "show", evil + "y")
+    assert not [sign for sign in out + err if sign != "\n" and not sign.isprintable()]
+
+
+async def test_an_agent_that_is_not_there(
+    backy: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BACKY_RUNTIME_DIR", str(tmp_path / "nowhere"))
+    status, _, err = await backy("pools")
+    assert status == Exit.UNAVAILABLE and "systemctl start backy" in err
+
+
+async def test_a_context_leads_elsewhere(
+    backy: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BACKY_RUNTIME_DIR", str(tmp_path / "nowhere"))
+    url = f"unix:{tmp_path}/backy.sock"
+    assert (await backy("context", "add", "nas2", "--url", url))[0] == Exit.OK
+    assert (await backy("pools"))[0] == Exit.OK
+    monkeypatch.setenv("BACKY_API_KEY", "k")
+    assert (await backy("context", "add", "far", "--url", "http://127.0.0.1:1"))[0] == Exit.OK
+    assert (await backy("pools", "--context", "far"))[0] == Exit.UNAVAILABLE
+    assert (await backy("pools", "--context", "none"))[0] == Exit.CONFIG
+    assert (await backy("pools", "--url", "nonsense"))[0] == Exit.USAGE
+    file = tmp_path / "config" / "backy" / "contexts.json"
+    assert file.stat().st_mode & 0o777 == 0o600
+    for words in (["use", "far"], ["list"], ["remove", "nas2"], ["remove", "far"]):
+        assert (await backy("context", *words))[0] == Exit.OK
+    assert (await backy("pools"))[0] == Exit.UNAVAILABLE
+
+
+async def test_names_are_completed(backy: Run, agent: FakeAgent) -> None:
+    agent.pools.add(standing_pool())
+    for words, found in (
+        (["po"], ["pools"]),
+        (["pools", "sh"], ["show"]),
+        (["pools", "show", ""], ["backup-1"]),
+        (["pools", "create", "x", "0x"], [DRIVE]),
+        (["pools", "replace", "backup-1", ""], [DRIVE]),
+        (["pools", "delete", "--dr"], ["--dry-run"]),
+        (["completion", ""], ["bash", "zsh", "fish"]),
+    ):
+        _, out, _ = await backy("complete", "--", *words)
+        assert out.split() == found
