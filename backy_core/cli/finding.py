@@ -93,4 +93,5 @@ def _the_only(
     candidates = ", ".join(
         long if exact == long else f"{exact} ({short(long)})" for exact, long in map(names, chosen)
     )
-    raise Stop(f"{name} may be any of: {candidates}", "Write more of it.")
+    advice = "Use its identifier." if exact else "Write more of it."
+    raise Stop(f"{name} may be any of: {candidates}", advice)

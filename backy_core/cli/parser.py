@@ -229,6 +229,10 @@ def _backends(parser: argparse.ArgumentParser, _: Sequence[str]) -> None:
     _leaf(parser, "service:backends", ())
 
 
+def _events(parser: argparse.ArgumentParser, _: Sequence[str]) -> None:
+    _leaf(parser, "events:follow", ())
+
+
 def _config(parser: argparse.ArgumentParser, _: Sequence[str]) -> None:
     _leaf(parser, "service:config", (_option("--config", "FILE", "read this file instead"),))
 
@@ -267,6 +271,7 @@ COMMANDS: dict[str, tuple[str, Fill]] = {
     "drives": ("list drives; protect them", _drives),
     "pools": ("make pools, mount, mend and delete them", _pools),
     "operations": ("what runs, and what has ended lately", _operations),
+    "events": ("what changes, as it changes", _events),
     "backends": ("the kinds of pools that can be made", _backends),
     "keys": ("who may use the agent from elsewhere", _keys),
     "context": ("agents on other machines", _context),

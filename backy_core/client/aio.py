@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, TypeVar
 
 from backy_core.client import calls
 from backy_core.client.address import Address
 from backy_core.client.calls import Call
 from backy_core.client.errors import ApiError, ClientError, Unreachable
+from backy_core.client.events import AGAIN_AFTER_S, SILENCE_S, Event, EventReader
 from backy_core.client.exchange import Answer, Exchange
 from backy_core.client.patience import ENDED, RESEND_AFTER_S, pauses, worth_sending_again
 
@@ -61,12 +62,44 @@ class AsyncClient:
                     return pool
         return None
 
+    async def events(self, last_id: str = "") -> AsyncIterator[Event]:
+        """As :meth:`backy_core.client.sync.Client.events`."""
+        connected = False
+        while True:
+            try:
+                async for event in self._events_once(last_id):
+                    last_id, connected = event.id or last_id, True
+                    yield event
+            except Unreachable:
+                if not connected:
+                    raise
+            await self._sleep(AGAIN_AFTER_S)
+
+    async def _events_once(self, last_id: str) -> AsyncIterator[Event]:
+        events = EventReader(self.address, self._key, last_id)
+        with self._errors(SILENCE_S):
+            reader, writer = await self._connected()
+            try:
+                writer.write(events.request)
+                while True:
+                    async with asyncio.timeout(SILENCE_S):
+                        data = await reader.read(_CHUNK)
+                    for event in events.receive(data):
+                        yield event
+            finally:
+                writer.close()
+
     async def _once(self, call: Call[T]) -> Answer[T]:
-        try:
+        with self._errors(call.timeout_s):
             async with asyncio.timeout(call.timeout_s):
                 return await self._exchanged(call)
+
+    @contextmanager
+    def _errors(self, timeout_s: float) -> Iterator[None]:
+        try:
+            yield
         except TimeoutError as error:
-            message = f"The agent at {self.address} did not answer within {call.timeout_s:g} s"
+            message = f"The agent at {self.address} did not answer within {timeout_s:g} s"
             raise Unreachable(message) from error
         except OSError as error:
             reason = error.strerror or str(error)

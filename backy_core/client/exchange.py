@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, NoReturn, TypeVar
 
 from backy_core.client.address import Address
 from backy_core.client.calls import BASE_PATH, Call
@@ -77,15 +77,14 @@ class Exchange(Generic[T]):
 
     def _answer(self, reply: bytes) -> Answer[T]:
         head, _, content = reply.partition(b"\r\n\r\n")
-        start, *lines = head.decode("latin-1").split("\r\n")
-        version, _, rest = start.partition(" ")
-        if not version.startswith("HTTP/1.") or not rest[:3].isdecimal():
-            raise Unreachable("The connection ended without a reply in HTTP")
-        fields = (line.partition(":") for line in lines)
-        headers = {name.lower(): value.strip() for name, _, value in fields}
+        status, headers = head_of(head)
         if str(len(content)) != headers.get("content-length", str(len(content))):
-            raise Unreachable("The connection ended before the reply did")
-        return self._understood(int(rest[:3]), headers, content)
+            self.ended()
+        return self._understood(status, headers, content)
+
+    def ended(self) -> NoReturn:
+        """Raise for a connection that is lost."""
+        raise Unreachable("The connection ended before the reply did")
 
     def _understood(self, status: int, headers: Mapping[str, str], content: bytes) -> Answer[T]:
         try:
@@ -98,6 +97,16 @@ class Exchange(Generic[T]):
         if body is None or (self._call.changes and not agreed):
             raise ApiError(status, UNREADABLE, "The reply is not one of the agent's")
         return Answer(body, headers)
+
+
+def head_of(head: bytes) -> tuple[int, dict[str, str]]:
+    """Status and header fields, names in lower case. Raises :class:`Unreachable`."""
+    start, *lines = head.decode("latin-1").split("\r\n")
+    version, _, rest = start.partition(" ")
+    if not version.startswith("HTTP/1.") or not rest[:3].isdecimal():
+        raise Unreachable("The connection ended without a reply in HTTP")
+    fields = (line.partition(":") for line in lines)
+    return int(rest[:3]), {name.lower(): value.strip() for name, _, value in fields}
 
 
 def _error(status: int, body: Any) -> ApiError:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, TypeVar
 
 from backy_core.client import calls
@@ -16,6 +16,7 @@ from backy_core.client.exchange import Answer, Exchange
 from backy_core.client.patience import ENDED, RESEND_AFTER_S, pauses, worth_sending_again
 
 if TYPE_CHECKING:
+    from backy_core.client.events import Event
     from backy_core.client.replies import PoolDetail
 
 T = TypeVar("T")
@@ -63,16 +64,48 @@ class Client:
                     return pool
         return None
 
+    def events(self, last_id: str = "") -> Iterator[Event]:
+        """Follow what changes, from a snapshot or from the event ``last_id`` on, without an end.
+
+        A connection that is lost is made again, and goes on where it was; the first one raises
+        :class:`Unreachable`.
+        """
+        from backy_core.client.events import AGAIN_AFTER_S
+
+        connected = False
+        while True:
+            try:
+                for event in self._events_once(last_id):
+                    last_id, connected = event.id or last_id, True
+                    yield event
+            except Unreachable:
+                if not connected:
+                    raise
+            self._sleep(AGAIN_AFTER_S)
+
+    def _events_once(self, last_id: str) -> Iterator[Event]:
+        from backy_core.client.events import SILENCE_S, EventReader
+
+        reader = EventReader(self.address, self._key, last_id)
+        with self._errors(SILENCE_S), self._connected(SILENCE_S) as connection:
+            connection.sendall(reader.request)
+            while True:
+                yield from reader.receive(connection.recv(_CHUNK))
+
     def _once(self, call: Call[T]) -> Answer[T]:
         exchange = Exchange(call, self.address, self._key)
+        with self._errors(call.timeout_s), self._connected(call.timeout_s) as connection:
+            connection.sendall(exchange.request)
+            while (answer := exchange.receive(connection.recv(_CHUNK))) is None:
+                pass
+            return answer
+
+    @contextmanager
+    def _errors(self, timeout_s: float) -> Iterator[None]:
         try:
-            with self._connected(call.timeout_s) as connection:
-                connection.sendall(exchange.request)
-                while (answer := exchange.receive(connection.recv(_CHUNK))) is None:
-                    pass
-                return answer
+            yield
         except TimeoutError as error:
-            message = f"The agent at {self.address} did not answer within {call.timeout_s:g} s"
+            message = f"The agent at {self.address} did not answer within {timeout_s:g} s"
             raise Unreachable(message) from error
         except OSError as error:
             reason = error.strerror or str(error)

@@ -263,3 +263,53 @@ async def test_names_are_completed(backy: Run, agent: FakeAgent) -> None:
     ):
         _, out, _ = await backy("complete", "--", *words)
         assert out.split() == found
+
+
+@pytest.fixture
+def interrupted(monkeypatch: pytest.MonkeyPatch, agent: FakeAgent) -> None:
+    """A creation runs, and Ctrl-C is pressed once while it is watched."""
+    agent.pools.gate.clear()
+    pressed: list[float] = []
+
+    def press(seconds: float) -> None:
+        pressed.append(seconds)
+        if len(pressed) == 1:
+            raise KeyboardInterrupt
+        agent.pools.gate.set()
+
+    monkeypatch.setattr("backy_core.cli.following.time.sleep", press)
+
+
+@pytest.mark.usefixtures("interrupted")
+@pytest.mark.parametrize("typed", [None, "l\n", "\n"])
+async def test_ctrl_c_leaves_the_operation_running(
+    backy: Run, agent: FakeAgent, typed: str | None
+) -> None:
+    status, _, err = await backy("pools", "create", "new", DRIVE, "--yes", typed=typed)
+    assert status == Exit.INTERRUPTED
+    assert "It goes on without you" in err and "backy pools show" in err
+    assert [operation.running for operation in agent.operations.all()] == [True]
+    agent.pools.gate.set()
+
+
+@pytest.mark.usefixtures("interrupted")
+async def test_ctrl_c_can_cancel(backy: Run, agent: FakeAgent) -> None:
+    status, _, err = await backy("pools", "create", "new", DRIVE, "--yes", typed="c\n")
+    assert status == Exit.FAILURE and "Cancelled and rolled back" in err
+    assert [operation.state for operation in agent.operations.all()] == ["cancelled"]
+
+
+@pytest.mark.usefixtures("interrupted")
+async def test_after_ctrl_c_one_can_watch_on(backy: Run) -> None:
+    status, out, _ = await backy("pools", "create", "new", DRIVE, "--yes", typed="w\n")
+    assert status == Exit.OK and "ready" in out
+
+
+async def test_a_bar_shows_each_step_once(capsys: pytest.CaptureFixture[str]) -> None:
+    from backy_core.cli.bar import Bar
+
+    with Bar(coloured=False) as bar:
+        for step, percent in ((1, 10), (1, 20), (2, 60)):
+            progress = {"step": step, "steps": 2, "title": f"Do [{step}]", "percent": percent}
+            bar.show({"state": "running", "progress": progress})  # type: ignore[typeddict-item]
+    assert capsys.readouterr().err.count("✓ [1/2] Do [1]") == 1

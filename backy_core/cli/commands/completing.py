@@ -28,7 +28,7 @@ _backy() {
     found=("${(@f)$(backy complete -- "${words[@]:1:$((CURRENT - 1))}" 2>/dev/null)}")
     compadd -a found
 }
-compdef _backy backy
+if [ "$funcstack[1]" = _backy ]; then _backy "$@"; else compdef _backy backy; fi
 """,
     "fish": """\
 function __backy
