@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
-if TYPE_CHECKING:
-    from backy_core.client.replies import Operation
-
 
 class Bar:
-    """Steps with their titles; lines that are printed stay above it."""
+    """Shows steps; lines that are printed stay above it. It takes only clean text."""
 
     def __init__(self, *, coloured: bool) -> None:
         self._console = Console(stderr=True, no_color=not coloured, highlight=False)
@@ -27,7 +24,7 @@ class Bar:
             transient=True,
         )
         self._task = self._progress.add_task("Starting", total=100)
-        self._title = ""
+        self._step = ""
 
     def __enter__(self) -> Self:
         self._progress.start()
@@ -41,18 +38,14 @@ class Bar:
     ) -> None:
         self._progress.stop()
 
-    def show(self, operation: Operation) -> None:
-        progress = operation["progress"]
-        title = f"[{progress['step']}/{progress['steps']}] {progress['title']}"
-        if progress["title"] and title != self._title:
-            if self._title:
-                self.print(f"✓ {self._title}")
-            self._title = title
-        if operation["state"] == "succeeded" and self._title:
-            self.print(f"✓ {self._title}")
-        self._progress.update(
-            self._task, completed=progress["percent"], description=escape(title[:44])
-        )
+    def show(self, step: str, percent: int, done: bool) -> None:
+        if step != self._step:
+            if self._step:
+                self.print(f"✓ {self._step}")
+            self._step = step
+        if done and self._step:
+            self.print(f"✓ {self._step}")
+        self._progress.update(self._task, completed=percent, description=escape(step[:44]))
 
     def print(self, line: str) -> None:
         self._progress.console.print(line, markup=False, soft_wrap=True)

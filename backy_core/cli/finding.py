@@ -6,19 +6,15 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, TypeVar
 
 from backy_core.cli.exits import Exit
+from backy_core.cli.screen import short
 from backy_core.cli.session import Session
 from backy_core.cli.stop import Stop
-from backy_core.cli.wording import SHOWN
 from backy_core.client import calls
 
 if TYPE_CHECKING:
     from backy_core.client.replies import Drive, Importable, ListedPool, Operation
 
 T = TypeVar("T")
-
-
-def short(identifier: str) -> str:
-    return identifier[:SHOWN]
 
 
 def find_pool(session: Session, name: str) -> ListedPool:

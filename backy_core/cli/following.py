@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from backy_core.cli.consent import ask
 from backy_core.cli.exits import Exit
-from backy_core.cli.finding import short
+from backy_core.cli.screen import short
 from backy_core.cli.session import Session
 from backy_core.cli.stop import Stop
 from backy_core.cli.wording import in_commands
@@ -48,7 +48,11 @@ def _until_the_end(session: Session, identifier: str, guid: str, display: Displa
         operation = session.send(calls.show_operation(identifier))
         if session.flag("verbose"):
             offset = _outputs(session, guid, offset, display)
-        display.show(operation)
+        progress = operation["progress"]
+        title = session.screen.clean(progress["title"])
+        if title:
+            step = f"[{progress['step']}/{progress['steps']}] {title}"
+            display.show(step, progress["percent"], operation["state"] == "succeeded")
         if operation["state"] != "running":
             return operation
         time.sleep(_PAUSE_S)
@@ -79,7 +83,7 @@ def _leave_or_cancel(session: Session, identifier: str, guid: str) -> None:
 
 
 class Display(Protocol):
-    def show(self, operation: Operation) -> None: ...
+    def show(self, step: str, percent: int, done: bool) -> None: ...
     def print(self, line: str) -> None: ...
 
 
@@ -101,12 +105,10 @@ class _Lines:
         self._quiet = quiet
         self._said = ""
 
-    def show(self, operation: Operation) -> None:
-        progress = operation["progress"]
-        line = f"[{progress['step']}/{progress['steps']}] {progress['title']}"
-        if progress["title"] and line != self._said:
-            self.print(line)
-            self._said = line
+    def show(self, step: str, percent: int, done: bool) -> None:
+        if step != self._said:
+            self.print(step)
+            self._said = step
 
     def print(self, line: str) -> None:
         if not self._quiet:

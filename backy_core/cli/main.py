@@ -5,6 +5,7 @@ Modules are imported where they are used: starting takes most of the time of mos
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Sequence
 
@@ -17,6 +18,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     if words == ["--version"]:
         print(f"backy {__version__}")
         return 0
+    gc.disable()  # until all is imported: nothing of it is garbage
+    try:
+        return _run(words)
+    finally:
+        gc.enable()
+
+
+def _run(words: list[str]) -> int:
     from backy_core.cli.parser import build_parser
 
     if not words:

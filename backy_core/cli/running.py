@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import os
 import sys
@@ -10,7 +11,6 @@ import sys
 from backy_core.cli.exits import OF_CODE, Exit
 from backy_core.cli.session import Session
 from backy_core.cli.stop import Stop
-from backy_core.cli.wording import advice_for, in_commands
 from backy_core.client.errors import ApiError, ClientError
 
 
@@ -20,6 +20,7 @@ def run_command(arguments: argparse.Namespace) -> int:
     try:
         module, _, function = arguments.run.partition(":")
         imported = __import__(f"backy_core.cli.commands.{module}", fromlist=[function])
+        gc.enable()
         status: Exit | None = getattr(imported, function)(session)
         sys.stdout.flush()
     except ApiError as error:
@@ -40,6 +41,8 @@ def run_command(arguments: argparse.Namespace) -> int:
 
 
 def _tell(session: Session, error: ApiError) -> None:
+    from backy_core.cli.wording import advice_for, in_commands
+
     if session.json:
         said = {"code": error.code, "message": error.message, "details": error.details}
         print(json.dumps({"error": said}), file=sys.stderr)

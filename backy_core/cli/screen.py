@@ -21,6 +21,8 @@ _COLOURS = {
     ),
     **dict.fromkeys(("unmounted", "deleted", "none", "-"), _DIM),
 }
+SHOWN = 8
+"""Characters of an identifier that are shown, and enough to name it."""
 _LEAST = 8
 """Characters that a column keeps when the terminal is narrow."""
 _GAP = "  "
@@ -87,6 +89,11 @@ class Screen:
         return "\n".join(
             f"{self.dim(name.ljust(longest))}  {self.paint(value)}" for name, value in given
         )
+
+
+def short(identifier: str) -> str:
+    """As much of an identifier as names it."""
+    return identifier[:SHOWN]
 
 
 def wide(text: str) -> int:

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
+from backy_core.cli.exits import Exit
 from backy_core.cli.screen import Screen
 from backy_core.cli.stop import Stop
 from backy_core.client.address import ROOT_SOCKET, Address, at_socket, parse
@@ -46,7 +47,9 @@ class Session:
 
     def _agent(self) -> tuple[Address, str]:
         """The address and the key: of the flags, the environment, a context, or this machine."""
-        from_env = self.env.get("BACKY_API_KEY", "")
+        from_env = self.env.get("BACKY_API_KEY", "").strip()
+        if not from_env.isprintable():
+            raise Stop("BACKY_API_KEY holds more than one line", status=Exit.CONFIG)
         url = self.option("url")
         context = None if url else self.option("context")
         if not context:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+from backy_core.cli.screen import short
 from backy_core.client.advised import Advised, advised_in
 
-SHOWN = 8
-"""Characters of an identifier that are shown, and enough to name it."""
 _COMMANDS = {
     ("POST", "/pools/{}/mount"): "pools mount",
     ("DELETE", "/pools/{}/mount"): "pools unmount",
@@ -79,7 +78,7 @@ def _command(advised: Advised) -> str:
 
 def _subject(subject: str) -> list[str]:
     is_guid = len(subject) == 36 and subject.count("-") == 4
-    return [quoted(subject[:SHOWN] if is_guid else subject)] if subject else []
+    return [quoted(short(subject) if is_guid else subject)] if subject else []
 
 
 def _options(advised: Advised) -> list[str]:

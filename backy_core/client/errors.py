@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from backy_core.client.advised import Advised, advised_in
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from backy_core.client.advised import Advised
 
 UNREADABLE = "UNREADABLE_REPLY"
 """Code of a reply that is none of the agent's."""
@@ -29,6 +32,8 @@ class ApiError(ClientError):
     @property
     def hint(self) -> Advised | None:
         """The first call that ``details`` advises, if any."""
+        from backy_core.client.advised import advised_in
+
         return next(
             (part for part in advised_in(self.details or "") if not isinstance(part, str)), None
         )

@@ -70,4 +70,7 @@ def _event(text: str) -> Event | None:
         data = json.loads(fields["data"])
     except ValueError as error:
         raise ApiError(200, "UNREADABLE_REPLY", "An event is not one of the agent's") from error
-    return Event(fields.get("id", ""), fields.get("event", "message"), data)
+    identifier = fields.get("id", "")
+    return Event(
+        identifier if identifier.isprintable() else "", fields.get("event", "message"), data
+    )

@@ -309,7 +309,18 @@ async def test_a_bar_shows_each_step_once(capsys: pytest.CaptureFixture[str]) ->
     from backy_core.cli.bar import Bar
 
     with Bar(coloured=False) as bar:
-        for step, percent in ((1, 10), (1, 20), (2, 60)):
-            progress = {"step": step, "steps": 2, "title": f"Do [{step}]", "percent": percent}
-            bar.show({"state": "running", "progress": progress})  # type: ignore[typeddict-item]
-    assert capsys.readouterr().err.count("✓ [1/2] Do [1]") == 1
+        for step, percent in (("[1/2] Do", 10), ("[1/2] Do", 20), ("[2/2] End", 60)):
+            bar.show(step, percent, done=False)
+    assert capsys.readouterr().err.count("✓ [1/2] Do") == 1
+
+
+async def test_a_hostile_title_does_not_reach_the_terminal(backy: Run, agent: FakeAgent) -> None:
+    agent.pools.gate.clear()
+    running = asyncio.create_task(backy("pools", "create", "new", DRIVE, "--yes"))
+    while not agent.operations.all():
+        await asyncio.sleep(0.01)
+    agent.operations.all()[0].report(2, 6, "\x1b]0;owned\x07")
+    await asyncio.sleep(0.5)
+    agent.pools.gate.set()
+    _, _, err = await running
+    assert "owned" in err and "\x1b" not in err

@@ -6,7 +6,7 @@ import json
 import time
 from typing import TYPE_CHECKING, Any
 
-from backy_core.cli.finding import short
+from backy_core.cli.screen import short
 from backy_core.cli.session import Session
 from backy_core.cli.wording import in_commands
 

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from backy_core.cli.consent import agree
-from backy_core.cli.finding import find_operation, short
+from backy_core.cli.finding import find_operation
+from backy_core.cli.screen import short
 from backy_core.cli.session import Session
 from backy_core.cli.watching import show as show_again
 from backy_core.cli.wording import in_commands

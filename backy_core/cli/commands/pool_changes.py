@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from backy_core.cli.commands.pools import pool_text
 from backy_core.cli.consent import agree, confirm, content, named
-from backy_core.cli.finding import find_drive, find_importable, find_pool, member_serial, short
+from backy_core.cli.finding import find_drive, find_importable, find_pool, member_serial
 from backy_core.cli.following import follow
+from backy_core.cli.screen import short
 from backy_core.cli.session import Session
 from backy_core.cli.wording import in_commands
 from backy_core.client import calls

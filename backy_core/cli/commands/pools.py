@@ -6,11 +6,9 @@ import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from backy_core.cli.finding import find_pool, short
-from backy_core.cli.screen import size
+from backy_core.cli.screen import short, size
 from backy_core.cli.session import Session
 from backy_core.cli.watching import show as show_again
-from backy_core.cli.wording import in_commands
 from backy_core.client import calls
 
 if TYPE_CHECKING:
@@ -59,6 +57,8 @@ def health(pool: ListedPool | PoolDetail) -> str:
 
 
 def show(session: Session) -> None:
+    from backy_core.cli.finding import find_pool
+
     guid = find_pool(session, session.arguments.pool)["poolGroupGuid"]
 
     def text() -> str:
@@ -71,6 +71,8 @@ def show(session: Session) -> None:
 
 def pool_text(session: Session, guid: str) -> str:
     """A pool and its drives."""
+    from backy_core.cli.wording import in_commands
+
     pool = session.send(calls.show_pool(guid))
     screen = session.screen
     facts = screen.facts(
@@ -134,6 +136,8 @@ def _opens_on(pool: PoolDetail) -> str:
 
 
 def outputs(session: Session) -> None:
+    from backy_core.cli.finding import find_pool
+
     guid = find_pool(session, session.arguments.pool)["poolGroupGuid"]
 
     def text() -> str:
@@ -146,6 +150,8 @@ def outputs(session: Session) -> None:
 
 
 def processes(session: Session) -> None:
+    from backy_core.cli.finding import find_pool
+
     pool = find_pool(session, session.arguments.pool)
     reply = session.send(calls.pool_processes(pool["poolGroupGuid"]))
     found = reply["processes"]
