@@ -88,7 +88,7 @@ def choices_of(field: FieldInfo) -> Iterator[str]:
 
 def default_of(value: object) -> str:
     """A default as the page shows it."""
-    if value == ():
+    if value in ((), None):
         return "none"
     if isinstance(value, bool):
         return f"`{str(value).lower()}`"

@@ -24,6 +24,7 @@ from backy_core.api.auth import bears_key
 from backy_core.api.server.limits import Limits
 from backy_core.api.server.server import Server
 from backy_core.api.server.targets import Hosts
+from backy_core.api.server.tls import Certificate
 from backy_core.cli.exits import Exit
 from backy_core.cli.lock import sole_agent
 from backy_core.cli.notify import Notifier
@@ -81,6 +82,7 @@ async def _run(
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     keeping_alive = loop.create_task(notifier.keep_alive())
+    certificate = _certificate(settings, machine)
     runtime = Runtime(settings, machine=machine)
     await runtime.start()
     _announce(settings, [*listeners, *([of_root] if of_root else [])])
@@ -89,6 +91,7 @@ async def _run(
         Limits(connections=settings.max_connections),
         Hosts(settings.allowed_hosts),
         trusts=lambda fields: bears_key(fields, runtime.keys),
+        certificate=certificate,
     )
     gc.freeze()  # what was made so far stays
     gc.enable()
@@ -104,6 +107,12 @@ async def _run(
     await server.close(CONNECTIONS_GRACE_S)
     keeping_alive.cancel()
     _log.info("Stopped")
+
+
+def _certificate(settings: Settings, machine: Machine) -> Certificate | None:
+    if settings.tls_certificate is None:
+        return None
+    return Certificate(settings.tls_certificate, settings.tls_key, machine.threads)
 
 
 def _end_at_last() -> None:
@@ -135,8 +144,9 @@ def _announce(settings: Settings, listeners: Iterable[socket.socket]) -> None:
             continue
         host, port = listener.getsockname()[:2]
         shown = f"[{host}]" if ":" in host else host
-        _log.info("Backy %s on http://%s:%s", __version__, shown, port)
-        if not _is_loopback(host):
+        scheme = "http" if settings.tls_certificate is None else "https"
+        _log.info("Backy %s on %s://%s:%s", __version__, scheme, shown, port)
+        if not _is_loopback(host) and settings.tls_certificate is None:
             _log.warning("%s is reachable from other machines, unencrypted", shown)
     _log.info("The API key is in %s", settings.api_key_path)
 

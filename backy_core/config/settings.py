@@ -72,7 +72,8 @@ def _split(value: object) -> object:
     return tuple(part for part in (word.strip() for word in value.split(",")) if part)
 
 
-Directory = Annotated[Path, AfterValidator(_absolute)]
+AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
+Directory = AbsolutePath
 Directories = Annotated[
     tuple[Annotated[Directory, AfterValidator(_not_the_systems)], ...], BeforeValidator(_split)
 ]
@@ -89,7 +90,7 @@ class Settings(BaseModel):
         "127.0.0.1",
         min_length=1,
         description="Address to listen on. Anything but a loopback address lets other machines "
-        "reach the agent, unencrypted: put a TLS proxy in front.",
+        "reach the agent, unencrypted without `tls_certificate` or a TLS proxy in front.",
     )
     port: int = Field(5151, ge=0, le=65535, description="TCP port to listen on; 0: any free one.")
     allowed_hosts: Patterns = Field(
@@ -103,6 +104,16 @@ class Settings(BaseModel):
         le=4096,
         description="Connections served at a time. A further one displaces one that has not "
         "asked for anything yet, or not for the longest.",
+    )
+    tls_certificate: AbsolutePath | None = Field(
+        None,
+        description="PEM file with the certificate and those that it was issued by. With it, TCP "
+        "clients speak TLS. Read again when it changes.",
+    )
+    tls_key: AbsolutePath | None = Field(
+        None,
+        description="PEM file with the certificate's key, not encrypted. Without it the key is "
+        "taken from `tls_certificate`.",
     )
     state_dir: Directory = Field(
         Path("/var/lib/backy"),
@@ -210,6 +221,13 @@ class Settings(BaseModel):
         roots = info.data.get("mount_roots", (path,))  # absent if it is wrong itself
         if not any(root in (path, *path.parents) for root in roots):
             raise ValueError("must lie below one of mount_roots")
+        return path
+
+    @field_validator("tls_key")
+    @classmethod
+    def _of_a_certificate(cls, path: Path | None, info: ValidationInfo) -> Path | None:
+        if path is not None and info.data.get("tls_certificate", path) is None:
+            raise ValueError("tls_certificate is not set")
         return path
 
     @property

@@ -73,6 +73,7 @@ class Connection(asyncio.BufferedProtocol):
         self.stalled_until: float | None = None
         self.peer: tuple[str, int] | None = None
         self.local: tuple[str, int] | None = None
+        self.scheme = "http"
         self.http = h11.Connection(h11.SERVER, max_incomplete_event_size=MAX_HEAD_BYTES)
         self._server = server
         self._exchange: Exchange | None = None
@@ -121,6 +122,7 @@ class Connection(asyncio.BufferedProtocol):
         self.transport.set_write_buffer_limits(high=CHUNK_BYTES)
         self.peer = _address(self.transport.get_extra_info("peername"))
         self.local = _address(self.transport.get_extra_info("sockname"))
+        self.scheme = "http" if self.transport.get_extra_info("ssl_object") is None else "https"
         self._server.admit(self)
         if self.uid not in (None, 0):
             self.refuse(Forbidden("This socket is for root alone"))
@@ -323,8 +325,9 @@ class Connection(asyncio.BufferedProtocol):
         still_sends = self.http.their_state in (h11.SEND_BODY, h11.ERROR)
         self._enter(Stage.LEAVING, self._server.limits.linger_s)
         if still_sends or self.http.trailing_data[0]:
-            with suppress(OSError):  # the client may be gone already
-                self.transport.write_eof()
+            if self.transport.can_write_eof():  # not over TLS
+                with suppress(OSError):  # the client may be gone already
+                    self.transport.write_eof()
             self.transport.resume_reading()
         else:
             self.transport.close()

@@ -31,6 +31,7 @@ class Channel(Protocol):
     peer: tuple[str, int] | None
     local: tuple[str, int] | None
     uid: int | None
+    scheme: str
 
     @property
     def awaits_continue(self) -> bool: ...
@@ -73,7 +74,7 @@ class Exchange:
             "asgi": {"version": "3.0", "spec_version": "2.4"},
             "http_version": self._request.http_version.decode(),
             "method": self._request.method.decode("ascii"),
-            "scheme": "http",
+            "scheme": self._channel.scheme,
             "path": unquote(path.decode("ascii")),
             "raw_path": path,
             "query_string": query,

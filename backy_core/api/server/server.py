@@ -22,6 +22,7 @@ from backy_core.api.server.limits import (
     Limits,
 )
 from backy_core.api.server.targets import Hosts
+from backy_core.api.server.tls import Certificate
 from backy_core.logs import Repeated
 
 _SWEEP_S = 0.25
@@ -42,18 +43,23 @@ class Server:
         limits: Limits | None = None,
         hosts: Hosts | None = None,
         trusts: Callable[[Fields], bool] = lambda _: False,
+        certificate: Certificate | None = None,
     ) -> None:
-        """``trusts`` tells from a request's header fields whether it carries the key."""
+        """``trusts`` tells from a request's header fields whether it carries the key. With a
+        ``certificate``, TCP clients speak TLS."""
         self.trusts = trusts
         self.limits = limits or Limits()
         self.hosts = hosts or Hosts()
         self.closing = False
         self.buffer = memoryview(bytearray(CHUNK_BYTES))
         self._app = app
+        self._certificate = certificate
         self._connections: dict[Connection, None] = {}
         """Oldest first."""
         self._unfinished: dict[Connection, None] = {}
         """Those of them that have yet to send the whole of a request."""
+        self._handshakes: dict[asyncio.Task[None], None] = {}
+        """Of TLS, oldest first. Their clients are not connections yet."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._nobody = asyncio.Event()
         self._nobody.set()
@@ -111,13 +117,39 @@ class Server:
                 return
             client.setblocking(False)
             uid = _uid_of(client) if listener is self._of_root else None
-            self._keep(self._loop.create_task(self._connect(client, uid)))
+            if self._certificate is None or client.family == socket.AF_UNIX:
+                self._keep(self._loop.create_task(self._connect(client, uid)))
+            else:
+                self._shake_hands(client, self._certificate)
 
     async def _connect(self, client: socket.socket, uid: int | None) -> None:
         try:
             await self._loop.connect_accepted_socket(lambda: Connection(self, uid), client)
         except OSError:
             client.close()
+
+    def _shake_hands(self, client: socket.socket, certificate: Certificate) -> None:
+        """Begin TLS. The oldest handshake ends if there are too many."""
+        if len(self._handshakes) >= self.limits.unfinished:
+            next(iter(self._handshakes)).cancel()
+        task = self._keep(self._loop.create_task(self._connect_by_tls(client, certificate)))
+        self._handshakes[task] = None
+        task.add_done_callback(lambda done: self._handshakes.pop(done, None))
+
+    async def _connect_by_tls(self, client: socket.socket, certificate: Certificate) -> None:
+        try:
+            await self._loop.connect_accepted_socket(
+                lambda: Connection(self),
+                client,
+                ssl=await certificate.context(),
+                ssl_handshake_timeout=self.limits.head_s,
+                ssl_shutdown_timeout=self.limits.linger_s,
+            )
+        except OSError:  # among them ssl.SSLError: a client that speaks plain HTTP, say
+            client.close()
+        except asyncio.CancelledError:
+            client.close()
+            raise
 
     def _cannot_accept(self, listener: socket.socket, error: OSError) -> None:
         """Let one go, and look away for a moment: the listener stays readable."""
