@@ -23,6 +23,7 @@ from backy_core.operations.undo import Undoer
 from backy_core.plugins.host import PluginHost
 from backy_core.plugins.loading import load_backends
 from backy_core.pools.core import Core
+from backy_core.pools.doctor.doctor import Doctor
 from backy_core.pools.drive_service import DriveService
 from backy_core.pools.lifecycle.learning import awaits_leavers, learn
 from backy_core.pools.lifecycle.recovery import Recovery
@@ -82,6 +83,9 @@ class Runtime:
         self._core = self._compose()
         self.pools = PoolService(self._core)
         self.drives_service = DriveService(self._core, self.pools.viewer)
+        self.other_problems: list[Callable[[], str | None]] = []
+        """Of files that others than this agent's parts read."""
+        self.doctor = Doctor(self._core, self._file_problems)
         self._recovery = Recovery(self._core, self.pools.verbs.by_plan)
         self._startup = Startup(self._core, self.pools)
         self._background: set[asyncio.Task[None]] = set()
@@ -138,7 +142,7 @@ class Runtime:
         core.metadata.load()
         core.tombstones.load()
         core.protection.load()
-        for warning in (*self.keys.warnings, *core.metadata.warnings, *core.tombstones.warnings):
+        for warning in self._file_problems():
             log.warning("%s", warning)
         if not self._machine.mounts.in_host_mount_namespace():
             log.warning(
@@ -179,6 +183,12 @@ class Runtime:
         self._audit(operation)
         if awaits_leavers(self._core):
             self._spawn(self._learn())
+
+    def _file_problems(self) -> tuple[str, ...]:
+        core = self._core
+        warnings = (*self.keys.warnings, *core.metadata.warnings, *core.tombstones.warnings)
+        problems = (self.audit.problem, *(problem() for problem in self.other_problems))
+        return (*warnings, *filter(None, problems))
 
     def _audit(self, operation: Operation) -> None:
         """The end of an operation, also of those that no call asked for."""

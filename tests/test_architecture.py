@@ -51,7 +51,7 @@ WITHIN_POOLS = (
     {"admission"},
     {"lifecycle"},
     {"service", "drive_service"},
-    {"startup"},
+    {"startup", "doctor"},
 )
 """The same for the packages and modules of ``backy_core.pools``."""
 

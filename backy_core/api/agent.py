@@ -7,6 +7,7 @@ from typing import Protocol
 
 from backy_core.operations.registry import OperationRegistry
 from backy_core.plugins.host import PluginHost
+from backy_core.pools.doctor.doctor import Doctor
 from backy_core.pools.drive_service import DriveService
 from backy_core.pools.service import PoolService
 from backy_core.store.audit import AuditLog
@@ -22,6 +23,8 @@ class Agent(Protocol):
     def keys(self) -> Keys: ...
     @property
     def audit(self) -> AuditLog: ...
+    @property
+    def doctor(self) -> Doctor: ...
     @property
     def agent_instance(self) -> str: ...
     @property

@@ -20,6 +20,7 @@ from backy_core.api.openapi import add_document
 from backy_core.api.requests import StrictRequest, refuse_undeclared
 from backy_core.api.routes import (
     backends,
+    doctor,
     drives,
     events,
     keys,
@@ -48,6 +49,7 @@ _ROUTES = (
     operations.routes,
     events.routes,
     backends.routes,
+    doctor.routes,
     keys.routes,
     service.routes,
 )

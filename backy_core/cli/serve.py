@@ -84,6 +84,8 @@ async def _run(
     keeping_alive = loop.create_task(notifier.keep_alive())
     certificate = _certificate(settings, machine)
     runtime = Runtime(settings, machine=machine)
+    if certificate is not None:
+        runtime.other_problems.append(lambda: certificate.problem)
     await runtime.start()
     _announce(settings, [*listeners, *([of_root] if of_root else [])])
     server = Server(

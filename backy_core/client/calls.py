@@ -15,6 +15,7 @@ if TYPE_CHECKING:
         Deleted,
         DriveList,
         DriveStatus,
+        Examination,
         Importable,
         Imported,
         Keys,
@@ -91,6 +92,10 @@ def status() -> Call[Status]:
 
 def list_backends() -> Call[Backends]:
     return Call("GET", "/backends")
+
+
+def examine() -> Call[Examination]:
+    return Call("GET", "/doctor")
 
 
 # access keys

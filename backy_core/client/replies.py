@@ -74,6 +74,27 @@ class DriveStatus(TypedDict):
     processes: list[Process]
 
 
+class AdvisedRequest(TypedDict):
+    verb: str
+    subject: str
+    method: str
+    path: str
+
+
+class Finding(TypedDict):
+    check: str
+    severity: str
+    subject: str
+    message: str
+    evidence: list[str]
+    remedy: str | None
+    request: AdvisedRequest | None
+
+
+class Examination(TypedDict):
+    findings: list[Finding]
+
+
 class Key(TypedDict):
     name: str
     scope: str

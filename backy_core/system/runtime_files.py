@@ -10,8 +10,8 @@ from backy_core.system.sysfs import names_in
 _MDADM_CREATING = Path("/run/mdadm")
 
 
-def remove_stale(directory: Path = _MDADM_CREATING, proc: Path = Path("/proc")) -> tuple[Path, ...]:
-    """Remove ``creating-*`` files while no mdadm runs; returns what was removed.
+def find_stale(directory: Path = _MDADM_CREATING, proc: Path = Path("/proc")) -> tuple[Path, ...]:
+    """The ``creating-*`` files that no mdadm needs, because none runs.
 
     mdadm makes them so that udev leaves a half-made array alone (01-md-raid-creating.rules);
     a killed mdadm never removes its file, and udev then ignores that array for ever.
@@ -21,6 +21,12 @@ def remove_stale(directory: Path = _MDADM_CREATING, proc: Path = Path("/proc")) 
     processes = [proc / name for name in names_in(proc) if name.isdecimal()]
     if not stale or any(_name(process) == "mdadm" for process in processes):
         return ()
+    return stale
+
+
+def remove_stale(directory: Path = _MDADM_CREATING, proc: Path = Path("/proc")) -> tuple[Path, ...]:
+    """Remove them; returns what was removed."""
+    stale = find_stale(directory, proc)
     for path in stale:
         path.unlink(missing_ok=True)
     return stale

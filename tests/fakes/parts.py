@@ -82,6 +82,9 @@ class FakeKernel:
     def names_in(self, directory: Path) -> tuple[str, ...]:
         return tuple(self._machine.mappings) if str(directory) == "/sys/block" else ()
 
+    def find_stale(self) -> tuple[Path, ...]:
+        return ()
+
     def remove_stale(self) -> tuple[Path, ...]:
         return ()
 

@@ -10,6 +10,7 @@ import pluggy
 from backy_core.operations.registry import OperationRegistry
 from backy_core.operations.retention import Limits
 from backy_core.plugins.host import FailedPlugin, LoadedBackend, PluginHost
+from backy_core.pools.doctor.doctor import Diagnosis, Doctor
 from backy_core.sdk.models import BackendInfo, Level, Tool
 from backy_core.sdk.settings import PluginSettings
 from backy_core.store.audit import AuditLog
@@ -51,6 +52,16 @@ def keys_in(folder: Path, clock: Clock, changes: Changes | None = None) -> Keys:
     return keys
 
 
+class FakeDoctor(Doctor):
+    """Finds what it is told to."""
+
+    def __init__(self) -> None:
+        self.diagnoses: tuple[Diagnosis, ...] = ()
+
+    async def examine(self) -> tuple[Diagnosis, ...]:
+        return self.diagnoses
+
+
 class FakeAgent:
     """Needs a running event loop."""
 
@@ -61,6 +72,7 @@ class FakeAgent:
         self.keys = keys_in(Path(self._folder.name), self.clock, self.changes)
         self.audit_file = Path(self._folder.name, "audit.log")
         self.audit = AuditLog(OwnFile.at(self.audit_file), self.clock)
+        self.doctor = FakeDoctor()
         self.agent_instance = "6d1f0a52-0000-4000-8000-000000000001"
         self.host = _host()
         self.backend_problems = {"mdadm": "it did not answer within 30 s"}

@@ -1,0 +1,1 @@
+"""Whatever is wrong on the machine that an administrator should know of, with evidence."""

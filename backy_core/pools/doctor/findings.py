@@ -1,0 +1,63 @@
+"""What the doctor looks at, and what it says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+from backy_core.machine.snapshot import Snapshot
+from backy_core.pools.core import Core
+from backy_core.sdk.advice import Hint, Text
+
+
+class Severity(StrEnum):
+    """``error``: data or the agent's work is in danger. ``warning``: it soon may be, or something
+    is left over. ``info``: nothing is wrong."""
+
+    ERROR = "error"
+    WARNING = "warning"
+    INFO = "info"
+
+
+class Finding(NamedTuple):
+    """``subject`` is a pool's GUID, a drive's serial, a path or another name. ``hint`` is the
+    request that repairs it, where there is one."""
+
+    severity: Severity
+    subject: str
+    message: str
+    evidence: tuple[str, ...] = ()
+    remedy: Text | None = None
+    hint: Hint | None = None
+
+
+@dataclass(frozen=True)
+class Facts:
+    """The machine and the agent at one moment; reading it needs no further look at either."""
+
+    core: Core
+    snapshot: Snapshot
+    kernel: str
+    """The running release."""
+    own_namespace: bool
+    """The agent's mounts may be invisible to everyone else."""
+    leftovers: tuple[Path, ...]
+    """Files of tools that were killed."""
+    offered_filesystems: frozenset[str] | None
+    """Those that the kernel knows or has a module for; None if that cannot be told."""
+    clock_jump_s: float
+    """How far the clock went since the agent's start, beyond the time that passed."""
+    file_problems: tuple[str, ...]
+    """Of the agent's own files."""
+
+
+class Check(Protocol):
+    """One kind of trouble."""
+
+    @property
+    def name(self) -> str: ...
+
+    def findings(self, facts: Facts) -> Iterator[Finding]: ...
