@@ -63,13 +63,15 @@ class Told:
         self._pools = _Kind("pool", "poolGroupGuid")
         self._drives = _Kind("drive", "name")
         self._lines: dict[str, int] | None = None
-        """The number of the next line of each operation's outputs; None: nothing was told yet."""
+        """The number of the next line of each operation's outputs; None: nobody has followed."""
         self._last: tuple[object, object] = (None, None)
 
     def follow(
         self, operations: Iterable[Operation], pools: PoolViews, drives: ListedDrives
     ) -> list[Event]:
-        """The events that lead from what was told to what is so now."""
+        """The events that lead from what was told to what is so now; none at the first time, as
+        nobody can have missed them."""
+        first = self._lines is None
         events = self._of_operations(tuple(operations))
         last_pools, last_drives = self._last
         self._last = pools, drives
@@ -77,7 +79,7 @@ class Told:
             events += [event for _, event in self._pools.follow(map(_of_pool, pools))]
         if drives is not last_drives:
             events += [event for _, event in self._drives.follow(map(_of_drive, drives))]
-        return events
+        return [] if first else events
 
     def snapshot(self, reason: str) -> Event:
         """All of it; ``reason`` as in :class:`~backy_core.api.wire.events.SnapshotEvent`."""
