@@ -9,7 +9,18 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tests.bench import at_rest, command_line, events, growth, life, machine, reads, startup, udisks
+from tests.bench import (
+    at_rest,
+    command_line,
+    events,
+    followers,
+    growth,
+    life,
+    machine,
+    reads,
+    startup,
+    udisks,
+)
 from tests.bench.cases import CASES
 from tests.bench.figures import Row, table
 from tests.kernel.lab import requirements
@@ -59,6 +70,7 @@ _HERE: Mapping[str, Measure] = {
     "reads": lambda options: reads.compare(options.repetitions),
     "start": lambda options: startup.compare(options.repetitions),
     "commands": lambda options: command_line.compare(options.repetitions),
+    "followers": lambda options: followers.measure(options.repetitions),
     "growth": lambda options: growth.measure(options.repetitions),
 }
 _PARTS: Mapping[str, Measure] = {**_IN_GUESTS, **_HERE}

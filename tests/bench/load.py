@@ -49,7 +49,7 @@ def requests_per_second(port: int, path: str, key: str, seconds: float) -> float
     """GET ``path`` over kept-alive connections, each sending as soon as it has its reply."""
     request = f"GET {path} HTTP/1.1\r\nHost: localhost\r\nX-Api-Key: {key}\r\n\r\n".encode()
     with selectors.DefaultSelector() as selector:
-        connections = [_connect(port) for _ in range(_CONNECTIONS)]
+        connections = [_Connection(connect(port)) for _ in range(_CONNECTIONS)]
         try:
             for connection in connections:
                 selector.register(connection.sock, selectors.EVENT_READ, connection)
@@ -60,10 +60,10 @@ def requests_per_second(port: int, path: str, key: str, seconds: float) -> float
                 connection.sock.close()
 
 
-def _connect(port: int) -> _Connection:
+def connect(port: int) -> socket.socket:
     sock = socket.create_connection(("127.0.0.1", port))
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return _Connection(sock)
+    return sock
 
 
 def _pump(selector: selectors.BaseSelector, request: bytes, seconds: float) -> float:
