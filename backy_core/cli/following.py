@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from backy_core.client.replies import Operation
 
 _PAUSE_S = 0.2
+_BUSY = "target is busy"
+"""The words that tell a client, by the contract."""
 
 
 def follow(session: Session, identifier: str, guid: str) -> Operation:
@@ -28,8 +30,12 @@ def follow(session: Session, identifier: str, guid: str) -> Operation:
     operation = _watched(session, identifier, guid)
     if operation["state"] != "succeeded":
         message = in_commands(operation["errorMessage"] or f"It was {operation['state']}")
-        advice = f"What was run: backy pools outputs {short(guid)}"
-        raise Stop(message, advice, status=Exit.FAILURE)
+        if _BUSY in message:
+            command = f"backy pools processes {short(guid)}"
+            advice = (f"See what uses it: {command}", f"End that: {command} --kill")
+            raise Stop(message, *advice, status=Exit.BUSY)
+        what = f"What was run: backy pools outputs {short(guid)}"
+        raise Stop(message, what, status=Exit.FAILURE)
     return operation
 
 

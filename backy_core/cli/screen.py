@@ -46,6 +46,21 @@ class Screen:
 
         return escaped(text)
 
+    def prose(self, text: str, indent: str = "") -> str:
+        """Clean ``text`` in lines that fit, those after the first one indented."""
+        text = self.clean(text)
+        if self.width is None or wide(text) <= self.width:
+            return text
+        from textwrap import fill
+
+        return fill(
+            text,
+            self.width,
+            subsequent_indent=indent,
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+
     def paint(self, text: str, colour: str | None = None) -> str:
         """A word in the colour of its meaning."""
         colour = colour or _COLOURS.get(text.strip())

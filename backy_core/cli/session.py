@@ -87,13 +87,13 @@ class Session:
         print(json.dumps(reply, indent=2 if sys.stdout.isatty() else None))
 
     def say(self, text: str = "") -> None:
-        print(self.screen.clean(text))
+        print(self.screen.prose(text))
 
     def note(self, text: str) -> None:
         """Beside the result: it does not disturb who reads that."""
-        print(self.screen.clean(text), file=sys.stderr)
+        print(self.screen.prose(text), file=sys.stderr)
 
     def complain(self, message: str, *advice: str) -> None:
-        print(f"backy: {self.screen.clean(message)}", file=sys.stderr)
+        print(self.screen.prose(f"backy: {message}", "       "), file=sys.stderr)
         for line in filter(None, advice):
-            print(f"       {self.screen.clean(line)}", file=sys.stderr)
+            print(self.screen.prose(f"       {line}", "       "), file=sys.stderr)

@@ -45,7 +45,9 @@ def use(drive: Drive) -> str:
     if drive["available"]:
         return f"free, holds {content(drive)}" if content(drive) else "free"
     reason = in_commands(drive["unavailableBecause"] or "in use")
-    return reason.removeprefix("It is a ").removeprefix("It is ").removeprefix("It ")
+    for beginning in (f"Drive {drive['serial']} ", "It ", "is ", "a "):
+        reason = reason.removeprefix(beginning)
+    return reason
 
 
 def show(session: Session) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from backy_core.cli.commands.pools import pool_text
@@ -91,8 +92,11 @@ def delete(session: Session) -> None:
     copies = [
         find_drive(session, serial)["serial"] or "" for serial in session.option("wipe_copy", ())
     ]
-    rows = _members(session, pool, copies)
-    what = f"This erases pool {pool['label']} ({_described(pool)}) and wipes its drives for good:"
+    drives = {
+        drive["serial"] or "": drive for drive in session.send(calls.list_drives())["blockdevices"]
+    }
+    rows = _wiped(pool, drives, copies)
+    what = f"This erases pool {pool['label']} for good ({_described(pool)}):"
     if session.flag("dry_run"):
         if session.json:
             session.show({"wipes": [row[0] for row in rows]})
@@ -112,8 +116,11 @@ def delete(session: Session) -> None:
         _accepted(session, accepted, guid)
         return
     follow(session, accepted["operation"]["id"], guid)
+    deleted = session.send(calls.delete_pool(guid))  # once more: it tells how it ended
     if session.json:
-        session.show({"success": True, "poolGroupGuid": guid, "state": "deleted"})
+        session.show(deleted)
+    elif message := deleted.get("message"):
+        session.say(f"Pool {pool['label']} is deleted. {in_commands(message)}")
     else:
         session.say(f"Pool {pool['label']} is deleted; its drives are blank.")
 
@@ -124,9 +131,8 @@ def _described(pool: ListedPool) -> str:
     return ", ".join(filter(None, facts))
 
 
-def _members(session: Session, pool: ListedPool, more: list[str]) -> list[list[str]]:
+def _wiped(pool: ListedPool, drives: Mapping[str, Drive], more: list[str]) -> list[list[str]]:
     """A row for each drive that is wiped; absent ones, too."""
-    drives = {drive["serial"]: drive for drive in session.send(calls.list_drives())["blockdevices"]}
     rows = []
     for serial in dict.fromkeys([*(member["serial"] for member in pool["drives"]), *more]):
         drive = drives.get(serial)
@@ -170,6 +176,8 @@ def _take(session: Session, pool: ListedPool, drive: Drive, replaces: str | None
     if message := done.get("message"):
         session.say(in_commands(message))
     session.say(f"Pool {pool['label']} takes {serial} in; it may be used meanwhile.")
+    if replaces:
+        session.say(f"Drive {replaces} keeps its data: a deletion wipes it with --wipe-copy only.")
     session.say(f"See how far it is: backy pools show {short(guid)} --watch")
 
 

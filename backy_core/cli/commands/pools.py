@@ -101,8 +101,9 @@ def pool_text(session: Session, guid: str) -> str:
     troubles = filter(None, (pool.get("errorMessage"), pool.get("staleBecause")))
     parts += [screen.paint(screen.clean(in_commands(trouble)), "33") for trouble in troubles]
     if drives := pool.get("drives"):
-        rows = [[drive["serial"], drive["label"] or "-", drive["status"]] for drive in drives]
-        parts.append(screen.table(("DRIVE", "LABEL", "STATE"), rows))
+        rows = [[drive["serial"], drive["status"], drive["label"] or ""] for drive in drives]
+        heads = ("DRIVE", "STATE", "LABEL" if any(row[2] for row in rows) else "")
+        parts.append(screen.table(heads, rows))
     return "\n\n".join(parts)
 
 
