@@ -20,6 +20,12 @@ from backy_core.api.server import tls
 from backy_core.api.server.limits import MAX_BODY_BYTES, Limits
 from backy_core.api.server.server import Server
 from backy_core.api.server.tls import Certificate
+from backy_core.client import calls
+from backy_core.client.address import parse
+from backy_core.client.aio import AsyncClient
+from backy_core.client.errors import Unreachable
+from backy_core.client.replies import ListedPool
+from backy_core.client.sync import Client
 from backy_core.config.errors import ConfigurationError
 from backy_core.config.settings import load_settings
 from backy_core.system import threads
@@ -135,6 +141,23 @@ async def test_a_client_that_checks_is_served(port: int, files: Files) -> None:
     for _ in range(3):
         assert (await ask(*connection)).startswith(b"HTTP/1.1 200 ")
     connection[1].close()
+
+
+@pytest.mark.parametrize("face", ["sync", "async"])
+async def test_our_own_client_checks_the_certificate(
+    port: int, files: Files, face: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = parse(f"https://localhost:{port}")
+
+    async def pools() -> list[ListedPool]:
+        if face == "async":
+            return await AsyncClient(address, KEY).send(calls.list_pools())
+        return await asyncio.to_thread(Client(address, KEY).send, calls.list_pools())
+
+    with pytest.raises(Unreachable, match="certificate verify failed"):
+        await pools()
+    monkeypatch.setenv("SSL_CERT_FILE", str(files.certificate))
+    assert await pools() == []
 
 
 @pytest.mark.filterwarnings("ignore:ssl.TLSVersion.TLSv1_1")
