@@ -12,6 +12,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from functools import partial
@@ -61,7 +62,7 @@ class Asking:
 
 
 class Following:
-    """Follows the events."""
+    """Follows the events, in a thread of its own: what is not read yet would be taken for new."""
 
     def __init__(self, address: str, key: str, guid: str, serial: str) -> None:
         self._connection = http.client.HTTPConnection(address)
@@ -71,7 +72,10 @@ class Following:
         self._serial = serial
         self._pools: dict[str, Any] = {}
         self._drives: dict[str, str] = {}
-        self.look()
+        self._came = threading.Condition()
+        threading.Thread(target=self._read, daemon=True).start()
+        while not self._pools:
+            self.look()
 
     def status(self) -> str | None:
         return _status(self._pools[self._guid], self._serial)
@@ -80,13 +84,19 @@ class Following:
         return self._serial in self._drives.values()
 
     def look(self) -> None:
-        name, data = "", b""
-        while line := self._reply.readline().rstrip():
-            field, _, value = line.partition(b": ")
-            name = value.decode() if field == b"event" else name
-            data = value if field == b"data" else data
-        if data:
-            self._take(name, json.loads(data))
+        with self._came:
+            self._came.wait(_POLL_S)
+
+    def _read(self) -> None:
+        name = ""
+        for line in self._reply:
+            field, _, value = line.rstrip().partition(b": ")
+            if field == b"event":
+                name = value.decode()
+            elif field == b"data":
+                with self._came:
+                    self._take(name, json.loads(value))
+                    self._came.notify()
 
     def _take(self, name: str, data: Any) -> None:
         if name == "snapshot":
