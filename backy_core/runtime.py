@@ -64,6 +64,7 @@ class Runtime:
         self._patience = patience
         self.agent_instance = str(uuid.uuid4())
         self.changes = Changes()
+        self.machine_changed_at = self.clock.monotonic()
         self.host = host or load_backends(
             tables=settings.plugins,
             plan_deadline_s=settings.plugin_deadline_s,
@@ -109,7 +110,7 @@ class Runtime:
         settings, machine, clock = self.settings, self._machine, self.clock
         executor = Executor(self.observer, machine, clock, self._patience)
         state, changes = self._state, self.changes
-        self.observer.subscribe(lambda *_: changes.tell())
+        self.observer.subscribe(lambda *_: self._machine_changed())
         return Core(
             settings=settings,
             machine=machine,
@@ -127,6 +128,10 @@ class Runtime:
             ),
             changes=changes,
         )
+
+    def _machine_changed(self) -> None:
+        self.machine_changed_at = self.clock.monotonic()
+        self.changes.tell()
 
     def _own_file(self, path: Path) -> OwnFile:
         return self._machine.files.directory(path.parent).file(path.name)

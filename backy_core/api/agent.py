@@ -32,6 +32,10 @@ class Agent(Protocol):
     @property
     def changes(self) -> Changes: ...
     @property
+    def machine_changed_at(self) -> float:
+        """When the machine last showed a change, by the monotonic clock."""
+
+    @property
     def host(self) -> PluginHost: ...
     @property
     def backend_problems(self) -> Mapping[str, str]: ...

@@ -16,6 +16,7 @@ from backy_core.api.audit import Call
 from backy_core.api.auth import caller_of
 from backy_core.api.errors import register_error_handlers
 from backy_core.api.live.hub import LiveEvents
+from backy_core.api.metrics.tally import Tally
 from backy_core.api.openapi import add_document
 from backy_core.api.requests import StrictRequest, refuse_undeclared
 from backy_core.api.routes import (
@@ -25,6 +26,7 @@ from backy_core.api.routes import (
     events,
     keys,
     metadata,
+    metrics,
     mounts,
     operations,
     pool_life,
@@ -52,6 +54,7 @@ _ROUTES = (
     doctor.routes,
     keys.routes,
     service.routes,
+    metrics.routes,
 )
 
 
@@ -87,6 +90,7 @@ def create_app(agent: Agent) -> Quart:
     app.extensions[replies.EXTENSION] = agent
     app.extensions[detached_calls.EXTENSION] = set()
     app.extensions[events.EXTENSION] = LiveEvents(agent)
+    app.extensions[metrics.EXTENSION] = _tally(agent)
     configure_routing(app)
     add_document(app, __version__)
     app.before_request(_admission(app, agent))
@@ -96,6 +100,15 @@ def create_app(agent: Agent) -> Quart:
         routes.add_to(app)
     app.asgi_app = FoldedPaths(app.asgi_app)  # type: ignore[assignment, method-assign]
     return app
+
+
+def _tally(agent: Agent) -> Tally:
+    tally = Tally()
+    for operation in agent.operations.all():
+        if not operation.running:
+            tally.add(operation)
+    agent.operations.on_finished(tally.add)
+    return tally
 
 
 def _admission(app: Quart, agent: Agent) -> Callable[[], Awaitable[None]]:

@@ -76,7 +76,7 @@ class ExactProvider(OpenAPIProvider):
 def _noun(path: str) -> str:
     """The first word of a path, to group calls by."""
     word = path.removeprefix(BASE_PATH).split("/")[1]
-    return "service" if word in ("status", "health") else word
+    return "service" if word in ("status", "health", "metrics") else word
 
 
 def _complete(operation: dict[str, Any]) -> None:

@@ -68,6 +68,7 @@ class FakeAgent:
     def __init__(self) -> None:
         self.clock = SystemClock()
         self.changes = Changes()
+        self.machine_changed_at = self.clock.monotonic()
         self._folder = TemporaryDirectory()
         self.keys = keys_in(Path(self._folder.name), self.clock, self.changes)
         self.audit_file = Path(self._folder.name, "audit.log")

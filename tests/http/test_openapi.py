@@ -54,7 +54,7 @@ def test_every_route_is_described(app: Quart, document: dict[str, Any]) -> None:
     described = {
         (path, method) for path, methods in document["paths"].items() for method in methods
     }
-    assert described == served | {("/health", "get")}
+    assert described == served | {("/health", "get"), ("/metrics", "get")}
     assert document["openapi"].startswith("3.1")
 
 

@@ -112,3 +112,9 @@ class HealthReply(ReplyModel):
     """The agent answers requests."""
 
     status: Literal["ok"] = "ok"
+
+
+class MetricsText(RootReply):
+    """The text format of Prometheus."""
+
+    root: str

@@ -4,6 +4,8 @@ that come back after a cut and after a restart of the agent.
 
 from typing import Any
 
+import httpx
+
 from ..lab.drives import numbered
 from .backends import Backend
 from .following import Follower
@@ -32,6 +34,10 @@ def test_a_client_follows_a_pool_through_its_life(site: Site, backend: Backend) 
     backend.fail(pool, TWO)
     follower.until("pool", lambda seen: statuses(seen)[TWO] == "failed")
     last_id = follower.last_id
+    key = {"X-Api-Key": site.guest.api_key}
+    metrics = httpx.get(f"{site.guest.url}/metrics", headers=key).text.splitlines()
+    assert 'backy_pools{state="ready",status="degraded"} 1.0' in metrics
+    assert 'backy_members{state="failed"} 1.0' in metrics
     follower.cut()
 
     site.guest.unplug(THREE)

@@ -1,0 +1,1 @@
+"""Figures for Prometheus, made of what the agent knows already."""
