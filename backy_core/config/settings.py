@@ -103,7 +103,7 @@ class Settings(BaseModel):
         ge=8,
         le=4096,
         description="Connections served at a time. A further one displaces one that has not "
-        "asked for anything yet, or not for the longest.",
+        "asked for anything yet, or not for the longest. Seven eighths may follow events.",
     )
     tls_certificate: AbsolutePath | None = Field(
         None,

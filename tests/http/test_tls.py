@@ -10,6 +10,7 @@ import socket
 import ssl
 import subprocess
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,7 @@ from backy_core.config.errors import ConfigurationError
 from backy_core.config.settings import load_settings
 from backy_core.system import threads
 from tests.http.fake_agent import KEY, FakeAgent
+from tests.http.fake_pools import standing_pool
 
 LIMITS = Limits(connections=16)
 ASK = f"GET /api/v1/pools HTTP/1.1\r\nHost: localhost\r\nX-Api-Key: {KEY}\r\n".encode()
@@ -141,6 +143,20 @@ async def test_a_client_that_checks_is_served(port: int, files: Files) -> None:
     for _ in range(3):
         assert (await ask(*connection)).startswith(b"HTTP/1.1 200 ")
     connection[1].close()
+
+
+async def test_events_by_tls(port: int, agent: FakeAgent) -> None:
+    """Also more of them than fit into a buffer."""
+    reader, writer = await connect(port)
+    writer.write(ASK.replace(b"/pools", b"/events") + b"\r\n")
+    async with asyncio.timeout(5):
+        await reader.readuntil(b"event: snapshot\n")
+        agent.pools.add(replace(standing_pool(), label="a" * 200_000))
+        await reader.readuntil(b"event: pool\n")
+        agent.pools.add(replace(standing_pool(), label="the last"))
+        while b"the last" not in await reader.read(1 << 16):
+            pass
+    writer.close()
 
 
 @pytest.mark.parametrize("face", ["sync", "async"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
+import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -103,6 +104,19 @@ async def test_a_dead_disk_holds_up_only_itself(
     disks.dead = set()
     clock.passed += 2
     assert [it.used for it in (await reader.read(PATHS)).values()] == [3, 3, 3]
+
+
+async def test_who_cannot_wait_gets_what_was_known(
+    disks: Disks, reader: UsageReader, clock: FakeClock
+) -> None:
+    before = await reader.read(PATHS)
+    disks.dead = {"/pools/dead"}
+    clock.passed += 2
+    began = time.monotonic()
+    after = await reader.read(PATHS, within_s=0.02)
+    assert time.monotonic() - began < 0.15
+    assert after["/pools/dead"] is before["/pools/dead"]
+    disks.released.set()
 
 
 async def test_a_path_that_is_not_there_is_left_out(tmp_path: Path) -> None:
