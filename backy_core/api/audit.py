@@ -16,6 +16,7 @@ from backy_core.store.keys import Caller
 MOST_CHARACTERS = 4000
 """Of a request's body; a larger one is left out."""
 _MOST_OF_A_PATH = 500
+_PATIENCE_S = 1.0
 _FAILURES = frozenset({"SYSTEM_ERROR", "INTERNAL_ERROR"})
 
 
@@ -49,11 +50,13 @@ class Call:
         )
 
     async def answered(self, response: Response) -> None:
-        """Write how it ended, by the reply."""
+        """Write how it ended, by the reply, which waits a moment for the disk: a crash after it
+        takes no line away."""
         status, code = response.status_code, None
         if status >= 400:
             code = json.loads(await response.get_data())["error"]["code"]
         self._write(code, accepted=status == 202)
+        await self._log.settle(_PATIENCE_S)
 
     def ended(self, error: BaseException | None) -> None:
         """Write how it ended after its client had disconnected."""

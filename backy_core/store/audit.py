@@ -47,10 +47,10 @@ class AuditLog:
         if self._writing is None or self._writing.done():
             self._writing = asyncio.create_task(self._write_waiting())
 
-    async def settle(self) -> None:
-        """Return once everything is written, or could not be."""
+    async def settle(self, within_s: float | None = None) -> None:
+        """Return once everything is written, or could not be, or after this time."""
         if self._writing is not None:
-            await asyncio.wait({self._writing})
+            await asyncio.wait({self._writing}, timeout=within_s)
 
     def _line(self, event: str, fields: dict[str, object]) -> bytes:
         given = {name: value for name, value in fields.items() if value is not None}

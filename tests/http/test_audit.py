@@ -10,6 +10,7 @@ import pytest
 from quart import Quart
 
 from backy_core.store.keys import Scope
+from backy_core.system.own_files import OwnFile
 from tests.http.conftest import Client
 from tests.http.fake_agent import FakeAgent
 from tests.http.fake_pools import GUID, PROCESS, standing_pool
@@ -116,3 +117,18 @@ async def test_a_log_that_cannot_be_written_stops_nothing(client: Client, agent:
     assert (await client.delete(f"{POOL}/mount")).status == 200
     await agent.audit.settle()
     assert agent.audit.problem is not None
+
+
+async def test_a_reply_waits_for_its_line_but_not_for_long(
+    client: Client, agent: FakeAgent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await client.delete(f"{POOL}/mount")
+    assert len(agent.audit_file.read_text().splitlines()) == 1
+
+    async def hang(*_: object) -> None:
+        await asyncio.sleep(60)
+
+    monkeypatch.setattr("backy_core.api.audit._PATIENCE_S", 0.05)
+    monkeypatch.setattr(OwnFile, "to_the_end", hang)
+    async with asyncio.timeout(5):
+        await client.delete(f"{POOL}/mount")

@@ -1,0 +1,58 @@
+"""The doctor on a machine with real trouble, and the repairs that it advises."""
+
+from typing import Any
+
+from ..lab.drives import Drive
+from .backends import Backend
+from .site import Site
+
+OF_THE_CORE = True
+DRIVES = [
+    *(Drive("twin", 64 << 20, name=name) for name in ("twin-a", "twin-b")),
+    *(Drive(serial, 64 << 20) for serial in ("plain1", "plain2")),
+]
+
+
+def findings(site: Site) -> dict[str, dict[str, Any]]:
+    """By check, what is more than information: a guest lacks tools and has mounts of the lab."""
+    found = site.get("/doctor")["findings"]
+    return {finding["check"]: finding for finding in found if finding["severity"] != "info"}
+
+
+def test_a_pool_that_was_forgotten_is_found_and_imported(site: Site, backend: Backend) -> None:
+    site.unplug("twin-b")
+    assert findings(site) == {}
+    pool = site.made("plain1", "plain2", **backend.options())
+    assert findings(site) == {}
+    site.done("DELETE", f"/pools/metadata/{pool.guid}")
+    found = findings(site)
+    assert set(found) == {"unowned-pools", "unowned-mounts"}
+    assert found["unowned-mounts"]["subject"] == pool.path
+    request = found["unowned-pools"]["request"]
+    assert request["path"] == f"/api/v1{pool.url}/import"
+    site.done(request["method"], request["path"].removeprefix("/api/v1"))
+    assert findings(site) == {}
+    pool.delete()
+    site.output(f"rmdir {pool.path}")  # an imported pool's directory may be somebody else's
+    pool.check_gone()
+
+
+def test_drives_of_one_serial(site: Site, backend: Backend) -> None:
+    site.plug("twin-b")
+    found = findings(site)["drive-identity"]
+    assert (found["severity"], found["subject"]) == ("error", "twin")
+    assert len(found["evidence"]) == 2
+    site.unplug("twin-b")
+    assert findings(site) == {}
+
+
+def test_leftovers_and_a_clock_that_jumped(site: Site, backend: Backend) -> None:
+    site.unplug("twin-b")
+    site.output("mkdir -p /run/mdadm && touch /run/mdadm/creating-md99")
+    found = findings(site)["leftovers"]
+    assert found["subject"] == "/run/mdadm/creating-md99"
+    site.output(found["remedy"])
+    site.output("date -s '+1 hour'")
+    assert "forward by 3600 s" in findings(site)["clock"]["message"]
+    site.output("date -s '-1 hour'")
+    assert "clock" not in findings(site)
