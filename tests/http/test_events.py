@@ -16,11 +16,13 @@ from backy_core.api.live.hub import LiveEvents
 from backy_core.api.routes.events import EXTENSION
 from backy_core.api.server.limits import Limits
 from backy_core.api.wire.events import LiveEvent
+from backy_core.client.address import parse
+from backy_core.client.aio import AsyncClient
 from backy_core.operations.kinds import OperationKind
 from backy_core.operations.records import Operation
 from backy_core.store.keys import Scope
 from tests.http.conftest import Client
-from tests.http.fake_agent import FakeAgent
+from tests.http.fake_agent import KEY, FakeAgent
 from tests.http.fake_drives import available_drive
 from tests.http.fake_pools import GUID, OTHER, standing_pool
 from tests.http.live import HEARTBEAT, Event, Mirror, Site, served
@@ -208,6 +210,18 @@ async def test_old_clients_and_strangers(site: Site, stranger: Client) -> None:
     assert (await old.next()).name == "snapshot"
     assert (await site.follow(key="wrong")).status == 401
     assert (await stranger.get("/api/v1/events")).status == 401
+
+
+async def test_our_own_client_follows_and_comes_back(site: Site, agent: FakeAgent) -> None:
+    client = AsyncClient(parse(f"http://localhost:{site.port}"), KEY)
+    first = client.events()
+    assert (await anext(first)).name == "snapshot"
+    agent.pools.add(standing_pool())
+    seen = await anext(first)
+    assert (seen.name, seen.data["poolGroupGuid"]) == ("pool", GUID)
+    agent.pools.add(standing_pool(guid=OTHER))
+    missed = await anext(client.events(seen.id))
+    assert (missed.name, missed.data["poolGroupGuid"]) == ("pool", OTHER)
 
 
 async def test_a_revoked_key_keeps_no_stream_open(
