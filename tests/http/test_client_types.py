@@ -20,6 +20,7 @@ from tests.http.fake_pools import GUID
 NOT_IN_THE_CLIENT = {
     "GET /events": "a stream, which is followed by its own means",
     "GET /health": "for monitors",
+    "GET /metrics": "for monitors, and no JSON",
     "GET /openapi.json": "for tools",
     "GET /docs": "for people",
     "GET /docs/static/{filename}": "for people",
