@@ -36,7 +36,6 @@ USE_NOTED_S = 60.0
 _PREFIX = "backy_"
 """By it, programs that search for leaked secrets recognise a key."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
-_cannot_note = Repeated(logging.getLogger(__name__), logging.WARNING)
 
 
 class Scope(StrEnum):
@@ -101,6 +100,7 @@ class Keys(Remembered[Key]):
         self._accepted: tuple[object, tuple[tuple[bytes, Caller], ...]] = (None, ())
         self._note_from: dict[str, float] = {}
         self._notes: set[asyncio.Task[None]] = set()
+        self._cannot_note = Repeated(logging.getLogger(__name__), logging.WARNING)
 
     def load(self) -> None:
         """Read both files; make the key file if it is absent.
@@ -192,7 +192,7 @@ class Keys(Remembered[Key]):
         except NotFound:
             return  # revoked since
         except SystemFailure as error:
-            _cannot_note("The last use of a key could not be noted: %s", error)
+            self._cannot_note("The last use of a key could not be noted: %s", error)
 
     def _updated(
         self, keys: dict[str, Key], name: str, changes: dict[str, object]

@@ -17,7 +17,7 @@ from backy_core.store.audit import AuditLog
 from backy_core.store.changes import Changes
 from backy_core.store.keys import Keys
 from backy_core.system.clock import Clock, SystemClock
-from backy_core.system.own_files import OwnFile
+from backy_core.system.own_files import OwnDirectory
 from tests.http.fake_drives import FakeDrives
 from tests.http.fake_pools import FakePools
 
@@ -45,9 +45,9 @@ def _host() -> PluginHost:
     return PluginHost({"mdadm": mdadm}, (), (FailedPlugin("zfs", "backy-zfs 1.0.0", reason),))
 
 
-def keys_in(folder: Path, clock: Clock, changes: Changes | None = None) -> Keys:
+def keys_in(folder: OwnDirectory, clock: Clock, changes: Changes | None = None) -> Keys:
     """Keys of an agent that has state in ``folder``; :data:`KEY` is that of its key file."""
-    keys = Keys(OwnFile.at(folder / "keys.json"), OwnFile.at(folder / "api-key"), clock, changes)
+    keys = Keys(folder.file("keys.json"), folder.file("api-key"), clock, changes)
     keys.use(KEY)
     return keys
 
@@ -70,9 +70,11 @@ class FakeAgent:
         self.changes = Changes()
         self.machine_changed_at = self.clock.monotonic()
         self._folder = TemporaryDirectory()
-        self.keys = keys_in(Path(self._folder.name), self.clock, self.changes)
-        self.audit_file = Path(self._folder.name, "audit.log")
-        self.audit = AuditLog(OwnFile.at(self.audit_file), self.clock)
+        state = OwnDirectory(Path(self._folder.name))
+        assert state.descriptor  # open from the start on, as an agent's is
+        self.keys = keys_in(state, self.clock, self.changes)
+        self.audit_file = state.path / "audit.log"
+        self.audit = AuditLog(state.file("audit.log"), self.clock)
         self.doctor = FakeDoctor()
         self.agent_instance = "6d1f0a52-0000-4000-8000-000000000001"
         self.host = _host()
