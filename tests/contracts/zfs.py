@@ -13,3 +13,5 @@ class TestZfs(BackendContract):
 class TestZfsReboot(RebootContract):
     backend = hooks
     redundant = ("mirror", 2)
+    moment = 2
+    """zfs-fuse refuses the first program, which names features; the second one writes."""
