@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from typing import Any
 
-from quart import Quart, Response
+from quart import Quart, Request
 from quart.wrappers.base import BaseRequestWebsocket
 from werkzeug.routing import MapAdapter
 
@@ -64,6 +65,14 @@ class AgentApp(Quart):
     request_class = StrictRequest
     asgi_http_class = HttpConnection
 
+    async def handle_request(self, request: Request) -> Any:
+        """Answer, and note how a changing call ended; a read pays nothing for that."""
+        response: Any = await super().handle_request(request)
+        call: Call | None = request.call  # type: ignore[attr-defined]
+        if call is not None:
+            await call.answered(response)
+        return response
+
     def create_url_adapter(self, request: BaseRequestWebsocket | None) -> MapAdapter | None:
         """Match by path alone, under any host name.
 
@@ -94,7 +103,6 @@ def create_app(agent: Agent) -> Quart:
     configure_routing(app)
     add_document(app, __version__)
     app.before_request(_admission(app, agent))
-    app.after_request(_note_outcome)
     register_error_handlers(app)
     for routes in _ROUTES:
         routes.add_to(app)
@@ -132,10 +140,3 @@ def _admission(app: Quart, agent: Agent) -> Callable[[], Awaitable[None]]:
 def _asked(current: StrictRequest) -> tuple[str, str, str | None]:
     query = current.query_string.decode("latin-1")
     return current.method, f"{current.path}?{query}" if query else current.path, current.remote_addr
-
-
-async def _note_outcome(response: Response) -> Response:
-    call = replies.current_request().call
-    if call is not None:
-        await call.answered(response)
-    return response
