@@ -17,7 +17,11 @@ class Exit(IntEnum):
         return member
 
     OK = 0, "done, or stopped orderly"
-    FAILURE = 1, "the operation failed and was rolled back, or something unexpected happened"
+    FAILURE = (
+        1,
+        "the operation failed and was rolled back, or something unexpected happened; of doctor, "
+        "something is in danger",
+    )
     USAGE = 2, "the command line cannot be understood, or the agent finds the request invalid"
     REFUSED = 65, "what is there stands in the way: drives, data, or the pool's state"
     NOT_FOUND = 66, "there is no such pool, drive or operation"

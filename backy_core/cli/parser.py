@@ -229,6 +229,10 @@ def _backends(parser: argparse.ArgumentParser, _: Sequence[str]) -> None:
     _leaf(parser, "service:backends", ())
 
 
+def _doctor(parser: argparse.ArgumentParser, _: Sequence[str]) -> None:
+    _leaf(parser, "service:doctor", ())
+
+
 def _events(parser: argparse.ArgumentParser, _: Sequence[str]) -> None:
     _leaf(parser, "events:follow", ())
 
@@ -272,6 +276,7 @@ COMMANDS: dict[str, tuple[str, Fill]] = {
     "pools": ("make pools, mount, mend and delete them", _pools),
     "operations": ("what runs, and what has ended lately", _operations),
     "events": ("what changes, as it changes", _events),
+    "doctor": ("what is wrong, and what to do about it", _doctor),
     "backends": ("the kinds of pools that can be made", _backends),
     "keys": ("who may use the agent from elsewhere", _keys),
     "context": ("agents on other machines", _context),

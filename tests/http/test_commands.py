@@ -16,6 +16,9 @@ from backy_core.api.server.server import Server
 from backy_core.cli.exits import Exit
 from backy_core.cli.main import main
 from backy_core.cli.sockets import socket_of_root
+from backy_core.pools.doctor.doctor import Diagnosis
+from backy_core.pools.doctor.findings import Finding, Severity
+from backy_core.sdk.advice import Hint, Verb
 from backy_core.sdk.errors import Conflict
 from tests.http.fake_agent import FakeAgent
 from tests.http.fake_pools import GUID, standing_pool
@@ -129,6 +132,7 @@ async def test_a_drive_is_named_by_the_beginning_of_its_serial(backy: Run) -> No
         "pools processes backup-1",
         "operations",
         "backends",
+        "doctor",
         "keys",
         "keys create monitor",
         "config",
@@ -149,6 +153,30 @@ async def test_an_error_is_json_too(backy: Run, agent: FakeAgent) -> None:
     status, out, err = await backy("pools", "show", GUID, "--json")
     assert (status, out) == (Exit.REFUSED, "")
     assert json.loads(err)["error"]["code"] == "CONFLICT"
+
+
+async def test_the_doctor_says_what_is_wrong_and_which_command_helps(
+    backy: Run, agent: FakeAgent
+) -> None:
+    assert await backy("doctor") == (Exit.OK, "Nothing is wrong.\n", "")
+    lone = Finding(
+        *(Severity.WARNING, GUID, "It belongs to no pool", ("it is active",), "Import it"),
+        Hint(Verb.IMPORT, GUID),
+    )
+    agent.doctor.diagnoses = (Diagnosis("unowned-pools", lone),)
+    status, out, _ = await backy("doctor")
+    assert (status, out.splitlines()) == (
+        Exit.OK,
+        [
+            "warning: It belongs to no pool",
+            "    it is active",
+            "    To do: Import it",
+            f"    To do: backy pools import {GUID[:8]}",
+        ],
+    )
+    lost = Finding(Severity.ERROR, "A", "Drive A is quarantined")
+    agent.doctor.diagnoses = (Diagnosis("quarantined", lost),)
+    assert await backy("doctor") == (Exit.FAILURE, "error: Drive A is quarantined\n", "")
 
 
 async def test_creating_shows_the_steps_and_then_the_pool(backy: Run, agent: FakeAgent) -> None:
