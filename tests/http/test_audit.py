@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from quart import Quart
 
+from backy_core.store.audit import AuditLog
 from backy_core.store.keys import Scope
-from backy_core.system.own_files import OwnFile
+from tests.core.store.test_audit import SlowDirectory
 from tests.http.conftest import Client
 from tests.http.fake_agent import FakeAgent
 from tests.http.fake_pools import GUID, PROCESS, standing_pool
@@ -125,10 +126,10 @@ async def test_a_reply_waits_for_its_line_but_not_for_long(
     await client.delete(f"{POOL}/mount")
     assert len(agent.audit_file.read_text().splitlines()) == 1
 
-    async def hang(*_: object) -> None:
-        await asyncio.sleep(60)
-
+    directory = SlowDirectory(agent.audit_file.parent)
+    agent.audit = AuditLog(directory.file("audit.log"), agent.clock)
     monkeypatch.setattr("backy_core.api.audit._PATIENCE_S", 0.05)
-    monkeypatch.setattr(OwnFile, "to_the_end", hang)
     async with asyncio.timeout(5):
         await client.delete(f"{POOL}/mount")
+    directory.disk.set()
+    assert len(await lines(agent)) == 2
