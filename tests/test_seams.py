@@ -39,6 +39,13 @@ TESTS = [
 ]
 OWN_TIME = {
     "backy_core.logs": "is there before anything that could be handed a clock",
+    **dict.fromkeys(
+        (
+            *("backy_core.client.aio", "backy_core.client.sync"),
+            *("backy_core.cli.following", "backy_core.cli.commands.events"),
+        ),
+        "is no part of the agent, but a client of it",
+    ),
 }
 """Modules that take the time themselves, and why. The kit is left out: its machine is real."""
 TELLS_TIME = re.compile(r"^(?:datetime\.)?datetime\.(?:now|utcnow|today)$|^asyncio\.sleep$")
