@@ -18,7 +18,7 @@ _REST_S = 5.0
 """While no pool synchronises, which is most of the time."""
 _FRESH_S = 1.0
 """An operation has just looked, and may be running a program that another look would slow."""
-_DOUBT_S = 15.0
+_DOUBT_S = 60.0
 """How long a backend is inspected again after filesystems on its pools gave up: md shows an array
 as broken only once it is clean, and no event tells (``array_state_show``, Linux 6.0 and newer)."""
 _MOVING = frozenset({"resync", "recovering", "check", "reshape"})
