@@ -11,7 +11,7 @@ import hmac
 import logging
 import re
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from enum import StrEnum
 from hashlib import sha256
@@ -154,12 +154,18 @@ class Keys(Remembered[Key]):
         secret, digest = _make_secret()
         changes = {"digest": digest, "rotated_at": self._clock.now()}
         if name == FILE_KEY:
-            write = _writing(self._key_file, secret)
-            await self._key_file.to_the_end(write, f"write {self._key_file.name}")
-            self.use(secret)
-            changes["digest"] = None
+            return await self._rotate_file(secret), secret
         await self._change(lambda keys: self._updated(keys, name, changes))
         return self._entries[name], secret
+
+    async def _rotate_file(self, secret: str) -> Key:
+        """Once the file has the new secret, nothing keeps the caller from being told it."""
+        write = _writing(self._key_file, secret)
+        await self._key_file.to_the_end(write, f"write {self._key_file.name}")
+        self.use(secret)
+        changes = {"rotated_at": self._clock.now()}
+        await self._note(FILE_KEY, changes)
+        return self._of_file().model_copy(update=changes)
 
     async def revoke(self, name: str) -> None:
         """Refuse a key from now on, and forget it."""
@@ -182,20 +188,21 @@ class Keys(Remembered[Key]):
         if now < self._note_from.get(name, 0):
             return
         self._note_from[name] = now + USE_NOTED_S
-        note = asyncio.create_task(self._note(name, self._clock.now()))
+        note = asyncio.create_task(self._note(name, {"last_used_at": self._clock.now()}))
         self._notes.add(note)  # the event loop itself keeps only weak references
         note.add_done_callback(self._notes.discard)
 
-    async def _note(self, name: str, at: datetime) -> None:
+    async def _note(self, name: str, changes: Mapping[str, object]) -> None:
+        """Remember what a key works without."""
         try:
-            await self._change(lambda keys: self._updated(keys, name, {"last_used_at": at}))
+            await self._change(lambda keys: self._updated(keys, name, changes))
         except NotFound:
             return  # revoked since
         except SystemFailure as error:
-            self._cannot_note("The last use of a key could not be noted: %s", error)
+            self._cannot_note("The use of a key could not be noted: %s", error)
 
     def _updated(
-        self, keys: dict[str, Key], name: str, changes: dict[str, object]
+        self, keys: dict[str, Key], name: str, changes: Mapping[str, object]
     ) -> dict[str, Key]:
         key = self._of_file() if name == FILE_KEY else keys.get(name)
         if key is None:

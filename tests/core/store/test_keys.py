@@ -162,6 +162,16 @@ async def test_a_use_that_cannot_be_noted_harms_nobody(
     assert opens(keys, FIRST) is not None
 
 
+async def test_the_file_s_new_secret_is_told_although_nothing_else_can_be_written(
+    keys: Keys, folder: Path
+) -> None:
+    keys._file.write = _full  # type: ignore[method-assign]
+    key, new = await keys.rotate(FILE_KEY)
+    assert key.rotated_at is not None
+    assert (folder / "api-key").read_text() == new + "\n"
+    assert opens(keys, new) is not None and opens(keys, FIRST) is None
+
+
 async def test_a_key_of_a_newer_version_is_refused_and_kept(
     keys: Keys, folder: Path, clock: FakeClock
 ) -> None:
