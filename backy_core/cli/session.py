@@ -86,6 +86,13 @@ class Session:
         """Print a reply for programs."""
         print(json.dumps(reply, indent=2 if sys.stdout.isatty() else None))
 
+    def tell(self, reply: object, sentence: str) -> None:
+        """The reply for programs, or what it means for people."""
+        if self.json:
+            self.show(reply)
+        else:
+            self.say(sentence)
+
     def say(self, text: str = "") -> None:
         print(self.screen.prose(text))
 

@@ -76,24 +76,15 @@ def show(session: Session) -> None:
 def protect(session: Session) -> None:
     serial = find_drive(session, session.arguments.serial)["serial"] or ""
     reply = session.send(calls.protect_drive(serial))
-    if session.json:
-        session.show(reply)
-    else:
-        session.say(f"Drive {serial} is protected: nothing can erase it.")
+    session.tell(reply, f"Drive {serial} is protected: nothing can erase it.")
 
 
 def unprotect(session: Session) -> None:
     serial = find_drive(session, session.arguments.serial)["serial"] or ""
     reply = session.send(calls.unprotect_drive(serial))
-    if session.json:
-        session.show(reply)
-    else:
-        session.say(f"Drive {serial} is no longer protected.")
+    session.tell(reply, f"Drive {serial} is no longer protected.")
 
 
 def refresh(session: Session) -> None:
     reply = session.send(calls.refresh_drives())
-    if session.json:
-        session.show(reply)
-    else:
-        session.say(f"{reply['message']}.")
+    session.tell(reply, f"{reply['message']}.")

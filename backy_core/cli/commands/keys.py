@@ -51,7 +51,4 @@ def revoke(session: Session) -> None:
     name = session.arguments.name
     agree(session, f"Refuse key {name} from now on?")
     reply = session.send(calls.revoke_key(name))
-    if session.json:
-        session.show(reply)
-    else:
-        session.say(f"{reply['message']}.")
+    session.tell(reply, f"{reply['message']}.")

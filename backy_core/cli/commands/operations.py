@@ -77,7 +77,4 @@ def cancel(session: Session) -> None:
     operation = find_operation(session, session.arguments.operation)
     agree(session, f"Cancel {operation['kind']} and roll it back?")
     reply = session.send(calls.cancel_operation(operation["id"]))
-    if session.json:
-        session.show(reply)
-    else:
-        session.say(f"It is {reply['operation']['state']}.")
+    session.tell(reply, f"It is {reply['operation']['state']}.")

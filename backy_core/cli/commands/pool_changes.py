@@ -146,10 +146,7 @@ def _wiped(pool: ListedPool, drives: Mapping[str, Drive], more: list[str]) -> li
 def rename(session: Session) -> None:
     pool = find_pool(session, session.arguments.pool)
     renamed = session.send(calls.rename_pool(pool["poolGroupGuid"], session.arguments.label))
-    if session.json:
-        session.show(renamed)
-    else:
-        session.say(f"Pool {pool['label']} is now called {renamed['label']}.")
+    session.tell(renamed, f"Pool {pool['label']} is now called {renamed['label']}.")
 
 
 def add_drive(session: Session) -> None:
@@ -220,10 +217,7 @@ def forget(session: Session) -> None:
     pool = find_pool(session, session.arguments.pool)
     agree(session, f"Forget pool {pool['label']}? Its drives stay as they are.")
     done = session.send(calls.forget_pool(pool["poolGroupGuid"]))
-    if session.json:
-        session.show(done)
-    else:
-        session.say(f"Pool {pool['label']} is forgotten. To take it back: backy pools import")
+    session.tell(done, f"Pool {pool['label']} is forgotten. To take it back: backy pools import")
 
 
 def _watch(session: Session, guid: str, accepted: Accepted) -> None:
@@ -235,10 +229,7 @@ def _watch(session: Session, guid: str, accepted: Accepted) -> None:
 
 
 def _accepted(session: Session, reply: object, guid: str) -> None:
-    if session.json:
-        session.show(reply)
-    else:
-        session.say(f"Accepted. See how it goes: backy pools show {short(guid)} --watch")
+    session.tell(reply, f"Accepted. See how it goes: backy pools show {short(guid)} --watch")
 
 
 def _result(session: Session, guid: str) -> None:

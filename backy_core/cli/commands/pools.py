@@ -171,7 +171,4 @@ def processes(session: Session) -> None:
     agree(session, f"End {len(found)} processes and unmount {pool['label']}?")
     pids = [one["pid"] for one in found]
     killed = session.send(calls.kill_processes(pool["poolGroupGuid"], pids, "UnmountPool"))
-    if session.json:
-        session.show(killed)
-    else:
-        session.say(f"Pool {pool['label']} is unmounted; its drives may be unplugged.")
+    session.tell(killed, f"Pool {pool['label']} is unmounted; its drives may be unplugged.")
