@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 
 from backy_core.client import calls
 from backy_core.client.address import Address
 from backy_core.client.calls import Call
-from backy_core.client.errors import ApiError, ClientError, Unreachable
+from backy_core.client.errors import ApiError, ClientError, Unreachable, reaching
 from backy_core.client.events import AGAIN_AFTER_S, SILENCE_S, Event, EventReader
 from backy_core.client.exchange import Answer, Exchange
 from backy_core.client.patience import ENDED, RESEND_AFTER_S, pauses, worth_sending_again
@@ -77,7 +77,7 @@ class AsyncClient:
 
     async def _events_once(self, last_id: str) -> AsyncIterator[Event]:
         events = EventReader(self.address, self._key, last_id)
-        with self._errors(SILENCE_S):
+        with reaching(self.address, SILENCE_S):
             reader, writer = await self._connected()
             try:
                 writer.write(events.request)
@@ -90,20 +90,9 @@ class AsyncClient:
                 writer.close()
 
     async def _once(self, call: Call[T]) -> Answer[T]:
-        with self._errors(call.timeout_s):
+        with reaching(self.address, call.timeout_s):
             async with asyncio.timeout(call.timeout_s):
                 return await self._exchanged(call)
-
-    @contextmanager
-    def _errors(self, timeout_s: float) -> Iterator[None]:
-        try:
-            yield
-        except TimeoutError as error:
-            message = f"The agent at {self.address} did not answer within {timeout_s:g} s"
-            raise Unreachable(message) from error
-        except OSError as error:
-            reason = error.strerror or str(error)
-            raise Unreachable(f"The agent at {self.address} cannot be reached: {reason}") from error
 
     async def _exchanged(self, call: Call[T]) -> Answer[T]:
         exchange = Exchange(call, self.address, self._key)

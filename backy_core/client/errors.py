@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from backy_core.client.address import Address
     from backy_core.client.advised import Advised
 
 UNREADABLE = "UNREADABLE_REPLY"
@@ -17,6 +20,19 @@ class ClientError(Exception):
 
 class Unreachable(ClientError):
     """No reply came. Whether the agent got the call is unknown."""
+
+
+@contextmanager
+def reaching(address: Address, timeout_s: float) -> Iterator[None]:
+    """Raise :class:`Unreachable` for what the connection to the agent raises."""
+    try:
+        yield
+    except TimeoutError as error:
+        message = f"The agent at {address} did not answer within {timeout_s:g} s"
+        raise Unreachable(message) from error
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise Unreachable(f"The agent at {address} cannot be reached: {reason}") from error
 
 
 class ApiError(ClientError):

@@ -5,13 +5,13 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 
 from backy_core.client import calls
 from backy_core.client.address import Address
 from backy_core.client.calls import Call
-from backy_core.client.errors import ApiError, ClientError, Unreachable
+from backy_core.client.errors import ApiError, ClientError, Unreachable, reaching
 from backy_core.client.exchange import Answer, Exchange
 from backy_core.client.patience import ENDED, RESEND_AFTER_S, pauses, worth_sending_again
 
@@ -87,29 +87,18 @@ class Client:
         from backy_core.client.events import SILENCE_S, EventReader
 
         reader = EventReader(self.address, self._key, last_id)
-        with self._errors(SILENCE_S), self._connected(SILENCE_S) as connection:
+        with reaching(self.address, SILENCE_S), self._connected(SILENCE_S) as connection:
             connection.sendall(reader.request)
             while True:
                 yield from reader.receive(connection.recv(_CHUNK))
 
     def _once(self, call: Call[T]) -> Answer[T]:
         exchange = Exchange(call, self.address, self._key)
-        with self._errors(call.timeout_s), self._connected(call.timeout_s) as connection:
+        with reaching(self.address, call.timeout_s), self._connected(call.timeout_s) as connection:
             connection.sendall(exchange.request)
             while (answer := exchange.receive(connection.recv(_CHUNK))) is None:
                 pass
             return answer
-
-    @contextmanager
-    def _errors(self, timeout_s: float) -> Iterator[None]:
-        try:
-            yield
-        except TimeoutError as error:
-            message = f"The agent at {self.address} did not answer within {timeout_s:g} s"
-            raise Unreachable(message) from error
-        except OSError as error:
-            reason = error.strerror or str(error)
-            raise Unreachable(f"The agent at {self.address} cannot be reached: {reason}") from error
 
     def _connected(self, timeout_s: float) -> socket.socket:
         address = self.address
