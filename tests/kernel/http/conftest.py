@@ -23,7 +23,7 @@ from .backends import Backend, Shape
 from .site import Site
 
 _TAIL = 8000
-_failed = pytest.StashKey[bool]()
+failed = pytest.StashKey[bool]()
 
 
 class Guests:
@@ -111,7 +111,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     """Remember a failure, and show the ends of the guest's logs with it."""
     report: pytest.TestReport = yield  # type: ignore[assignment]
     if report.failed:
-        item.stash[_failed] = True
+        item.stash[failed] = True
         site = getattr(item, "funcargs", {}).get("site")
         if isinstance(site, Site):
             for path in (site.guest.state.console, site.guest.state.agent_log):
@@ -143,7 +143,7 @@ def site(request: pytest.FixtureRequest, guests: Guests, backend: Backend) -> It
     """The agent's guest, without pools before and after."""
     current = guests.site()
     yield current
-    if request.node.stash.get(_failed, False):
+    if request.node.stash.get(failed, False):
         guests.spoilt()
         return
     try:
