@@ -39,7 +39,8 @@ LAYERS = (
     {"pools"},
     {"runtime"},
     {"api", "client"},
-    {"cli", "dashboard", "__main__"},
+    {"web"},
+    {"cli", "__main__"},
     {"testing"},
 )
 """From the bottom: a module may import from its own layer and from those before it."""
@@ -59,7 +60,7 @@ MAY_SEE_THE_MACHINE = re.compile(
     r"^(subprocess|pty|multiprocessing)\b|^os\.(system|popen|fork\w*|posix_spawn\w*|exec[lv]\w*|"
     r"spawn\w+)$|^asyncio\.create_subprocess_\w+$|^asyncio\.subprocess\b"
 )
-EDGES = {"api", "client", "cli", "dashboard", "__main__", "testing"}
+EDGES = {"api", "client", "cli", "web", "__main__", "testing"}
 SPEAKS_HTTP = re.compile(r"/api/|\b(GET|POST|PUT|PATCH|DELETE)\b")
 NAMES_A_BACKEND = re.compile(r"\b(?:mdadm|md|lvm|zfs|zpool)\b", re.IGNORECASE)
 MAY_NAME_A_BACKEND = {

@@ -13,8 +13,8 @@ from backy_core import __version__
 from backy_core.api import detached_calls, replies
 from backy_core.api.agent import Agent
 from backy_core.api.asgi import HttpConnection
-from backy_core.api.audit import Call
-from backy_core.api.auth import caller_of
+from backy_core.api.audit import Call, asked
+from backy_core.api.auth import READING, caller_of
 from backy_core.api.errors import register_error_handlers
 from backy_core.api.live.hub import LiveEvents
 from backy_core.api.metrics.tally import Tally
@@ -34,12 +34,14 @@ from backy_core.api.routes import (
     pools,
     processes,
     service,
+    session,
 )
 from backy_core.api.routing import FoldedPaths, configure_routing
 from backy_core.api.scopes import needed_scope, refuse_below
 from backy_core.api.server.limits import MAX_BODY_BYTES
+from backy_core.api.sessions import EXTENSION as SESSIONS
+from backy_core.api.sessions import Sessions
 
-_READING = frozenset({"GET", "HEAD", "OPTIONS"})
 BODY_TIMEOUT_S = 20
 """Less than the server gives a body: here, the reply says what was missing."""
 _ROUTES = (
@@ -54,6 +56,7 @@ _ROUTES = (
     backends.routes,
     doctor.routes,
     keys.routes,
+    session.routes,
     service.routes,
     metrics.routes,
 )
@@ -100,9 +103,10 @@ def create_app(agent: Agent) -> Quart:
     app.extensions[detached_calls.EXTENSION] = set()
     app.extensions[events.EXTENSION] = LiveEvents(agent)
     app.extensions[metrics.EXTENSION] = _tally(agent)
+    app.extensions[SESSIONS] = sessions = Sessions(agent.keys, agent.clock)
     configure_routing(app)
     add_document(app, __version__)
-    app.before_request(_admission(app, agent))
+    app.before_request(_admission(app, agent, sessions))
     register_error_handlers(app)
     for routes in _ROUTES:
         routes.add_to(app)
@@ -119,7 +123,7 @@ def _tally(agent: Agent) -> Tally:
     return tally
 
 
-def _admission(app: Quart, agent: Agent) -> Callable[[], Awaitable[None]]:
+def _admission(app: Quart, agent: Agent, sessions: Sessions) -> Callable[[], Awaitable[None]]:
     async def admit() -> None:
         """Before every request, also to what does not exist: the key first, so that nothing can
         be probed without it."""
@@ -128,15 +132,10 @@ def _admission(app: Quart, agent: Agent) -> Callable[[], Awaitable[None]]:
         view = None if endpoint is None else app.view_functions[endpoint]
         needed = needed_scope(view)
         if needed is not None:
-            current.caller = caller_of(current, agent.keys)
-            if current.method not in _READING:
-                current.call = Call(agent.audit, current.caller, _asked(current))
+            current.caller = caller_of(current, agent.keys, sessions)
+            if current.method not in READING:
+                current.call = Call(agent.audit, current.caller, asked(current))
             refuse_below(needed, current.caller)
         await refuse_undeclared(current, view)
 
     return admit
-
-
-def _asked(current: StrictRequest) -> tuple[str, str, str | None]:
-    query = current.query_string.decode("latin-1")
-    return current.method, f"{current.path}?{query}" if query else current.path, current.remote_addr

@@ -6,7 +6,7 @@ import json
 from typing import TypedDict
 
 from pydantic import BaseModel
-from quart import Response
+from quart import Request, Response
 
 from backy_core.api.messages import clipped
 from backy_core.sdk.errors import BackyError
@@ -30,11 +30,17 @@ class Asked(TypedDict):
     path: str
 
 
+def asked(current: Request) -> tuple[str, str, str | None]:
+    """A request as :class:`Call` takes it: method, path with query, and the client's address."""
+    query = current.query_string.decode("latin-1")
+    return current.method, f"{current.path}?{query}" if query else current.path, current.remote_addr
+
+
 class Call:
     """One changing call, from the moment that its caller is known."""
 
     def __init__(self, log: AuditLog, caller: Caller, request: tuple[str, str, str | None]) -> None:
-        """``request``: method, path with its query, and the address of the client."""
+        """``request`` as :func:`asked` gives it."""
         method, path, address = request
         self.body: BaseModel | None = None
         """The checked body. Fields that hold a secret must be of pydantic's secret types."""

@@ -125,6 +125,7 @@ def drive_reply(listed: ListedDrive) -> DriveReply:
         **fields,
         available=listed.available,
         unavailable_because=listed.unavailable_because,
+        unavailable_code=listed.unavailable_code,
         pool_group_guid=listed.pool_guid,
         protected=listed.protected,
     )

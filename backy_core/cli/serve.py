@@ -25,6 +25,7 @@ from backy_core.api.server.limits import Limits
 from backy_core.api.server.server import Server
 from backy_core.api.server.targets import Hosts
 from backy_core.api.server.tls import Certificate
+from backy_core.api.sessions import EXTENSION as SESSIONS
 from backy_core.cli.exits import Exit
 from backy_core.cli.lock import sole_agent
 from backy_core.cli.notify import Notifier
@@ -40,6 +41,7 @@ from backy_core.config.settings import Settings, unknown_variables
 from backy_core.logs import configure_logging
 from backy_core.runtime import Runtime
 from backy_core.system.machine import LINUX, Machine
+from backy_core.web.pages import add_pages
 
 CONNECTIONS_GRACE_S = 3.0
 """How long open connections may take to end once the operations have."""
@@ -88,11 +90,13 @@ async def _run(
         runtime.other_problems.append(lambda: certificate.problem)
     await runtime.start()
     _announce(settings, [*listeners, *([of_root] if of_root else [])])
+    app = create_app(runtime)
+    add_pages(app)
     server = Server(
-        create_app(runtime),
+        app,
         Limits(connections=settings.max_connections),
         Hosts(settings.allowed_hosts),
-        trusts=lambda fields: bears_key(fields, runtime.keys),
+        trusts=lambda fields: bears_key(fields, runtime.keys, app.extensions[SESSIONS]),
         certificate=certificate,
     )
     gc.freeze()  # what was made so far stays

@@ -51,6 +51,7 @@ class _OfADrive(TypedDict):
     identifiedBy: str
     available: bool
     unavailableBecause: str | None
+    unavailableCode: str | None
     poolGroupGuid: str | None
     protected: bool
 
@@ -312,6 +313,8 @@ class Level(TypedDict):
     name: str
     minDrives: int
     maxDrives: int | None
+    parity: int
+    copies: int | None
 
 
 class Tool(TypedDict):

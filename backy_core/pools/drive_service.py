@@ -17,13 +17,15 @@ from backy_core.system.procs import ProcessInfo
 
 
 class ListedDrive(NamedTuple):
-    """A drive with what a caller may do with it. ``unavailable_because``: one sentence."""
+    """A drive with what a caller may do with it. ``unavailable_because``: one sentence.
+    ``unavailable_code``: of the error that taking it would get."""
 
     drive: Drive
     available: bool
     unavailable_because: str | None
     pool_guid: str | None
     protected: bool
+    unavailable_code: str | None = None
 
 
 class ListedDrives(Unchanging, tuple[ListedDrive, ...]):
@@ -80,6 +82,7 @@ class DriveService:
             unavailable_because=reason.message if reason else None,
             pool_guid=pools.guids.get(drive.id.serial),
             protected=drive.identified and drive.id.serial in self._core.protection.serials(),
+            unavailable_code=reason.code if reason else None,
         )
 
     async def status(self, serial: str) -> DriveStatus:

@@ -117,7 +117,10 @@ class Keys(Remembered[Key]):
 
     def caller_of(self, secret: bytes) -> Caller | None:
         """The bearer of ``secret``. The time it takes does not tell how much of it is right."""
-        digest = sha256(secret).digest()
+        return self.caller_of_digest(sha256(secret).digest())
+
+    def caller_of_digest(self, digest: bytes) -> Caller | None:
+        """The bearer of the secret with this SHA-256."""
         caller = None
         for accepted, bearer in self._digests():
             if hmac.compare_digest(digest, accepted):

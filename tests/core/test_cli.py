@@ -49,6 +49,7 @@ STAND_IN = textwrap.dedent(
 
     def create_app(runtime):
         app = Quart("stand-in")
+        app.extensions["backy_sessions"] = None
         @app.get("/ping")
         async def ping():
             return {{"ok": True}}

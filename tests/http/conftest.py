@@ -12,6 +12,7 @@ import pytest
 from quart import Quart
 
 from backy_core.api.app import create_app
+from backy_core.web.pages import add_pages
 from tests.http.fake_agent import KEY, FakeAgent
 
 
@@ -95,7 +96,9 @@ async def agent() -> AsyncIterator[FakeAgent]:
 
 @pytest.fixture
 def app(agent: FakeAgent) -> Quart:
-    return create_app(agent)
+    app = create_app(agent)
+    add_pages(app)
+    return app
 
 
 @pytest.fixture

@@ -29,8 +29,8 @@ def _host() -> PluginHost:
         name="mdadm",
         version="1.0.0",
         levels=(
-            Level(name="raid1", min_drives=1, max_drives=2),
-            Level(name="raid5", min_drives=3),
+            Level(name="raid1", min_drives=1, max_drives=2, copies=None),
+            Level(name="raid5", min_drives=3, parity=1),
         ),
         filesystems=("ext4", "xfs"),
         capabilities=frozenset({"add_drive", "import"}),

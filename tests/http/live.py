@@ -129,9 +129,16 @@ class Site:
         self.server = Server(app, limits, trusts=lambda _: True)
         self.server.listen(listener)
 
-    async def follow(self, last_id: str = "", version: str = "1.1", key: str = KEY) -> Follower:
+    async def follow(
+        self,
+        last_id: str = "",
+        version: str = "1.1",
+        key: str = KEY,
+        by: dict[str, str] | None = None,
+    ) -> Follower:
+        """``by``: header fields that stand for the key."""
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
-        fields = {"Host": "localhost", "X-Api-Key": key}
+        fields = {"Host": "localhost", **(by or {"X-Api-Key": key})}
         if last_id:
             fields["Last-Event-ID"] = last_id
         lines = [f"GET /api/v1/events HTTP/{version}", *(f"{k}: {v}" for k, v in fields.items())]

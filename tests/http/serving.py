@@ -17,7 +17,9 @@ from backy_core.api.app import create_app
 from backy_core.api.auth import bears_key
 from backy_core.api.server.limits import Limits
 from backy_core.api.server.server import Server
+from backy_core.api.sessions import EXTENSION as SESSIONS
 from backy_core.cli.sockets import bind
+from backy_core.web.pages import add_pages
 from tests.http.fake_agent import FakeAgent
 from tests.http.watchdog import LoopWatch
 
@@ -32,10 +34,12 @@ def cost(watch: LoopWatch) -> dict[str, float]:
 async def main(limits: str) -> None:
     listener = bind("127.0.0.1", 0)
     agent = FakeAgent()
+    app = create_app(agent)
+    add_pages(app)
     server = Server(
-        create_app(agent),
+        app,
         Limits(**json.loads(limits)),
-        trusts=lambda fields: bears_key(fields, agent.keys),
+        trusts=lambda fields: bears_key(fields, agent.keys, app.extensions[SESSIONS]),
     )
     port = listener.getsockname()[1]
     server.listen(listener)

@@ -7,7 +7,7 @@ from quart import Quart
 
 from tests.http.conftest import Client
 
-OPEN = ["/api/v1/status", "/api/v1/status/", "/health", "/openapi.json", "/docs"]
+OPEN = ["/api/v1/status", "/api/v1/status/", "/health", "/openapi.json", "/docs", "/", "/drives"]
 
 
 @pytest.mark.parametrize("path", OPEN)
@@ -27,7 +27,7 @@ async def test_the_viewers_files_need_no_key(stranger: Client) -> None:
         ("POST", "/api/v1/pools"),
         ("POST", "/api/v1/status"),
         ("GET", "/api/v1/nothing"),
-        ("GET", "/"),
+        ("POST", "/"),
         ("GET", "/api/v1/pools/not-a-guid"),
         ("DELETE", "/api/v1/pools/metadata"),
         ("GET", "/api/v1/drives?bogus=1"),

@@ -24,6 +24,9 @@ NOT_IN_THE_CLIENT = {
     "GET /openapi.json": "for tools",
     "GET /docs": "for people",
     "GET /docs/static/{filename}": "for people",
+    "GET /session": "for browsers",
+    "POST /session": "for browsers",
+    "DELETE /session": "for browsers",
     "GET /mounts/{mount_path}/processes": "the same as without its last part",
     "GET /mounts/{mount_path}/size": "the pool says it",
     "DELETE /pools/metadata": "forgets everything",
@@ -80,6 +83,7 @@ def test_every_call_of_the_agent_is_in_the_client(app: Quart, routes: Any) -> No
     served = {
         (method, rule.rule)
         for rule in app.url_map.iter_rules()
+        if not rule.endpoint.startswith("page_")
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
     }
     missing = {_worded(method, rule) for method, rule in served - known}

@@ -34,7 +34,8 @@ async def test_drives_in_the_shape_of_lsblk(client: Client, path: str) -> None:
     answer = await client.get(path)
     assert set(answer.json) == {"blockdevices"}
     [drive] = answer.json["blockdevices"]
-    more = {"available", "unavailableBecause", "poolGroupGuid", "protected", "identifiedBy"}
+    more = {"available", "unavailableBecause", "unavailableCode", "poolGroupGuid"}
+    more |= {"protected", "identifiedBy"}
     assert set(drive) == LSBLK | more
     assert drive["serial"] == SERIAL
     assert drive["id-link"] == "wwn-0x5000c500a1b2c3d4"

@@ -94,8 +94,8 @@ async def test_backends(client: Client) -> None:
                 "name": "mdadm",
                 "version": "1.0.0",
                 "levels": [
-                    {"name": "raid1", "minDrives": 1, "maxDrives": 2},
-                    {"name": "raid5", "minDrives": 3, "maxDrives": None},
+                    {"name": "raid1", "minDrives": 1, "maxDrives": 2, "parity": 0, "copies": None},
+                    {"name": "raid5", "minDrives": 3, "maxDrives": None, "parity": 1, "copies": 1},
                 ],
                 "filesystems": ["ext4", "xfs"],
                 "capabilities": ["add_drive", "import"],

@@ -10,6 +10,7 @@ from quart import Quart
 
 from backy_core.api.scopes import needed_scope, needs
 from backy_core.store.keys import Scope
+from backy_core.web import pages
 from tests.http.conftest import Answer, Client
 from tests.http.fake_agent import FakeAgent
 from tests.http.fake_pools import GUID, PROCESS, standing_pool
@@ -20,10 +21,17 @@ OPERATING = {
     ("POST", "/api/v1/processes/kill"),
     ("POST", "/api/v1/drives/refresh"),
 }
+READING = {("DELETE", "/api/v1/session")}
+"""It ends the caller's own session."""
+PAGES = {re.sub(r"<(\w+)>", r"{\1}", path) for path in (*pages.PAGES, f"{pages.FILES}/<filename>")}
+"""They hold nothing of the agent's: scripts fill them by calls that need a key."""
 OPEN = {
     ("GET", path)
-    for path in ("/api/v1/status", "/health", "/openapi.json", "/docs", "/docs/static/{filename}")
-}
+    for path in (
+        *("/api/v1/status", "/health", "/openapi.json", "/docs", "/docs/static/{filename}"),
+        *PAGES,
+    )
+} | {("POST", "/api/v1/session")}
 
 
 def routes(app: Quart) -> dict[tuple[str, str], Scope | None]:
@@ -66,6 +74,8 @@ async def test_every_route_declares_what_its_like_do(app: Quart) -> None:
     for (method, path), needed in routes(app).items():
         reads = method == "GET" and path != "/api/v1/keys"
         expected = Scope.READ if reads else Scope.ADMIN
+        if (method, path) in READING:
+            expected = Scope.READ
         if (method, path) in OPERATING:
             expected = Scope.OPERATE
         assert needed == (None if (method, path) in OPEN else expected), (method, path)

@@ -110,7 +110,7 @@ class LiveEvents:
     async def _update(self) -> None:
         async with self._one_at_a_time:
             self._changed.clear()
-            self._end_refused()
+            self._check_keys()
             pools = await self._agent.pools.list(usage_within_s=_USAGE_S)
             drives = await self._agent.drives_service.list()
             events = self._told.follow(self._agent.operations.all(), pools, drives)
@@ -118,13 +118,17 @@ class LiveEvents:
                 self._snapshots.clear()
                 self._send(Part(b"".join(map(self._ring.add, events))))
 
-    def _end_refused(self) -> None:
+    def _check_keys(self) -> None:
         """A key that was revoked opens nothing, and keeps nothing open."""
         keys = self._agent.keys.entries()
         if keys is not self._keys:
             self._keys = keys
-            for stream in [each for each, accepted in self._streams.items() if not accepted()]:
-                stream.end()
+            self.end_refused()
+
+    def end_refused(self) -> None:
+        """End the streams of clients that are not accepted any more."""
+        for stream in [each for each, accepted in self._streams.items() if not accepted()]:
+            stream.end()
 
     def _send(self, part: Part) -> None:
         for stream in tuple(self._streams):

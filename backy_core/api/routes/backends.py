@@ -44,7 +44,13 @@ def _backend_reply(backend: LoadedBackend, problem: str | None) -> BackendReply:
         name=info.name,
         version=info.version,
         levels=tuple(
-            LevelReply(name=level.name, min_drives=level.min_drives, max_drives=level.max_drives)
+            LevelReply(
+                name=level.name,
+                min_drives=level.min_drives,
+                max_drives=level.max_drives,
+                parity=level.parity,
+                copies=level.copies,
+            )
             for level in info.levels
         ),
         filesystems=info.filesystems,

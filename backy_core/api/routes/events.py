@@ -11,6 +11,7 @@ from backy_core.api.auth import still_accepted
 from backy_core.api.live.hub import LiveEvents
 from backy_core.api.replies import agent, current_request
 from backy_core.api.routing import BASE_PATH, Routes, endpoint
+from backy_core.api.sessions import sessions
 from backy_core.api.wire.events import LiveEvent
 from backy_core.store.keys import Scope
 
@@ -27,6 +28,6 @@ async def follow_events() -> Response:
     events = cast("LiveEvents", current_app.extensions[EXTENSION])
     await events.catch_up()
     current = current_request()
-    accepted = still_accepted(current, agent().keys)
+    accepted = still_accepted(current, agent().keys, sessions())
     feed = events.feed(current.headers.get("Last-Event-ID", ""), accepted)
     return Streamed(feed, EVENT_STREAM)

@@ -33,7 +33,9 @@ class BlockReply(ReplyModel):
 
 
 class DriveReply(BlockReply):
-    """A whole drive. ``unavailableBecause`` is null exactly if ``available``.
+    """A whole drive. ``unavailableBecause`` and ``unavailableCode``, the code of the error that
+    taking it would get, are null exactly if ``available``. ``DRIVE_NOT_EMPTY``: it can be taken
+    with ``wipe``.
 
     ``identifiedBy`` says what ``serial`` is; a drive by its kernel ``name`` alone is never taken.
     """
@@ -42,6 +44,7 @@ class DriveReply(BlockReply):
     identified_by: IdentifiedBy
     available: bool
     unavailable_because: str | None
+    unavailable_code: str | None
     pool_group_guid: str | None
     protected: bool
 

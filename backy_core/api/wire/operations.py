@@ -47,11 +47,17 @@ class AcceptedReply(Success):
 
 
 class LevelReply(ReplyModel):
-    """A redundancy level and the numbers of drives it takes; ``max_drives`` null: any number."""
+    """A redundancy level and the numbers of drives it takes; ``max_drives`` null: any number.
+
+    ``parity``: how many drives' worth of it is parity. ``copies``: how many drives hold each block;
+    null: all of them.
+    """
 
     name: str
     min_drives: int
     max_drives: int | None
+    parity: int
+    copies: int | None
 
 
 class ToolReply(ReplyModel):

@@ -24,7 +24,10 @@ BLOCK = {
     *("name", "size", "type", "mountpoint", "uuid", "serial", "vendor", "model", "fstype"),
     *("path", "id-link", "children"),
 }
-DRIVE = BLOCK | {"available", "unavailableBecause", "poolGroupGuid", "protected", "identifiedBy"}
+DRIVE = BLOCK | {
+    *("available", "unavailableBecause", "unavailableCode", "poolGroupGuid"),
+    *("protected", "identifiedBy"),
+}
 UNMOUNT = {"success", "busy", "state", "commandOutputs"}
 MOUNT = {"success", "state", "mountPath", "commandOutputs"}
 DELETE = UNMOUNT

@@ -1,0 +1,66 @@
+// The frame of every page: connection, signing out, messages, and what buttons do.
+
+import { ApiError, call } from "./api.js";
+import { byId, h } from "./dom.js";
+import { connect, followLink } from "./live.js";
+import { say } from "./text.js";
+
+const MESSAGE_MS = 6000;
+const GRACE_MS = 1500;
+let lostTimer = null;
+
+/** Begin: `actions` are functions by the names in `data-action`, called with the button. */
+export function start(actions) {
+  byId("host").textContent = location.hostname;
+  const all = { "sign-out": signOut, ...actions };
+  document.addEventListener("click", (event) => {
+    const button = event.target.closest("[data-action]");
+    if (button && !button.disabled) void carryOut(all[button.dataset.action], button);
+  });
+  followLink(showLink);
+  connect();
+  performance.mark("usable");
+}
+
+async function carryOut(action, button) {
+  button.disabled = true;
+  try {
+    await action(button);
+  } catch (error) {
+    if (!(error instanceof ApiError)) throw error;
+    tell(error.whole, "bad");
+  } finally {
+    button.disabled = false;
+  }
+}
+
+async function signOut() {
+  await call("DELETE", "/session");
+  location.reload();
+}
+
+/** Show a message for a while; one of a problem stays until it is dismissed. */
+export function tell(text, tone = "good") {
+  const dismiss = h("button", { type: "button", class: "plain", "aria-label": say("action.dismiss") }, "×");
+  const toast = h("div", { class: "toast", "data-tone": tone }, h("p", {}, text), dismiss);
+  dismiss.addEventListener("click", () => toast.remove());
+  byId("toasts").append(toast);
+  if (tone !== "bad") setTimeout(() => toast.remove(), MESSAGE_MS);
+}
+
+function showLink(connected) {
+  document.documentElement.dataset.connection = connected ? "live" : "lost";
+  byId("connection").dataset.state = connected ? "live" : "lost";
+  byId("connection-text").textContent = say(connected ? "link.live" : "link.lost");
+  clearTimeout(lostTimer);
+  if (connected) {
+    byId("lost").hidden = true;
+    document.body.classList.remove("is-lost");
+    return;
+  }
+  lostTimer = setTimeout(() => {
+    byId("lost").textContent = say("link.lost_means");
+    byId("lost").hidden = false;
+    document.body.classList.add("is-lost");
+  }, GRACE_MS);
+}
