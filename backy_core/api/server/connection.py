@@ -303,7 +303,8 @@ class Connection(asyncio.BufferedProtocol):
             self.send(response, *content, h11.EndOfMessage())
         if self._exchange is not None:
             self._exchange.leave()
-        self._leave()
+        # What is on its way when the socket closes would reset it, and take the reply along.
+        self._leave(still_sends=self.http.their_state is h11.IDLE)
 
     def finished(self) -> None:
         """The reply is complete."""
@@ -318,11 +319,11 @@ class Connection(asyncio.BufferedProtocol):
         self._enter(Stage.IDLE, self._server.limits.idle_s)
         self._loop.call_soon(self._next_request)  # after the others had their turn
 
-    def _leave(self) -> None:
+    def _leave(self, *, still_sends: bool = False) -> None:
         """End the connection so that a client which still sends can read its reply."""
         if self.stage is Stage.LEAVING or self.transport.is_closing():
             return
-        still_sends = self.http.their_state in (h11.SEND_BODY, h11.ERROR)
+        still_sends = still_sends or self.http.their_state in (h11.SEND_BODY, h11.ERROR)
         self._enter(Stage.LEAVING, self._server.limits.linger_s)
         if still_sends or self.http.trailing_data[0]:
             if self.transport.can_write_eof():  # not over TLS
