@@ -13,17 +13,19 @@ WORKERS ?= 4
 SPREAD = -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
 ONCE ?=
 
-# What the agent itself calls, then what tests and demo boot their kernel with, and their browser.
+# What the agent itself calls, then what tests and demo boot their kernel with, their browser,
+# and the shells whose completion they try.
 BROWSER := chromium fonts-dejavu-core
+SHELLS := zsh fish
 DEBIAN_PACKAGES := python3-venv mdadm e2fsprogs xfsprogs btrfs-progs udev util-linux kmod mount \
 	user-mode-linux iproute2 dmsetup lvm2 fdisk procps gcc libc6-dev \
-	systemd $(BROWSER)
+	systemd $(BROWSER) $(SHELLS)
 
-# The Debian releases that guests can be made of, and what they need there: neither compiler
-# nor browser.
+# The Debian releases that guests can be made of, and what they need there: neither compiler,
+# browser nor shells.
 DEBIAN := $(shell . /etc/os-release 2>/dev/null && echo $$VERSION_CODENAME)
 SUITES ?= bookworm trixie forky
-SUITE_PACKAGES = $(filter-out gcc python3-venv $(BROWSER),$(DEBIAN_PACKAGES)) python3 python3-pip zfs-fuse
+SUITE_PACKAGES = $(filter-out gcc python3-venv $(BROWSER) $(SHELLS),$(DEBIAN_PACKAGES)) python3 python3-pip zfs-fuse
 SHORT_FILES := $(foreach it,life members faulty_drives refusals,tests/kernel/http/test_$(it).py)
 SHORT := mdadm and (raid1-2-ext4 or raid5-3 or failed_and_replaced or test_refusals or \
 	fails_while_it_is_made[mdadm-error])

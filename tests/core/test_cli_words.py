@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -138,19 +137,6 @@ def test_a_table_of_wide_characters_is_straight() -> None:
     rows = [["倉庫" * 20, "x"], ["e\u0301t\u00e9", "y"]]
     lines = screen.table(("A", "B"), rows, flexible=0).splitlines()
     assert {wide(line) for line in lines[1:]} == {40}
-
-
-@pytest.mark.parametrize(
-    ("words", "found"), [("po", "pools"), ("pools sh", "show"), ("pools delete --dr", "--dry-run")]
-)
-def test_bash_completes(words: str, found: str) -> None:
-    typed = ["backy", *words.split()]
-    script = (
-        f'PATH={Path(sys.executable).parent}:$PATH; eval "$(backy completion bash)"\n'
-        f"COMP_WORDS=({' '.join(typed)}); COMP_CWORD={len(typed) - 1}; _backy; echo $COMPREPLY"
-    )
-    shown = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True)
-    assert shown.stdout.split() == [found], shown.stderr
 
 
 NOT_NEEDED = {"pydantic", "quart", "asyncio", "rich", "h11", "ssl", "email", "dataclasses"}

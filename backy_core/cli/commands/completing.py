@@ -17,7 +17,10 @@ T = TypeVar("T")
 _SCRIPTS = {
     "bash": """\
 _backy() {
-    mapfile -t COMPREPLY < <(backy complete -- "${COMP_WORDS[@]:1:COMP_CWORD}" 2>/dev/null)
+    local words=("${COMP_WORDS[@]:1:COMP_CWORD}") found
+    mapfile -t found < <(backy complete -- "${words[@]//\\\\/}" 2>/dev/null)
+    COMPREPLY=()
+    [ ${#found[@]} = 0 ] || mapfile -t COMPREPLY < <(printf '%q\\n' "${found[@]}")
 }
 complete -F _backy backy
 """,
@@ -25,14 +28,16 @@ complete -F _backy backy
 #compdef backy
 _backy() {
     local -a found
-    found=("${(@f)$(backy complete -- "${words[@]:1:$((CURRENT - 1))}" 2>/dev/null)}")
+    found=(${(f)"$(backy complete -- "${(@Q)words[2,CURRENT]}" 2>/dev/null)"})
     compadd -a found
 }
 if [ "$funcstack[1]" = _backy ]; then _backy "$@"; else compdef _backy backy; fi
 """,
     "fish": """\
 function __backy
-    set -l words (commandline -opc) (commandline -ct)
+    set -l begun (commandline -ct | string unescape)
+    or set begun (commandline -ct)
+    set -l words (commandline -opc) $begun
     backy complete -- $words[2..] 2>/dev/null
 end
 complete -c backy -f -a '(__backy)'
