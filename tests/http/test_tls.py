@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import os
 import shutil
 import socket
 import ssl
 import subprocess
+import sys
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +23,7 @@ from backy_core.api.server import tls
 from backy_core.api.server.limits import MAX_BODY_BYTES, Limits
 from backy_core.api.server.server import Server
 from backy_core.api.server.tls import Certificate
+from backy_core.cli.exits import Exit
 from backy_core.client import calls
 from backy_core.client.address import parse
 from backy_core.client.aio import AsyncClient
@@ -174,6 +177,33 @@ async def test_our_own_client_checks_the_certificate(
         await pools()
     monkeypatch.setenv("SSL_CERT_FILE", str(files.certificate))
     assert await pools() == []
+
+
+async def typed(port: int, trusted: Path | None) -> tuple[int, str, str]:
+    """``backy pools`` at this address, as a program of its own."""
+    env = {name: value for name, value in os.environ.items() if not name.startswith("BACKY_")}
+    env |= {"BACKY_API_KEY": KEY} | ({"SSL_CERT_FILE": str(trusted)} if trusted else {})
+    command = [sys.executable, "-m", "backy_core", "pools", "--url", f"https://localhost:{port}"]
+    pipe = asyncio.subprocess.PIPE
+    process = await asyncio.create_subprocess_exec(*command, env=env, stdout=pipe, stderr=pipe)
+    out, err = await process.communicate()
+    assert process.returncode is not None
+    return process.returncode, out.decode(), err.decode()
+
+
+async def test_the_command_line_follows_a_renewed_certificate(
+    port: int, files: Files, made: Path, agent: FakeAgent
+) -> None:
+    agent.pools.add(standing_pool())
+    status, _, err = await typed(port, None)
+    assert status == Exit.UNAVAILABLE and "certificate verify failed" in err
+    status, out, _ = await typed(port, made / "one.pem")
+    assert status == Exit.OK and "backup-1" in out
+    files.put("two", "two")
+    status, _, err = await typed(port, made / "one.pem")
+    assert status == Exit.UNAVAILABLE and "certificate verify failed" in err
+    status, out, _ = await typed(port, made / "two.pem")
+    assert status == Exit.OK and "backup-1" in out
 
 
 @pytest.mark.filterwarnings("ignore:ssl.TLSVersion.TLSv1_1")
