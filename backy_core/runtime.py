@@ -27,6 +27,7 @@ from backy_core.pools.doctor.doctor import Doctor
 from backy_core.pools.drive_service import DriveService
 from backy_core.pools.lifecycle.learning import awaits_leavers, learn
 from backy_core.pools.lifecycle.recovery import Recovery
+from backy_core.pools.reading.pool_changes import changes_between, pool_found, pools_at_start
 from backy_core.pools.service import PoolService
 from backy_core.pools.startup import Startup
 from backy_core.sdk.advice import plain
@@ -67,6 +68,7 @@ class Runtime:
         self.machine_changed_at = self.clock.monotonic()
         self.host = host or load_backends(
             tables=settings.plugins,
+            plugins_dir=settings.plugins_dir,
             plan_deadline_s=settings.plugin_deadline_s,
             inspect_deadline_s=settings.inspect_deadline_s,
             has_program=machine.programs.installed,
@@ -88,7 +90,7 @@ class Runtime:
         """Of files that others than this agent's parts read."""
         self.doctor = Doctor(self._core, self._file_problems)
         self._recovery = Recovery(self._core, self.pools.verbs.by_plan)
-        self._startup = Startup(self._core, self.pools)
+        self._startup = Startup(self._core, self.pools, self._tried)
         self._background: set[asyncio.Task[None]] = set()
 
     @property
@@ -159,6 +161,7 @@ class Runtime:
             log.warning("exclude_drives: no connected drive matches %r; is it mistyped?", pattern)
         await learn(core)
         self._startup.mark()
+        self.host.notify_pools_found(pools_at_start(core))
         self.operations.on_finished(self._finished)
         recoveries = self._recovery.begin()
         self.observer.subscribe(self._changed)
@@ -168,11 +171,18 @@ class Runtime:
     async def _open_after(self, recoveries: Sequence[Operation]) -> None:
         await self._startup.open_all({operation.guid: operation for operation in recoveries})
 
+    def _tried(self, guid: str) -> None:
+        """Start-up is done with this pool: what is seen of it counts."""
+        entry = self._core.metadata.get(guid)
+        if entry is not None:
+            self.host.notify_pools_found((pool_found(self._core, entry),))
+
     def _changed(self, before: Snapshot, after: Snapshot) -> None:
         """Drives came or went: pending work may go on, old entries may be recognised. Or a
         replaced member was let go."""
-        for change in after.changes_since(before, self.clock.now()):
-            self.host.notify_pool_changed(change)
+        if self.host.listeners:
+            for change in changes_between(self._core, before, after):
+                self.host.notify_pool_changed(change)
         same = {drive.id for drive in before.drives} == {drive.id for drive in after.drives}
         if not same or awaits_leavers(self._core):
             self._spawn(self._learn())

@@ -29,6 +29,7 @@ from backy_core.api.routes import (
     metadata,
     metrics,
     mounts,
+    notifications,
     operations,
     pool_life,
     pools,
@@ -57,6 +58,7 @@ _ROUTES = (
     doctor.routes,
     keys.routes,
     session.routes,
+    notifications.routes,
     service.routes,
     metrics.routes,
 )

@@ -225,6 +225,12 @@ def _keys(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:
     verbs.build(parser, words)
 
 
+def _notify(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:
+    verbs = _Verbs("notify")
+    verbs.add("test", "send a test message to every target, and show what each answers")
+    verbs.build(parser, words)
+
+
 def _backends(parser: argparse.ArgumentParser, _: Sequence[str]) -> None:
     _leaf(parser, "service:backends", ())
 
@@ -279,6 +285,7 @@ COMMANDS: dict[str, tuple[str, Fill]] = {
     "doctor": ("what is wrong, and what to do about it", _doctor),
     "backends": ("the kinds of pools that can be made", _backends),
     "keys": ("who may use the agent from elsewhere", _keys),
+    "notify": ("whether messages reach whom they should", _notify),
     "context": ("agents on other machines", _context),
     "config": ("the settings of the agent on this machine", _config),
     "completion": ("the completion of your shell", _completion),

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         Message,
         MountDryRun,
         Mounted,
+        NotificationTest,
         Operation,
         Outputs,
         PoolDetail,
@@ -96,6 +97,10 @@ def list_backends() -> Call[Backends]:
 
 def examine() -> Call[Examination]:
     return Call("GET", "/doctor")
+
+
+def send_test_message() -> Call[NotificationTest]:
+    return _change("POST", "/notify/test")
 
 
 # access keys

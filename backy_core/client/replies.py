@@ -96,6 +96,17 @@ class Examination(TypedDict):
     findings: list[Finding]
 
 
+class TargetAnswer(TypedDict):
+    target: str
+    delivered: bool
+    reason: str | None
+
+
+class NotificationTest(TypedDict):
+    success: bool
+    targets: list[TargetAnswer]
+
+
 class Key(TypedDict):
     name: str
     scope: str

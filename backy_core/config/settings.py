@@ -264,6 +264,11 @@ class Settings(BaseModel):
         return self.state_dir / "journal"
 
     @property
+    def plugins_dir(self) -> Path:
+        """Where plugins keep files, each in a directory of its own."""
+        return self.state_dir / "plugins"
+
+    @property
     def tombstones_path(self) -> Path:
         return self.state_dir / "tombstones.json"
 

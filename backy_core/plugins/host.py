@@ -28,7 +28,7 @@ from backy_core.plugins.reports import cleaned, with_clean_names
 from backy_core.plugins.stamp_rules import of_another_pool, refuse_shared, unproven
 from backy_core.plugins.threads import call_async_within
 from backy_core.sdk.errors import BackendFailure, BackyError, PlanRefused
-from backy_core.sdk.events import OperationRecord, PoolChange
+from backy_core.sdk.events import OperationRecord, PoolChange, TargetAnswer
 from backy_core.sdk.models import (
     BackendInfo,
     DriveId,
@@ -43,6 +43,9 @@ from backy_core.sdk.plan import BackendPlan, PlanKind
 from backy_core.sdk.settings import PluginSettings
 
 __all__ = ["FailedPlugin", "LoadedBackend", "PluginHost"]
+
+TEST_DEADLINE_S = 60.0
+"""For a test message to all targets of a listener."""
 
 _log = logging.getLogger(__name__)
 
@@ -220,15 +223,38 @@ class PluginHost:
 
     def notify_operation_finished(self, operation: OperationRecord) -> None:
         """Tell the listeners; returns at once."""
-        for listener in self.listeners:
-            hook = listener.manager.hook.backy_operation_finished
-            listener.post(partial(hook, operation=operation, settings=listener.settings))
+        self._notify("backy_operation_finished", operation=operation)
 
     def notify_pool_changed(self, change: PoolChange) -> None:
         """Tell the listeners; returns at once."""
+        self._notify("backy_pool_changed", change=change)
+
+    def notify_pools_found(self, pools: tuple[PoolChange, ...]) -> None:
+        """Tell the listeners; returns at once."""
+        self._notify("backy_pools_found", pools=pools)
+
+    async def send_test_message(self) -> tuple[TargetAnswer, ...]:
+        """Have every listener that sends messages send a test, and return the answers of its
+        targets. BackendFailure if a listener fails."""
+        hook = "backy_test_notification"
+        answers: list[TargetAnswer] = []
         for listener in self.listeners:
-            hook = listener.manager.hook.backy_pool_changed
-            listener.post(partial(hook, change=change, settings=listener.settings))
+            if hook not in registry.hooks_of(listener.manager):
+                continue
+            owner = f"Listener {listener.name}"
+            with blaming(owner, hook):
+                targets = await call_async_within(
+                    _hook_call(listener, hook), f"{listener.name}-{hook}", TEST_DEADLINE_S
+                )
+            require(owner, hook, targets, Sequence)
+            for answer in targets:
+                require(owner, hook, answer, TargetAnswer)
+            answers += targets
+        return tuple(answers)
+
+    def _notify(self, hook: str, **record: object) -> None:
+        for listener in self.listeners:
+            listener.post(_hook_call(listener, hook, **record))
 
     async def _plan(
         self,
@@ -282,6 +308,11 @@ PLAN_HOOKS: Mapping[PlanKind, str] = MappingProxyType(
         "add": "backy_plan_add_drive",
     }
 )
+
+
+def _hook_call(listener: Listener, hook: str, **record: object) -> Callable[[], Any]:
+    own = {"settings": listener.settings, "directory": listener.directory}
+    return partial(getattr(listener.manager.hook, hook), **record, **own)
 
 
 def _name(backend: str) -> str:

@@ -10,6 +10,7 @@ import logging
 import queue
 import threading
 from collections.abc import Callable
+from pathlib import Path
 
 import pluggy
 
@@ -24,10 +25,17 @@ _log = logging.getLogger(__name__)
 class Listener:
     """One listener plugin. The thread starts with the first call and ends with the agent."""
 
-    def __init__(self, name: str, manager: pluggy.PluginManager, settings: PluginSettings) -> None:
+    def __init__(
+        self,
+        name: str,
+        manager: pluggy.PluginManager,
+        settings: PluginSettings,
+        directory: Path,
+    ) -> None:
         self.name = name
         self.manager = manager
         self.settings = settings
+        self.directory = directory
         self._calls: queue.Queue[Callable[[], object]] = queue.Queue(BACKLOG)
         self._dropped = 0
         self._thread: threading.Thread | None = None

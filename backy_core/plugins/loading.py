@@ -6,12 +6,14 @@ import logging
 from collections.abc import Callable, Iterable
 from functools import cache, partial
 from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
 from typing import Any, TypeVar
 
 import pluggy
 
 from backy_core.config.errors import ConfigurationError
 from backy_core.config.plugin_tables import PluginTables
+from backy_core.config.settings import Settings
 from backy_core.plugins import registry as registry
 from backy_core.plugins.backend_rules import check_backend, check_layer
 from backy_core.plugins.host import PLAN_HOOKS, LoadedBackend, PluginHost
@@ -39,6 +41,7 @@ def load_backends(
     installed_listeners: Iterable[EntryPoint] | None = None,
     listeners: Iterable[tuple[str, object]] = (),
     tables: PluginTables | None = None,
+    plugins_dir: Path | None = None,
     plan_deadline_s: float = 5,
     inspect_deadline_s: float = 30,
     load_deadline_s: float = LOAD_DEADLINE_S,
@@ -48,11 +51,13 @@ def load_backends(
 
     ``installed_backends`` and its like are entry points, those of this environment if None;
     ``builtin``, ``layers`` and ``listeners`` are names with plugin objects. Of two plugins with one
-    name the first is loaded. ``has_program`` tells which programs the machine has. Raises
+    name the first is loaded. ``plugins_dir`` is where listeners keep files; None: as set by
+    default. ``has_program`` tells which programs the machine has. Raises
     :class:`ConfigurationError` for ``tables`` that do not suit the plugins.
     """
     points = cache(entry_points)  # reads a file of every installed package, so only once
-    loader = _Loader(tables or PluginTables(), load_deadline_s, has_program)
+    directory = plugins_dir or Settings().plugins_dir
+    loader = _Loader(tables or PluginTables(), directory, load_deadline_s, has_program)
     all_of = partial(_candidates, points)
     backends = loader.load(
         all_of(registry.BACKEND_GROUP, installed_backends, builtin), loader.backend
@@ -88,8 +93,13 @@ class _Loader:
     """One round of loading: names are unique among all plugins, for each has one table."""
 
     def __init__(
-        self, tables: PluginTables, deadline_s: float, has_program: Callable[[str], bool]
+        self,
+        tables: PluginTables,
+        directory: Path,
+        deadline_s: float,
+        has_program: Callable[[str], bool],
     ) -> None:
+        self._directory = directory
         self._has_program = has_program
         self.failed: list[FailedPlugin] = []
         self._tables = tables
@@ -141,7 +151,8 @@ class _Loader:
     def listener(self, candidate: Candidate) -> Listener:
         """Load and check a listener."""
         manager = registry.listener_manager(candidate)
-        return Listener(candidate.name, manager, self._settings(candidate, manager))
+        settings = self._settings(candidate, manager)
+        return Listener(candidate.name, manager, settings, self._directory / candidate.name)
 
     def _settings(self, candidate: Candidate, manager: pluggy.PluginManager) -> PluginSettings:
         model: object = PluginSettings

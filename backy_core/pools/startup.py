@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from backy_core.operations.records import Operation
 from backy_core.pools.core import Core
@@ -23,9 +23,11 @@ _LOOK_S, _AGAIN_S = 0.5, 2.0
 
 
 class Startup:
-    def __init__(self, core: Core, service: PoolService) -> None:
+    def __init__(self, core: Core, service: PoolService, on_tried: Callable[[str], None]) -> None:
+        """``on_tried`` is called with the GUID of each pool that opened or did not."""
         self._core = core
         self._service = service
+        self._on_tried = on_tried
         self._late: dict[str, frozenset[str]] = {}
         """Pools that did not open, and which of their drives were here by then."""
 
@@ -72,6 +74,7 @@ class Startup:
         if (opening := self._core.opening.pop(guid, None)) is not None:
             opening.set()
             self._core.changes.tell()
+            self._on_tried(guid)
 
     async def _open(self, guid: str, recovery: Operation | None) -> None:
         try:

@@ -41,8 +41,33 @@ class OperationRecord(Model):
     """It settled what an earlier run of the agent left unfinished."""
 
 
+class PoolDrive(Model):
+    """A drive that belongs to a pool, whether or not it is connected."""
+
+    serial: str
+    size: int | None = None
+    """Bytes; None if the agent has not seen the drive yet."""
+    model: str | None = None
+    """None if it is not known, as of a drive that was absent at the agent's start."""
+    label: str = ""
+    """The administrator's name for it."""
+
+
+class RememberedPool(Model):
+    """What the agent remembers of a pool."""
+
+    guid: str
+    label: str
+    should_be_mounted: bool
+    busy: bool
+    """An operation works on the pool, or the agent has yet to open it: its report may be that of a
+    passing state."""
+    drives: tuple[PoolDrive, ...]
+    """Its members, without those that another drive replaces."""
+
+
 class PoolChange(Model):
-    """Two successive reports of one pool that differ. At most one of them is None."""
+    """Two successive reports of one pool that differ."""
 
     backend: str
     seen_at: datetime
@@ -51,3 +76,16 @@ class PoolChange(Model):
     """None: the pool was not there."""
     after: PoolReport | None
     """None: the pool is no longer there."""
+    pool: RememberedPool | None = None
+    """None: a pool that the agent does not remember, such as one that was not imported or whose
+    creation has not ended."""
+
+
+class TargetAnswer(Model):
+    """The answer of one target to a test message."""
+
+    target: str
+    """A name that gives no secret away."""
+    delivered: bool
+    reason: str | None = None
+    """Why it was not delivered, in one sentence without secrets."""

@@ -17,10 +17,11 @@ what the current state forbids.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Sequence
+from pathlib import Path
 
 import pluggy
 
-from backy_core.sdk.events import OperationRecord, PoolChange
+from backy_core.sdk.events import OperationRecord, PoolChange, TargetAnswer
 from backy_core.sdk.layers import LayerInfo
 from backy_core.sdk.models import (
     BackendInfo,
@@ -271,11 +272,28 @@ class ListenerSpecs(PluginSpecs):
     time, in the order of the events, and may block. A slow listener delays nobody but itself; up to
     1000 calls wait for it, later ones are dropped and counted in the log. An exception is logged,
     and the next call follows as usual. The agent does not wait for listeners when it stops.
+
+    ``directory`` is where the listener may keep files across restarts. It is the listener's own,
+    below the agent's state directory, and not made yet.
     """
 
     @hookspec
+    def backy_pools_found(
+        self, pools: tuple[PoolChange, ...], settings: PluginSettings, directory: Path
+    ) -> None:
+        """Take note of the pools at the agent's start. Fires once before any other hook, with no
+        pools if there are none, and again for each pool that should be mounted, once the agent has
+        tried to open it. It may fire again when a drive came later.
+
+        - ``pools``: the pools that are seen and those that are remembered, as changes without a
+          former report. A remembered pool that is not seen has no new report either.
+
+        The result is ignored.
+        """
+
+    @hookspec
     def backy_operation_finished(
-        self, operation: OperationRecord, settings: PluginSettings
+        self, operation: OperationRecord, settings: PluginSettings, directory: Path
     ) -> None:
         """Take note of an operation's end. Fires once for each accepted operation, after
         ``backy_pool_changed`` for the change that it made to its pool. An operation that a power
@@ -287,13 +305,25 @@ class ListenerSpecs(PluginSpecs):
         """
 
     @hookspec
-    def backy_pool_changed(self, change: PoolChange, settings: PluginSettings) -> None:
+    def backy_pool_changed(
+        self, change: PoolChange, settings: PluginSettings, directory: Path
+    ) -> None:
         """Take note of a changed pool. Fires for each pool that differs between two successive
         inspections, in the order of backend and native id; several changes in a short time arrive
-        as one. Pools that are present at the agent's start are not reported, and no change is
-        while the backend's inspection fails.
+        as one. Pools that are present at the agent's start are told by ``backy_pools_found``, and
+        no change is while the backend's inspection fails.
 
         - ``change``: the former and the new report, frozen.
 
         The result is ignored.
+        """
+
+    @hookspec(firstresult=True)
+    def backy_test_notification(  # type: ignore[empty-body]
+        self, settings: PluginSettings, directory: Path
+    ) -> Sequence[TargetAnswer]:
+        """Send a test message to every target, now. Fires on request, in a thread of its own and
+        beside other calls.
+
+        Returns the answer of each target within a minute; empty if no target is set.
         """

@@ -73,6 +73,7 @@ class Bench:
             builtin=self.backends,
             listeners=self.listeners,
             tables=settings.plugins,
+            plugins_dir=settings.plugins_dir,
             plan_deadline_s=self.settings.plugin_deadline_s,
             inspect_deadline_s=self.settings.inspect_deadline_s,
             has_program=self.fakes.installed,

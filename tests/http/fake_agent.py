@@ -9,8 +9,12 @@ import pluggy
 
 from backy_core.operations.registry import OperationRegistry
 from backy_core.operations.retention import Limits
+from backy_core.plugins import registry
 from backy_core.plugins.host import FailedPlugin, LoadedBackend, PluginHost
+from backy_core.plugins.listeners import Listener
 from backy_core.pools.doctor.doctor import Diagnosis, Doctor
+from backy_core.sdk import hookimpl
+from backy_core.sdk.events import TargetAnswer
 from backy_core.sdk.models import BackendInfo, Level, Tool
 from backy_core.sdk.settings import PluginSettings
 from backy_core.store.audit import AuditLog
@@ -24,7 +28,18 @@ from tests.http.fake_pools import FakePools
 KEY = "test-key-3f0c"
 
 
-def _host() -> PluginHost:
+class Sender:
+    """A listener whose targets answer as they are told to."""
+
+    def __init__(self, answers: tuple[TargetAnswer, ...]) -> None:
+        self._answers = answers
+
+    @hookimpl
+    def backy_test_notification(self) -> tuple[TargetAnswer, ...]:
+        return self._answers
+
+
+def _host(*listeners: object) -> PluginHost:
     info = BackendInfo(
         name="mdadm",
         version="1.0.0",
@@ -42,7 +57,13 @@ def _host() -> PluginHost:
         info, "backy-mdadm 1.0.0", manager, PluginSettings(), installed=lambda program: False
     )
     reason = "The module cannot be imported: No module named 'libzfs'"
-    return PluginHost({"mdadm": mdadm}, (), (FailedPlugin("zfs", "backy-zfs 1.0.0", reason),))
+    candidates = registry.candidates((), (("sender", listener) for listener in listeners))
+    senders = [
+        Listener(one.name, registry.listener_manager(one), PluginSettings(), Path("plugins"))
+        for one in candidates
+    ]
+    broken = FailedPlugin("zfs", "backy-zfs 1.0.0", reason)
+    return PluginHost({"mdadm": mdadm}, senders, (broken,))
 
 
 def keys_in(folder: OwnDirectory, clock: Clock, changes: Changes | None = None) -> Keys:
@@ -82,3 +103,7 @@ class FakeAgent:
         self.operations = OperationRegistry(Limits(), self.clock, changes=self.changes)
         self.pools = FakePools(self.operations, self.changes)
         self.drives_service = FakeDrives()
+
+    def notify(self, *answers: TargetAnswer) -> None:
+        """From now on have targets that answer a test so."""
+        self.host = _host(Sender(answers))

@@ -20,6 +20,7 @@ from backy_core.pools.doctor.doctor import Diagnosis
 from backy_core.pools.doctor.findings import Finding, Severity
 from backy_core.sdk.advice import Hint, Verb
 from backy_core.sdk.errors import Conflict
+from backy_core.sdk.events import TargetAnswer
 from tests.http.fake_agent import FakeAgent
 from tests.http.fake_pools import GUID, standing_pool
 
@@ -145,6 +146,18 @@ async def test_every_command_speaks_json(backy: Run, agent: FakeAgent, words: st
     assert status == Exit.OK, err
     json.loads(out)
     assert err == ""
+
+
+async def test_a_test_message_tells_what_each_target_answered(backy: Run, agent: FakeAgent) -> None:
+    status, out, err = await backy("notify", "test")
+    assert status == Exit.FAILURE and out.startswith("No target is set"), err
+    agent.notify(TargetAnswer(target="target 1 (json)", delivered=True))
+    assert await backy("notify", "test") == (Exit.OK, "target 1 (json): delivered\n", "")
+    agent.notify(TargetAnswer(target="target 1 (ntfy)", delivered=False, reason="It is down."))
+    status, out, _ = await backy("notify", "test")
+    assert (status, out) == (Exit.FAILURE, "target 1 (ntfy): not delivered: It is down.\n")
+    status, out, _ = await backy("notify", "test", "--json")
+    assert json.loads(out)["targets"][0]["reason"] == "It is down."
 
 
 async def test_an_error_is_json_too(backy: Run, agent: FakeAgent) -> None:

@@ -6,16 +6,20 @@ import asyncio
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
+from backy_core.config.settings import Settings
 from backy_core.machine.snapshot import Snapshot
 from backy_core.plugins import listeners as plugin_listeners
 from backy_core.plugins.host import PluginHost
 from backy_core.plugins.loading import load_backends
 from backy_core.sdk import hookimpl
-from backy_core.sdk.events import OperationRecord, PoolChange
+from backy_core.sdk.errors import BackendFailure
+from backy_core.sdk.events import OperationRecord, PoolChange, TargetAnswer
 from backy_core.sdk.models import PoolReport
 
 GUID = "3fa85f64-5717-4562-b3fc-2c963f66afa6"
@@ -60,6 +64,7 @@ class Attentive:
 
     def __init__(self) -> None:
         self.told: list[OperationRecord | PoolChange] = []
+        self.starts: list[tuple[PoolChange, ...]] = []
         self._woken = threading.Condition()
 
     @hookimpl
@@ -69,6 +74,18 @@ class Attentive:
     @hookimpl
     def backy_pool_changed(self, change: PoolChange) -> None:
         self._keep(change)
+
+    @hookimpl
+    def backy_pools_found(self, pools: tuple[PoolChange, ...]) -> None:
+        with self._woken:
+            self.starts.append(pools)
+            self._woken.notify_all()
+
+    def found(self, count: int) -> list[tuple[PoolChange, ...]]:
+        """The pools that it was told of at the start, once that were ``count`` calls."""
+        with self._woken:
+            assert self._woken.wait_for(lambda: len(self.starts) >= count, PATIENCE_S)
+            return list(self.starts)
 
     def _keep(self, record: OperationRecord | PoolChange) -> None:
         with self._woken:
@@ -109,6 +126,20 @@ class Hanging:
         self.begun.set()
         self.release.wait(PATIENCE_S)
         self.calls += 1
+
+
+class Sender:
+    """Answers a test with what it was made with."""
+
+    def __init__(self, answers: object) -> None:
+        self._answers = answers
+
+    @hookimpl
+    def backy_test_notification(self, directory: Path) -> Any:
+        assert directory == Settings().plugins_dir / "sender"
+        if isinstance(self._answers, Exception):
+            raise self._answers
+        return self._answers
 
 
 def hosting(**listeners: object) -> PluginHost:
@@ -181,6 +212,18 @@ def test_a_listener_that_never_returns_keeps_no_thread_waiting_at_exit() -> None
     (thread,) = (each for each in threading.enumerate() if each.name == "listener-forever")
     assert thread.daemon
     hanging.release.set()
+
+
+async def test_a_test_message_is_answered_by_every_target() -> None:
+    answer = TargetAnswer(target="target 1 (json)", delivered=True)
+    host = hosting(good=Attentive(), sender=Sender([answer]))
+    assert await host.send_test_message() == (answer,)
+
+
+@pytest.mark.parametrize("answers", [None, ["yes"], OSError("no route")])
+async def test_a_listener_that_fails_in_a_test_is_blamed(answers: object) -> None:
+    with pytest.raises(BackendFailure, match="Listener sender"):
+        await hosting(sender=Sender(answers)).send_test_message()
 
 
 def test_a_listener_without_a_hook_is_left_out() -> None:
