@@ -66,13 +66,7 @@ class Runtime:
         self.agent_instance = str(uuid.uuid4())
         self.changes = Changes()
         self.machine_changed_at = self.clock.monotonic()
-        self.host = host or load_backends(
-            tables=settings.plugins,
-            plugins_dir=settings.plugins_dir,
-            plan_deadline_s=settings.plugin_deadline_s,
-            inspect_deadline_s=settings.inspect_deadline_s,
-            has_program=machine.programs.installed,
-        )
+        self.host = host or _loaded_plugins(settings, machine)
         self.observer = Observer(settings, self.host, machine, self.clock, events())
         self.operations = OperationRegistry(
             _limits(settings),
@@ -236,6 +230,16 @@ class Runtime:
         await self.observer.stop()
         await self._machine.programs.all_ended()
         await self.audit.settle()
+
+
+def _loaded_plugins(settings: Settings, machine: Machine) -> PluginHost:
+    return load_backends(
+        tables=settings.plugins,
+        plugins_dir=settings.plugins_dir,
+        plan_deadline_s=settings.plugin_deadline_s,
+        inspect_deadline_s=settings.inspect_deadline_s,
+        has_program=machine.programs.installed,
+    )
 
 
 def _limits(settings: Settings) -> Limits:

@@ -15,14 +15,15 @@ LINES_TO_PLAN = {"backy_mdadm": 212, "backy_lvm": 299, "backy_zfs": 297}
 """Lower them with every improvement; never raise them."""
 
 PLUGINS = sorted((ROOT / "plugins").glob("*/backy_*"))
+BACKENDS = [plugin for plugin in PLUGINS if plugin.name in LINES_TO_PLAN]
 
 
-@pytest.mark.parametrize("plugin", PLUGINS, ids=lambda plugin: plugin.name)
+@pytest.mark.parametrize("plugin", BACKENDS, ids=lambda plugin: plugin.name)
 def test_a_backend_takes_few_lines_to_plan(plugin: Path) -> None:
     assert 0 < lines_to_plan(plugin) <= LINES_TO_PLAN[plugin.name]
 
 
-@pytest.mark.parametrize("plugin", PLUGINS, ids=lambda plugin: plugin.name)
+@pytest.mark.parametrize("plugin", BACKENDS, ids=lambda plugin: plugin.name)
 def test_what_a_backend_reads_with_makes_no_step(plugin: Path) -> None:
     """So no planning escapes the count above."""
     makes_steps = ("backy_core.sdk.plan", "backy_core.sdk.steps")

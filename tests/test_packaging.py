@@ -110,7 +110,9 @@ def test_the_core_wheel_says_what_it_is(wheels: dict[Path, Path]) -> None:
 def test_a_plugin_wheel_brings_its_entry_point(wheels: dict[Path, Path], folder: Path) -> None:
     entries = configparser.ConfigParser()
     entries.read_string(text_in(wheels[folder], "/entry_points.txt"))
-    assert entries["backy.backends"][folder.name].startswith(f"backy_{folder.name}")
+    (group,) = (name for name in entries.sections() if name.startswith("backy."))
+    assert group in ("backy.backends", "backy.listeners")
+    assert entries[group][folder.name].startswith(f"backy_{folder.name}")
     packages = {name.split("/")[0] for name in members(wheels[folder])}
     assert [package for package in packages if not package.endswith(".dist-info")] == [
         f"backy_{folder.name}"
@@ -131,13 +133,13 @@ def test_an_installed_core_runs(wheels: dict[Path, Path], tmp_path: Path) -> Non
     assert shown.stdout.strip() == f"backy {__version__}"
 
 
-def test_installed_wheels_bring_every_backend(wheels: dict[Path, Path], tmp_path: Path) -> None:
+def test_installed_wheels_bring_every_plugin(wheels: dict[Path, Path], tmp_path: Path) -> None:
     install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps"]
     subprocess.run([*install, "--target", str(tmp_path), *map(str, wheels.values())], check=True)
     listing = (
         "from importlib.metadata import distributions as found;"
         f"print(*sorted(e.name for d in found(path=[{str(tmp_path)!r}]) for e in d.entry_points"
-        " if e.group == 'backy.backends' and e.load()))"
+        " if e.group in ('backy.backends', 'backy.listeners') and e.load()))"
     )
     listed = subprocess.run(
         [sys.executable, "-c", listing],

@@ -51,14 +51,11 @@ def load_backends(
 
     ``installed_backends`` and its like are entry points, those of this environment if None;
     ``builtin``, ``layers`` and ``listeners`` are names with plugin objects. Of two plugins with one
-    name the first is loaded. ``plugins_dir`` is where listeners keep files; None: as set by
-    default. ``has_program`` tells which programs the machine has. Raises
-    :class:`ConfigurationError` for ``tables`` that do not suit the plugins.
+    name the first is loaded. ``plugins_dir``: for files of listeners. ``has_program`` tells which
+    programs the machine has. Raises :class:`ConfigurationError` for ``tables`` that do not suit.
     """
-    points = cache(entry_points)  # reads a file of every installed package, so only once
-    directory = plugins_dir or Settings().plugins_dir
-    loader = _Loader(tables or PluginTables(), directory, load_deadline_s, has_program)
-    all_of = partial(_candidates, points)
+    loader = _Loader(tables or PluginTables(), plugins_dir, load_deadline_s, has_program)
+    all_of = partial(_candidates, cache(entry_points))  # a read of every installed package
     backends = loader.load(
         all_of(registry.BACKEND_GROUP, installed_backends, builtin), loader.backend
     )
@@ -95,11 +92,11 @@ class _Loader:
     def __init__(
         self,
         tables: PluginTables,
-        directory: Path,
+        directory: Path | None,
         deadline_s: float,
         has_program: Callable[[str], bool],
     ) -> None:
-        self._directory = directory
+        self._directory = directory or Settings().plugins_dir
         self._has_program = has_program
         self.failed: list[FailedPlugin] = []
         self._tables = tables

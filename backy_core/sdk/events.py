@@ -54,7 +54,7 @@ class PoolDrive(Model):
 
 
 class RememberedPool(Model):
-    """What the agent remembers of a pool."""
+    """A pool as the agent remembers it."""
 
     guid: str
     label: str

@@ -23,15 +23,13 @@ def changes_between(core: Core, before: Snapshot, after: Snapshot) -> Iterator[P
 
 
 def pools_at_start(core: Core) -> tuple[PoolChange, ...]:
-    """Every pool that is remembered or seen, but for those that start-up has yet to open."""
-    snapshot = core.observer.snapshot
-    seen = tuple(changes_between(core, Snapshot(), snapshot))
-    reported = {change.pool.guid for change in seen if change.pool}
-    absent = (entry for entry in core.metadata.entries() if entry.guid not in reported)
-    unopened = (change for change in seen if not (change.pool and change.pool.guid in core.opening))
-    return (
-        *unopened,
-        *(pool_found(core, entry) for entry in absent if entry.guid not in core.opening),
+    """Every pool that is reported or remembered, but for those that start-up has yet to open."""
+    reported = tuple(changes_between(core, Snapshot(), core.observer.snapshot))
+    guids = {change.pool.guid for change in reported if change.pool}
+    absent = (entry for entry in core.metadata.entries() if entry.guid not in guids)
+    changes = (*reported, *(pool_found(core, entry) for entry in absent))
+    return tuple(
+        change for change in changes if change.pool is None or change.pool.guid not in core.opening
     )
 
 
