@@ -47,7 +47,7 @@ LAYERS = (
 
 WITHIN_POOLS = (
     {"views"},
-    {"core"},
+    {"core", "blinking"},
     {"reading"},
     {"admission"},
     {"lifecycle"},

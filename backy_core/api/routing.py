@@ -26,7 +26,7 @@ _TAGGED = "_backy_tagged"
 _MEDIA_TYPE = "_backy_media_type"
 JSON = "application/json"
 _MOUNT_SUFFIXES = frozenset({"processes", "size"})
-_DRIVE_SUFFIXES = frozenset({"status", "protection"})
+_DRIVE_SUFFIXES = frozenset({"status", "protection", "blink"})
 View = TypeVar("View", bound=Callable[..., Awaitable[Response]])
 AsgiScope = dict[str, Any]
 AsgiApp = Callable[[Any, Any, Any], Awaitable[None]]

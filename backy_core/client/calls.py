@@ -137,6 +137,10 @@ def refresh_drives() -> Call[Message]:
     return _change("POST", "/drives/refresh")
 
 
+def blink_drive(serial: str) -> Call[Message]:
+    return _change("POST", f"/drives/{_quoted(serial)}/blink")
+
+
 def protect_drive(serial: str) -> Call[Protection]:
     return _change("PUT", f"/drives/{_quoted(serial)}/protection")
 

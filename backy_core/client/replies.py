@@ -339,6 +339,7 @@ class ToolState(Tool):
 
 class Backend(TypedDict):
     name: str
+    default: bool
     version: str
     levels: list[Level]
     filesystems: list[str]

@@ -1,4 +1,4 @@
-"""The drive use cases: listing, status, refresh, protection."""
+"""The drive use cases: listing, status, refresh, blinking, protection."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from backy_core.machine.inventory import Drive
 from backy_core.machine.snapshot import Snapshot
 from backy_core.pools.admission import guards
 from backy_core.pools.admission.busy import processes_of
+from backy_core.pools.blinking import Blinking
 from backy_core.pools.core import Core
 from backy_core.pools.reading.viewing import PoolViewer
 from backy_core.pools.views import Unchanging
@@ -54,6 +55,7 @@ class DriveService:
     def __init__(self, core: Core, viewer: PoolViewer) -> None:
         self._core = core
         self._viewer = viewer
+        self._blinking = Blinking(core.machine, core.clock)
         self._listed = _Listing(Snapshot(), (), ListedDrives())
 
     async def list(self) -> ListedDrives:
@@ -109,6 +111,14 @@ class DriveService:
 
     async def refresh(self) -> None:
         await self._core.observer.refresh()
+
+    async def blink(self, serial: str) -> float:
+        """Make a drive's activity light blink, by reading it; returns for how many seconds.
+
+        Raises :class:`NotFound` for a drive that is not connected.
+        """
+        self._blinking.begin(inventory.find(self._core.observer.snapshot.drives, serial))
+        return self._blinking.lasts_s()
 
     async def protect(self, serial: str) -> None:
         """Refuse every destructive call on this drive from now on. No-op if protected.

@@ -68,6 +68,11 @@ class PoolService:
 
     # reading
 
+    @property
+    def default_backend(self) -> str:
+        """Of a pool whose request names none."""
+        return self._core.settings.default_backend
+
     async def get(self, guid: str) -> PoolView:
         return await self._measuring.one(self.viewer.view(checked_guid(guid)))
 

@@ -52,6 +52,7 @@ class FakeDrives(DriveService):
         self.listings: list[ListedDrive] = [array_member()]
         self.protected: set[str] = set()
         self.refreshes = 0
+        self.blinked: list[str] = []
         self.in_use = DriveStatus("in_pool", GUID, "md127", "/mnt/x", (PROCESS,))
 
     async def list(self) -> ListedDrives:
@@ -65,6 +66,11 @@ class FakeDrives(DriveService):
 
     async def refresh(self) -> None:
         self.refreshes += 1
+
+    async def blink(self, serial: str) -> float:
+        self._require(serial)
+        self.blinked.append(serial)
+        return 9.6
 
     async def protect(self, serial: str) -> None:
         self._require(serial)

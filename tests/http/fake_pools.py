@@ -80,6 +80,8 @@ Work = Callable[[Operation], Awaitable[None]]
 class FakePools(PoolService):
     """Overrides every use case; what it does not override has no parts to run on."""
 
+    default_backend = "mdadm"
+
     def __init__(self, operations: OperationRegistry, changes: Changes) -> None:
         self.registry = operations
         self.changes = changes

@@ -115,3 +115,11 @@ async def test_a_serial_may_hold_any_character(
     assert (answer.status, agent.drives_service.protected) == (200, set())
     told = request_of(Hint(Verb.UNPROTECT, SLASHED))
     assert told.path == f"{DRIVES}/S%2FN%201%252F%3F%23%2Fstatus/protection"
+
+
+@pytest.mark.parametrize("path", [f"{DRIVES}/{SERIAL}/blink", f"{DRIVES}/{SERIAL}/blink/"])
+async def test_a_drive_is_made_to_blink(client: Client, agent: FakeAgent, path: str) -> None:
+    answer = await client.post(path)
+    assert answer.json["success"] is True
+    assert agent.drives_service.blinked == [SERIAL]
+    assert (await client.post(f"{DRIVES}/nowhere/blink")).status == 404

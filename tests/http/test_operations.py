@@ -92,6 +92,7 @@ async def test_backends(client: Client) -> None:
         "backends": [
             {
                 "name": "mdadm",
+                "default": True,
                 "version": "1.0.0",
                 "levels": [
                     {"name": "raid1", "minDrives": 1, "maxDrives": 2, "parity": 0, "copies": None},

@@ -20,6 +20,7 @@ OPERATING = {
     ("DELETE", "/api/v1/pools/{guid}/mount"),
     ("POST", "/api/v1/processes/kill"),
     ("POST", "/api/v1/drives/refresh"),
+    ("POST", "/api/v1/drives/{serial}/blink"),
 }
 READING = {("DELETE", "/api/v1/session")}
 """It ends the caller's own session."""

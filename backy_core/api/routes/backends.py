@@ -42,6 +42,7 @@ def _backend_reply(backend: LoadedBackend, problem: str | None) -> BackendReply:
     missing = backend.missing_tools()
     return BackendReply(
         name=info.name,
+        default=info.name == agent().pools.default_backend,
         version=info.version,
         levels=tuple(
             LevelReply(

@@ -61,6 +61,19 @@ async def refresh_drives() -> Response:
 
 @endpoint(
     routes,
+    "POST",
+    "/drives/<serial:serial>/blink",
+    scope=Scope.OPERATE,
+    replies={200: SuccessMessage},
+)
+async def blink_drive(serial: str) -> Response:
+    """Make a drive's activity light blink by reading it for a while, so that a person finds it."""
+    seconds = await agent().drives_service.blink(serial)
+    return reply(SuccessMessage(message=f"Drive {serial} is read in bursts for {seconds:.0f} s"))
+
+
+@endpoint(
+    routes,
     "PUT",
     "/drives/<serial:serial>/protection",
     scope=Scope.ADMIN,

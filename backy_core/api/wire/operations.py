@@ -74,12 +74,14 @@ class ToolStateReply(ToolReply):
 
 
 class BackendReply(ReplyModel):
-    """A backend. The first level and the first filesystem are the defaults.
+    """A backend. The first level and the first filesystem are the defaults; ``default``: so is the
+    backend itself, for a pool whose request names none.
 
     ``origin`` is the distribution it came with; ``problem`` says why its last inspection failed.
     """
 
     name: str
+    default: bool
     version: str
     levels: tuple[LevelReply, ...]
     filesystems: tuple[str, ...]

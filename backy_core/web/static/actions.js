@@ -1,11 +1,12 @@
 // What the buttons do to pools and drives: ask where something is lost, then call the API.
 
 import { call, of } from "./api.js";
-import { ask, check, field, plan } from "./dialogs.js";
+import { ask, check, field } from "./dialogs.js";
 import { h } from "./dom.js";
 import { driveOf, drives, operations, pools } from "./live.js";
 import { harmedMembers } from "./parts.js";
 import { busy } from "./processes.js";
+import { requested } from "./requests.js";
 import { tell } from "./shell.js";
 import { bytes, say } from "./text.js";
 
@@ -19,6 +20,7 @@ export const actions = {
   delete: (button) => remove(poolOf(button)),
   forget: (button) => forget(poolOf(button)),
   "forget-failed": (button) => forgetFailed(button.dataset.key),
+  retry: (button) => retry(button.dataset.key),
   cancel: (button) => cancel(operations.get(button.dataset.key)),
   refresh,
   protect: (button) => protect(button.dataset.key, true),
@@ -119,19 +121,17 @@ function optionText(pool, drive) {
   return drive.available ? text : `${text} ${say("add.not_empty")}`;
 }
 
-/** Deleting: the drives that are erased by name, the plan if the agent tells it, the label typed. */
-async function remove(pool) {
+/** Deleting: the drives that are erased by name, and the label typed. */
+function remove(pool) {
   const guid = pool.poolGroupGuid;
   const consents = new URLSearchParams();
   const typed = h("input", { autocomplete: "off", spellcheck: "false" });
   const more = h("div", {});
-  const steps = await planned(guid);
   const dialog = ask({
     title: say("delete.title", { label: pool.label }),
     body: [
       h("p", {}, say("delete.means")),
       h("ul", { class: "erased" }, pool.drives.map(erased)),
-      steps && h("details", {}, h("summary", {}, say("plan.show")), plan(steps)),
       more,
       field(say("delete.type", { label: pool.label }), typed),
     ],
@@ -156,14 +156,6 @@ async function remove(pool) {
   typed.addEventListener("input", () => {
     dialog.ready = typed.value === pool.label;
   });
-}
-
-async function planned(guid) {
-  try {
-    return (await call("DELETE", `${of(guid)}?dryRun=true`)).plan.steps;
-  } catch {
-    return null; // the reason is told when the pool is really deleted
-  }
 }
 
 function erased(member) {
@@ -204,6 +196,13 @@ async function forgetFailed(guid) {
   for (const operation of ended) await call("DELETE", `/operations/${encodeURIComponent(operation.id)}`);
   if (location.pathname === "/") location.reload();
   else location.assign("/");
+}
+
+/** Create it again as it was asked for, if this browser did; otherwise from the form. */
+async function retry(guid) {
+  const request = requested(guid);
+  if (request) await call("POST", "/pools", { ...request, poolGroupGuid: guid });
+  location.assign(request ? `/pools/${guid}` : "/create");
 }
 
 function cancel(operation) {

@@ -1,6 +1,6 @@
 // Calls of the agent's API by the browser's session.
 
-import { say } from "./text.js";
+import { plainly, say } from "./text.js";
 
 export class ApiError extends Error {
   constructor(status, error) {
@@ -12,7 +12,7 @@ export class ApiError extends Error {
 
   /** Message and details as one text. */
   get whole() {
-    return this.details ? `${this.message}. ${this.details}` : this.message;
+    return plainly(this.details ? `${this.message}. ${this.details}` : this.message);
   }
 }
 

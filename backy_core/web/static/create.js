@@ -7,12 +7,13 @@ import { check, plan } from "./dialogs.js";
 import { byId, h, morphChildren } from "./dom.js";
 import { drives, follow } from "./live.js";
 import { note } from "./parts.js";
+import { remember } from "./requests.js";
 import { start } from "./shell.js";
 import { bytes, count, say } from "./text.js";
 
 const chosen = new Map(); // by serial, in the order of choosing: the label that was typed, or null
 let backends = [];
-let level = null;
+let level = null; // that a person chose
 let planned = null; // the request that the shown plan is of
 
 start(actions);
@@ -23,7 +24,7 @@ void begin();
 
 async function begin() {
   backends = (await call("GET", "/backends")).backends.filter((backend) => backend.toolsInstalled);
-  byId("backend").replaceChildren(...backends.map((backend) => h("option", { value: backend.name }, backend.name)));
+  byId("backend").replaceChildren(...backends.map((one) => h("option", { value: one.name, selected: one.default }, one.name)));
   chooseBackend();
   if (backends.length === 0) showProblem(say("create.no_backend"));
 }
@@ -34,7 +35,7 @@ const chosenDrives = () => [...drives.values()].filter((drive) => chosen.has(dri
 const erased = () => chosenDrives().filter(isErasable);
 
 function chooseBackend() {
-  level = backend()?.levels[0]?.name ?? null;
+  level = null;
   const filesystems = backend()?.filesystems ?? [];
   byId("filesystem").replaceChildren(...filesystems.map((name) => h("option", { value: name }, name)));
   showLevels();
@@ -96,18 +97,28 @@ function showComparison() {
 function showLevels() {
   const of = chosenDrives();
   const levels = backend()?.levels ?? [];
+  const taken = takenLevel();
   const fields = levels.map((one) => {
     const fits = levelFits(one, of.length);
     return h(
       "label",
       { class: "level" },
-      h("input", { type: "radio", name: "level", value: one.name, checked: one.name === level, disabled: of.length > 0 && !fits }),
+      h("input", { type: "radio", name: "level", value: one.name, checked: one.name === taken, disabled: of.length > 0 && !fits }),
       h("strong", {}, h("span", {}, one.name), fits && of.length > 0 && h("span", {}, say("create.about", { size: bytes(capacity(one, of)) }))),
       h("span", {}, of.length > 0 && !fits ? needs(one) : keepsText(one, of.length)),
     );
   });
   const legend = byId("levels").firstElementChild;
   morphChildren(byId("levels"), [legend.cloneNode(true), ...fields]);
+}
+
+/** The chosen level, or else the first one that fits, rather one with protection. */
+function takenLevel() {
+  const number = chosen.size;
+  const levels = backend()?.levels ?? [];
+  const fitting = levels.filter((one) => levelFits(one, number));
+  if (fitting.some((one) => one.name === level)) return level;
+  return (fitting.find((one) => keeps(one, number) > 0) ?? fitting[0] ?? levels[0])?.name;
 }
 
 function needs(one) {
@@ -126,7 +137,7 @@ function request() {
     driveSerials: [...chosen.keys()],
     driveLabels: Object.fromEntries([...chosen].map(([serial, label]) => [serial, label ?? defaultLabel(serial)])),
     backend: byId("backend").value,
-    level,
+    level: takenLevel(),
     portability: byId("portability").value,
     wipe: erased().length > 0,
   };
@@ -194,6 +205,7 @@ async function carryOut() {
   byId("carry-out").disabled = true;
   try {
     const { poolGroupGuid } = await call("POST", "/pools", planned);
+    remember(poolGroupGuid, planned);
     location.assign(`/pools/${poolGroupGuid}`);
   } catch (error) {
     byId("carry-out").disabled = false;
@@ -212,7 +224,7 @@ byId("carry-out").addEventListener("click", carryOut);
 byId("backend").addEventListener("change", chooseBackend);
 byId("show-erasable").addEventListener("change", showDrives);
 byId("create").addEventListener("input", (event) => {
-  if (event.target.id === "consent") return;
+  if (byId("plan").contains(event.target)) return;
   dropPlan();
   const { serial, label } = event.target.dataset;
   if (serial !== undefined) {

@@ -83,9 +83,10 @@ export function check(text, props = {}) {
   return { input, row: h("label", { class: "check" }, input, h("span", {}, text)) };
 }
 
-/** The steps of a plan as they would run. */
+/** The steps of a plan as they would run; their commands, which can be long, on demand. */
 export function plan(steps) {
-  return h(
+  const commands = check(say("plan.commands"));
+  const list = h(
     "ol",
     { class: "steps" },
     steps.map((step) =>
@@ -98,4 +99,8 @@ export function plan(steps) {
       ),
     ),
   );
+  commands.input.addEventListener("change", () => {
+    list.toggleAttribute("data-commands", commands.input.checked);
+  });
+  return h("div", { class: "plan-steps" }, list, commands.row);
 }

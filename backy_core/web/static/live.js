@@ -4,6 +4,8 @@ import { call } from "./api.js";
 
 const GATHER_MS = 40;
 const AGAIN_MS = 2000;
+const SILENCE_MS = 20_000;
+const PATIENCE_MS = 5000;
 
 export const pools = new Map();
 export const drives = new Map();
@@ -19,6 +21,7 @@ const outputFollowers = [];
 const linkFollowers = [];
 let changes = null;
 let source = null;
+let heardAt = 0;
 
 /** Call `listener` with what changed: `{all, pool, drive, operation}`, the latter sets of keys. */
 export function follow(listener) {
@@ -55,6 +58,20 @@ export function connect() {
     if (document.hidden) close();
     else if (!source) open();
   });
+  setInterval(listen, PATIENCE_MS);
+}
+
+/** A network that is gone says nothing: after a silence, ask whether the agent is there. */
+async function listen() {
+  if (!source || source.readyState !== EventSource.OPEN || Date.now() - heardAt < SILENCE_MS) return;
+  try {
+    await fetch("/api/v1/status", { signal: AbortSignal.timeout(PATIENCE_MS) });
+    heardAt = Date.now();
+  } catch {
+    close();
+    tell(linkFollowers, false);
+    setTimeout(() => !source && !document.hidden && open(), AGAIN_MS);
+  }
 }
 
 function close() {
@@ -64,7 +81,10 @@ function close() {
 
 function open() {
   source = new EventSource("/api/v1/events");
-  source.addEventListener("open", () => tell(linkFollowers, true));
+  source.addEventListener("open", () => {
+    heardAt = Date.now();
+    tell(linkFollowers, true);
+  });
   source.addEventListener("error", lost);
   source.addEventListener("snapshot", (event) => takeAll(JSON.parse(event.data)));
   source.addEventListener("outputs", (event) => tell(outputFollowers, JSON.parse(event.data)));
@@ -107,6 +127,7 @@ function takeAll(snapshot) {
 }
 
 function note(name, key) {
+  heardAt = Date.now();
   if (!changes) {
     changes = { all: false, pool: new Set(), drive: new Set(), operation: new Set() };
     setTimeout(flush, GATHER_MS);

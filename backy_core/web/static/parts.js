@@ -2,7 +2,7 @@
 
 import { h, icon } from "./dom.js";
 import { driveOf, runningOn } from "./live.js";
-import { bytes, count, percent, say, sayIf, span } from "./text.js";
+import { bytes, count, percent, plainly, say, sayIf, span } from "./text.js";
 
 const TONES = {
   active: "good",
@@ -173,7 +173,7 @@ export function act(action, key, { primary = false, text = null, more = {} } = {
 export function advice(pool) {
   if (!needsAttention(pool) || runningOn(pool.poolGroupGuid)) return null;
   const harmed = harmedMembers(pool);
-  const text = pool.errorMessage ?? say("advice.degraded", { count: count("members", harmed.length) });
+  const text = plainly(pool.errorMessage) ?? say("advice.degraded", { count: count("members", harmed.length) });
   const tone = pool.state === "error" || pool.poolStatus === "failed" ? "bad" : "warn";
   return note(tone, text, ...nextSteps(pool, harmed));
 }
@@ -181,7 +181,7 @@ export function advice(pool) {
 function nextSteps(pool, harmed) {
   const guid = pool.poolGroupGuid;
   if (pool.state === "failed") {
-    return [may("admin") && act("forget-failed", guid)].filter(Boolean);
+    return may("admin") ? [act("retry", guid, { primary: true }), act("forget-failed", guid)] : [];
   }
   const steps = [];
   if (may("admin") && harmed.length && pool.state === "ready" && pool.poolStatus !== "failed") {

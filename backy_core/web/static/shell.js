@@ -2,12 +2,14 @@
 
 import { ApiError, call } from "./api.js";
 import { byId, h } from "./dom.js";
-import { connect, followLink } from "./live.js";
+import { connect, follow, followLink } from "./live.js";
 import { say } from "./text.js";
 
 const MESSAGE_MS = 6000;
 const GRACE_MS = 1500;
+const COUNT_MS = 500;
 let lostTimer = null;
+let countTimer = null;
 
 /** Begin: `actions` are functions by the names in `data-action`, called with the button. */
 export function start(actions) {
@@ -18,6 +20,7 @@ export function start(actions) {
     if (button && !button.disabled) void carryOut(all[button.dataset.action], button);
   });
   followLink(showLink);
+  if (byId("import-count")) follow(countImportable);
   connect();
   performance.mark("usable");
 }
@@ -46,6 +49,17 @@ export function tell(text, tone = "good") {
   dismiss.addEventListener("click", () => toast.remove());
   byId("toasts").append(toast);
   if (tone !== "bad") setTimeout(() => toast.remove(), MESSAGE_MS);
+}
+
+/** Pools on connected drives that could be imported, beside the page's name. */
+function countImportable(changes) {
+  if (!changes.all && !changes.drive.size) return;
+  clearTimeout(countTimer);
+  countTimer = setTimeout(async () => {
+    const found = await call("GET", "/pools/importable").catch(() => []);
+    byId("import-count").textContent = found.length;
+    byId("import-count").hidden = found.length === 0;
+  }, COUNT_MS);
 }
 
 function showLink(connected) {

@@ -20,6 +20,26 @@ export function count(key, number, values = {}) {
   return say(`${key}.${number === 1 ? "one" : "other"}`, { ...values, number: number.toLocaleString("en") });
 }
 
+const POOL = "/api/v1/pools/[^/\\s?]+";
+const REQUESTS = [
+  [`DELETE ${POOL}/mount`, "unmount"],
+  [`POST ${POOL}/mount(?: with "[^"]+": (?:true|false))?`, "mount"],
+  ["DELETE /api/v1/pools/metadata/[^\\s.,;]+", "forget"],
+  [`POST ${POOL}/import`, "import"],
+  [`GET ${POOL}/outputs`, "outputs"],
+  [`GET ${POOL}/processes`, "processes"],
+  ["GET /api/v1/pools/importable", "importable"],
+  [`DELETE ${POOL}(?:\\?[^\\s.,;]+)?`, "delete"],
+  ["GET /api/v1/operations", "operations"],
+  ["GET /api/v1/drives", "drives"],
+  ["DELETE /api/v1/drives/[^/\\s]+/protection", "unprotect"],
+].map(([pattern, name]) => [new RegExp(pattern, "g"), name]);
+
+/** A text of the API, with the buttons and pages of the dashboard in place of requests. */
+export function plainly(text) {
+  return REQUESTS.reduce((worded, [pattern, name]) => worded?.replace(pattern, () => say(`request.${name}`)), text);
+}
+
 const UNITS = ["B", "kB", "MB", "GB", "TB", "PB"];
 
 /** In powers of 1000, as drives are sold. */
