@@ -31,12 +31,6 @@ from backy_mdadm.parse import KernelArray, KernelMember, Superblock
 _SUPERBLOCK_AHEAD = 4096
 """Where superblocks of version 1.1 and 1.2 lie at most; 1.0 and 0.90 are at the end."""
 
-_WAITING = {
-    "PENDING": "The resync starts with the first write.",
-    "DELAYED": "The resync waits for another array on the same drives.",
-}
-
-_BROKEN = "The kernel no longer writes to this array because too many of its members failed."
 _NOBODY = "No member of the array is in use to compare it with."
 _UNREADABLE = "Its superblock cannot be read."
 _SPEAKING: frozenset[MemberState] = frozenset(("active", "rebuilding", "spare"))
@@ -234,7 +228,7 @@ def _running(candidate: _Found, array: KernelArray) -> PoolReport:
     failed = array.broken or not standing.survives(
         array.level or "", array.layout, array.slots, working
     )
-    degraded = len(working) < array.slots
+    degraded = len(working) < array.slots or bool(array.with_bad_blocks)
     rebuilding = any(member.state == "rebuilding" for member in held)
     health = standing.health(array, failed=failed, degraded=degraded, rebuilding=rebuilding)
     # mdstat is read before sysfs: what it shows in progress may have ended in between.
@@ -252,7 +246,7 @@ def _running(candidate: _Found, array: KernelArray) -> PoolReport:
         members=standing.with_missing((*held, *strays), array.slots),
         sync_percent=array.listed.percent if syncing else None,
         sync_minutes=array.listed.minutes if syncing else None,
-        detail=_condition(array) or _apart(strays, candidate) or _doubted(strays),
+        detail=standing.condition(array) or _apart(strays, candidate) or _doubted(strays),
         member_size=array.member_size,
         sector_size=array.sector,
     )
@@ -373,14 +367,6 @@ def _set_of(array: KernelArray, foreign: Sequence[KernelArray]) -> tuple[str, ..
         signature.name for signature in foreign if parse.container_of(signature) == container
     )
     return (*volumes, container)
-
-
-def _condition(array: KernelArray) -> str | None:
-    if array.broken:
-        return _BROKEN
-    if array.listed.waiting:
-        return _WAITING.get(array.listed.waiting)
-    return "The array is read-only." if array.state == "readonly" else None
 
 
 def _doubted(members: Iterable[MemberReport]) -> str | None:

@@ -48,7 +48,7 @@ ARRAY_FILES = (
 SECTOR_FILE = "queue/logical_block_size"
 """File of ``/sys/block/mdN``."""
 
-MEMBER_FILES = ("slot", "state", "block/size", "offset")
+MEMBER_FILES = ("slot", "state", "block/size", "offset", "bad_blocks")
 """Files of ``md/dev-NAME``; ``block/size`` is unreadable once the drive left the machine."""
 
 
@@ -78,6 +78,8 @@ class KernelMember(NamedTuple):
     present: bool
     offset: int | None = None
     """Bytes before its part of the array."""
+    bad_blocks: bool = False
+    """The kernel uses it although it refused to read or write some blocks."""
 
 
 class KernelArray(NamedTuple):
@@ -113,6 +115,11 @@ class KernelArray(NamedTuple):
         """Too many members failed for it to take writes. The kernel keeps the last one in sync,
         and only stopping and assembling the array makes it writable again."""
         return "broken" in (self.listed.state, self.state)
+
+    @property
+    def with_bad_blocks(self) -> tuple[str, ...]:
+        """Devices in use that refused to read or write some blocks."""
+        return tuple(member.device for member in self.members if member.bad_blocks)
 
     @property
     def doubt(self) -> str | None:
@@ -200,15 +207,24 @@ def parse_array(
 
 
 def parse_member(
-    device: str, slot: str | None, state: str | None, size: str | None, offset: str | None = None
+    device: str,
+    slot: str | None,
+    state: str | None,
+    size: str | None,
+    offset: str | None,
+    bad_blocks: str | None,
 ) -> KernelMember:
     """A member from the texts of :data:`MEMBER_FILES`."""
+    flags = frozenset((state or "").strip().split(",")) - {""}
     return KernelMember(
         device=device,
         slot=_number(slot or ""),
-        flags=frozenset((state or "").strip().split(",")) - {""},
+        flags=flags,
         present=size is not None,
         offset=_times(_SECTOR, offset),
+        # The flag is gone after the next start, and the list stays.
+        bad_blocks="faulty" not in flags
+        and ("write_error" in flags or bool((bad_blocks or "").strip())),
     )
 
 

@@ -10,6 +10,16 @@ from backy_core.sdk.models import Health, MemberReport, MemberState
 from backy_mdadm.levels import LEVELS, OTHER_LEVELS
 from backy_mdadm.parse import KernelArray, KernelMember, Superblock
 
+_WAITING = {
+    "PENDING": "The resync starts with the first write.",
+    "DELAYED": "The resync waits for another array on the same drives.",
+}
+_BROKEN = "The kernel no longer writes to this array because too many of its members failed."
+_BAD_BLOCKS = (
+    "{} refused to read or write some blocks: the data there are less redundant, and may be "
+    "outdated. Replace the drive."
+)
+
 _ALL_LEVELS = (*LEVELS, *OTHER_LEVELS)
 FORCED = "taken by force, which raised its event count"
 """How far behind an active member is that the newest one still calls failed."""
@@ -147,6 +157,17 @@ def health(array: KernelArray, *, failed: bool, degraded: bool, rebuilding: bool
     if array.action == "resync" or array.listed.waiting:
         return "resync"
     return "check" if array.action in ("check", "repair") else "active"
+
+
+def condition(array: KernelArray) -> str | None:
+    """What explains the health of a running array, in one sentence."""
+    if array.broken:
+        return _BROKEN
+    if array.with_bad_blocks:
+        return _BAD_BLOCKS.format(", ".join(array.with_bad_blocks))
+    if array.listed.waiting:
+        return _WAITING.get(array.listed.waiting)
+    return "The array is read-only." if array.state == "readonly" else None
 
 
 def _weight(block: Superblock) -> tuple[bool, int, datetime, int]:

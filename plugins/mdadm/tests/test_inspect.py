@@ -61,6 +61,9 @@ STATES = {
     "raid1x3-failed1": (
         "raid1 active/degraded degraded [ubdb:1:active ubdc:2:active ubda:-:failed]"
     ),
+    "raid5x3-bad-blocks-linux72": (
+        "raid5 active/degraded degraded [dm-0:0:active ubdb:1:active ubdc:2:active]"
+    ),
     "raid5x3-building": (
         "raid5 active/recovering degraded [ubda:0:active ubdb:1:active ubdc:2:rebuilding]"
     ),
@@ -165,6 +168,29 @@ async def test_a_broken_array_is_failed_by_either_word(told_by: str) -> None:
     (report,) = await reports(probe)
     assert line(report) == "raid1 active/failed degraded [ubda:0:active ubdb:-:failed]"
     assert report.usable and "no longer writes" in (report.detail or "")
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [("state", "in_sync,write_error,want_replacement"), ("bad_blocks", "8192 8")],
+)
+async def test_a_member_that_refused_writes_degrades_its_array(file: str, text: str) -> None:
+    """Linux 6.12.113 and 7.2.7 keep it in sync, and may read old data from it
+    (``findings/md-raid5-forgets-writes-that-failed.sh``)."""
+    probe = SampleProbe("raid5x3-clean")
+    probe.files[f"/sys/block/md0/md/dev-ubdb/{file}"] = f"{text}\n"
+    (report,) = await reports(probe)
+    assert line(report) == (
+        "raid5 active/degraded degraded [ubda:0:active ubdb:1:active ubdc:2:active]"
+    )
+    assert (report.detail or "").startswith("ubdb refused to read or write some blocks")
+
+
+async def test_bad_blocks_of_a_failed_member_do_not_count() -> None:
+    probe = SampleProbe("raid1x2-replaced")
+    probe.files["/sys/block/md0/md/dev-ubda/bad_blocks"] = "8192 8\n"
+    (report,) = await reports(probe)
+    assert (report.health, report.detail) == ("active", None)
 
 
 @pytest.mark.parametrize("told_by", ["/proc/mdstat", "array_state"])
