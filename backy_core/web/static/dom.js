@@ -69,7 +69,7 @@ export function morphChildren(parent, wanted) {
   while (parent.childNodes.length > wanted.length) parent.lastChild.remove();
 }
 
-const AT_ONCE = 25;
+const AT_ONCE = 40;
 
 /** A list of elements that follows items by key, in the order of `sortBy`. */
 export class KeyedList {
@@ -79,6 +79,7 @@ export class KeyedList {
   #shown = new Map();
   #ordered = [];
   #filling = 0;
+  #newer = new Set(); // keys that changed while the list is being filled
 
   constructor(container, make, sortBy) {
     this.#container = container;
@@ -93,16 +94,32 @@ export class KeyedList {
   /** Show exactly these items; a long list comes in pieces, so that the page stays responsive. */
   async fill(items) {
     const filling = ++this.#filling;
-    for (const key of [...this.#shown.keys()]) if (!items.has(key)) this.delete(key);
+    this.#newer.clear();
+    const gone = [...this.#shown.keys()].filter((key) => !items.has(key));
     const sorted = [...items].sort(([, a], [, b]) => compare(this.#sortBy(a), this.#sortBy(b)));
-    for (let start = 0; start < sorted.length; start += AT_ONCE) {
+    const work = [...gone.map((key) => [key, null]), ...sorted];
+    for (let start = 0; start < work.length; start += AT_ONCE) {
       if (filling !== this.#filling) return;
-      for (const [key, item] of sorted.slice(start, start + AT_ONCE)) this.set(key, item);
-      if (start + AT_ONCE < sorted.length) await new Promise((done) => setTimeout(done));
+      for (const [key, item] of work.slice(start, start + AT_ONCE)) {
+        if (this.#newer.has(key)) continue;
+        if (item === null) this.#remove(key);
+        else this.#put(key, item);
+      }
+      if (start + AT_ONCE < work.length) await new Promise((done) => setTimeout(done));
     }
   }
 
   set(key, item) {
+    this.#newer.add(key);
+    this.#put(key, item);
+  }
+
+  delete(key) {
+    this.#newer.add(key);
+    this.#remove(key);
+  }
+
+  #put(key, item) {
     const order = this.#sortBy(item);
     const made = this.#make(item);
     const present = this.#shown.get(key);
@@ -110,7 +127,7 @@ export class KeyedList {
       present.element = morph(present.element, made);
       return;
     }
-    this.delete(key);
+    this.#remove(key);
     const entry = { element: made, order };
     const place = this.#place(order);
     this.#container.insertBefore(made, this.#ordered[place]?.element ?? null);
@@ -118,7 +135,7 @@ export class KeyedList {
     this.#shown.set(key, entry);
   }
 
-  delete(key) {
+  #remove(key) {
     const entry = this.#shown.get(key);
     if (!entry) return;
     entry.element.remove();

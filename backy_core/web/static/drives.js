@@ -126,7 +126,7 @@ function details(drive) {
   ].filter(([, value]) => value);
   return [
     h("dl", { class: "facts" }, pairs.map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value)))),
-    drive.children.length > 0 && h("div", {}, h("h3", {}, say("drive.on_it")), tree(drive.children)),
+    drive.children.length > 0 && h("div", {}, h("h2", {}, say("drive.on_it")), tree(drive.children)),
   ];
 }
 

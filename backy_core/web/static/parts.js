@@ -63,7 +63,7 @@ function healthText(pool) {
 }
 
 export function badge(status, text, kind = "") {
-  return h("span", { class: `badge ${kind}`, "data-tone": TONES[status] ?? "calm" }, text);
+  return h("span", { class: `badge ${kind}`.trim(), "data-tone": TONES[status] ?? "calm" }, text);
 }
 
 /** What a pool is made of, in one line. */
@@ -109,16 +109,22 @@ export function sync(pool) {
 
 /** The members of a pool as drives in their bays. */
 export function bays(pool) {
-  return h("ul", { class: "bays", "aria-label": say("pool.members") }, pool.drives.map(bay));
+  return h("ul", { class: "bays", "aria-label": say("pool.members") }, pool.drives.map((member) => bay(pool, member)));
 }
 
-function bay(member) {
+/** The state of a member as people read it; before a pool exists, its members have none. */
+export function memberState(pool, member) {
+  if (["creating", "failed"].includes(pool.state)) return { tone: "calm", text: "" };
+  return { tone: TONES[member.status] ?? "calm", text: sayIf(`member.${member.status}`, member.status) };
+}
+
+function bay(pool, member) {
   const drive = driveOf(member.serial);
   const absent = member.isConnected === false || member.status === "disconnected";
-  const status = sayIf(`member.${member.status}`, member.status);
+  const { tone, text } = memberState(pool, member);
   return h(
     "li",
-    { class: "bay", "data-tone": TONES[member.status] ?? "calm", "data-absent": absent },
+    { class: "bay", "data-tone": tone, "data-absent": absent },
     h("span", { class: "led", "aria-hidden": "true" }),
     h("span", { class: "bay-label" }, member.label ?? member.serial),
     h("span", { class: "bay-serial" }, member.label ? member.serial : (drive?.model ?? "")),
@@ -126,7 +132,7 @@ function bay(member) {
       "span",
       { class: "bay-foot" },
       h("span", {}, drive ? bytes(drive.size) : absent && member.status !== "disconnected" && say("drive.absent")),
-      h("span", { class: "bay-status" }, status),
+      h("span", { class: "bay-status" }, text),
     ),
   );
 }
@@ -174,7 +180,7 @@ export function advice(pool) {
   if (!needsAttention(pool) || runningOn(pool.poolGroupGuid)) return null;
   const harmed = harmedMembers(pool);
   const text = plainly(pool.errorMessage) ?? say("advice.degraded", { count: count("members", harmed.length) });
-  const tone = pool.state === "error" || pool.poolStatus === "failed" ? "bad" : "warn";
+  const tone = ["error", "failed"].includes(pool.state) || pool.poolStatus === "failed" ? "bad" : "warn";
   return note(tone, text, ...nextSteps(pool, harmed));
 }
 

@@ -4,9 +4,9 @@ import { actions } from "./actions.js";
 import { ApiError, call, of } from "./api.js";
 import { byId, h, morphChildren } from "./dom.js";
 import { driveOf, follow, followOutputs, operations, pools, runningOn } from "./live.js";
-import { act, advice, badge, badges, bays, isShelved, mainButtons, makeup, may, progressOf, sync, usage } from "./parts.js";
+import { act, advice, badge, badges, bays, isShelved, mainButtons, makeup, may, memberState, progressOf, sync, usage } from "./parts.js";
 import { start } from "./shell.js";
-import { bytes, moment, say, sayIf } from "./text.js";
+import { bytes, moment, say } from "./text.js";
 
 const MOST_LINES = 2000;
 const guid = decodeURIComponent(location.pathname.split("/")[2]).toLowerCase();
@@ -83,13 +83,13 @@ function members(pool) {
   const rows = pool.drives.map((member) => {
     const drive = driveOf(member.serial);
     const cells = [member.label ?? "–", member.serial, drive?.model ?? "–", drive ? bytes(drive.size) : "–", drive?.path ?? "–"];
-    return h("tr", {}, cells.map((text) => h("td", {}, text)), h("td", {}, badge(member.status, sayIf(`member.${member.status}`, member.status))));
+    return h("tr", {}, cells.map((text) => h("td", {}, text)), h("td", {}, memberState(pool, member).text && badge(member.status, memberState(pool, member).text)));
   });
   return h(
     "section",
     { class: "panel", "aria-labelledby": "members-title" },
     h("h2", { id: "members-title" }, say("pool.members")),
-    h("div", { class: "scroll", tabindex: 0, role: "region", "aria-labelledby": "members-title" }, h("table", {}, h("thead", {}, h("tr", {}, heads)), h("tbody", {}, rows))),
+    h("div", { class: "scroll", tabindex: 0, role: "group", "aria-labelledby": "members-title" }, h("table", {}, h("thead", {}, h("tr", {}, heads)), h("tbody", {}, rows))),
   );
 }
 
