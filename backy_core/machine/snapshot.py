@@ -19,6 +19,7 @@ from backy_core.system.mountinfo import MountTree
 from backy_core.system.mounts import MountEntry, mount_at
 from backy_core.system.occupied import devices_of
 
+K = TypeVar("K")
 T = TypeVar("T")
 
 
@@ -254,10 +255,30 @@ class Snapshot:
     def mounts_on(self, drive: Drive) -> tuple[MountEntry, ...]:
         """Every mount that lies on the drive, through any stack of devices."""
         below = {device.name for device in drive.device.walk()}
-        return tuple(entry for entry in self.mounts if below & self._mount_devices(entry))
+        places = {place for name in below for place in self._mount_places.get(name, ())}
+        return tuple(self.mounts[place] for place in sorted(places))
 
-    def _mount_devices(self, entry: MountEntry) -> frozenset[str]:
-        return frozenset(devices_of(entry, self.devices, self.signatures))
+    def pools_on(self, drive: DriveId) -> tuple[tuple[str, PoolReport], ...]:
+        """Backend and report of each pool with a member on the drive."""
+        return self._pools_by_drive.get(drive, ())
+
+    @cached_property
+    def _mount_places(self) -> dict[str, tuple[int, ...]]:
+        """Places in ``mounts`` by the name of a device that the mount lies on."""
+        return _grouped(
+            (name, place)
+            for place, entry in enumerate(self.mounts)
+            for name in devices_of(entry, self.devices, self.signatures)
+        )
+
+    @cached_property
+    def _pools_by_drive(self) -> dict[DriveId, tuple[tuple[str, PoolReport], ...]]:
+        return _grouped(
+            (drive, (backend, report))
+            for backend, reports in self.reports.items()
+            for report in reports
+            for drive in dict.fromkeys(report.drives)
+        )
 
     @cached_property
     def _drives_by_device(self) -> dict[str, Drive]:
@@ -314,9 +335,11 @@ _INDEXED: Mapping[str, frozenset[str]] = {
     "_devices_by_number": frozenset({"devices"}),
     "_devices_by_uuid": frozenset({"devices"}),
     "_reports_by_identity": frozenset({"reports"}),
+    "_pools_by_drive": frozenset({"reports"}),
     "_tree": frozenset({"mounts"}),
     "_mounts_by_number": frozenset({"mounts"}),
     "_mounts_by_path": frozenset({"mounts"}),
+    "_mount_places": frozenset({"mounts", "devices", "signatures"}),
     # a source is resolved, and where a link leads changes with the devices
     "_mounts_by_source": frozenset({"mounts", "devices"}),
 }
@@ -329,8 +352,8 @@ def _source(entry: MountEntry) -> str:
     return str(Path(source).resolve()) if source.startswith("/dev/") else source
 
 
-def _grouped(pairs: Iterable[tuple[str, T]]) -> dict[str, tuple[T, ...]]:
-    groups: dict[str, list[T]] = {}
+def _grouped(pairs: Iterable[tuple[K, T]]) -> dict[K, tuple[T, ...]]:
+    groups: dict[K, list[T]] = {}
     for key, value in pairs:
         groups.setdefault(key, []).append(value)
     return {key: tuple(values) for key, values in groups.items()}

@@ -144,17 +144,16 @@ def _known_member(case: _Case) -> BackyError | None:
 
 def _replaced_member(case: _Case) -> BackyError | None:
     """md holds on to a member it has replaced until the array is stopped."""
-    for reports in case.snapshot.reports.values():
-        for report in reports:
-            if report.native_id in case.known and not _joins(report, case):
-                states = [m.state for m in report.members if m.drive == case.drive.id]
-                if "failed" in states:
-                    guid = case.known[report.native_id]
-                    return DriveInUse(
-                        f"Drive {case.serial} was replaced in pool {report.name or guid}, "
-                        "which holds it until it is unmounted",
-                        hint=advise("Unmount it once: ", Hint(Verb.CLOSE, guid)),
-                    )
+    for _, report in case.snapshot.pools_on(case.drive.id):
+        if report.native_id in case.known and not _joins(report, case):
+            states = [m.state for m in report.members if m.drive == case.drive.id]
+            if "failed" in states:
+                guid = case.known[report.native_id]
+                return DriveInUse(
+                    f"Drive {case.serial} was replaced in pool {report.name or guid}, "
+                    "which holds it until it is unmounted",
+                    hint=advise("Unmount it once: ", Hint(Verb.CLOSE, guid)),
+                )
     return None
 
 
@@ -189,11 +188,10 @@ def _foreign_member(case: _Case) -> BackyError | None:
 
     A stopped array or volume group of someone else is ordinary data: a signature.
     """
-    for backend, reports in case.snapshot.reports.items():
-        for report in reports:
-            member = report.member(case.drive.id)
-            if member is not None and _counts(report, member, case):
-                return _member_error(case, backend, report)
+    for backend, report in case.snapshot.pools_on(case.drive.id):
+        member = report.member(case.drive.id)
+        if member is not None and _counts(report, member, case):
+            return _member_error(case, backend, report)
     return None
 
 
