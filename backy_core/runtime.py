@@ -82,7 +82,7 @@ class Runtime:
         self.drives_service = DriveService(self._core, self.pools.viewer)
         self.other_problems: list[Callable[[], str | None]] = []
         """Of files that others than this agent's parts read."""
-        self.doctor = Doctor(self._core, self._file_problems)
+        self.doctor = Doctor(self._core, self.pools, self._file_problems)
         self._recovery = Recovery(self._core, self.pools.verbs.by_plan)
         self._startup = Startup(self._core, self.pools, self._tried)
         self._background: set[asyncio.Task[None]] = set()

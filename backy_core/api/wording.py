@@ -37,6 +37,7 @@ _ROUTES = {
     Verb.LIST_OPERATIONS: ("GET", "/operations"),
     Verb.LIST_DRIVES: ("GET", "/drives"),
     Verb.UNPROTECT: ("DELETE", "/drives/{}/protection"),
+    Verb.EXAMINE: ("GET", "/doctor"),
 }
 _IN_BODY = frozenset({(Verb.OPEN, "force")})
 """Options that are fields of the body; the others are query parameters."""

@@ -12,7 +12,7 @@ from backy_core.cli.stop import Stop
 from backy_core.client import calls
 
 if TYPE_CHECKING:
-    from backy_core.client.replies import Drive, Importable, ListedPool, Operation
+    from backy_core.client.replies import Drive, Finding, Importable, ListedPool, Operation
 
 T = TypeVar("T")
 
@@ -56,6 +56,17 @@ def find_operation(session: Session, name: str) -> Operation:
         operations,
         lambda operation: (operation["id"], operation["id"]),
         "backy operations",
+    )
+
+
+def find_trouble(session: Session, name: str) -> Finding:
+    """A finding of the doctor, by its subject or its check."""
+    findings = session.send(calls.examine())["findings"]
+    known = [one for one in findings if one["repairable"]]
+    if not any(_matches(name, one["check"], one["subject"]) for one in known):
+        known = findings
+    return _the_only(
+        "finding", name, known, lambda one: (one["check"], one["subject"]), "backy doctor"
     )
 
 

@@ -34,6 +34,8 @@ def follow(session: Session, identifier: str, guid: str) -> Operation:
             command = f"backy pools processes {short(guid)}"
             advice = (f"See what uses it: {command}", f"End that: {command} --kill")
             raise Stop(message, *advice, status=Exit.BUSY)
+        if operation["kind"] == "repair":
+            raise Stop(message, "What is wrong now: backy doctor", status=Exit.FAILURE)
         what = f"What was run: backy pools outputs {short(guid)}"
         raise Stop(message, what, status=Exit.FAILURE)
     return operation

@@ -236,7 +236,8 @@ def _backends(parser: argparse.ArgumentParser, _: Sequence[str]) -> None:
 
 
 def _doctor(parser: argparse.ArgumentParser, _: Sequence[str]) -> None:
-    _leaf(parser, "service:doctor", ())
+    fix = _option("--fix", "FINDING", "repair this: the subject of a finding, or its beginning")
+    _leaf(parser, "doctor:examine", (fix, _DRY_RUN, _DETACH, _LINES, _YES))
 
 
 def _events(parser: argparse.ArgumentParser, _: Sequence[str]) -> None:

@@ -18,6 +18,7 @@ _COMMANDS = {
     ("GET", "/drives"): "drives",
     ("DELETE", "/drives/{}/protection"): "drives unprotect",
     ("POST", "/processes/kill"): "pools processes --kill",
+    ("GET", "/doctor"): "doctor",
 }
 _OPTIONS = {
     "wipe": "--wipe",
@@ -72,13 +73,15 @@ def _command(advised: Advised) -> str:
             if "{}" not in path:
                 return f"backy {words}"
             if named and "/" not in named and named != "importable":
-                return " ".join(["backy", words, *_subject(advised.subject), *_options(advised)])
+                subject = [subject_word(advised.subject)] if advised.subject else []
+                return " ".join(["backy", words, *subject, *_options(advised)])
     return f"{advised.method} {advised.path}"
 
 
-def _subject(subject: str) -> list[str]:
+def subject_word(subject: str) -> str:
+    """A pool, drive or path as an argument."""
     is_guid = len(subject) == 36 and subject.count("-") == 4
-    return [quoted(short(subject) if is_guid else subject)] if subject else []
+    return quoted(short(subject) if is_guid else subject)
 
 
 def _options(advised: Advised) -> list[str]:

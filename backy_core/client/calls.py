@@ -15,6 +15,7 @@ if TYPE_CHECKING:
         Deleted,
         DriveList,
         DriveStatus,
+        DryRun,
         Examination,
         Importable,
         Imported,
@@ -101,6 +102,24 @@ def examine() -> Call[Examination]:
 
 def send_test_message() -> Call[NotificationTest]:
     return _change("POST", "/notify/test")
+
+
+def plan_repair(check: str, subject: str) -> Call[DryRun]:
+    """The plan of :func:`repair`, without running it."""
+    return _change("POST", "/doctor/repair?dryRun=true", {"check": check, "subject": subject})
+
+
+def repair(check: str, subject: str, confirm: str | None = None) -> Call[Commands]:
+    """``confirm`` repeats the subject, where anything is erased."""
+    return _change("POST", "/doctor/repair", _repair(check, subject, confirm))
+
+
+def watch_repair(check: str, subject: str, confirm: str | None = None) -> Call[Accepted]:
+    return _change("POST", "/doctor/repair", _repair(check, subject, confirm), watched=True)
+
+
+def _repair(check: str, subject: str, confirm: str | None) -> Json:
+    return _given(check=check, subject=subject, confirm=confirm)
 
 
 # access keys

@@ -90,6 +90,7 @@ class Finding(TypedDict):
     evidence: list[str]
     remedy: str | None
     request: AdvisedRequest | None
+    repairable: bool
 
 
 class Examination(TypedDict):
@@ -232,9 +233,12 @@ class CreationDryRun(TypedDict):
     plan: CreationPlan
 
 
-class MountDryRun(TypedDict):
+class DryRun(TypedDict):
     success: bool
     plan: Plan
+
+
+class MountDryRun(DryRun):
     members: list[MountMember]
     mayBeLost: NotRequired[str]
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 from contextlib import suppress
 from functools import partial
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
@@ -230,6 +230,9 @@ class JournalEntry:
 class Journal:
     """The directory of entries."""
 
+    SET_ASIDE: ClassVar[str] = ".set-aside"
+    """What the name of a damaged file gets, so that no start reads it again."""
+
     def __init__(self, directory: OwnDirectory) -> None:
         self._directory = directory
         self.damaged: dict[str, str] = {}
@@ -246,6 +249,27 @@ class Journal:
         await entry.append(opened)
         await self._directory.to_the_end(self._directory.sync, _THREAD)
         return entry
+
+    async def set_aside(self, name: str) -> str:
+        """Keep a damaged file under another name, which no start reads; the drives that it names
+        are no longer quarantined. Returns the new name."""
+        aside = name + self.SET_ASIDE
+        file = self._directory.file(name)
+
+        def rename() -> None:
+            file.rename(aside)
+            self._directory.sync()
+
+        await self._directory.to_the_end(rename, _THREAD)
+        self.damaged.pop(name, None)
+        for serial in self.doubtful_because_of(name):
+            del self.doubtful[serial]
+        return aside
+
+    def doubtful_because_of(self, name: str) -> tuple[str, ...]:
+        """Serials of the drives that a damaged file names."""
+        sentence = _doubt(name)
+        return tuple(serial for serial, reason in self.doubtful.items() if reason == sentence)
 
     def load(self) -> tuple[JournalEntry, ...]:
         """Every entry that is not closed; closed leftovers are removed."""
@@ -284,5 +308,9 @@ class Journal:
             opened = Opened.model_validate_json(first)
         except ValidationError:
             return
-        sentence = f"its journal file {file.name} is damaged; check the file, then remove it"
+        sentence = _doubt(file.name)
         self.doubtful.update({drive.serial: sentence for drive in opened.plan.drives})
+
+
+def _doubt(name: str) -> str:
+    return f"its journal file {name} is damaged; check the drive, then set the file aside"

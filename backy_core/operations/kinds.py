@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class OperationKind(StrEnum):
-    """What an operation does to its pool, in the words of the API and of the journal on disk."""
+    """What an operation does, as a rule to a pool, in the words of the API and of the journal."""
 
     CREATE = "create"
     MOUNT = "mount"
@@ -15,3 +15,4 @@ class OperationKind(StrEnum):
     ADD = "add"
     IMPORT = "import"
     KILL = "kill"
+    REPAIR = "repair"

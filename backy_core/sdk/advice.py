@@ -26,6 +26,7 @@ class Verb(StrEnum):
     LIST_OPERATIONS = "list-operations"
     LIST_DRIVES = "list-drives"
     UNPROTECT = "unprotect"
+    EXAMINE = "examine"
 
 
 class Hint(NamedTuple):

@@ -24,9 +24,13 @@ def find_stale(directory: Path = _MDADM_CREATING, proc: Path = Path("/proc")) ->
     return stale
 
 
-def remove_stale(directory: Path = _MDADM_CREATING, proc: Path = Path("/proc")) -> tuple[Path, ...]:
-    """Remove them; returns what was removed."""
-    stale = find_stale(directory, proc)
+def remove_stale(
+    only: Path | None = None,
+    directory: Path = _MDADM_CREATING,
+    proc: Path = Path("/proc"),
+) -> tuple[Path, ...]:
+    """Remove them, or one of them; returns what was removed."""
+    stale = tuple(path for path in find_stale(directory, proc) if only in (None, path))
     for path in stale:
         path.unlink(missing_ok=True)
     return stale

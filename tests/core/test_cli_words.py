@@ -34,6 +34,7 @@ COMMANDS_ADVISED = {
     Verb.LIST_OPERATIONS: "backy operations",
     Verb.LIST_DRIVES: "backy drives",
     Verb.UNPROTECT: "backy drives unprotect",
+    Verb.EXAMINE: "backy doctor",
 }
 
 

@@ -85,7 +85,7 @@ class FakeKernel:
     def find_stale(self) -> tuple[Path, ...]:
         return ()
 
-    def remove_stale(self) -> tuple[Path, ...]:
+    def remove_stale(self, only: Path | None = None) -> tuple[Path, ...]:
         return ()
 
     async def udev_settled(self, within_s: float) -> bool:

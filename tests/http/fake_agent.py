@@ -4,15 +4,21 @@ from __future__ import annotations
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import SimpleNamespace
+from typing import Any
 
 import pluggy
 
+from backy_core.operations.records import Operation
 from backy_core.operations.registry import OperationRegistry
 from backy_core.operations.retention import Limits
 from backy_core.plugins import registry
 from backy_core.plugins.host import FailedPlugin, LoadedBackend, PluginHost
 from backy_core.plugins.listeners import Listener
+from backy_core.pools.core import Core
 from backy_core.pools.doctor.doctor import Diagnosis, Doctor
+from backy_core.pools.doctor.repair import RepairFinding, RepairRequest, RepairStep
+from backy_core.pools.views import PlannedStep
 from backy_core.sdk import hookimpl
 from backy_core.sdk.events import TargetAnswer
 from backy_core.sdk.models import BackendInfo, Level, Tool
@@ -73,11 +79,43 @@ def keys_in(folder: OwnDirectory, clock: Clock, changes: Changes | None = None) 
     return keys
 
 
+class FakeRepair:
+    """Wipes nothing, but says so."""
+
+    guid = None
+    claims = ()
+
+    def __init__(self, effect: str) -> None:
+        self.effect = effect
+        self.done = 0
+
+    async def plan(self, core: Core, op: Operation | None) -> tuple[RepairStep, ...]:
+        shown = PlannedStep("Mending it", "mend --now", None, self.effect)
+        return (RepairStep(shown, self._perform),)
+
+    async def _perform(self, op: Operation) -> None:
+        op.outputs.append("$ mend --now")
+        self.done += 1
+
+
 class FakeDoctor(Doctor):
     """Finds what it is told to."""
 
-    def __init__(self) -> None:
+    def __init__(self, registry: OperationRegistry) -> None:
+        parts: Any = SimpleNamespace(registry=registry, observer=self)
+        pools: Any = self
+        self._core, self._pools, self._repairing = parts, pools, RepairFinding(parts)
         self.diagnoses: tuple[Diagnosis, ...] = ()
+
+    async def refresh(self) -> None:
+        """There is no machine."""
+
+    async def start(self, verb: RepairFinding, guid: str, request: RepairRequest) -> Operation:
+        op = self._core.registry.start(
+            verb.kind, guid, "", (), lambda op: verb.run(op, guid, request)
+        )
+        await op.accepted()
+        return op
 
     async def examine(self) -> tuple[Diagnosis, ...]:
         return self.diagnoses
@@ -96,12 +134,12 @@ class FakeAgent:
         self.keys = keys_in(state, self.clock, self.changes)
         self.audit_file = state.path / "audit.log"
         self.audit = AuditLog(state.file("audit.log"), self.clock)
-        self.doctor = FakeDoctor()
         self.agent_instance = "6d1f0a52-0000-4000-8000-000000000001"
         self.host = _host()
         self.backend_problems = {"mdadm": "it did not answer within 30 s"}
         self.operations = OperationRegistry(Limits(), self.clock, changes=self.changes)
         self.pools = FakePools(self.operations, self.changes)
+        self.doctor = FakeDoctor(self.operations)
         self.drives_service = FakeDrives()
 
     def notify(self, *answers: TargetAnswer) -> None:

@@ -42,6 +42,8 @@ ARGUMENTS: dict[str, Any] = {
         "path": "x",
         "name": "app",
         "scope": "read",
+        "check": "quarantined",
+        "subject": "S1",
     },
     **{"drive_serials": ["S1"], "pids": [4242]},
 }

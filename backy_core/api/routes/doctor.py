@@ -1,12 +1,22 @@
-"""What is wrong, or soon may be."""
+"""Troubles, present and near, and their repair."""
 
 from __future__ import annotations
 
 from quart import Response
 
-from backy_core.api.replies import agent, reply
+from backy_core.api.replies import agent, plan_reply, reply
+from backy_core.api.routes.pool_life import answer, commands_reply
 from backy_core.api.routing import BASE_PATH, Routes, endpoint
-from backy_core.api.wire.doctor import AdvisedRequest, ExaminationReply, FindingReply
+from backy_core.api.wire.doctor import (
+    AdvisedRequest,
+    ExaminationReply,
+    FindingReply,
+    RepairAnswer,
+    RepairBody,
+)
+from backy_core.api.wire.operations import AcceptedReply
+from backy_core.api.wire.pool_life import DryRunReply
+from backy_core.api.wire.pool_requests import DryRunQuery
 from backy_core.api.wording import request_of, worded
 from backy_core.pools.doctor.doctor import Diagnosis
 from backy_core.sdk.advice import Hint
@@ -22,6 +32,25 @@ async def examine() -> Response:
     return reply(ExaminationReply(findings=tuple(map(_finding_reply, diagnoses))))
 
 
+@endpoint(
+    routes,
+    "POST",
+    "/doctor/repair",
+    scope=Scope.ADMIN,
+    body=RepairBody,
+    query=DryRunQuery,
+    replies={200: RepairAnswer, 202: AcceptedReply},
+)
+async def repair(data: RepairBody, query_args: DryRunQuery) -> Response:
+    """Repair what the doctor found, or with dryRun=true say how."""
+    if query_args.dry_run:
+        steps = await agent().doctor.plan_repair(data.check, data.subject)
+        return reply(DryRunReply(plan=plan_reply(steps)))
+    return await answer(
+        agent().doctor.repair(data.check, data.subject, data.confirm), commands_reply
+    )
+
+
 def _finding_reply(diagnosis: Diagnosis) -> FindingReply:
     check, finding = diagnosis
     return FindingReply(
@@ -32,6 +61,7 @@ def _finding_reply(diagnosis: Diagnosis) -> FindingReply:
         evidence=finding.evidence,
         remedy=worded(finding.remedy),
         request=None if finding.hint is None else _advised(finding.hint),
+        repairable=finding.repair is not None,
     )
 
 

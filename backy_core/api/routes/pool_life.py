@@ -27,9 +27,9 @@ from backy_core.api.wire.pool_life import (
 from backy_core.api.wire.pool_requests import (
     AddDriveBody,
     DeletePoolQuery,
+    DryRunQuery,
     ImportBody,
     MountBody,
-    MountQuery,
     RenameBody,
 )
 from backy_core.api.wording import worded
@@ -49,7 +49,7 @@ async def finished(starting: Starting) -> Operation:
     return operation
 
 
-async def _answer(starting: Starting, done: Callable[[Operation], BaseModel]) -> Response:
+async def answer(starting: Starting, done: Callable[[Operation], BaseModel]) -> Response:
     """Wait for the operation, or tell a client who prefers so where to watch it."""
     if prefers_async():
         return accepted(await carry_out(starting))
@@ -63,10 +63,10 @@ async def _answer(starting: Starting, done: Callable[[Operation], BaseModel]) ->
     scope=Scope.OPERATE,
     admin_for={"force": True},
     body=MountBody,
-    query=MountQuery,
+    query=DryRunQuery,
     replies={200: MountAnswer, 202: AcceptedReply},
 )
-async def mount_pool(guid: str, data: MountBody, query_args: MountQuery) -> Response:
+async def mount_pool(guid: str, data: MountBody, query_args: DryRunQuery) -> Response:
     """Assemble a pool by identity and mount it, or with dryRun=true say how."""
     if query_args.dry_run:
         return await _dry_run(guid, data)
@@ -103,7 +103,7 @@ async def _dry_run(guid: str, data: MountBody) -> Response:
 )
 async def unmount_pool(guid: str) -> Response:
     """Unmount a pool and stop its device."""
-    return await _answer(
+    return await answer(
         agent().pools.unmount(guid),
         lambda operation: UnmountReply(command_outputs=tuple(operation.outputs.lines)),
     )
@@ -119,7 +119,7 @@ async def unmount_pool(guid: str) -> Response:
 )
 async def delete_pool(guid: str, query_args: DeletePoolQuery) -> Response:
     """Tear a pool down and wipe its drives."""
-    return await _answer(
+    return await answer(
         agent().pools.delete(
             guid,
             wipe=query_args.wipe,

@@ -19,7 +19,7 @@ from backy_core.api.wire.pool_life import (
 )
 from backy_core.api.wire.pool_requests import (
     CreatePoolBody,
-    CreatePoolQuery,
+    DryRunQuery,
     ListPoolsQuery,
     OutputsQuery,
 )
@@ -36,10 +36,10 @@ routes = Routes(BASE_PATH)
     "/pools",
     scope=Scope.ADMIN,
     body=CreatePoolBody,
-    query=CreatePoolQuery,
+    query=DryRunQuery,
     replies={202: CreateReply, 200: CreationDryRunReply},
 )
-async def create_pool(data: CreatePoolBody, query_args: CreatePoolQuery) -> Response:
+async def create_pool(data: CreatePoolBody, query_args: DryRunQuery) -> Response:
     """Create a pool, or with dryRun=true say how."""
     if query_args.dry_run:
         return await _dry_run(_request(data))

@@ -1,4 +1,4 @@
-"""What the doctor answers."""
+"""Bodies and replies of the doctor's calls."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from backy_core.api.wire.base import ReplyModel
+from backy_core.api.wire.base import ReplyModel, RequestModel, RootReply, Text
+from backy_core.api.wire.pool_life import CommandsReply, DryRunReply
 
 _SEVERITIES = ["error", "warning", "info"]
 
@@ -22,7 +23,7 @@ class AdvisedRequest(ReplyModel):
 
 class FindingReply(ReplyModel):
     """Something an administrator should know of. ``subject``: a pool's GUID, a drive's serial, a
-    path or another name."""
+    path or another name. ``repairable``: `POST /doctor/repair` repairs it."""
 
     check: str
     severity: Annotated[str, Field(json_schema_extra={"enum": list[Any](_SEVERITIES)})]
@@ -31,9 +32,24 @@ class FindingReply(ReplyModel):
     evidence: tuple[str, ...]
     remedy: str | None
     request: AdvisedRequest | None
+    repairable: bool
 
 
 class ExaminationReply(ReplyModel):
     """All findings, the most severe first."""
 
     findings: tuple[FindingReply, ...]
+
+
+class RepairBody(RequestModel):
+    """A finding to repair. ``confirm`` repeats the subject, where anything is erased."""
+
+    check: Text
+    subject: Text
+    confirm: Text | None = None
+
+
+class RepairAnswer(RootReply):
+    """The reply to a repair or to its dry run."""
+
+    root: CommandsReply | DryRunReply

@@ -65,7 +65,7 @@ class CreatePoolBody(RequestModel):
     portability: Portability = "portable"
 
 
-class CreatePoolQuery(RequestModel):
+class DryRunQuery(RequestModel):
     """``dryRun=true``: say what would be done and do nothing."""
 
     dry_run: Annotated[bool, BeforeValidator(_true_or_false)] = False
@@ -102,12 +102,6 @@ class MountBody(RequestModel):
     mount_path: Text | None = None
     force: bool = False
     label: Text | None = None
-
-
-class MountQuery(RequestModel):
-    """``dryRun=true``: say what would be done and do nothing."""
-
-    dry_run: Annotated[bool, BeforeValidator(_true_or_false)] = False
 
 
 class RenameBody(RequestModel):

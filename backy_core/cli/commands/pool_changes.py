@@ -9,13 +9,14 @@ from backy_core.cli.commands.pools import pool_text
 from backy_core.cli.consent import agree, confirm, content, named
 from backy_core.cli.finding import find_drive, find_importable, find_pool, member_serial
 from backy_core.cli.following import follow
+from backy_core.cli.planning import show_plan
 from backy_core.cli.screen import short
 from backy_core.cli.session import Session
 from backy_core.cli.wording import in_commands
 from backy_core.client import calls
 
 if TYPE_CHECKING:
-    from backy_core.client.replies import Accepted, Drive, ListedPool, Plan
+    from backy_core.client.replies import Accepted, Drive, ListedPool
 
 _MOUNTS = "/mnt/backy/"
 
@@ -34,7 +35,7 @@ def create(session: Session) -> None:
     serials = [drive["serial"] or "" for drive in drives]
     if session.flag("dry_run"):
         planned = session.send(calls.plan_pool(arguments.label, serials, **asked))
-        _show_plan(session, planned, planned["plan"])
+        show_plan(session, planned, planned["plan"])
         return
     if full := [drive for drive in drives if content(drive)]:
         rows = [[*named(drive), content(drive)] for drive in full]
@@ -61,7 +62,7 @@ def mount(session: Session) -> None:
     if session.flag("dry_run") or force:
         planned = session.send(calls.plan_mount(guid, path, force=force))
         if session.flag("dry_run"):
-            _show_plan(session, planned, planned["plan"])
+            show_plan(session, planned, planned["plan"])
             return
         rows = [
             [one["serial"], "", "", one["behind"] or one["state"]] for one in planned["members"]
@@ -237,18 +238,3 @@ def _result(session: Session, guid: str) -> None:
         session.show(session.send(calls.show_pool(guid)))
     else:
         print(pool_text(session, guid))
-
-
-def _show_plan(session: Session, reply: object, plan: Plan) -> None:
-    """The server's own words of what it would run."""
-    if session.json:
-        session.show(reply)
-        return
-    screen = session.screen
-    for number, step in enumerate(plan["steps"], 1):
-        erases = screen.paint("  erases", "31") if step["effect"] == "destroys" else ""
-        print(f"{number}. {screen.bold(screen.clean(step['title']))}{erases}")
-        print(f"   $ {screen.clean(step['command'])}")
-        if step["undo"]:
-            print(screen.dim(f"   if it fails: {screen.clean(step['undo'])}"))
-    session.say("Nothing was changed.")

@@ -1,16 +1,11 @@
-"""``backy backends``, ``backy doctor`` and ``backy config``."""
+"""``backy backends`` and ``backy config``."""
 
 from __future__ import annotations
-
-from typing import TYPE_CHECKING
 
 from backy_core.cli.exits import Exit
 from backy_core.cli.session import Session
 from backy_core.cli.stop import Stop
 from backy_core.client import calls
-
-if TYPE_CHECKING:
-    from backy_core.client.replies import Finding
 
 
 def backends(session: Session) -> None:
@@ -28,34 +23,6 @@ def backends(session: Session) -> None:
     print(session.screen.table(("NAME", "READY", "LEVELS", "FILESYSTEMS"), rows))
     for plugin in reply["failedPlugins"]:
         session.say(f"Plugin {plugin['name']} could not be loaded: {plugin['reason']}")
-
-
-def doctor(session: Session) -> Exit:
-    """Say what is wrong, the most severe first; it fails if there is an error."""
-    reply = session.send(calls.examine())
-    findings = reply["findings"]
-    if session.json:
-        session.show(reply)
-    elif not findings:
-        session.say("Nothing is wrong.")
-    for finding in () if session.json else findings:
-        _say(session, finding)
-    return Exit.FAILURE if any(one["severity"] == "error" for one in findings) else Exit.OK
-
-
-def _say(session: Session, finding: Finding) -> None:
-    from backy_core.cli.wording import in_commands
-
-    request = finding["request"]
-    command = in_commands(f"{request['method']} {request['path']}") if request else ""
-    remedy = in_commands(finding["remedy"] or "")
-    lines = [
-        f"{finding['severity']}: {finding['message']}",
-        *(f"    {line}" for line in finding["evidence"]),
-        *(f"    To do: {line}" for line in filter(None, (remedy, command))),
-    ]
-    for line in lines:
-        print(session.screen.prose(line, "      "))
 
 
 def config(session: Session) -> None:

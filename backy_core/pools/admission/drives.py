@@ -119,7 +119,7 @@ def _quarantined(case: _Case) -> BackyError | None:
         return None
     return DriveInUse(
         f"Drive {case.serial} is quarantined: {reason}",
-        hint="Restart the agent to try again, or wipe the drive by hand and restart",
+        hint=advise("What can be done about it: ", Hint(Verb.EXAMINE)),
     )
 
 

@@ -75,23 +75,26 @@ def unavailable(
     operation: str | None = None,
     consent: bool = False,
     joining: PoolReport | None = None,
+    releasing: frozenset[str] | None = None,
 ) -> BackyError | None:
     """Why ``drive`` may not be taken (by ``operation``); None if it may.
 
     ``consent``: what is on it may be wiped. ``joining``: the pool it is to be added to.
+    ``releasing``: GUIDs of the interrupted pools that quarantine it, and which then count neither
+    as a reason nor as pools.
     """
     return drives.unavailable_because(
         drive,
         snapshot,
         pools=pools.labels,
         claimed=core.registry.claims.claimed_drives(other_than=operation),
-        quarantined=core.quarantined(),
+        quarantined=core.quarantined() if releasing is None else core.journal.doubtful,
         protected=core.protection.serials(),
         allow_signatures=consent or core.settings.wipe_policy == "always",
         deleted=frozenset(
-            stone.guid
-            for stone in core.tombstones.entries()
-            if core.metadata.get(stone.guid) is None
+            guid
+            for guid in (*(stone.guid for stone in core.tombstones.entries()), *(releasing or ()))
+            if core.metadata.get(guid) is None
         ),
         known_pools=pools.by_native_id,
         joining=joining,

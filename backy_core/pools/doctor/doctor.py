@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
+from backy_core.operations.records import Operation
 from backy_core.pools.core import Core
 from backy_core.pools.doctor.findings import Check, Facts, Finding, Severity
 from backy_core.pools.doctor.of_machine import (
@@ -21,12 +22,18 @@ from backy_core.pools.doctor.of_pools import (
     DriveIdentity,
     NewerKernel,
     Quarantined,
+    UnownedDirectories,
     UnownedMounts,
     UnownedPools,
     UnsettledJournal,
 )
-from backy_core.sdk.errors import SystemFailure
-from backy_core.system.machine import Kernel
+from backy_core.pools.doctor.repair import RepairFinding, RepairRequest
+from backy_core.pools.doctor.repairs import unowned_directories
+from backy_core.pools.service import PoolService
+from backy_core.pools.views import PlannedStep
+from backy_core.sdk.advice import Hint, Verb, advise
+from backy_core.sdk.errors import Conflict, NotFound, SystemFailure
+from backy_core.system.machine import Directories, Kernel
 
 CHECKS: tuple[Check, ...] = (
     Quarantined(),
@@ -40,6 +47,7 @@ CHECKS: tuple[Check, ...] = (
     DriveIdentity(),
     UnownedPools(),
     UnownedMounts(),
+    UnownedDirectories(),
     Leftovers(),
     ClockJump(),
 )
@@ -55,10 +63,14 @@ class Diagnosis(NamedTuple):
 
 
 class Doctor:
-    """Reads; repairs nothing."""
+    """Examines; what it can repair, it repairs when asked."""
 
-    def __init__(self, core: Core, file_problems: Callable[[], Iterable[str]]) -> None:
+    def __init__(
+        self, core: Core, pools: PoolService, file_problems: Callable[[], Iterable[str]]
+    ) -> None:
         self._core = core
+        self._pools = pools
+        self._repairing = RepairFinding(core)
         self._file_problems = file_problems
         self._offset = self._clock_offset()
 
@@ -73,6 +85,45 @@ class Doctor:
         ]
         return tuple(sorted(diagnoses, key=lambda one: _ORDER.index(one.finding.severity)))
 
+    async def plan_repair(self, check: str, subject: str) -> tuple[PlannedStep, ...]:
+        """Plan what :meth:`repair` would do and run nothing."""
+        request = await self._request(check, subject)
+        self._core.registry.refuse_busy(request.guid)
+        steps = await request.repair.plan(self._core, None)
+        return tuple(step.shown for step in steps)
+
+    async def repair(self, check: str, subject: str, confirm: str | None = None) -> Operation:
+        """Repair one finding. ``confirm`` repeats the subject, where anything is erased."""
+        request = await self._request(check, subject, confirm)
+        return await self._pools.start(self._repairing, request.guid, request)
+
+    async def _request(self, check: str, subject: str, confirm: str | None = None) -> RepairRequest:
+        """Raises :class:`NotFound` for an unknown finding, and :class:`Conflict` if the
+        doctor cannot repair it."""
+        for diagnosis in await self.examine():
+            finding = diagnosis.finding
+            if (diagnosis.check, finding.subject) != (check, subject):
+                continue
+            if finding.repair is not None:
+                return RepairRequest(check, subject, finding.repair, confirm)
+            raise Conflict(
+                "The doctor cannot repair this by itself",
+                details=finding.message,
+                hint=finding.remedy,
+            )
+        raise NotFound(
+            f"Nothing is wrong with {subject} by the check {check}",
+            hint=advise("See what is: ", Hint(Verb.EXAMINE)),
+        )
+
+    def _empty_directories(self) -> tuple[str, ...]:
+        core = self._core
+        return tuple(
+            path
+            for path in unowned_directories(core, core.observer.snapshot)
+            if _is_empty(core.machine.directories, path)
+        )
+
     def _facts(self) -> Facts:
         core = self._core
         kernel = core.machine.kernel
@@ -82,6 +133,7 @@ class Doctor:
             kernel=kernel.running(),
             own_namespace=not core.machine.mounts.in_host_mount_namespace(),
             leftovers=kernel.find_stale(),
+            empty_directories=self._empty_directories(),
             offered_filesystems=_offered_filesystems(kernel),
             clock_jump_s=self._clock_offset() - self._offset,
             file_problems=tuple(self._file_problems()),
@@ -90,6 +142,13 @@ class Doctor:
     def _clock_offset(self) -> float:
         clock = self._core.clock
         return clock.now().timestamp() - clock.monotonic()
+
+
+def _is_empty(directories: Directories, path: str) -> bool:
+    try:
+        return directories.is_empty(path)
+    except SystemFailure:  # a file, a link, or a directory that others than root may change
+        return False
 
 
 def _offered_filesystems(kernel: Kernel) -> frozenset[str] | None:

@@ -1,4 +1,4 @@
-"""What the doctor looks at, and what it says."""
+"""The doctor's facts and findings."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import NamedTuple, Protocol
 
 from backy_core.machine.snapshot import Snapshot
 from backy_core.pools.core import Core
+from backy_core.pools.doctor.repair import Repair
 from backy_core.sdk.advice import Hint, Text
 
 
@@ -23,8 +24,8 @@ class Severity(StrEnum):
 
 
 class Finding(NamedTuple):
-    """``subject`` is a pool's GUID, a drive's serial, a path or another name. ``hint`` is the
-    request that repairs it, where there is one."""
+    """``subject`` is a pool's GUID, a drive's serial, a path or another name. ``hint`` is a
+    request that helps, and ``repair`` what the doctor itself can do, where there is one."""
 
     severity: Severity
     subject: str
@@ -32,6 +33,7 @@ class Finding(NamedTuple):
     evidence: tuple[str, ...] = ()
     remedy: Text | None = None
     hint: Hint | None = None
+    repair: Repair | None = None
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,8 @@ class Facts:
     """The agent's mounts may be invisible to everyone else."""
     leftovers: tuple[Path, ...]
     """Files of tools that were killed."""
+    empty_directories: tuple[str, ...]
+    """Those among the mount paths that are no pool's."""
     offered_filesystems: frozenset[str] | None
     """Those that the kernel knows or has a module for; None if that cannot be told."""
     clock_jump_s: float

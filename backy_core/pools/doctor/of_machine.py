@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from backy_core.operations import filesystems
 from backy_core.pools.doctor.findings import Facts, Finding, Severity
+from backy_core.pools.doctor.repairs import RemoveLeftover
 
 MOST_JUMP_S = 60.0
 
@@ -116,6 +117,7 @@ class Leftovers:
                 f"{path} was left by a program that was killed",
                 ("udev ignores the device that it names",),
                 f"rm {path}",
+                repair=RemoveLeftover(path),
             )
 
 

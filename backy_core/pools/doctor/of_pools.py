@@ -6,11 +6,25 @@ from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
+from backy_core.machine.snapshot import Snapshot
+from backy_core.operations.journal import JournalEntry
+from backy_core.pools.core import mounts_of
 from backy_core.pools.doctor.findings import Facts, Finding, Severity
+from backy_core.pools.doctor.release import ReleaseDrive, quarantining
+from backy_core.pools.doctor.repairs import (
+    RemoveDirectory,
+    SetJournalAside,
+    StopPool,
+    UnmountPath,
+    unowned_mounts,
+)
+from backy_core.pools.lifecycle.contents import keep_or_erase
 from backy_core.pools.lifecycle.importing import importable
-from backy_core.pools.reading.pool_mounts import all_mounts
-from backy_core.sdk.advice import Hint, Verb
+from backy_core.sdk.advice import Hint, Text, Verb
+from backy_core.sdk.models import PoolReport
 from backy_core.system import release
+
+_DELETED_AGAIN = frozenset({"create", "teardown"})
 
 
 class UnownedPools:
@@ -30,7 +44,14 @@ class UnownedPools:
                 ),
                 "Import it, or leave it alone if another program uses it",
                 Hint(Verb.IMPORT, guid),
+                _stopping(guid, backend, report, facts.snapshot),
             )
+
+
+def _stopping(guid: str, backend: str, report: PoolReport, snapshot: Snapshot) -> StopPool | None:
+    if not report.assembled or mounts_of(snapshot, report):
+        return None
+    return StopPool(guid, backend, tuple(drive.serial for drive in report.drives))
 
 
 class UnownedMounts:
@@ -39,28 +60,31 @@ class UnownedMounts:
     name = "unowned-mounts"
 
     def findings(self, facts: Facts) -> Iterator[Finding]:
-        core, snapshot = facts.core, facts.snapshot
-        owned = {
-            mount.majmin
-            for entry in core.metadata.entries()
-            for mount in all_mounts(entry, core.find_report(entry), snapshot)
-        }
-        for mount in snapshot.mounts:
-            path = Path(mount.path)
-            if mount.majmin in owned or not _below(path, core.settings.mount_roots):
-                continue
-            own = _below(path, (core.settings.mount_root,))
+        for mount in unowned_mounts(facts.core, facts.snapshot):
+            own = facts.core.settings.mount_root in Path(mount.path).parents
             yield Finding(
                 Severity.WARNING if own else Severity.INFO,
                 mount.path,
                 f"{mount.source} is mounted at {mount.path} and belongs to no known pool",
                 (f"filesystem {mount.fstype}, device {mount.majmin}",),
                 f"If nobody needs it: umount {mount.path}",
+                repair=UnmountPath(mount.path) if own else None,
             )
 
 
-def _below(path: Path, roots: tuple[Path, ...]) -> bool:
-    return any(root in path.parents for root in roots)
+class UnownedDirectories:
+    """Empty directories where pools are mounted, which are left of pools that are gone."""
+
+    name = "unowned-directories"
+
+    def findings(self, facts: Facts) -> Iterator[Finding]:
+        for path in facts.empty_directories:
+            yield Finding(
+                Severity.INFO,
+                path,
+                f"{path} is empty and the mount path of no known pool",
+                repair=RemoveDirectory(path),
+            )
 
 
 class Quarantined:
@@ -70,13 +94,27 @@ class Quarantined:
 
     def findings(self, facts: Facts) -> Iterator[Finding]:
         for serial, reason in facts.core.quarantined().items():
+            remedy, repair = _freeing(facts, serial)
             yield Finding(
                 Severity.ERROR,
                 serial,
                 f"Drive {serial} is quarantined: no pool can be made of it",
                 (reason,),
-                "It is free again once the interrupted work is settled; see the journal's findings",
+                remedy,
+                repair=repair,
             )
+
+
+def _freeing(facts: Facts, serial: str) -> tuple[Text, ReleaseDrive | None]:
+    """What to do about a quarantined drive, and whether the doctor can."""
+    if serial in facts.core.journal.doubtful:
+        return "It is free once the damaged journal file that names it is set aside", None
+    for entry, stuck in quarantining(facts.core, serial):
+        if stuck.holds_data:
+            return keep_or_erase(entry.plan.pool.guid), None
+    if serial not in facts.snapshot.connected:
+        return "Plug it in: it is free once the interrupted work is settled", None
+    return "It is free once it is blank, or the interrupted work is settled", ReleaseDrive(serial)
 
 
 class UnsettledJournal:
@@ -94,16 +132,27 @@ class UnsettledJournal:
                 f"An interrupted operation on pool {plan.pool.guid} is not settled",
                 (reason, f"drives: {', '.join(drive.serial for drive in plan.drives)}"),
                 "It is tried again when drives come or go, and at the next start",
+                _settling(entry),
             )
         for name, reason in facts.core.journal.damaged.items():
             path = facts.core.settings.journal_dir / name
+            drives = ", ".join(facts.core.journal.doubtful_because_of(name))
             yield Finding(
                 Severity.ERROR,
                 str(path),
                 f"The journal file {path} is damaged, and its drives are quarantined",
-                (reason,),
-                f"Check its drives, then remove it and restart the agent: rm {path}",
+                (reason, f"drives: {drives}" if drives else "it names no drive that can be read"),
+                "Check its drives, then set the file aside",
+                repair=SetJournalAside(name),
             )
+
+
+def _settling(entry: JournalEntry) -> Hint | None:
+    """A deletion tries to roll a creation back again, or goes on with an interrupted deletion."""
+    if entry.stuck is None or entry.stuck.holds_data:
+        return None
+    plan = entry.opened.plan
+    return Hint(Verb.TEARDOWN, plan.pool.guid) if plan.kind in _DELETED_AGAIN else None
 
 
 class NewerKernel:

@@ -173,7 +173,7 @@ async def _adopt(
     promised = _promised(core, guid)
     requested_path = mount_path or (promised.last_mount_path if promised else None)
     path = await _path(core, guid, report, snapshot, requested_path)
-    entry = _entry(core, guid, backend, report, snapshot, label, path)
+    entry = entry_of_found(core, guid, backend, report, snapshot, label, path)
     if promised is not None:
         entry = _completed(entry, promised, label)
     await core.metadata.put(entry)
@@ -217,15 +217,16 @@ async def _path(
     return path
 
 
-def _entry(
+def entry_of_found(
     core: Core,
     guid: str,
     backend: str,
     report: PoolReport,
     snapshot: Snapshot,
     label: str | None,
-    path: str,
+    path: str | None,
 ) -> PoolEntry:
+    """A found pool as the metadata would have it."""
     filesystem, fs_uuid = _filesystem(core, backend, report, snapshot)
     members = report.drives
     return PoolEntry(

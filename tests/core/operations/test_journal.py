@@ -94,13 +94,15 @@ def journal(tmp_path: Path) -> Journal:
     return found
 
 
-@pytest.mark.parametrize("word", ["create", "mount", "unmount", "delete", "add", "import", "kill"])
+@pytest.mark.parametrize(
+    "word", ["create", "mount", "unmount", "delete", "add", "import", "kill", "repair"]
+)
 def test_kinds_are_plain_words_on_disk(word: str) -> None:
     written = {**opened().model_dump(mode="json"), "kind": word}
     read = Opened.model_validate_json(json.dumps(written))
     assert read.kind is OperationKind(word)
     assert json.loads(read.model_dump_json()) == written
-    assert len(OperationKind) == 7, "the words above are all there are"
+    assert len(OperationKind) == 8, "the words above are all there are"
 
 
 async def test_every_record_comes_back_as_it_was(journal: Journal) -> None:

@@ -107,12 +107,13 @@ async def test_work_that_is_not_settled(
     ready: Bench, stuck: Stuck | None, severity: Severity
 ) -> None:
     drives = (SimpleNamespace(serial="A"),)
-    plan = SimpleNamespace(pool=SimpleNamespace(guid=GUID), drives=drives)
+    plan = SimpleNamespace(kind="create", pool=SimpleNamespace(guid=GUID), drives=drives)
     entry: Any = SimpleNamespace(opened=SimpleNamespace(plan=plan), stuck=stuck, commit=None)
     ready.agent._core.pending["op-1"] = entry
     finding = only("journal", facts(ready))
     assert (finding.severity, finding.subject) == (severity, "op-1")
     assert "drives: A" in finding.evidence
+    assert finding.hint == (Hint(Verb.TEARDOWN, GUID) if stuck else None)
     ready.agent._core.pending.clear()
 
 
@@ -120,7 +121,7 @@ async def test_a_damaged_journal(ready: Bench) -> None:
     ready.agent._core.journal.damaged["op.jsonl"] = "it is torn"
     finding = only("journal", facts(ready))
     assert finding.subject == str(ready.settings.journal_dir / "op.jsonl")
-    assert finding.evidence == ("it is torn",)
+    assert finding.evidence == ("it is torn", "it names no drive that can be read")
     ready.agent._core.journal.damaged.clear()
 
 

@@ -44,7 +44,7 @@ LOOKS: dict[str, Callable[[], object]] = {
     "a namespace": lambda: namespaces.namespace_of(os.getpid()),
     "a process": lambda: identity.is_alive(os.getpid()),
     "what a process holds": lambda: HeldBy(("1:1",)).held_by(os.getpid()),
-    "a running mdadm": lambda: runtime_files.remove_stale(Path("/proc/self"), Path("/proc")),
+    "a running mdadm": lambda: runtime_files.remove_stale(None, Path("/proc/self"), Path("/proc")),
 }
 NEVER_GONE = ("mounts", "block devices", "holders")
 

@@ -37,6 +37,44 @@ def test_a_pool_that_was_forgotten_is_found_and_imported(site: Site, backend: Ba
     pool.check_gone()
 
 
+def repaired(site: Site, finding: dict[str, Any]) -> list[str]:
+    """Repair it, and hold what was run to the plan that was shown."""
+    asked = {"check": finding["check"], "subject": finding["subject"]}
+    steps = site.done("POST", "/doctor/repair?dryRun=true", asked)["plan"]["steps"]
+    outputs = site.done("POST", "/doctor/repair", asked)["commandOutputs"]
+    commands = [line[2:] for line in outputs if line.startswith("$ ")]
+    assert commands == [step["command"] for step in steps]
+    return commands
+
+
+def test_a_pool_that_nobody_knows_is_stopped_and_its_path_removed(
+    site: Site, backend: Backend
+) -> None:
+    site.unplug("twin-b")
+    pool = site.made("plain1", "plain2", **backend.options())
+    site.output(f"echo kept >{pool.path}/letter")
+    site.done("DELETE", f"/pools/metadata/{pool.guid}")
+    found = findings(site)
+    assert not found["unowned-pools"]["repairable"], "it is mounted"
+    site.run(f"sleep 1000 >{pool.path}/busy & echo $! >/tmp/sleeper")
+    asked = {"check": "unowned-mounts", "subject": pool.path}
+    refused = site.call("POST", "/doctor/repair", asked)
+    assert refused.status_code == 409 and "sleep" in refused.text, refused.text
+    site.output("kill $(cat /tmp/sleeper)")
+    repaired(site, found["unowned-mounts"])
+    repaired(site, findings(site)["unowned-pools"])
+    assert findings(site) == {}
+    assert site.get("/pools/importable"), "its data stays"
+    everything = site.get("/doctor")["findings"]
+    [directory] = [one for one in everything if one["check"] == "unowned-directories"]
+    assert repaired(site, directory) == [f"rmdir {pool.path}"]
+    site.done("POST", f"{pool.url}/import")
+    site.done("POST", f"{pool.url}/mount")
+    assert site.output(f"cat {pool.path}/letter") == "kept"
+    pool.delete()
+    pool.check_gone()
+
+
 def test_drives_of_one_serial(site: Site, backend: Backend) -> None:
     site.plug("twin-b")
     found = findings(site)["drive-identity"]
@@ -51,7 +89,8 @@ def test_leftovers_and_a_clock_that_jumped(site: Site, backend: Backend) -> None
     site.output("mkdir -p /run/mdadm && touch /run/mdadm/creating-md99")
     found = findings(site)["leftovers"]
     assert found["subject"] == "/run/mdadm/creating-md99"
-    site.output(found["remedy"])
+    assert repaired(site, found) == ["rm /run/mdadm/creating-md99"]
+    assert site.output("ls /run/mdadm | grep -c creating || true") == "0"
     site.output("date -s '+1 hour'")
     assert "forward by 3600 s" in findings(site)["clock"]["message"]
     site.output("date -s '-1 hour'")
