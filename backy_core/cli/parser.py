@@ -179,7 +179,8 @@ def _pool_changes(change: Callable[..., None]) -> None:
     )
     force = _flag("--force", "read-only, with drives that are behind the others")
     change("mount", "open a pool and mount it", _POOL, _AT, force, _DRY_RUN, _DETACH, _LINES, _YES)
-    change("unmount", "unmount a pool, so that its drives may be unplugged", _POOL, _DETACH, _LINES)
+    watched = (_DRY_RUN, _DETACH, _LINES)
+    change("unmount", "unmount a pool, so that its drives may be unplugged", _POOL, *watched)
     change(
         "delete",
         "erase a pool and all that is in it",
@@ -191,10 +192,10 @@ def _pool_changes(change: Callable[..., None]) -> None:
     )
     change("rename", "give a pool another label", _POOL, _word("label", "LABEL", "the new one"))
     wipe = _flag("--wipe", "erase what is on the drive")
-    change("add-drive", "take a drive back, or a new one in", _POOL, _DRIVE, wipe, _YES)
+    change("add-drive", "take a drive back, or a new one in", _POOL, _DRIVE, wipe, *watched, _YES)
     old = _word("old", "OLD", "the serial of the member that goes")
     new = _word("serial", "SERIAL", "the serial of the drive that takes its place")
-    change("replace", "put a drive in the place of a member", _POOL, old, new, wipe, _YES)
+    change("replace", "put a drive in the place of a member", _POOL, old, new, wipe, *watched, _YES)
     change(
         "import",
         "adopt a pool that is on the drives; without a name, list them",

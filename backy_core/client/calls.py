@@ -250,6 +250,10 @@ def watch_unmount(guid: str) -> Call[Accepted]:
     return _change("DELETE", f"/pools/{guid}/mount", watched=True)
 
 
+def plan_unmount(guid: str) -> Call[DryRun]:
+    return _change("DELETE", f"/pools/{guid}/mount?dryRun=true")
+
+
 def delete_pool(guid: str, **consents: Any) -> Call[Deleted]:
     return _change("DELETE", _deletion(guid, **consents))
 
@@ -258,16 +262,21 @@ def watch_delete(guid: str, **consents: Any) -> Call[Accepted]:
     return _change("DELETE", _deletion(guid, **consents), watched=True)
 
 
+def plan_delete(guid: str, **consents: Any) -> Call[DryRun]:
+    return _change("DELETE", _deletion(guid, dry_run=True, **consents))
+
+
 def _deletion(
     guid: str,
     *,
+    dry_run: bool = False,
     wipe: bool = False,
     wipe_copies: Iterable[str] = (),
     destroy_others: Iterable[str] = (),
 ) -> str:
     copies = [("wipeCopies", serial) for serial in wipe_copies]
     others = [("destroyOthers", name) for name in destroy_others]
-    return f"/pools/{guid}" + _query(("wipe", wipe), *copies, *others)
+    return f"/pools/{guid}" + _query(("dryRun", dry_run), ("wipe", wipe), *copies, *others)
 
 
 def rename_pool(
@@ -279,8 +288,25 @@ def rename_pool(
 def add_drive(
     guid: str, serial: str, *, replaces: str | None = None, wipe: bool | None = None
 ) -> Call[Commands]:
-    body = _given(serial=serial, replaces=replaces, wipe=wipe)
-    return _change("POST", f"/pools/{guid}/drives/add", body)
+    return _change("POST", f"/pools/{guid}/drives/add", _addition(serial, replaces, wipe))
+
+
+def watch_add_drive(
+    guid: str, serial: str, *, replaces: str | None = None, wipe: bool | None = None
+) -> Call[Accepted]:
+    body = _addition(serial, replaces, wipe)
+    return _change("POST", f"/pools/{guid}/drives/add", body, watched=True)
+
+
+def plan_add_drive(
+    guid: str, serial: str, *, replaces: str | None = None, wipe: bool | None = None
+) -> Call[DryRun]:
+    body = _addition(serial, replaces, wipe)
+    return _change("POST", f"/pools/{guid}/drives/add?dryRun=true", body)
+
+
+def _addition(serial: str, replaces: str | None, wipe: bool | None) -> Json:
+    return _given(serial=serial, replaces=replaces, wipe=wipe)
 
 
 def pool_outputs(guid: str, offset: int | None = None) -> Call[Outputs]:

@@ -7,8 +7,9 @@ otherwise leaves the work to the modules beside it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import TypeVar
 
 from backy_core.operations.kinds import OperationKind
@@ -41,11 +42,13 @@ from backy_core.pools.views import (
     ImportablePool,
     PlannedCreation,
     PlannedMount,
+    PlannedStep,
     PoolState,
     PoolView,
     PoolViews,
 )
 from backy_core.sdk.errors import Conflict, InvalidRequest, NotFound
+from backy_core.sdk.plan import Plan
 from backy_core.store.metadata import PoolEntry
 from backy_core.system.mounts import Usage
 from backy_core.system.procs import ProcessInfo
@@ -119,7 +122,7 @@ class PoolService:
         creation = complete(request, self._core.host, self._core.settings)
         admitted = await self.verbs.create.dry_run(creation)
         return PlannedCreation(
-            steps=await described(admitted.plan, self._core.executor.binder),
+            steps=await self._described(admitted.plan),
             portability=request.portability,
             opens_on=admitted.entry.opens_on,
         )
@@ -158,7 +161,7 @@ class PoolService:
         request = OpenRequest(path, force=force)
         plan, report = await self.verbs.open.dry_run(guid, request)
         return PlannedMount(
-            steps=await described(plan, self._core.executor.binder) if plan else (),
+            steps=await self._described(plan),
             members=forced.members(report),
             may_be_lost=forced.may_be_lost(report, info.delivers) if force else None,
         )
@@ -190,6 +193,37 @@ class PoolService:
         consent = Consent(wipe, frozenset(wipe_copies), frozenset(destroy_others))
         done = await self.verbs.teardown.prepare(guid)
         return done or await self.start(self.verbs.teardown, guid, consent)
+
+    async def plan_unmount(self, guid: str) -> tuple[PlannedStep, ...]:
+        """Plan what :meth:`unmount` would do and run nothing."""
+        return await self._shown(guid, self.verbs.close.dry_run)
+
+    async def plan_delete(self, guid: str, consent: Consent) -> tuple[PlannedStep, ...]:
+        """Plan what :meth:`delete` would do and run nothing."""
+        return await self._shown(guid, partial(self.verbs.teardown.dry_run, consent=consent))
+
+    async def plan_add_drive(
+        self,
+        guid: str,
+        *,
+        serial: str | None,
+        dev_path: str | None,
+        replaces: str | None,
+        wipe: bool,
+    ) -> tuple[PlannedStep, ...]:
+        """Plan what :meth:`add_drive` would do and run nothing."""
+        named = self.verbs.add_drive.serial_of(serial, dev_path)
+        request = AddRequest(named, replaces, wipe)
+        return await self._shown(guid, partial(self.verbs.add_drive.dry_run, request=request))
+
+    async def _shown(
+        self, guid: str, dry_run: Callable[[str], Awaitable[Plan | None]]
+    ) -> tuple[PlannedStep, ...]:
+        self._core.registry.refuse_busy(checked_guid(guid))
+        return await self._described(await dry_run(guid))
+
+    async def _described(self, plan: Plan | None) -> tuple[PlannedStep, ...]:
+        return await described(plan, self._core.executor.binder) if plan else ()
 
     async def add_drive(
         self,

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass
+from io import StringIO
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
@@ -12,8 +15,15 @@ import pytest
 from quart import Quart
 
 from backy_core.api.app import create_app
+from backy_core.api.server.server import Server
+from backy_core.cli.main import main
+from backy_core.cli.sockets import socket_of_root
 from backy_core.web.pages import add_pages
 from tests.http.fake_agent import KEY, FakeAgent
+
+Run = Callable[..., Coroutine[Any, Any, tuple[int, str, str]]]
+"""Runs ``backy``: its status, output and errors. ``typed`` is what somebody types."""
+DRIVE = "0x5000c500a1b2c3d4"
 
 
 @dataclass
@@ -110,3 +120,36 @@ def client(app: Quart) -> Client:
 def stranger(app: Quart) -> Client:
     """A client without a key."""
     return Client(app, key=None)
+
+
+class Terminal(StringIO):
+    """Standard input with somebody who types."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture
+async def backy(
+    app: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> Any:
+    for name in ("BACKY_URL", "BACKY_API_KEY", "BACKY_CONTEXT"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("BACKY_RUNTIME_DIR", str(tmp_path))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setenv("COLUMNS", "80")
+    server = Server(app)
+    with socket_of_root(tmp_path / "backy.sock") as listener:
+        server.listen_to_root(listener)
+
+        async def run(*words: str, typed: str | None = None) -> tuple[int, str, str]:
+            monkeypatch.setattr("sys.stdin", StringIO() if typed is None else Terminal(typed))
+            status = await asyncio.to_thread(main, list(words))
+            printed = capsys.readouterr()
+            return status, printed.out, printed.err
+
+        yield run
+        await server.close(1)

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from backy_core.operations.kinds import OperationKind
 from backy_core.operations.records import Operation
 from backy_core.operations.registry import OperationRegistry
+from backy_core.pools.reading.members import Consent
 from backy_core.pools.service import PoolService
 from backy_core.pools.views import (
     CreateRequest,
@@ -172,6 +173,21 @@ class FakePools(PoolService):
             may_be_lost="Some may be lost." if force else None,
         )
 
+    async def plan_unmount(self, guid: str) -> tuple[PlannedStep, ...]:
+        return await self._planned(guid, "Unmount it")
+
+    async def plan_delete(self, guid: str, consent: Consent) -> tuple[PlannedStep, ...]:
+        return await self._planned(guid, "Wipe it", "destroys")
+
+    async def plan_add_drive(self, guid: str, **request: object) -> tuple[PlannedStep, ...]:
+        return await self._planned(guid, f"Add {request['serial']}")
+
+    async def _planned(
+        self, guid: str, title: str, effect: str = "none"
+    ) -> tuple[PlannedStep, ...]:
+        await self.get(guid)
+        return (PlannedStep(title, f"do --{title.lower().replace(' ', '-')}", None, effect),)
+
     async def mount(
         self,
         guid: str,
@@ -246,7 +262,12 @@ class FakePools(PoolService):
     ) -> Operation:
         await self.get(guid)
         self.added.append((serial, dev_path, replaces, wipe))
-        return await self._begin(OperationKind.ADD, guid, self._quickly)
+        return await self._begin(OperationKind.ADD, guid, self._take)
+
+    async def _take(self, op: Operation) -> None:
+        op.accept()
+        op.report(1, 1, "Adding the drive")
+        await self._quickly(op)
 
     async def processes(self, guid: str) -> tuple[ProcessInfo, ...]:
         await self.get(guid)

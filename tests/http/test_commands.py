@@ -4,61 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Coroutine
 from dataclasses import replace
-from io import StringIO
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from backy_core.api.server.server import Server
 from backy_core.cli.exits import Exit
-from backy_core.cli.main import main
-from backy_core.cli.sockets import socket_of_root
-from backy_core.pools.doctor.doctor import Diagnosis
-from backy_core.pools.doctor.findings import Finding, Severity
-from backy_core.sdk.advice import Hint, Verb
 from backy_core.sdk.errors import Conflict
 from backy_core.sdk.events import TargetAnswer
-from tests.http.fake_agent import FakeAgent, FakeRepair
+from tests.http.conftest import DRIVE, Run
+from tests.http.fake_agent import FakeAgent
 from tests.http.fake_pools import GUID, standing_pool
-
-Run = Callable[..., Coroutine[Any, Any, tuple[int, str, str]]]
-DRIVE = "0x5000c500a1b2c3d4"
-
-
-class Terminal(StringIO):
-    """Standard input with somebody who types."""
-
-    def isatty(self) -> bool:
-        return True
-
-
-@pytest.fixture
-async def backy(
-    app: Any,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> Any:
-    for name in ("BACKY_URL", "BACKY_API_KEY", "BACKY_CONTEXT"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("BACKY_RUNTIME_DIR", str(tmp_path))
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
-    monkeypatch.setenv("COLUMNS", "80")
-    server = Server(app)
-    with socket_of_root(tmp_path / "backy.sock") as listener:
-        server.listen_to_root(listener)
-
-        async def run(*words: str, typed: str | None = None) -> tuple[int, str, str]:
-            monkeypatch.setattr("sys.stdin", StringIO() if typed is None else Terminal(typed))
-            status = await asyncio.to_thread(main, list(words))
-            printed = capsys.readouterr()
-            return status, printed.out, printed.err
-
-        yield run
-        await server.close(1)
 
 
 async def test_pools_are_listed_in_80_columns(backy: Run, agent: FakeAgent) -> None:
@@ -168,66 +124,6 @@ async def test_an_error_is_json_too(backy: Run, agent: FakeAgent) -> None:
     assert json.loads(err)["error"]["code"] == "CONFLICT"
 
 
-async def test_the_doctor_says_what_is_wrong_and_which_command_helps(
-    backy: Run, agent: FakeAgent
-) -> None:
-    assert await backy("doctor") == (Exit.OK, "Nothing is wrong.\n", "")
-    lone = Finding(
-        *(Severity.WARNING, GUID, "It belongs to no pool", ("it is active",), "Import it"),
-        Hint(Verb.IMPORT, GUID),
-    )
-    agent.doctor.diagnoses = (Diagnosis("unowned-pools", lone),)
-    status, out, _ = await backy("doctor")
-    assert (status, out.splitlines()) == (
-        Exit.OK,
-        [
-            "warning: It belongs to no pool",
-            "    it is active",
-            "    To do: Import it",
-            f"    To do: backy pools import {GUID[:8]}",
-        ],
-    )
-    lost = Finding(Severity.ERROR, "A", "Drive A is quarantined")
-    agent.doctor.diagnoses = (Diagnosis("quarantined", lost),)
-    assert await backy("doctor") == (Exit.FAILURE, "error: Drive A is quarantined\n", "")
-
-
-async def test_a_finding_is_repaired_after_its_plan_was_shown(backy: Run, agent: FakeAgent) -> None:
-    repair = FakeRepair("none")
-    lost = Finding(Severity.WARNING, "/run/x", "/run/x was left", repair=repair)
-    agent.doctor.diagnoses = (Diagnosis("leftovers", lost),)
-    _, out, _ = await backy("doctor")
-    assert out.splitlines()[-1] == "    To do: backy doctor --fix /run/x"
-    status, out, _ = await backy("doctor", "--fix", "left", "--dry-run")
-    assert (status, repair.done) == (Exit.NOT_FOUND, 0), "a check by its whole name"
-    status, out, _ = await backy("doctor", "--fix", "leftovers", "--dry-run")
-    assert out == "1. Mending it\n   $ mend --now\nNothing was changed.\n"
-    assert (await backy("doctor", "--fix", "/run/x", typed="n\n"))[0] == Exit.REFUSED
-    assert repair.done == 0
-    status, out, err = await backy("doctor", "--fix", "/run", typed="y\n")
-    assert (status, out, repair.done) == (Exit.OK, "It is repaired.\n", 1)
-    assert "1. Mending it\n   $ mend --now\n" in err and "[1/1] Mending it" in err
-
-
-async def test_a_repair_that_erases_wants_the_serial_typed(backy: Run, agent: FakeAgent) -> None:
-    repair = FakeRepair("destroys")
-    lost = Finding(Severity.ERROR, DRIVE, "It is quarantined", repair=repair)
-    agent.doctor.diagnoses = (Diagnosis("quarantined", lost),)
-    assert (await backy("doctor", "--fix", DRIVE, typed="yes\n"))[0] == Exit.REFUSED
-    assert repair.done == 0
-    status, _, err = await backy("doctor", "--fix", DRIVE, typed=f"{DRIVE}\n")
-    assert (status, repair.done) == (Exit.OK, 1)
-    assert "1. Mending it  erases" in err and "This erases for good" in err
-
-
-async def test_a_finding_that_only_people_can_repair(backy: Run, agent: FakeAgent) -> None:
-    lone = Finding(Severity.WARNING, GUID, "It is alone", hint=Hint(Verb.IMPORT, GUID))
-    agent.doctor.diagnoses = (Diagnosis("unowned-pools", lone),)
-    status, _, err = await backy("doctor", "--fix", GUID[:8], "--yes")
-    assert status == Exit.REFUSED
-    assert f"backy pools import {GUID[:8]}" in err
-
-
 async def test_creating_shows_the_steps_and_then_the_pool(backy: Run, agent: FakeAgent) -> None:
     status, out, err = await backy("pools", "create", "new", DRIVE, "--yes")
     assert status == Exit.OK
@@ -243,6 +139,33 @@ async def test_a_label_that_is_no_safe_name_is_no_path(
 ) -> None:
     await backy("pools", "create", "--yes", "--", label, DRIVE)
     assert [request.mount_path for request in agent.pools.requests] == [None]
+
+
+@pytest.mark.parametrize(
+    ("words", "title"),
+    [
+        ("unmount backup-1", "1. Unmount it"),
+        ("delete backup-1", "1. Wipe it  erases"),
+        (f"add-drive backup-1 {DRIVE}", f"1. Add {DRIVE}"),
+        (f"replace backup-1 drive-scsi1 {DRIVE}", f"1. Add {DRIVE}"),
+    ],
+)
+async def test_every_change_shows_its_plan(
+    backy: Run, agent: FakeAgent, words: str, title: str
+) -> None:
+    agent.pools.add(standing_pool())
+    status, out, err = await backy("pools", *words.split(), "--dry-run")
+    assert status == Exit.OK, err
+    assert title in out.splitlines() and out.endswith("Nothing was changed.\n")
+    assert agent.pools.finished == [] and agent.pools.added == []
+
+
+async def test_adding_a_drive_shows_its_steps(backy: Run, agent: FakeAgent) -> None:
+    agent.pools.add(standing_pool())
+    status, out, err = await backy("pools", "add-drive", "backup-1", DRIVE)
+    assert status == Exit.OK, err
+    assert f"takes {DRIVE} in" in out.replace("\n", " ")
+    assert "[1/1] Adding the drive\n" in err
 
 
 async def test_a_plan_is_shown_and_nothing_done(backy: Run, agent: FakeAgent) -> None:

@@ -67,6 +67,31 @@ async def test_dry_run_of_a_mount(client: Client, agent: FakeAgent) -> None:
     assert agent.pools.finished == []
 
 
+@pytest.mark.parametrize(
+    ("method", "url", "body", "title"),
+    [
+        ("DELETE", f"{POOL}/mount", None, "Unmount it"),
+        ("DELETE", POOL, None, "Wipe it"),
+        ("POST", f"{POOL}/drives/add", {"serial": "S3"}, "Add S3"),
+    ],
+)
+async def test_dry_runs_of_other_changes(
+    client: Client, agent: FakeAgent, method: str, url: str, body: Any, title: str
+) -> None:
+    agent.pools.add(standing_pool())
+    answer = await client(method, f"{url}?dryRun=true", **({"json": body} if body else {}))
+    assert set(answer.json) == {"success", "plan"}
+    assert [step["title"] for step in answer.json["plan"]["steps"]] == [title]
+    assert agent.pools.finished == [] and agent.pools.added == []
+
+
+async def test_adding_a_drive_can_be_watched(client: Client, agent: FakeAgent) -> None:
+    agent.pools.add(standing_pool())
+    body, headers = {"serial": "S3"}, {"Prefer": "respond-async"}
+    answer = await client.post(f"{POOL}/drives/add", json=body, headers=headers)
+    assert (answer.status, answer.json["operation"]["kind"]) == (202, "add")
+
+
 async def test_unmount(client: Client, agent: FakeAgent) -> None:
     agent.pools.add(standing_pool())
     answer = await client.delete(f"{POOL}/mount")

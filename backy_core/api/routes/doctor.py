@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from quart import Response
 
-from backy_core.api.replies import agent, plan_reply, reply
-from backy_core.api.routes.pool_life import answer, commands_reply
+from backy_core.api.replies import agent, reply
+from backy_core.api.routes.pool_life import answer, commands_reply, planned
 from backy_core.api.routing import BASE_PATH, Routes, endpoint
 from backy_core.api.wire.doctor import (
     AdvisedRequest,
     ExaminationReply,
     FindingReply,
-    RepairAnswer,
     RepairBody,
 )
 from backy_core.api.wire.operations import AcceptedReply
-from backy_core.api.wire.pool_life import DryRunReply
+from backy_core.api.wire.pool_life import CommandsAnswer
 from backy_core.api.wire.pool_requests import DryRunQuery
 from backy_core.api.wording import request_of, worded
 from backy_core.pools.doctor.doctor import Diagnosis
@@ -39,13 +38,13 @@ async def examine() -> Response:
     scope=Scope.ADMIN,
     body=RepairBody,
     query=DryRunQuery,
-    replies={200: RepairAnswer, 202: AcceptedReply},
+    replies={200: CommandsAnswer, 202: AcceptedReply},
 )
 async def repair(data: RepairBody, query_args: DryRunQuery) -> Response:
     """Repair what the doctor found, or with dryRun=true say how."""
     if query_args.dry_run:
         steps = await agent().doctor.plan_repair(data.check, data.subject)
-        return reply(DryRunReply(plan=plan_reply(steps)))
+        return planned(steps)
     return await answer(
         agent().doctor.repair(data.check, data.subject, data.confirm), commands_reply
     )

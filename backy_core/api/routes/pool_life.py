@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from typing import Any
 
 from pydantic import BaseModel
@@ -14,14 +14,18 @@ from backy_core.api.requests import prefers_async
 from backy_core.api.routing import BASE_PATH, Routes, endpoint
 from backy_core.api.wire.operations import AcceptedReply
 from backy_core.api.wire.pool_life import (
+    CommandsAnswer,
     CommandsReply,
+    DeleteAnswer,
     DeleteReply,
+    DryRunReply,
     ImportReply,
     MountAnswer,
     MountDryRunReply,
     MountMemberReply,
     MountReply,
     RenameReply,
+    UnmountAnswer,
     UnmountReply,
 )
 from backy_core.api.wire.pool_requests import (
@@ -34,6 +38,8 @@ from backy_core.api.wire.pool_requests import (
 )
 from backy_core.api.wording import worded
 from backy_core.operations.records import Operation
+from backy_core.pools.reading.members import Consent
+from backy_core.pools.views import PlannedStep
 from backy_core.store.keys import Scope
 
 routes = Routes(BASE_PATH)
@@ -99,10 +105,13 @@ async def _dry_run(guid: str, data: MountBody) -> Response:
     "DELETE",
     "/pools/<guid:guid>/mount",
     scope=Scope.OPERATE,
-    replies={200: UnmountReply, 202: AcceptedReply},
+    query=DryRunQuery,
+    replies={200: UnmountAnswer, 202: AcceptedReply},
 )
-async def unmount_pool(guid: str) -> Response:
-    """Unmount a pool and stop its device."""
+async def unmount_pool(guid: str, query_args: DryRunQuery) -> Response:
+    """Unmount a pool and stop its device, or with dryRun=true say how."""
+    if query_args.dry_run:
+        return planned(await agent().pools.plan_unmount(guid))
     return await answer(
         agent().pools.unmount(guid),
         lambda operation: UnmountReply(command_outputs=tuple(operation.outputs.lines)),
@@ -115,17 +124,16 @@ async def unmount_pool(guid: str) -> Response:
     "/pools/<guid:guid>",
     scope=Scope.ADMIN,
     query=DeletePoolQuery,
-    replies={200: DeleteReply, 202: AcceptedReply},
+    replies={200: DeleteAnswer, 202: AcceptedReply},
 )
 async def delete_pool(guid: str, query_args: DeletePoolQuery) -> Response:
-    """Tear a pool down and wipe its drives."""
+    """Tear a pool down and wipe its drives, or with dryRun=true say how."""
+    wipe, copies, others = query_args.wipe, query_args.wipe_copies, query_args.destroy_others
+    if query_args.dry_run:
+        consent = Consent(wipe, frozenset(copies), frozenset(others))
+        return planned(await agent().pools.plan_delete(guid, consent))
     return await answer(
-        agent().pools.delete(
-            guid,
-            wipe=query_args.wipe,
-            wipe_copies=query_args.wipe_copies,
-            destroy_others=query_args.destroy_others,
-        ),
+        agent().pools.delete(guid, wipe=wipe, wipe_copies=copies, destroy_others=others),
         lambda operation: DeleteReply(
             command_outputs=tuple(operation.outputs.lines), message=worded(operation.message)
         ),
@@ -153,19 +161,25 @@ async def rename_pool(guid: str, data: RenameBody) -> Response:
     "/pools/<guid:guid>/drives/add",
     scope=Scope.ADMIN,
     body=AddDriveBody,
-    replies={200: CommandsReply},
+    query=DryRunQuery,
+    replies={200: CommandsAnswer, 202: AcceptedReply},
 )
-async def add_drive(guid: str, data: AddDriveBody) -> Response:
-    """Re-add a returned member to a degraded pool, or add a replacement."""
-    starting = agent().pools.add_drive(
-        guid,
-        serial=data.serial,
-        dev_path=data.dev_path,
-        replaces=data.replaces,
-        wipe=data.wipe,
-    )
-    operation = await carry_out(finished(starting))
-    return reply(commands_reply(operation))
+async def add_drive(guid: str, data: AddDriveBody, query_args: DryRunQuery) -> Response:
+    """Re-add a returned member to a degraded pool, or add a replacement; or with dryRun=true say
+    how."""
+    request: dict[str, Any] = {
+        "serial": data.serial,
+        "dev_path": data.dev_path,
+        "replaces": data.replaces,
+        "wipe": data.wipe,
+    }
+    if query_args.dry_run:
+        return planned(await agent().pools.plan_add_drive(guid, **request))
+    return await answer(agent().pools.add_drive(guid, **request), commands_reply)
+
+
+def planned(steps: Iterable[PlannedStep]) -> Response:
+    return reply(DryRunReply(plan=plan_reply(steps)))
 
 
 def commands_reply(operation: Operation) -> CommandsReply:

@@ -6,8 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from backy_core.api.wire.base import ReplyModel, RequestModel, RootReply, Text
-from backy_core.api.wire.pool_life import CommandsReply, DryRunReply
+from backy_core.api.wire.base import ReplyModel, RequestModel, Text
 
 _SEVERITIES = ["error", "warning", "info"]
 
@@ -47,9 +46,3 @@ class RepairBody(RequestModel):
     check: Text
     subject: Text
     confirm: Text | None = None
-
-
-class RepairAnswer(RootReply):
-    """The reply to a repair or to its dry run."""
-
-    root: CommandsReply | DryRunReply

@@ -118,6 +118,24 @@ class CommandsReply(Success):
     message: str | None = Field(default=None, exclude_if=absent)
 
 
+class UnmountAnswer(RootReply):
+    """The reply to an unmount or to its dry run."""
+
+    root: UnmountReply | DryRunReply
+
+
+class DeleteAnswer(RootReply):
+    """The reply to a deletion or to its dry run."""
+
+    root: DeleteReply | DryRunReply
+
+
+class CommandsAnswer(RootReply):
+    """The reply to any other change or to its dry run."""
+
+    root: CommandsReply | DryRunReply
+
+
 class RenameReply(Success):
     """The pool's names now."""
 

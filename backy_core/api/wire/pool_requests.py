@@ -78,11 +78,11 @@ class ListPoolsQuery(RequestModel):
     state: Annotated[str, AfterValidator(_pool_state)] | None = None
 
 
-class DeletePoolQuery(RequestModel):
+class DeletePoolQuery(DryRunQuery):
     """Consent to destroy more than the pool. ``wipe=true``: content written to a pool after its
     creation was interrupted. The others may be repeated. ``wipeCopies``: serials of drives that
     have the pool's identity but are not its members. ``destroyOthers``: other content of the
-    container, by the name in the refusal."""
+    container, by the name in the refusal. ``dryRun=true``: say what would be done."""
 
     wipe: Annotated[bool, BeforeValidator(_true_or_false)] = False
     wipe_copies: Names = ()

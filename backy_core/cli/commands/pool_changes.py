@@ -76,6 +76,10 @@ def mount(session: Session) -> None:
 def unmount(session: Session) -> None:
     pool = find_pool(session, session.arguments.pool)
     guid = pool["poolGroupGuid"]
+    if session.flag("dry_run"):
+        planned = session.send(calls.plan_unmount(guid))
+        show_plan(session, planned, planned["plan"])
+        return
     accepted = session.send(calls.watch_unmount(guid))
     if session.flag("detach"):
         _accepted(session, accepted, guid)
@@ -98,20 +102,19 @@ def delete(session: Session) -> None:
     }
     rows = _wiped(pool, drives, copies)
     what = f"This erases pool {pool['label']} for good ({_described(pool)}):"
-    if session.flag("dry_run"):
-        if session.json:
-            session.show({"wipes": [row[0] for row in rows]})
-            return
-        session.say(what)
-        print(session.screen.table(("SERIAL", "MODEL", "SIZE", "ON IT"), rows))
-        session.say("Nothing was changed.")
-        return
-    confirm(session, what, rows, pool["label"])
     consents = {
         "wipe": session.flag("wipe"),
         "wipe_copies": copies,
         "destroy_others": session.option("destroy_other", ()),
     }
+    if session.flag("dry_run"):
+        planned = session.send(calls.plan_delete(guid, **consents))
+        if not session.json:
+            session.say(what)
+            print(session.screen.table(("SERIAL", "MODEL", "SIZE", "ON IT"), rows))
+        show_plan(session, planned, planned["plan"])
+        return
+    confirm(session, what, rows, pool["label"])
     accepted = session.send(calls.watch_delete(guid, **consents))
     if session.flag("detach"):
         _accepted(session, accepted, guid)
@@ -162,17 +165,23 @@ def replace(session: Session) -> None:
 
 
 def _take(session: Session, pool: ListedPool, drive: Drive, replaces: str | None) -> None:
-    if session.flag("wipe") and (on_it := content(drive)):
-        rows = [[*named(drive), on_it]]
-        confirm(session, "This erases for good what is on:", rows, pool["label"])
     guid, serial = pool["poolGroupGuid"], drive["serial"] or ""
     wipe = True if session.flag("wipe") else None
-    done = session.send(calls.add_drive(guid, serial, replaces=replaces, wipe=wipe))
-    if session.json:
-        session.show(done)
+    if session.flag("dry_run"):
+        planned = session.send(calls.plan_add_drive(guid, serial, replaces=replaces, wipe=wipe))
+        show_plan(session, planned, planned["plan"])
         return
-    if message := done.get("message"):
-        session.say(in_commands(message))
+    if wipe and (on_it := content(drive)):
+        rows = [[*named(drive), on_it]]
+        confirm(session, "This erases for good what is on:", rows, pool["label"])
+    accepted = session.send(calls.watch_add_drive(guid, serial, replaces=replaces, wipe=wipe))
+    if session.flag("detach"):
+        _accepted(session, accepted, guid)
+        return
+    follow(session, accepted["operation"]["id"], guid)
+    if session.json:
+        session.show(session.send(calls.show_pool(guid)))
+        return
     session.say(f"Pool {pool['label']} takes {serial} in; it may be used meanwhile.")
     if replaces:
         session.say(f"Drive {replaces} keeps its data: a deletion wipes it with --wipe-copy only.")

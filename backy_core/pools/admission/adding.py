@@ -37,7 +37,7 @@ class AddCase(NamedTuple):
     drive: Drive
     snapshot: Snapshot
     request: AddRequest
-    operation: str
+    operation: str | None
 
     @property
     def pool(self) -> str:

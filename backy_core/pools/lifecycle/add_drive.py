@@ -65,14 +65,21 @@ class AddDrive(PlannedVerb[AddRequest, AddDriveCase]):
             raise InvalidRequest("No drive is named", hint="Send serial or devPath")
         return inventory.find_by_path(self._core.observer.snapshot.drives, dev_path).id.serial
 
-    async def admit(self, op: Operation, guid: str, request: AddRequest) -> AddDriveCase | None:
+    async def dry_run(self, guid: str, request: AddRequest) -> Plan | None:
+        """Plan it, with the same refusals; no plan if the pool uses the drive already."""
+        case = await self.admit(None, guid, request)
+        return case.plan if case else None
+
+    async def admit(
+        self, op: Operation | None, guid: str, request: AddRequest
+    ) -> AddDriveCase | None:
         core = self._core
         entry = core.entry(guid)
         nodes = guards.nodes_of(core, (request.serial,))
         snapshot = await core.observer.refresh(fresh_signatures_of=nodes)
         drive = inventory.find(snapshot.drives, request.serial)
         report = running(core, entry, snapshot)
-        case = AddCase(core, entry, report, drive, snapshot, request, op.id)
+        case = AddCase(core, entry, report, drive, snapshot, request, op.id if op else None)
         admitted = await admit(case)
         if admitted is None:
             return None

@@ -47,7 +47,14 @@ class Close(PlannedVerb[None, CloseCase]):
         super().__init__(core)
         self._open = open_pool
 
-    async def admit(self, op: Operation, guid: str, request: None = None) -> CloseCase | None:
+    async def dry_run(self, guid: str) -> Plan | None:
+        """Plan it, with the same refusals."""
+        case = await self.admit(None, guid)
+        return case.plan if case else None
+
+    async def admit(
+        self, op: Operation | None, guid: str, request: None = None
+    ) -> CloseCase | None:
         """Raises :class:`PoolBusy` while anything holds the pool. None: unmounted and stopped."""
         core = self._core
         entry = core.entry(guid)

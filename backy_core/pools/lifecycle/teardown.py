@@ -101,6 +101,23 @@ class Teardown(PlannedVerb[Consent, TeardownCase]):
         """Raise what would refuse the teardown, whoever uses the pool."""
         await self._planning.admit(self._core.entry(guid), Scope(NOTHING))
 
+    async def dry_run(self, guid: str, consent: Consent) -> Plan:
+        """Plan it as its drives are now, with the same refusals but one: a stopped pool is not
+        opened to inspect its content."""
+        core = self._core
+        stone = self._returned(guid) if core.metadata.get(guid) is None else None
+        if stone is None and core.pending_of(guid) and core.metadata.get(guid) is None:
+            raise Conflict(
+                f"Pool {guid} never was one: deleting it rolls back what its creation left",
+                hint="That is planned from what is found when it runs",
+            )
+        entry = entry_of(stone) if stone else core.entry(guid)
+        _, plan = await self._planning.admit(entry, Scope(consent), stone)
+        await refuse_busy(core, entry)
+        made = entry.made_directories
+        removing = (steps.remove_directories(made),) if made and stone is None else ()
+        return plan.model_copy(update={"steps": (*plan.steps, *removing)})
+
     async def run(self, op: Operation, guid: str, request: Consent = NOTHING) -> None:
         """A pool whose creation failed has no plan of its own: its creation is rolled back."""
         if self._core.metadata.get(guid) is None and self._returned(guid) is None:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
+from backy_core.pools.reading.members import NOTHING
 from backy_core.sdk.errors import Conflict, InvalidRequest, NotFound, PoolBusy
 from tests.fakes.agent import FS_UUID, GUID, OTHER, Bench
 from tests.fakes.model import Content
@@ -86,6 +89,30 @@ async def test_a_dry_run_shows_what_runs_and_changes_nothing(bench: Bench) -> No
     assert create in ran
     node = f"/dev/{bench.machine.disks['A'].name}"
     assert f"wipefs --all {node}" in [step.command for step in planned.steps]
+
+
+async def test_a_dry_run_of_each_change_shows_what_runs(bench: Bench) -> None:
+    await bench.start()
+    await bench.create("A", "B")
+    pools = bench.agent.pools
+    bench.machine.unplug("B")
+    await bench.agent.observer.refresh()
+    adding: Any = {"serial": "C", "dev_path": None, "replaces": None, "wipe": False}
+    changes: tuple[tuple[Callable[[], Any], Callable[[], Any]], ...] = (
+        (lambda: pools.plan_add_drive(GUID, **adding), lambda: bench.add_drive("C")),
+        (lambda: pools.plan_unmount(GUID), bench.unmount),
+        (lambda: pools.plan_delete(GUID, NOTHING), bench.delete),
+    )
+    for dry_run, change in changes:
+        await bench.mount()
+        before = repr((bench.machine.disks, bench.machine.mounts, bench.directories))
+        steps = await dry_run()
+        assert repr((bench.machine.disks, bench.machine.mounts, bench.directories)) == before
+        assert not bench.journal
+        assert await change() is None
+        lines, _ = await pools.outputs(GUID)
+        ran = [line.removeprefix("$ ") for line in lines if line.startswith("$ ")]
+        assert [step.command for step in steps] == ran
 
 
 def _program(command: str) -> str:
