@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from backy_core.sdk.errors import InvalidRequest
-from backy_core.sdk.models import Portability
+from backy_core.sdk.models import Portability, Tool
 from backy_core.system.machine import Programs
 
 MOUNT_OPTIONS = "nosuid,nodev"
@@ -47,10 +47,18 @@ class Filesystem(NamedTuple):
     """What prints the features that this mkfs knows, and writes nothing."""
     switches: tuple[Switch, ...] = ()
     """More options of a portable one."""
+    version: tuple[str, ...] = ("-V",)
+    """Arguments with which the program prints its version."""
 
     @property
     def program(self) -> str:
         return self.argv[0]
+
+    @property
+    def tool(self) -> Tool:
+        return Tool(
+            name=self.program, package=self.package, oldest=self.oldest, version=self.version
+        )
 
 
 _EXT4_FEATURES = (
@@ -102,6 +110,7 @@ _KNOWN = {
             "rescue=nologreplay",
             # Linux 6.1 knows it, but mkfs.btrfs itself calls it safe only from 6.6 on.
             help=("mkfs.btrfs", "-O", "list-all"),
+            version=("--version",),
             switches=(Switch("block-group-tree", ("-O", "^block-group-tree")),),
         ),
     )

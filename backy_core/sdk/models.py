@@ -102,8 +102,7 @@ class Signature(Model):
 
 
 class Level(Model):
-    """A redundancy level by its common name: the numbers of drives it takes, and how many it can
-    lose."""
+    """A redundancy level by its common name, with the drives that it takes and can lose."""
 
     name: str
     min_drives: int
@@ -128,9 +127,8 @@ class Level(Model):
     def survives(self, slots: int, working: frozenset[int], *, near: int | None = None) -> bool:
         """Whether the slots in ``working`` hold all data of a pool with ``slots`` members.
 
-        Copies lie on neighbouring slots, the next stripe's on those after them. ``near``: where the
-        next stripe begins only that many slots further.
-        """
+        Copies lie on neighbouring slots, the next stripe's right after them; given ``near``, the
+        next stripe begins only that many slots further."""
         if self.copies is None:
             return bool(working)
         if self.copies > 1:
@@ -148,6 +146,8 @@ class Tool(Model):
     package: str
     oldest: str | None = None
     """The oldest version of the package that opens a ``portable`` pool; None: unstated."""
+    version: tuple[str, ...] = ()
+    """Arguments with which it prints its version and does nothing else; none: it cannot tell."""
 
 
 class Requirement(Model):

@@ -21,6 +21,12 @@ def parts(version: str) -> tuple[int, ...]:
     return tuple(map(int, match[0].split("."))) if match else ()
 
 
+def named_in(text: str) -> str | None:
+    """The first version with a dot that a tool prints: ``4.2`` of ``mdadm - v4.2 - 2021-12-30``."""
+    match = re.search(r"\d{1,9}(?:\.\d{1,9}){1,7}", text)
+    return match[0] if match else None
+
+
 def reaches(version: str, least: str) -> bool:
     """Whether ``version`` is ``least`` or newer; ``6.1.176`` is newer than ``6.1``."""
     return parts(version) >= parts(least)

@@ -40,6 +40,8 @@ class FakeMachine:
         """Unplugged ones."""
         self.arrays: dict[str, Array] = {}
         self.mappings: dict[str, Mapping] = {}
+        self.version = "99.1"
+        """What every program says of itself."""
         self.mounts: list[Mounted] = []
         self.namespaces: dict[str, tuple[MountEntry, ...]] = {}
         """Mounts of other mount namespaces."""

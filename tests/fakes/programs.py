@@ -58,6 +58,9 @@ class Programs:
             sections.append(examine(node, disk.superblock))
         return 0, "".join(sections), ""
 
+    def version(self, program: str, *, half: bool) -> Answer:
+        return 0, f"{program} - v{self.machine.version} - 2021-12-30", ""
+
     # md
 
     def create(
@@ -259,6 +262,7 @@ def _dashed(uuid: str) -> str:
 _NODE = r"/dev/sdx[a-z]\d*"
 _DEVICE = r"/dev/(?P<device>(?:md|dm-)\d+)"
 _KNOWN = (
+    (r"(?P<program>mdadm|mkfs\.\w+) (?:--version|-V)", Programs.version),
     (rf"mdadm --examine --config=none(?P<nodes>( {_NODE})+)", Programs.examine),
     (
         r"mdadm --create /dev/md/\S+ --config=none --run --uuid=(?P<uuid>\S+) --name=(?P<name>\S+) "

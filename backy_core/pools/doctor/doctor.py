@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,9 +15,9 @@ from backy_core.pools.doctor.of_machine import (
     ClockJump,
     KernelModules,
     Leftovers,
-    MissingTools,
     MountNamespace,
     OwnFiles,
+    Tools,
 )
 from backy_core.pools.doctor.of_pools import (
     DriveIdentity,
@@ -29,6 +30,7 @@ from backy_core.pools.doctor.of_pools import (
 )
 from backy_core.pools.doctor.repair import RepairFinding, RepairRequest
 from backy_core.pools.doctor.repairs import unowned_directories
+from backy_core.pools.doctor.tool_versions import ToolVersions
 from backy_core.pools.service import PoolService
 from backy_core.pools.views import PlannedStep
 from backy_core.sdk.advice import Hint, Verb, advise
@@ -40,7 +42,7 @@ CHECKS: tuple[Check, ...] = (
     UnsettledJournal(),
     OwnFiles(),
     BlindBackends(),
-    MissingTools(),
+    Tools(),
     KernelModules(),
     NewerKernel(),
     MountNamespace(),
@@ -71,15 +73,18 @@ class Doctor:
         self._core = core
         self._pools = pools
         self._repairing = RepairFinding(core)
+        self._versions = ToolVersions(core)
         self._file_problems = file_problems
         self._offset = self._clock_offset()
 
     async def examine(self) -> tuple[Diagnosis, ...]:
         """Findings, the most severe first. Raises :class:`SystemFailure`."""
+        outdated = await self._versions.outdated()
         try:
             facts = await self._core.machine.threads.in_thread(self._facts, "examine", _READ_S)
         except TimeoutError as error:
             raise SystemFailure("The disk of this system does not answer") from error
+        facts = replace(facts, outdated=outdated)
         diagnoses = [
             Diagnosis(check.name, finding) for check in CHECKS for finding in check.findings(facts)
         ]

@@ -11,6 +11,7 @@ from typing import NamedTuple, Protocol
 from backy_core.machine.snapshot import Snapshot
 from backy_core.pools.core import Core
 from backy_core.pools.doctor.repair import Repair
+from backy_core.pools.doctor.tool_versions import Outdated
 from backy_core.sdk.advice import Hint, Text
 
 
@@ -56,6 +57,8 @@ class Facts:
     """How far the clock went since the agent's start, beyond the time that passed."""
     file_problems: tuple[str, ...]
     """Of the agent's own files."""
+    outdated: tuple[Outdated, ...] = ()
+    """Tools that are too old."""
 
 
 class Check(Protocol):

@@ -11,8 +11,8 @@ from backy_core.pools.doctor.repairs import RemoveLeftover
 MOST_JUMP_S = 60.0
 
 
-class MissingTools:
-    """Programs and plugins that backends need."""
+class Tools:
+    """Programs and plugins that are missing or too old."""
 
     name = "tools"
 
@@ -29,6 +29,14 @@ class MissingTools:
                     tuple(f"{tool.name} is not installed" for tool in missing),
                     f"apt-get install {packages}",
                 )
+        for tool, version, is_used in facts.outdated:
+            yield Finding(
+                Severity.WARNING if is_used else Severity.INFO,
+                tool.name,
+                f"{tool.name} {version} is too old: pools are made for {tool.oldest} and newer",
+                (f"it is of the package {tool.package}",),
+                f"Upgrade it, with the release of this system if need be: {tool.package}",
+            )
         for plugin in facts.core.host.failed:
             yield Finding(
                 Severity.ERROR if plugin.name in used else Severity.WARNING,

@@ -34,7 +34,7 @@ def backy_backend() -> BackendInfo:
         capabilities=frozenset(("add_drive", "degraded_open", "import")),
         tools=(
             # What is made here has not changed on the drives since, with any lvm2 or kernel.
-            Tool(name="lvm", package="lvm2", oldest="2.03.16"),
+            Tool(name="lvm", package="lvm2", oldest="2.03.16", version=("version",)),
             Tool(name="dmsetup", package="dmsetup"),
         ),
         read_commands=(REPORT,),

@@ -35,7 +35,7 @@ def backy_backend() -> BackendInfo:
         other_levels=OTHER_LEVELS,
         filesystems=("ext4", "xfs", "btrfs"),
         capabilities=frozenset(("add_drive", "degraded_open", "force_open", "import")),
-        tools=(Tool(name="mdadm", package="mdadm", oldest="4.2"),),
+        tools=(Tool(name="mdadm", package="mdadm", oldest="4.2", version=("--version",)),),
         read_commands=(EXAMINE,),
         signature_types=(SIGNATURE, "isw_raid_member", "ddf_raid_member"),
         sectors="raised",

@@ -42,8 +42,8 @@ def backy_backend() -> BackendInfo:
         capabilities=frozenset(("add_drive", "degraded_open", "force_open", "import")),
         tools=(
             *(
-                Tool(name=name, package=features.PACKAGE, oldest=features.OLDEST)
-                for name in ("zpool", "zfs", "zdb")
+                Tool(name=name, package=features.PACKAGE, oldest=features.OLDEST, version=asked)
+                for name, asked in (("zpool", ("version",)), ("zfs", ()), ("zdb", ()))
             ),
             Tool(name="mount", package="mount"),
         ),

@@ -136,6 +136,24 @@ async def test_missing_programs(ready: Bench, monkeypatch: pytest.MonkeyPatch) -
     assert only("tools", facts(ready)).severity is Severity.INFO
 
 
+async def test_tools_that_are_too_old(bench: Bench) -> None:
+    await bench.start()
+
+    async def old() -> list[tuple[str, str]]:
+        diagnoses = await bench.agent.doctor.examine()
+        return [(one.finding.subject, one.finding.severity) for one in diagnoses]
+
+    bench.machine.version = "4.1"
+    assert await old() == [("mdadm", "info")]
+    await bench.create()
+    bench.machine.version = "1.46.9"
+    assert await old() == [("mdadm", "warning"), ("mkfs.ext4", "warning")]
+    bench.machine.version = "4.2"
+    assert await old() == []
+    bench.machine.version = "4.1"
+    assert await old() == [], "asked once"
+
+
 async def test_backends_that_see_nothing(ready: Bench) -> None:
     snapshot = replace(ready.agent.observer.snapshot, problems={"mdadm": "it hangs"})
     finding = only("backends", facts(ready, snapshot=snapshot))
