@@ -30,7 +30,7 @@ SHORT_FILES := $(foreach it,life members faulty_drives refusals,tests/kernel/htt
 SHORT := mdadm and (raid1-2-ext4 or raid5-3 or failed_and_replaced or test_refusals or \
 	fails_while_it_is_made[mdadm-error])
 
-.PHONY: install suites demo test test-suites test-suites-short mmdebstrap test-portability test-all test-contracts test-openzfs test-openzfs-portability openzfs test-deb deb check lint types docs docs-write bench bench-udisks2 compile clean debian-packages zfs-fuse-libraries
+.PHONY: install suites demo test test-suites test-suites-short mmdebstrap test-portability test-all test-contracts test-openzfs test-openzfs-portability openzfs test-deb deb simulate check lint types docs docs-write bench bench-udisks2 compile clean debian-packages zfs-fuse-libraries
 
 install: debian-packages $(STAMP) compile zfs-fuse-libraries
 
@@ -161,6 +161,12 @@ test-deb: install
 		tests/kernel/debian/package.sh $$at && \
 		BACKY_TEST_DEBIAN=$$at BACKY_REQUIRE_KERNEL=1 $(BIN)/python -m pytest -v \
 			tests/kernel/debian/installed.py || exit; done
+
+# The agent on a simulated machine, with faults by seed: SEEDS=2000 of them, or one again by SEED=17.
+SEEDS ?= 1000
+FIRST ?= 0
+simulate: install
+	$(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED),--first $(FIRST) --seeds $(SEEDS))
 
 check: install lint types docs
 

@@ -18,7 +18,7 @@ import pluggy
 from backy_core.plugins import layering
 from backy_core.plugins import registry as registry
 from backy_core.plugins.answers import blaming, require
-from backy_core.plugins.inspect_thread import Looker
+from backy_core.plugins.calls import OWN_THREADS, PluginCalls
 from backy_core.plugins.layer_host import LayerHost, LoadedLayer
 from backy_core.plugins.listeners import Listener
 from backy_core.plugins.plan_rules import validate_plan
@@ -26,7 +26,6 @@ from backy_core.plugins.registry import FailedPlugin
 from backy_core.plugins.report_rules import refuse_to_open, refuse_unusable
 from backy_core.plugins.reports import cleaned, with_clean_names
 from backy_core.plugins.stamp_rules import of_another_pool, refuse_shared, unproven
-from backy_core.plugins.threads import call_async_within
 from backy_core.sdk.errors import BackendFailure, BackyError, PlanRefused
 from backy_core.sdk.events import OperationRecord, PoolChange, TargetAnswer
 from backy_core.sdk.models import (
@@ -80,14 +79,16 @@ class PluginHost:
         layers: Mapping[str, LoadedLayer] = MappingProxyType({}),
         plan_deadline_s: float = 5,
         inspect_deadline_s: float = 30,
+        calls: PluginCalls = OWN_THREADS,
     ) -> None:
-        self.layers = LayerHost(layers, plan_deadline_s, inspect_deadline_s)
+        self.layers = LayerHost(layers, plan_deadline_s, inspect_deadline_s, calls)
         self.backends: Mapping[str, LoadedBackend] = MappingProxyType(dict(backends))
         self.failed = tuple(failed)
         self.listeners = tuple(listeners)
         self._plan_deadline_s = plan_deadline_s
         self._inspect_deadline_s = inspect_deadline_s
-        self._lookers = {name: Looker(f"{name}-backy_inspect") for name in self.backends}
+        self._calls = calls
+        self._looks = {name: calls.looks(f"{name}-backy_inspect") for name in self.backends}
 
     def backend(self, name: str) -> LoadedBackend:
         """BackendFailure with the reason if it is not loaded."""
@@ -164,7 +165,7 @@ class PluginHost:
             return await loaded.manager.hook.backy_inspect(probe=relayed, settings=loaded.settings)
 
         with blaming(_name(backend), hook):
-            reports: Sequence[PoolReport | Unreadable] = await self._lookers[backend].look(
+            reports: Sequence[PoolReport | Unreadable] = await self._looks[backend].look(
                 ask, probe, self._inspect_deadline_s
             )
         require(_name(backend), hook, reports, Sequence)
@@ -192,7 +193,7 @@ class PluginHost:
             return await loaded.manager.hook.backy_poll(probe=relayed, settings=loaded.settings)
 
         with blaming(_name(backend), hook):
-            text: str = await self._lookers[backend].look(ask, probe, self._inspect_deadline_s)
+            text: str = await self._looks[backend].look(ask, probe, self._inspect_deadline_s)
         require(_name(backend), hook, text, str)
         return text
 
@@ -204,7 +205,7 @@ class PluginHost:
             return ()
         try:
             with blaming(_name(backend), hook):
-                requirements = await call_async_within(
+                requirements = await self._calls.within(
                     partial(
                         loaded.manager.hook.backy_explain,
                         output=output,
@@ -243,7 +244,7 @@ class PluginHost:
                 continue
             owner = f"Listener {listener.name}"
             with blaming(owner, hook):
-                targets = await call_async_within(
+                targets = await self._calls.within(
                     _hook_call(listener, hook), f"{listener.name}-{hook}", TEST_DEADLINE_S
                 )
             require(owner, hook, targets, Sequence)
@@ -290,7 +291,7 @@ class PluginHost:
         loaded = self.backend(backend)
         caller = getattr(loaded.manager.hook, hook)
         with blaming(_name(backend), hook):
-            plan: BackendPlan = await call_async_within(
+            plan: BackendPlan = await self._calls.within(
                 partial(caller, **call, settings=loaded.settings),
                 f"{backend}-{hook}",
                 self._plan_deadline_s,

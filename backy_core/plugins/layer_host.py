@@ -10,9 +10,8 @@ from typing import Any, Literal, NamedTuple
 import pluggy
 
 from backy_core.plugins.answers import blaming, require
-from backy_core.plugins.inspect_thread import Looker
+from backy_core.plugins.calls import OWN_THREADS, PluginCalls
 from backy_core.plugins.plan_rules import validate_layer_plan
-from backy_core.plugins.threads import call_async_within
 from backy_core.sdk.errors import BackendFailure, PlanRefused
 from backy_core.sdk.layers import LayerInfo
 from backy_core.sdk.models import PoolSpec, Probe, Tool
@@ -41,11 +40,13 @@ class LayerHost:
         loaded: Mapping[str, LoadedLayer],
         plan_deadline_s: float,
         inspect_deadline_s: float,
+        calls: PluginCalls = OWN_THREADS,
     ) -> None:
         self.loaded: Mapping[str, LoadedLayer] = MappingProxyType(dict(loaded))
         self._plan_deadline_s = plan_deadline_s
         self._inspect_deadline_s = inspect_deadline_s
-        self._lookers = {kind: Looker(f"{kind}-backy_inspect_layers") for kind in self.loaded}
+        self._calls = calls
+        self._looks = {kind: calls.looks(f"{kind}-backy_inspect_layers") for kind in self.loaded}
 
     def layer(self, kind: str) -> LoadedLayer:
         """Raises :class:`BackendFailure` if it is not loaded."""
@@ -77,7 +78,7 @@ class LayerHost:
         loaded = self.layer(kind)
         caller = getattr(loaded.manager.hook, hook)
         with blaming(f"Layer {kind}", hook):
-            plan: LayerPlan = await call_async_within(
+            plan: LayerPlan = await self._calls.within(
                 partial(caller, pool=pool, number=number, settings=loaded.settings),
                 f"{kind}-{hook}",
                 self._plan_deadline_s,
@@ -102,7 +103,7 @@ class LayerHost:
             )
 
         with blaming(f"Layer {kind}", hook):
-            reports: Sequence[LayerReport] = await self._lookers[kind].look(
+            reports: Sequence[LayerReport] = await self._looks[kind].look(
                 ask, probe, self._inspect_deadline_s
             )
         require(f"Layer {kind}", hook, reports, Sequence)

@@ -16,6 +16,7 @@ from backy_core.config.plugin_tables import PluginTables
 from backy_core.config.settings import Settings
 from backy_core.plugins import registry as registry
 from backy_core.plugins.backend_rules import check_backend, check_layer
+from backy_core.plugins.calls import OWN_THREADS, PluginCalls
 from backy_core.plugins.host import PLAN_HOOKS, LoadedBackend, PluginHost
 from backy_core.plugins.layer_host import LoadedLayer
 from backy_core.plugins.listeners import Listener
@@ -46,6 +47,7 @@ def load_backends(
     inspect_deadline_s: float = 30,
     load_deadline_s: float = LOAD_DEADLINE_S,
     has_program: Callable[[str], bool] = exec.installed,
+    calls: PluginCalls = OWN_THREADS,
 ) -> PluginHost:
     """Load every plugin that works; the others are in ``failed``. Never raises for a plugin.
 
@@ -59,9 +61,7 @@ def load_backends(
     backends = loader.load(
         all_of(registry.BACKEND_GROUP, installed_backends, builtin), loader.backend
     )
-    loaded_layers = loader.load(
-        all_of(registry.LAYER_GROUP, installed_layers, layers), loader.layer
-    )
+    by_kind = loader.load(all_of(registry.LAYER_GROUP, installed_layers, layers), loader.layer)
     loaded_listeners = loader.load(
         all_of(registry.LISTENER_GROUP, installed_listeners, listeners), loader.listener
     )
@@ -70,9 +70,10 @@ def load_backends(
         backends,
         tuple(loaded_listeners.values()),
         loader.failed,
-        layers=loaded_layers,
+        layers=by_kind,
         plan_deadline_s=plan_deadline_s,
         inspect_deadline_s=inspect_deadline_s,
+        calls=calls,
     )
 
 

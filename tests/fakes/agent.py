@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Awaitable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -13,11 +13,13 @@ from backy_mdadm import hooks, naming
 
 from backy_core.config.settings import Settings
 from backy_core.operations.records import Operation
+from backy_core.plugins.calls import OWN_THREADS, PluginCalls
 from backy_core.plugins.loading import load_backends
 from backy_core.pools.views import CreateRequest, LayerRequest, PoolView
 from backy_core.runtime import Runtime
 from backy_core.sdk.errors import BackyError, PoolBusy
 from backy_core.store.metadata import MetadataStore
+from backy_core.system.clock import Clock
 from backy_core.system.own_files import OwnFile
 from tests import linear_layer
 from tests.fakes.clock import FakeClock
@@ -47,6 +49,11 @@ class Bench:
         self.stack: tuple[LayerRequest, ...] = ()
         """The layers of every pool that is made."""
         self.listeners: tuple[tuple[str, object], ...] = ()
+        self.clock: Callable[[], Clock] = FakeClock
+        self.calls: PluginCalls = OWN_THREADS
+        self.patience_s = _PATIENCE_S
+        self.pause_s = 0.002
+        """Between two questions whether something is over."""
         self.agent: Runtime
 
     # the agent's life
@@ -77,12 +84,13 @@ class Bench:
             plan_deadline_s=self.settings.plugin_deadline_s,
             inspect_deadline_s=self.settings.inspect_deadline_s,
             has_program=self.fakes.installed,
+            calls=self.calls,
         )
         self.agent = Runtime(
             settings,
             host=host,
             machine=assembled(self.machine, self.fakes),
-            clock=FakeClock(),
+            clock=self.clock(),
             events=lambda: None,
         )
         return self.agent
@@ -97,9 +105,9 @@ class Bench:
     async def settled(self) -> None:
         """Wait until nothing runs and start-up is over."""
         agent = self.agent
-        async with asyncio.timeout(_PATIENCE_S):
+        async with asyncio.timeout(self.patience_s):
             while not agent.settled:
-                await asyncio.sleep(0.002)
+                await asyncio.sleep(self.pause_s)
 
     async def stop(self) -> None:
         await self.agent.stop()
@@ -114,9 +122,9 @@ class Bench:
         # A task that died is nobody's news; said by the garbage collector it breaks ast.parse.
         asyncio.get_running_loop().set_exception_handler(lambda *_: None)
         task = asyncio.create_task(work)
-        async with asyncio.timeout(_PATIENCE_S):
+        async with asyncio.timeout(self.patience_s):
             while not (interruptions.dead or task.done()):
-                await asyncio.sleep(0.001)
+                await asyncio.sleep(self.pause_s)
         await self._bury()
         with suppress(BaseException):
             await task
@@ -169,7 +177,7 @@ class Bench:
 
     async def ended(self, op: Operation) -> BackyError | None:
         """The operation's error, if it had one."""
-        async with asyncio.timeout(_PATIENCE_S):
+        async with asyncio.timeout(self.patience_s):
             await op.ended()
         return op.error
 

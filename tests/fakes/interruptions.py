@@ -26,9 +26,15 @@ class How(Enum):
     VANISHED = "its program is not there any more"
     SILENT = "it succeeds and did nothing"
     BROKEN = "an error nobody expects"
+    DONE = "it fails and did all of its work"
+    HUNG = "it takes ten minutes, and then works"
+    TORN = "it succeeds, and half of its output is lost"
+    GARBAGE = "it succeeds, and what it prints is nonsense"
 
 
-PROGRAM_FAULTS = tuple(How)
+PROGRAM_FAULTS = (How.STATUS, How.HALF, How.VANISHED, How.SILENT, How.BROKEN)
+LIES = (*PROGRAM_FAULTS, How.DONE, How.HUNG)
+"""All that a program may do instead of its work."""
 CALL_FAULTS = (How.STATUS, How.SILENT, How.BROKEN)
 """Of what the core does without a program."""
 

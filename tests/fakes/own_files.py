@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import stat
@@ -96,13 +97,20 @@ class _File(OwnFile):
         super().__init__(directory, name)
         self._interruptions = directory.interruptions
 
+    def _full(self) -> bool:
+        return self._interruptions.fault(f"write {self.name}") is How.STATUS
+
     def write(self, data: bytes, mode: int = 0o600, *, keep_previous: bool = False) -> None:
         self._interruptions.point(f"before writing {self.name}")
+        if self._full():
+            raise SystemFailure(f"{self.path} could not be written")
         super().write(data, mode, keep_previous=keep_previous)
         self._interruptions.point(f"after writing {self.name}")
 
     def append(self, data: bytes, *, durable: bool) -> None:
         """A crash inside leaves half a record of the journal."""
+        if self._full():
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         if not self.name.endswith(_JOURNAL):
             super().append(data, durable=durable)
             return

@@ -13,6 +13,18 @@ from tests.fakes.machine import FakeMachine
 from tests.fakes.programs import Answer, Programs
 
 _LOOKS = ("mdadm --examine",)
+_HUNG_S = 600.0
+_NONSENSE = str.maketrans("aeiou:=", "\x00\uffff\x1b{[;%")
+
+
+def _told(answer: Answer, fault: How | None) -> Answer:
+    """The answer of a program that changes nothing, as the fault spoils it."""
+    code, stdout, stderr = answer
+    if fault is How.TORN:
+        return code, stdout[: len(stdout) // 2], stderr
+    if fault is How.GARBAGE:
+        return code, stdout.translate(_NONSENSE), stderr
+    return (1, "", "it does not work today") if fault is How.STATUS else answer
 
 
 class FakePrograms:
@@ -30,7 +42,8 @@ class FakePrograms:
         command = shlex.join(words)
         if command.startswith(_LOOKS):
             self.machine.interruptions.alive()
-            return self._outcome(words, self.programs.run(words), how)
+            fault = self.machine.interruptions.fault(f"look {argv[1]}")
+            return self._outcome(words, _told(self.programs.run(words), fault), how)
         return await self._run(words, command, how)
 
     async def _run(self, argv: tuple[str, ...], command: str, how: dict[str, Any]) -> Outcome:
@@ -41,6 +54,8 @@ class FakePrograms:
             raise CommandFailed(f"{argv[0]} is not installed", outcome, final=True)
         self._announce(how, argv)
         await self._wait_at_gate(command)
+        if fault is How.HUNG:
+            await asyncio.sleep(_HUNG_S)
         answer = self.answer(argv, fault)
         machine.interruptions.point(f"after {command}")
         return self._outcome(argv, answer, how)
@@ -78,7 +93,8 @@ class FakePrograms:
             return 1, "", "it does not work today"
         if fault is How.SILENT:
             return 0, "", ""
-        return self.programs.run(argv, half=fault is How.HALF)
+        answer = self.programs.run(argv, half=fault is How.HALF)
+        return (1, "", "it says that it failed") if fault is How.DONE else answer
 
     def _outcome(self, argv: tuple[str, ...], answer: Answer, how: dict[str, Any]) -> Outcome:
         code, stdout, stderr = answer
