@@ -42,10 +42,16 @@ class UnownedPools:
                     f"it is {report.presence}, level {report.level}",
                     f"drives: {', '.join(drive.serial for drive in report.drives)}",
                 ),
-                "Import it, or leave it alone if another program uses it",
+                _importing(report, facts.snapshot),
                 Hint(Verb.IMPORT, guid),
                 _stopping(guid, backend, report, facts.snapshot),
             )
+
+
+def _importing(report: PoolReport, snapshot: Snapshot) -> str:
+    mounts = mounts_of(snapshot, report)
+    first = f"; before it can be stopped: umount {mounts[-1]}" if mounts else ""
+    return f"Import it, or leave it alone if another program uses it{first}"
 
 
 def _stopping(guid: str, backend: str, report: PoolReport, snapshot: Snapshot) -> StopPool | None:

@@ -60,8 +60,9 @@ async def test_an_unknown_pool_that_is_mounted_is_not_stopped(forgotten: Bench) 
     path = str(forgotten.mounts / "x")
     forgotten.machine.mounts.append(Mounted(str(report.device), path, "ext4"))
     await forgotten.agent.observer.refresh()
-    with pytest.raises(Conflict):
+    with pytest.raises(Conflict) as refused:
         await repair(forgotten, "unowned-pools", GUID)
+    assert f"umount {path}" in str(refused.value.hint)
     assert forgotten.machine.arrays
     forgotten.machine.hold(path)
     with pytest.raises(Conflict, match="in use"):
