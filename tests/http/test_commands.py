@@ -259,6 +259,9 @@ async def test_names_are_completed(backy: Run, agent: FakeAgent) -> None:
         (["pools", "create", "x", "0x"], [DRIVE]),
         (["pools", "replace", "backup-1", ""], [DRIVE]),
         (["pools", "delete", "--dr"], ["--dry-run"]),
+        (["pools", "delete", "--wipe-copy", ""], [DRIVE]),
+        (["pools", "show", "--context", "nas2", ""], ["backup-1"]),
+        (["keys", "create", "--scope", ""], ["read", "operate", "admin"]),
         (["completion", ""], ["bash", "zsh", "fish"]),
     ):
         _, out, _ = await backy("complete", "--", *words)

@@ -41,6 +41,7 @@ async def test_a_finding_is_repaired_after_its_plan_was_shown(backy: Run, agent:
     agent.doctor.diagnoses = (Diagnosis("leftovers", lost),)
     _, out, _ = await backy("doctor")
     assert out.splitlines()[-1] == "    To do: backy doctor --fix /run/x"
+    assert (await backy("complete", "--", "doctor", "--fix", "/r"))[1] == "/run/x\n"
     status, out, _ = await backy("doctor", "--fix", "left", "--dry-run")
     assert (status, repair.done) == (Exit.NOT_FOUND, 0), "a check by its whole name"
     status, out, _ = await backy("doctor", "--fix", "leftovers", "--dry-run")

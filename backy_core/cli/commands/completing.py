@@ -60,7 +60,10 @@ def candidates(session: Session) -> None:
 
 
 def _candidates(session: Session, before: list[str]) -> Iterator[str]:
-    parser, given = _reached(before)
+    parser, given, awaiting = _reached(before)
+    if awaiting is not None:
+        yield from _values(session, awaiting)
+        return
     yield from _verbs(parser)
     places = [
         action
@@ -72,21 +75,36 @@ def _candidates(session: Session, before: list[str]) -> Iterator[str]:
 
 
 def _options(before: list[str]) -> Iterator[str]:
-    parser, _ = _reached(before)
+    parser, _, _ = _reached(before)
     for action in parser._actions:
         yield from (name for name in action.option_strings if name.startswith("--"))
 
 
-def _reached(before: list[str]) -> tuple[argparse.ArgumentParser, int]:
-    """The command that the words name, and how many of its places they fill."""
+def _reached(
+    before: list[str],
+) -> tuple[argparse.ArgumentParser, int, argparse.Action | None]:
+    """The command that the words name, how many of its places they fill, and the option whose
+    value comes next."""
     parser, given = build_parser(whole=True), 0
+    awaiting: argparse.Action | None = None
     for word in before:
         below = _verbs(parser).get(word)
-        if below is not None:
+        if awaiting is not None:
+            awaiting = None
+        elif below is not None:
             parser, given = below, 0
-        elif not word.startswith("-"):
+        elif word.startswith("-"):
+            awaiting = _with_value(parser, word)
+        else:
             given += 1
-    return parser, given
+    return parser, given, awaiting
+
+
+def _with_value(parser: argparse.ArgumentParser, option: str) -> argparse.Action | None:
+    return next(
+        (one for one in parser._actions if option in one.option_strings and one.nargs is None),
+        None,
+    )
 
 
 def _verbs(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
@@ -97,7 +115,7 @@ def _verbs(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser
 
 
 def _values(session: Session, place: argparse.Action) -> Iterator[str]:
-    """Of a place that names something the agent knows."""
+    """Of a place, or an option, that names something the agent knows."""
     if place.choices:
         yield from place.choices
     try:
@@ -110,6 +128,9 @@ def _values(session: Session, place: argparse.Action) -> Iterator[str]:
         elif place.metavar == "OPERATION":
             operations = session.send(_soon(calls.list_operations()))
             yield from (operation["id"] for operation in operations)
+        elif place.metavar == "FINDING":
+            findings = session.send(_soon(calls.examine()))["findings"]
+            yield from (finding["subject"] for finding in findings if finding["repairable"])
     except (ClientError, Stop):
         return
 
