@@ -128,6 +128,7 @@ def drive_reply(listed: ListedDrive) -> DriveReply:
         unavailable_code=listed.unavailable_code,
         pool_group_guid=listed.pool_guid,
         protected=listed.protected,
+        sector_size=listed.drive.device.logical_sector,
     )
 
 

@@ -52,6 +52,7 @@ class _OfADrive(TypedDict):
     available: bool
     unavailableBecause: str | None
     unavailableCode: str | None
+    sectorSize: int
     poolGroupGuid: str | None
     protected: bool
 

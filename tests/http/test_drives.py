@@ -35,7 +35,7 @@ async def test_drives_in_the_shape_of_lsblk(client: Client, path: str) -> None:
     assert set(answer.json) == {"blockdevices"}
     [drive] = answer.json["blockdevices"]
     more = {"available", "unavailableBecause", "unavailableCode", "poolGroupGuid"}
-    more |= {"protected", "identifiedBy"}
+    more |= {"protected", "identifiedBy", "sectorSize"}
     assert set(drive) == LSBLK | more
     assert drive["serial"] == SERIAL
     assert drive["id-link"] == "wwn-0x5000c500a1b2c3d4"

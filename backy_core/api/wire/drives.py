@@ -35,7 +35,7 @@ class BlockReply(ReplyModel):
 class DriveReply(BlockReply):
     """A whole drive. ``unavailableBecause`` and ``unavailableCode``, the code of the error that
     taking it would get, are null exactly if ``available``. ``DRIVE_NOT_EMPTY``: it can be taken
-    with ``wipe``.
+    with ``wipe``. ``sectorSize`` is that of its logical sectors, in bytes.
 
     ``identifiedBy`` says what ``serial`` is; a drive by its kernel ``name`` alone is never taken.
     """
@@ -47,6 +47,7 @@ class DriveReply(BlockReply):
     unavailable_code: str | None
     pool_group_guid: str | None
     protected: bool
+    sector_size: int
 
 
 class DriveList(ReplyModel):

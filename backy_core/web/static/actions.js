@@ -1,7 +1,7 @@
 // What the buttons do to pools and drives: ask where something is lost, then call the API.
 
 import { call, of } from "./api.js";
-import { ask, check, field } from "./dialogs.js";
+import { ask, check, field, planOnDemand } from "./dialogs.js";
 import { h } from "./dom.js";
 import { driveOf, drives, operations, pools } from "./live.js";
 import { harmedMembers } from "./parts.js";
@@ -93,6 +93,14 @@ function add(pool, preset) {
     offered.map((one) => h("option", { value: one.serial, selected: one.serial === preset }, optionText(pool, one))),
   );
   const wipe = check(say("add.wipe"));
+  const body = () => ({
+    serial: drive.value,
+    wipe: wipe.input.checked,
+    ...(replaced.value && replaced.value !== drive.value && { replaces: replaced.value }),
+  });
+  const path = `${of(pool.poolGroupGuid)}/drives/add`;
+  const preview = planOnDemand(() => call("POST", `${path}?dryRun=true`, body()));
+  for (const input of [drive, replaced, wipe.input]) input.addEventListener("change", preview.outdate);
   ask({
     title: say("add.title", { label: pool.label }),
     body: [
@@ -101,13 +109,12 @@ function add(pool, preset) {
       field(say("add.drive"), drive),
       field(say("add.replaces"), replaced, say("add.replaces_help")),
       wipe.row,
+      preview.details,
     ],
     confirm: say("action.add"),
     ready: offered.length > 0,
     run: async () => {
-      const body = { serial: drive.value, wipe: wipe.input.checked };
-      if (replaced.value && replaced.value !== drive.value) body.replaces = replaced.value;
-      await call("POST", `${of(pool.poolGroupGuid)}/drives/add`, body);
+      await call("POST", path, body());
       tell(say("done.added", { label: pool.label }));
     },
   });
@@ -132,6 +139,7 @@ function remove(pool) {
     body: [
       h("p", {}, say("delete.means")),
       h("ul", { class: "erased" }, pool.drives.map(erased)),
+      planOnDemand(() => call("DELETE", `${of(guid)}?${new URLSearchParams([["dryRun", "true"], ...consents])}`)).details,
       more,
       field(say("delete.type", { label: pool.label }), typed),
     ],

@@ -20,6 +20,12 @@ export function keeps(level, number) {
   return level.parity + (level.copies === null ? number : level.copies) - 1;
 }
 
+/** The different sizes of logical sectors, if there is more than one. */
+export function mixedSectors(drives) {
+  const sizes = [...new Set(drives.map((drive) => drive.sectorSize))].sort((a, b) => a - b);
+  return sizes.length > 1 ? sizes : null;
+}
+
 /** The least and the largest size, if they differ by more than one in a hundred. */
 export function mixedSizes(drives) {
   const sizes = drives.map((drive) => drive.size);

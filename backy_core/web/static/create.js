@@ -2,14 +2,14 @@
 
 import { actions } from "./actions.js";
 import { ApiError, call } from "./api.js";
-import { capacity, keeps, levelFits, mixedSizes } from "./capacity.js";
+import { capacity, keeps, levelFits, mixedSectors, mixedSizes } from "./capacity.js";
 import { check, plan } from "./dialogs.js";
 import { byId, h, morphChildren } from "./dom.js";
 import { drives, follow } from "./live.js";
 import { note } from "./parts.js";
 import { remember } from "./requests.js";
 import { start } from "./shell.js";
-import { bytes, count, say } from "./text.js";
+import { bytes, count, list, say } from "./text.js";
 
 const chosen = new Map(); // by serial, in the order of choosing: the label that was typed, or null
 let backends = [];
@@ -89,6 +89,8 @@ function showComparison() {
   const notes = [];
   const mixed = mixedSizes(of);
   if (mixed) notes.push(note("warn", say("create.mixed_sizes", { small: bytes(mixed.least), large: bytes(mixed.most) })));
+  const sectors = mixedSectors(of);
+  if (sectors) notes.push(note("warn", say("create.mixed_sectors", { sizes: list(sectors.map(String)) })));
   if (erased().length) notes.push(note("bad", say("create.holds_data", { serials: erased().map((drive) => drive.serial).join(", ") })));
   if (of.length) notes.unshift(h("p", { class: "muted" }, count("create.chosen", of.length)));
   morphChildren(byId("comparison"), notes);

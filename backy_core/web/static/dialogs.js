@@ -83,6 +83,28 @@ export function check(text, props = {}) {
   return { input, row: h("label", { class: "check" }, input, h("span", {}, text)) };
 }
 
+/** The plan of what a dialog would do, asked for by `load` when somebody wants to see it. */
+export function planOnDemand(load) {
+  const place = h("div", { role: "status" });
+  const details = h("details", {}, h("summary", {}, say("plan.show")), place);
+  details.addEventListener("toggle", async () => {
+    if (!details.open) return;
+    try {
+      const steps = (await load()).plan.steps;
+      place.replaceChildren(steps.length ? plan(steps) : say("plan.nothing"));
+    } catch (error) {
+      if (!(error instanceof ApiError)) throw error;
+      place.replaceChildren(h("p", { class: "problem" }, error.whole));
+    }
+  });
+  return {
+    details,
+    outdate: () => {
+      details.open = false;
+    },
+  };
+}
+
 /** The steps of a plan as they would run; their commands, which can be long, on demand. */
 export function plan(steps) {
   const commands = check(say("plan.commands"));

@@ -122,6 +122,7 @@ function details(drive) {
     [say("drive.link"), drive["id-link"]],
     [say("drive.identified"), say(`identified.${drive.identifiedBy}`)],
     [say("drive.content"), drive.fstype],
+    [say("drive.sectors"), say("drive.sector_size", { size: drive.sectorSize })],
     [say("drive.mounted"), drive.mountpoint],
   ].filter(([, value]) => value);
   return [

@@ -114,24 +114,27 @@ export function bays(pool) {
 
 /** The state of a member as people read it; before a pool exists, its members have none. */
 export function memberState(pool, member) {
-  if (["creating", "failed"].includes(pool.state)) return { tone: "calm", text: "" };
-  return { tone: TONES[member.status] ?? "calm", text: sayIf(`member.${member.status}`, member.status) };
+  if (["creating", "failed"].includes(pool.state)) return { status: "", text: "" };
+  const status = isAbsent(member) && !HARMED.has(member.status) ? "disconnected" : member.status;
+  return { status, text: sayIf(`member.${status}`, status) };
 }
+
+const isAbsent = (member) => member.isConnected === false || member.status === "disconnected";
 
 function bay(pool, member) {
   const drive = driveOf(member.serial);
-  const absent = member.isConnected === false || member.status === "disconnected";
-  const { tone, text } = memberState(pool, member);
+  const absent = isAbsent(member);
+  const { status, text } = memberState(pool, member);
   return h(
     "li",
-    { class: "bay", "data-tone": tone, "data-absent": absent },
+    { class: "bay", "data-tone": TONES[status] ?? "calm", "data-absent": absent },
     h("span", { class: "led", "aria-hidden": "true" }),
     h("span", { class: "bay-label" }, member.label ?? member.serial),
     h("span", { class: "bay-serial" }, member.label ? member.serial : (drive?.model ?? "")),
     h(
       "span",
       { class: "bay-foot" },
-      h("span", {}, drive ? bytes(drive.size) : absent && member.status !== "disconnected" && say("drive.absent")),
+      h("span", {}, drive ? bytes(drive.size) : absent && status !== "disconnected" && say("drive.absent")),
       h("span", { class: "bay-status" }, text),
     ),
   );

@@ -26,7 +26,8 @@ function update(changes) {
   const operationChanged = [...changes.operation].some((id) => operations.get(id)?.poolGroupGuid === guid);
   const drivesChanged = changes.drive.size > 0;
   if (!changes.all && !changes.pool.has(guid) && !operationChanged && !drivesChanged) return;
-  if (changes.all) void readOutputs();
+  // outputs are those of an operation: without one, none are kept
+  if (changes.all && [...operations.values()].some((one) => one.poolGroupGuid === guid)) void readOutputs();
   void show();
 }
 
@@ -82,8 +83,9 @@ function members(pool) {
   const heads = ["label", "serial", "model", "size", "node", "status"].map((name) => h("th", { scope: "col" }, say(`drive.${name}`)));
   const rows = pool.drives.map((member) => {
     const drive = driveOf(member.serial);
+    const { status, text } = memberState(pool, member);
     const cells = [member.label ?? "–", member.serial, drive?.model ?? "–", drive ? bytes(drive.size) : "–", drive?.path ?? "–"];
-    return h("tr", {}, cells.map((text) => h("td", {}, text)), h("td", {}, memberState(pool, member).text && badge(member.status, memberState(pool, member).text)));
+    return h("tr", {}, cells.map((cell) => h("td", {}, cell)), h("td", {}, text && badge(status, text)));
   });
   return h(
     "section",

@@ -26,7 +26,7 @@ BLOCK = {
 }
 DRIVE = BLOCK | {
     *("available", "unavailableBecause", "unavailableCode", "poolGroupGuid"),
-    *("protected", "identifiedBy"),
+    *("protected", "identifiedBy", "sectorSize"),
 }
 UNMOUNT = {"success", "busy", "state", "commandOutputs"}
 MOUNT = {"success", "state", "mountPath", "commandOutputs"}
