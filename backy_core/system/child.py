@@ -132,8 +132,8 @@ class Child:
         if not await _exited(process, waiter, self._do.grace_s):
             _signal_group(process.pid, signal.SIGKILL)
             await _exited(process, waiter, None)
-        await _until_group_gone(process.pid, deadline)
-        _signal_group(process.pid, signal.SIGKILL)
+        if not await _group_gone(process.pid, deadline):
+            _signal_group(process.pid, signal.SIGKILL)
 
 
 async def _exited(
@@ -183,12 +183,18 @@ def _signal_group(pid: int, number: int) -> None:
         os.killpg(pid, number)
 
 
-async def _until_group_gone(pid: int, deadline: float) -> None:
-    """Poll for the end of a group whose leader is gone, which no event announces."""
-    with contextlib.suppress(ProcessLookupError, PermissionError):
+async def _group_gone(pid: int, deadline: float) -> bool:
+    """Poll for the end of a group whose leader is gone, which no event announces.
+
+    Once it is gone its number may be another group's, which must not be signalled.
+    """
+    try:
         while time.monotonic() < deadline:
             os.killpg(pid, 0)
             await asyncio.sleep(0.05)
+    except (ProcessLookupError, PermissionError):
+        return True
+    return False
 
 
 def _not_started(argv: tuple[str, ...], error: Exception) -> CommandFailed:

@@ -264,6 +264,23 @@ async def test_cancel_term_ends_the_child(tmp_path: Path) -> None:
     assert not alive(pid)
 
 
+async def test_a_group_that_is_gone_is_not_signalled_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its number may be another group's by then."""
+    sent: list[int] = []
+    send = os.killpg
+
+    def note(pid: int, number: int) -> None:
+        sent.append(number)
+        send(pid, number)
+
+    monkeypatch.setattr(os, "killpg", note)
+    with pytest.raises(CommandFailed):
+        await run(python("import time; time.sleep(60)"), timeout_s=0.2, grace_s=2)
+    assert sent[0] == signal.SIGTERM and signal.SIGKILL not in sent
+
+
 async def test_cancel_term_kills_after_the_grace_time(tmp_path: Path) -> None:
     pid_file = tmp_path / "pid"
     code = (
