@@ -16,6 +16,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from backy_core.operations.kinds import OperationKind
+from backy_core.sdk.errors import SystemFailure
 from backy_core.sdk.models import Model
 from backy_core.sdk.plan import Effect, Plan, Step
 from backy_core.system.own_files import OwnDirectory, OwnFile
@@ -242,12 +243,24 @@ class Journal:
         self._last = 0
 
     async def open(self, opened: Opened) -> JournalEntry:
-        """Write the promise durably, the directory's entry included."""
+        """Write the promise durably, the directory's entry included.
+
+        Raises :class:`SystemFailure`; the next start then finds nothing of it.
+        """
         self._last += 1
         opened = opened.model_copy(update={"number": self._last})
         entry = JournalEntry(self._directory.file(opened.operation + _SUFFIX), [])
-        await entry.append(opened)
-        await self._directory.to_the_end(self._directory.sync, _THREAD)
+        try:
+            await entry.append(opened)
+            await self._directory.to_the_end(self._directory.sync, _THREAD)
+        except OSError as error:
+            with suppress(OSError):  # a refused request must not be carried out after a restart
+                await self._directory.to_the_end(entry.remove, _THREAD)
+            raise SystemFailure(
+                "The journal cannot be written, so nothing was changed",
+                details=str(error),
+                hint=f"Check the disk of {self._directory.path}",
+            ) from error
         return entry
 
     async def set_aside(self, name: str) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from backy_core.sdk.errors import SystemFailure
 from tests.fakes.agent import GUID, Bench
 
@@ -67,3 +69,20 @@ async def test_a_journal_that_cannot_be_written_any_more_does_not_stop_the_undo(
     bench.machine.interruptions.when("before mkfs", full_from_now_on)
     assert (await bench.create()).state == "failed"
     bench.assert_nothing_left("A", "B")
+
+
+@pytest.mark.parametrize("point", ["torn opened", "recorded opened"])
+async def test_a_request_that_the_journal_cannot_take_is_never_carried_out(
+    bench: Bench, point: str
+) -> None:
+    """A deletion goes forward after a restart: one that was refused must not."""
+    await bench.start()
+    await bench.create()
+    bench.machine.interruptions.when(point, _disk_full)
+    with pytest.raises(SystemFailure, match="The journal cannot be written") as refused:
+        await bench.delete()
+    assert "No space" in str(refused.value.details)
+    assert not bench.journal
+    bench.machine.interruptions.reset()
+    await bench.restart()
+    assert await bench.state() == "ready" and bench.remembered
