@@ -89,6 +89,7 @@ export function planOnDemand(load) {
   const details = h("details", {}, h("summary", {}, say("plan.show")), place);
   details.addEventListener("toggle", async () => {
     if (!details.open) return;
+    place.replaceChildren(say("plan.asking"));
     try {
       const steps = (await load()).plan.steps;
       place.replaceChildren(steps.length ? plan(steps) : say("plan.nothing"));

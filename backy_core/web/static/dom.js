@@ -121,18 +121,20 @@ export class KeyedList {
 
   #put(key, item) {
     const order = this.#sortBy(item);
-    const made = this.#make(item);
     const present = this.#shown.get(key);
+    const element = present ? morph(present.element, this.#make(item)) : this.#make(item);
     if (present && compare(present.order, order) === 0) {
-      present.element = morph(present.element, made);
+      present.element = element;
       return;
     }
+    const focused = element.contains(document.activeElement) ? document.activeElement : null;
     this.#remove(key);
-    const entry = { element: made, order };
     const place = this.#place(order);
-    this.#container.insertBefore(made, this.#ordered[place]?.element ?? null);
+    this.#container.insertBefore(element, this.#ordered[place]?.element ?? null);
+    const entry = { element, order };
     this.#ordered.splice(place, 0, entry);
     this.#shown.set(key, entry);
+    focused?.focus(); // which it lost by moving
   }
 
   #remove(key) {

@@ -8,6 +8,7 @@ import { say } from "./text.js";
 const MESSAGE_MS = 6000;
 const GRACE_MS = 1500;
 const COUNT_MS = 500;
+const acting = new WeakSet();
 let lostTimer = null;
 let countTimer = null;
 
@@ -17,7 +18,7 @@ export function start(actions) {
   const all = { "sign-out": signOut, ...actions };
   document.addEventListener("click", (event) => {
     const button = event.target.closest("[data-action]");
-    if (button && !button.disabled) void carryOut(all[button.dataset.action], button);
+    if (button && !acting.has(button)) void carryOut(all[button.dataset.action], button);
   });
   followLink(showLink);
   if (byId("import-count")) follow(countImportable);
@@ -25,15 +26,18 @@ export function start(actions) {
   performance.mark("usable");
 }
 
+/** A busy button is not disabled: it would lose the focus. */
 async function carryOut(action, button) {
-  button.disabled = true;
+  acting.add(button);
+  button.setAttribute("aria-busy", "true");
   try {
     await action(button);
   } catch (error) {
     if (!(error instanceof ApiError)) throw error;
     tell(error.whole, "bad");
   } finally {
-    button.disabled = false;
+    acting.delete(button);
+    button.removeAttribute("aria-busy");
   }
 }
 
