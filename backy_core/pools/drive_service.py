@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from backy_core.machine import inventory
@@ -71,8 +72,7 @@ class DriveService:
         )
         if facts != last.facts or snapshot.differs_from(last.snapshot):
             pools = guards.known_pools(core)
-            offered = (drive for drive in snapshot.drives if not (drive.system or drive.excluded))
-            drives = ListedDrives(self._judged(drive, pools) for drive in offered)
+            drives = ListedDrives(self._judged(drive, pools) for drive in _offered(snapshot))
             self._listed = _Listing(snapshot, facts, drives)
         return self._listed.drives
 
@@ -115,9 +115,9 @@ class DriveService:
     async def blink(self, serial: str) -> float:
         """Make a drive's activity light blink, by reading it; returns for how many seconds.
 
-        Raises :class:`NotFound` for a drive that is not connected.
+        Raises :class:`NotFound` for a drive that is not connected, and for those never touched.
         """
-        self._blinking.begin(inventory.find(self._core.observer.snapshot.drives, serial))
+        self._blinking.begin(inventory.find(_offered(self._core.observer.snapshot), serial))
         return self._blinking.lasts_s()
 
     async def protect(self, serial: str) -> None:
@@ -135,6 +135,11 @@ class DriveService:
         if serial not in self._core.protection.serials():
             inventory.find(self._core.observer.snapshot.drives, serial)
         await self._core.protection.unprotect(serial)
+
+
+def _offered(snapshot: Snapshot) -> Iterator[Drive]:
+    """All but the system's and excluded drives."""
+    return (drive for drive in snapshot.drives if not (drive.system or drive.excluded))
 
 
 def _mounted_on(drive: Drive) -> str | None:

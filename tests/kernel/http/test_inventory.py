@@ -1,6 +1,10 @@
 """Drives that must not be taken for what they are, and the setting that makes wiping the rule."""
 
+import time
+
 import pytest
+
+from backy_core.pools import blinking
 
 from ..lab.drives import Drive
 from .backends import Backend
@@ -47,6 +51,31 @@ def test_excluded_and_other_devices(site: Site, backend: Backend) -> None:
         pool = Pool.plan(site, [serial], **backend.alone())
         site.refused("POST", "/pools", pool.request, status=404, code="NOT_FOUND")
     site.output("losetup -d /dev/loop7; rm /run/image")
+
+
+def test_a_drive_is_made_to_blink(site: Site, backend: Backend) -> None:
+    """It is read for a while, and the others are not; nothing is written."""
+    files = {serial: f"/sys/class/block/{site.node(serial).rpartition('/')[2]}" for serial in PLAIN}
+
+    def sectors(serial: str) -> tuple[int, int]:
+        words = site.output(f"cat {files[serial]}/stat").split()
+        return int(words[2]), int(words[6])
+
+    before = {serial: sectors(serial) for serial in PLAIN}
+    site.done("POST", "/drives/plain1/blink")
+    time.sleep(2)
+    lit = sectors("plain1")
+    assert lit[0] > before["plain1"][0]
+    time.sleep(blinking.LIT_S * 2 * blinking.BURSTS)
+    deadline = time.monotonic() + 30
+    while sectors("plain1") != (lit := sectors("plain1")):
+        assert time.monotonic() < deadline, "it blinks without end"
+        time.sleep(2)
+    read, written = (now - then for now, then in zip(lit, before["plain1"], strict=True))
+    assert 512 * read <= blinking.BURSTS * blinking.READS_OF_A_BURST * blinking.READ_BYTES * 2
+    assert written == 0
+    assert sectors("plain2") == before["plain2"]
+    site.refused("POST", "/drives/kept-out-1/blink", status=404, code="NOT_FOUND")
 
 
 def test_wipe_policy_always(site: Site, backend: Backend) -> None:
