@@ -129,7 +129,7 @@ function needs(one) {
 }
 
 function keepsText(one, number) {
-  const lost = keeps(one, number || one.minDrives);
+  const lost = keeps(one, number || Math.max(2, one.minDrives));
   return lost ? count("create.survives", lost) : say("create.survives_none");
 }
 
