@@ -91,7 +91,11 @@ def test_a_newcomer_needs_nothing_else(site: Site, backend: Backend) -> None:
     assert site.output("cat /mnt/backy/shelf/letter") == "still here"
     terminal.say("# cat /mnt/backy/shelf/letter", "still here")
 
+    planned = site.done("DELETE", f"/pools/{guid}?dryRun=true&wipeCopies={TWO}")["plan"]["steps"]
     terminal.backy(f"pools delete shelf --wipe-copy {TWO}", typed="shelf")
+    outputs = site.get(f"/pools/{guid}/outputs")["outputs"]
+    commands = [line[2:] for line in outputs if line.startswith("$ ")]
+    assert commands == [step["command"] for step in planned]
     terminal.backy("drives")
     _compare(terminal.transcript(guid))
 
