@@ -88,6 +88,12 @@ class _Directory(OwnDirectory):
     def flush(self, descriptor: int) -> None:
         pass
 
+    def sync(self) -> None:
+        """What was written before may be there after all."""
+        if self.interruptions.fault(f"sync {self.path.name}") is How.STATUS:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        super().sync()
+
     async def to_the_end(self, call: Callable[[], T], name: str) -> T:
         return await at_once(call)
 

@@ -30,11 +30,16 @@ class Promises:
         volume.files.append(f"data of {guid}")
         self.data[guid] = volume
 
-    def doomed(self, guid: str) -> None:
-        """Somebody asked to delete it, with whatever outcome."""
-        self.data.pop(guid, None)
+    def doomed(self, guid: str) -> Volume | None:
+        """Somebody asks to delete it. Returns its data, for :meth:`spared`."""
         if self.untidy:
             self.forgotten.add(guid)
+        return self.data.pop(guid, None)
+
+    def spared(self, guid: str, data: Volume | None) -> None:
+        """The request was refused, so nothing may ever come of it."""
+        if data is not None:
+            self.data[guid] = data
 
 
 async def check(bench: Bench, promises: Promises) -> None:

@@ -23,9 +23,9 @@ _FAULTS = {
     **dict.fromkeys(("mkfs", "mount ", "umount", "wipefs"), LIES),
     **dict.fromkeys(("mkdir", "rmdir", "chattr"), (How.STATUS, How.SILENT)),
     "look --examine": (How.STATUS, How.TORN, How.GARBAGE),
-    **dict.fromkeys(("write ", "write pool-metadata", ".jsonl"), (How.STATUS,)),
+    **dict.fromkeys(("write ", "write pool-metadata", ".jsonl", "sync "), (How.STATUS,)),
 }
-"""What may go wrong with each command, and with the agent's own files: the disk is full."""
+"""What may go wrong with each command, and with the disk of the agent's own files."""
 _PATIENCE_S = 48 * 3600.0
 """Of simulated time: whoever takes longer hangs."""
 _MOST_POINTS = 60
@@ -159,8 +159,14 @@ class World:
 
     async def _delete(self) -> None:
         if guid := self._any_pool():
-            self.promises.doomed(guid)
-            await self._asked(self._bench.agent.pools.delete(guid))
+            data = self.promises.doomed(guid)
+            try:
+                operation = await self._bench.agent.pools.delete(guid)
+            except BackyError as refusal:
+                self.history.append(f"refused: {refusal}")
+                self.promises.spared(guid, data)
+            else:
+                await self._asked(operation.wait())
 
     async def _add(self) -> None:
         if guid := self._any_pool():
