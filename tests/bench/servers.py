@@ -22,8 +22,10 @@ from backy_core.api.app import create_app
 from backy_core.api.auth import bears_key
 from backy_core.api.server.connection import Fields
 from backy_core.api.server.server import Server
+from backy_core.api.sessions import EXTENSION as SESSIONS
 from backy_core.cli.sockets import bind
 from backy_core.runtime import Runtime
+from backy_core.web.pages import add_pages
 from tests.bench.machine import resident_kib
 from tests.bench.many_pools import agent_with, change_one
 
@@ -46,6 +48,7 @@ def bare(bodies: list[bytes]) -> Quart:
 
 def observed(agent: Runtime) -> Quart:
     app = create_app(agent)
+    add_pages(app)
     app.asgi_app = _Observed(app.asgi_app)  # type: ignore[method-assign]
     return app
 
@@ -101,10 +104,11 @@ async def serve(
 def main(kind: str, *rest: str) -> None:
     if kind == "agent":
         agent = agent_with(int(rest[0]), Path(rest[1]))
+        app = observed(agent)
         asyncio.run(
             serve(
-                observed(agent),
-                lambda fields: bears_key(fields, agent.keys),
+                app,
+                lambda fields: bears_key(fields, agent.keys, app.extensions[SESSIONS]),
                 lambda: change_one(agent),
                 float(rest[2]),
             )

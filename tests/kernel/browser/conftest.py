@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 
 from ..availability import required
 from ..http.conftest import (  # noqa: F401 the same guests, clean-up and reports
@@ -28,6 +28,8 @@ from .tab import Tab
 CHROMIUM = Path("/usr/bin/chromium")
 PATIENCE_MS = 60_000
 """How long anything may take to be seen; nothing waits that long but a failure."""
+
+expect.set_options(timeout=PATIENCE_MS)
 
 Open = Callable[..., Tab]
 
@@ -48,16 +50,18 @@ def chromium() -> Iterator[Browser]:
 def open_tab(request: pytest.FixtureRequest, chromium: Browser) -> Iterator[Open]:
     """`open_tab(url, **options)` is a tab of a browser of its own: no cookie is shared.
 
-    The options are those of a Playwright context. A failure leaves a picture and a trace of each.
-    At the end no tab may have reported an error.
+    The options are those of a Playwright context. A failure leaves a picture and a trace of each;
+    with `traced=False`, where time is measured, only the picture. At the end no tab may have
+    reported an error.
     """
     tabs: list[Tab] = []
 
-    def open_one(url: str, **options: Any) -> Tab:
+    def open_one(url: str, *, traced: bool = True, **options: Any) -> Tab:
         context = chromium.new_context(base_url=url, **options)
         context.set_default_timeout(PATIENCE_MS)
-        context.tracing.start(snapshots=True)
-        tabs.append(Tab(context, url))
+        if traced:
+            context.tracing.start(snapshots=True)
+        tabs.append(Tab(context, url, traced=traced))
         return tabs[-1]
 
     yield open_one
@@ -75,7 +79,7 @@ def tab(site: Site, open_tab: Open) -> Tab:  # noqa: F811 the fixture of that na
 
 
 def _kept(request: pytest.FixtureRequest, number: int) -> Path:
-    """Where a failed test's picture and trace are kept, and said in its report."""
+    """The path of a failed test's picture and trace, which its report names."""
     folder = request.config.cache.mkdir("browser")
     kept = folder / f"{request.node.name.replace('/', '_')}-{number}"
     request.node.add_report_section("teardown", "browser", f"see {kept}.png, .zip")
@@ -84,9 +88,8 @@ def _kept(request: pytest.FixtureRequest, number: int) -> Path:
 
 def _close(tab: Tab, kept: Path | None) -> None:
     context = tab.page.context
-    if kept is None:
-        context.tracing.stop()
-    else:
+    if kept is not None:
         tab.picture(kept.with_suffix(".png"))
-        context.tracing.stop(path=kept.with_suffix(".zip"))
+    if tab.traced:
+        context.tracing.stop(path=kept.with_suffix(".zip") if kept else None)
     context.close()

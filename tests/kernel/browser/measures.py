@@ -1,37 +1,28 @@
-"""What a page costs: bytes on the wire, time until it can be used, stalls while it is scrolled."""
+"""Costs of a page: bytes on the wire, time until it can be used, stalls while it is scrolled."""
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
-from playwright.sync_api import Page
+from playwright.sync_api import CDPSession, Page
 
 STALL_MS = 100
-"""A task of the page longer than this is felt as a stall."""
+"""A step of scrolling that costs the page more than this is felt as a stall."""
 _SETTLE_MS = 500
-_RUNS = 3
-_ENDLESS = 1 << 30
-_USABLE = """() => new Promise((resolve) => {
+_NEVER_MS = 30_000
+_USABLE = """(most) => new Promise((resolve, reject) => {
     const told = () => performance.getEntriesByName("usable")[0]?.startTime
     const answered = performance.getEntriesByType("navigation")[0].responseStart
     const look = () => told() === undefined ? setTimeout(look, 5) : resolve(told() - answered)
     look()
+    setTimeout(() => reject(new Error("no mark says that the page is usable")), most)
 })"""
-_SCROLL = """(shortest) => new Promise((resolve) => {
-    const stalls = []
-    const observer = new PerformanceObserver((list) => {
-        for (const task of list.getEntries())
-            if (task.duration > shortest) stalls.push(Math.round(task.duration))
-    })
-    observer.observe({entryTypes: ["longtask"]})
+_STEP = """() => new Promise((drawn) => {
     const page = document.scrollingElement
-    const down = () => {
-        if (page.scrollTop + innerHeight + 1 >= page.scrollHeight)
-            return setTimeout(() => { observer.disconnect(); resolve(stalls) }, 200)
-        page.scrollTop += innerHeight * 2
-        requestAnimationFrame(down)
-    }
-    down()
+    page.scrollTop += innerHeight / 2
+    requestAnimationFrame(() => requestAnimationFrame(() =>
+        drawn(page.scrollTop + innerHeight + 1 < page.scrollHeight)))
 })"""
 
 
@@ -71,18 +62,26 @@ class Transfer:
 
 def usable_after_ms(page: Page) -> float:
     """From the first byte of the page's answer until its script says that it can be used."""
-    return float(page.evaluate(_USABLE))
+    return float(page.evaluate(_USABLE, _NEVER_MS))
 
 
-def stalls_while_scrolling(page: Page) -> list[int]:
-    """Milliseconds of each stall on the way from the top to the end, two windows a frame.
+def stalls_while_scrolling(page: Page, most_steps: int = 60) -> list[int]:
+    """Milliseconds of each stall on the way down, half a window at a time.
 
-    The best of a few runs: what others do on this machine is not the page's stall.
+    It is the time that the page's thread has the processor, whatever else runs on this machine.
     """
-    stalls: list[int] = []
-    for _ in range(_RUNS):
-        page.evaluate("scrollTo(0, 0)")
-        stalls = min(page.evaluate(_SCROLL, STALL_MS), stalls or [_ENDLESS], key=sum)
-        if not stalls:
-            break
-    return stalls
+    session = page.context.new_cdp_session(page)
+    session.send("Performance.enable", {"timeDomain": "threadTicks"})
+    page.evaluate("scrollTo(0, 0)")
+    spent = [_spent_ms(session)]
+    while page.evaluate(_STEP) and len(spent) <= most_steps:
+        spent.append(_spent_ms(session))
+    spent.append(_spent_ms(session))
+    costs = [round(after - before) for before, after in pairwise(spent)]
+    return [cost for cost in costs if cost > STALL_MS]
+
+
+def _spent_ms(session: CDPSession) -> float:
+    metrics = session.send("Performance.getMetrics")["metrics"]
+    [seconds] = [metric["value"] for metric in metrics if metric["name"] == "TaskDuration"]
+    return float(seconds) * 1000

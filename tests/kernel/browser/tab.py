@@ -21,10 +21,11 @@ addEventListener("securitypolicyviolation", (violation) => console.error(
 
 
 class Tab:
-    """One page of a context; `complaints` holds what went wrong in it since the last look."""
+    """One page of a context; `complaints` holds what went wrong in it so far."""
 
-    def __init__(self, context: BrowserContext, url: str) -> None:
+    def __init__(self, context: BrowserContext, url: str, *, traced: bool = False) -> None:
         self.url = url
+        self.traced = traced
         self.complaints: list[str] = []
         self._excused: tuple[str, ...] = ()
         context.add_init_script(_VIOLATIONS)
@@ -54,14 +55,14 @@ class Tab:
         assert not worst, f"{state}: {worst}"
 
     def check_fits(self) -> None:
-        """The page is no wider than its window."""
+        """The page fits its window in width."""
         wide, window = self.page.evaluate(
             "[document.documentElement.scrollWidth, document.documentElement.clientWidth]"
         )
         assert wide <= window, f"{wide} pixels in a window of {window}"
 
     def picture(self, path: Path, *, whole: bool = False) -> None:
-        """Write what is to be seen, or with `whole` the page to its end."""
+        """Write the visible part, or with `whole` the page to its end."""
         self.page.screenshot(path=path, full_page=whole, animations="disabled")
 
     def _heard(self, message: ConsoleMessage) -> None:

@@ -9,16 +9,11 @@ from ..lab.drives import numbered
 from . import fields
 from .backends import Backend
 from .site import Pool, Site
+from .tools import occupy
 
 OF_THE_CORE = True
 DRIVES = numbered(2, 64 << 20)
 ONE, TWO = (drive.serial for drive in DRIVES)
-
-
-def occupy(pool: Pool, how: str = "cd {path} && exec sleep 1000") -> int:
-    """A process that keeps the mount busy; its pid."""
-    script = how.format(path=pool.path)
-    return int(pool.site.output(f"(setsid sh -c '{script}' >/dev/null 2>&1 & echo $!); sleep 0.3"))
 
 
 def alive(site: Site, pid: int) -> bool:

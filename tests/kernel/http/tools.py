@@ -1,10 +1,10 @@
-"""Replace tools for a while, by a program that waits or by one that fails."""
+"""Replace tools for a while, by a program that waits or by one that fails; occupy a pool."""
 
 import contextlib
 from collections.abc import Iterator
 
 from .backends import Backend
-from .site import Site
+from .site import Pool, Site
 
 _HOLD = """touch /run/maker-began
 while ! [ -e /run/maker-may-go ]; do sleep 0.05; done
@@ -54,3 +54,9 @@ def held_maker(site: Site, backend: Backend) -> Iterator[Held]:
             yield held
         finally:
             held.go()
+
+
+def occupy(pool: Pool, how: str = "cd {path} && exec sleep 1000") -> int:
+    """A process that keeps the mount busy; its pid."""
+    script = how.format(path=pool.path)
+    return int(pool.site.output(f"(setsid sh -c '{script}' >/dev/null 2>&1 & echo $!); sleep 0.3"))
