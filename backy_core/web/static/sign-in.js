@@ -19,3 +19,6 @@ byId("sign-in").addEventListener("submit", async (event) => {
     byId("key").select();
   }
 });
+
+// Not before: without this script the browser would send the form elsewhere.
+byId("submit").disabled = false;

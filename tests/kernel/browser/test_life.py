@@ -135,3 +135,24 @@ def test_a_key_that_may_only_look(site: Site, backend: Backend, tab: Tab) -> Non
 
 def _buttons(board: Dashboard) -> set[str]:
     return set(board.page.get_by_role("button").all_inner_texts())
+
+
+def test_an_agent_that_is_killed_in_mid_create(site: Site, backend: Backend, tab: Tab) -> None:
+    """The page says that it lost the agent, finds it again, and tells what became of the pool."""
+    tab.excuse("net::ERR_", "401")
+    board = Dashboard(tab, site.guest.api_key)
+    board.sign_in()
+    with held_maker(site, backend) as maker:
+        board.create("half", [ONE, TWO])
+        maker.began()
+        site.guest.agent("kill")
+        expect(board.page.get_by_role("alert").filter(has_text="cannot be reached")).to_be_visible()
+        board.check("connection lost")
+        maker.go()
+        site.guest.agent("start")
+        board.give_key()  # sessions end with the agent
+    expect(board.page.get_by_text("Creation failed")).to_be_visible()
+    board.check("creation failed")
+    board.button("Forget this attempt").click()
+    expect(board.page.get_by_role("heading", name="Overview")).to_be_visible()
+    site.check_clean([ONE, TWO])
