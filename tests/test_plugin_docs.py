@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from backy_core.sdk import events, hookspecs, layers, models, plan
+from backy_core.sdk import events, hookspecs, layers, models, plan, scope
 
 DOCS = Path(__file__).parents[1] / "docs"
 LAYERS_PAGE = DOCS / "writing-a-layer.md"
@@ -53,7 +53,7 @@ def models_of(module: object) -> set[type[BaseModel]]:
 
 
 WRITTEN = sorted(
-    (models_of(models) | models_of(plan) | models_of(events) | models_of(layers)) - CORES_OWN,
+    set().union(*map(models_of, (models, plan, events, layers, scope))) - CORES_OWN,
     key=lambda each: each.__name__,
 )
 

@@ -9,24 +9,25 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from functools import partial
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 from backy_core.config.settings import Settings
 from backy_core.machine.board import Board, OnChange
 from backy_core.machine.following import Follower
+from backy_core.machine.happened import ANYTHING, NOTHING, Touched
+from backy_core.machine.inspections import Begun, Inspections
 from backy_core.machine.poller import Poller
 from backy_core.machine.probe import MachineProbe
 from backy_core.machine.shared import Shared
 from backy_core.machine.snapshot import Snapshot
 from backy_core.machine.survey import Answer, Survey, Surveyor
 from backy_core.plugins.host import PluginHost
-from backy_core.sdk.errors import BackendFailure, BackyError
-from backy_core.sdk.layers import LayerInfo
-from backy_core.sdk.models import BackendInfo, PoolReport
-from backy_core.sdk.stack import Layer, LayerReport
+from backy_core.sdk.errors import BackendFailure
+from backy_core.sdk.models import DriveId, PoolReport
+from backy_core.sdk.stack import Layer
 from backy_core.system.absence import LookFailed
 from backy_core.system.clock import Clock
 from backy_core.system.machine import Machine
@@ -37,17 +38,8 @@ T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 
-_RECENT_S = 1.0
-"""Maximum age of an inspection that counts as current: no event and no action came since."""
 _PUBLISH_AFTER_S = 2.0
 """Slow backends do not keep what the others see from being shown."""
-
-
-class _Asked(NamedTuple):
-    """When a backend last began to inspect its pools, and the scan that it was shown."""
-
-    at: float
-    survey: Survey
 
 
 class Observer:
@@ -65,19 +57,19 @@ class Observer:
         self._clock = clock
         self._events = events
         self._surveyor = Surveyor(settings, machine, clock)
+        self._inspections = Inspections(
+            settings, host, machine, clock, self._surveyor.cache, announced=events is not None
+        )
         self._board = Board({name: backend.info for name, backend in host.backends.items()})
         self._poller = Poller(self, host, clock, settings.drives_rescan_s)
         self._everything = Shared(self._look)
-        self._inspections = {name: Shared(partial(self._inspect, name)) for name in host.backends}
+        self._own = {name: Shared(partial(self._inspect, name)) for name in host.backends}
+        self._wanted: dict[str, Touched] = {}
+        """What the next one in ``_own`` is asked about, by those who wait for it."""
         self._admissions = {name: Shared(partial(self._look_for, name)) for name in host.backends}
         self._follower = Follower(clock, self._follow)
         self._only_mounts = True
         """Nothing else changed since the last scan began."""
-        self._looked_at = 0.0
-        self._asked: dict[str, _Asked] = {}
-        self._answered: dict[str, tuple[float, Answer]] = {}
-        """Each backend's last answer, and when that scan began."""
-        self._acted_at = 0.0
 
     @property
     def snapshot(self) -> Snapshot:
@@ -85,8 +77,8 @@ class Observer:
         return self._board.snapshot
 
     def asked_at(self, backend: str) -> float:
-        """When it last began to look at its pools, by the monotonic clock; 0: never."""
-        return self._asked[backend].at if backend in self._asked else 0.0
+        """When it last began to inspect all its pools, by the monotonic clock; 0: never."""
+        return self._inspections.asked_at(backend)
 
     def subscribe(self, callback: OnChange) -> Callable[[], None]:
         """Call back in the loop with the snapshots before and after each change, until the returned
@@ -97,7 +89,7 @@ class Observer:
         """Listen first, then look: nothing that happens in between is missed."""
         if self._events is not None:
             loop = asyncio.get_running_loop()
-            self._events.start(loop, self._on_block, self._on_change, self._follower.announce)
+            self._events.start(loop, self._on_block, self._on_mdstat, self._on_mounts)
         await self.refresh()
         self._follower.start()
         self._poller.start()
@@ -108,8 +100,8 @@ class Observer:
             self._events.stop()
         await self._poller.stop()
         await self._follower.stop()
-        inspections, admissions = self._inspections.values(), self._admissions.values()
-        shared: tuple[Shared[Any], ...] = (self._everything, *inspections, *admissions)
+        own, admissions = self._own.values(), self._admissions.values()
+        shared: tuple[Shared[Any], ...] = (self._everything, *own, *admissions)
         tasks = {task for looks in shared for task in looks.tasks()}
         for task in tasks:
             task.cancel()
@@ -135,12 +127,17 @@ class Observer:
         return await look()
 
     async def _look_for(self, backend: str) -> Snapshot:
-        backends = self._host.backends
-        changed = [name for name in backends if self._unchanged(name) is None or name == backend]
-        began = self._clock.monotonic()
-        survey = await self._survey()
-        answers = await asyncio.gather(*(self._ask(name, survey, began) for name in changed))
-        return await self._post(survey, dict(zip(changed, answers, strict=True)))
+        asking = self._inspections
+        with asking.beginning(self._host.backends) as begun:
+            survey = await self._survey()
+            changed = [b for b in self._host.backends if b == backend or not asking.unchanged(b)]
+            scopes = (
+                NOTHING if name != backend and asking.is_announced(name) else ANYTHING
+                for name in changed
+            )
+            asked = map(partial(asking.ask, survey=survey, begun=begun), changed, scopes)
+            answers = await asyncio.gather(*asked)
+            return await self._post(survey, dict(zip(changed, answers, strict=True)))
 
     async def refresh_drives(self) -> Snapshot:
         """Devices, mounts and signatures, without asking the backends."""
@@ -150,24 +147,23 @@ class Observer:
         """Scan, and ask only backends for which anything differs from when they inspected last, or
         that could not answer then: drives that nobody reads can sleep. Mounts matter only to
         backends that deliver a filesystem."""
-        began = self._clock.monotonic()
-        survey = await self._survey()
-        due = [backend for backend in self._host.backends if self._is_due(backend, survey)]
-        await self._ask_each(due, survey, began)
+        with self._inspections.beginning(self._host.backends) as begun:
+            survey = await self._survey()
+            due = [backend for backend in self._host.backends if self._is_due(backend, survey)]
+            await self._ask_each(due, survey, begun)
 
     def _is_due(self, backend: str, survey: Survey) -> bool:
-        inspection, snapshot = self._asked.get(backend), self.snapshot
-        if inspection is None or backend in snapshot.problems or snapshot.unreadable.get(backend):
+        shown, snapshot = self._inspections.shown(backend), self.snapshot
+        if shown is None or backend in snapshot.problems or snapshot.unreadable.get(backend):
             return True
         delivers = self._host.backends[backend].info.delivers
-        return survey.concerning(delivers) != inspection.survey.concerning(delivers)
+        return survey.concerning(delivers) != shown.concerning(delivers)
 
     async def poll(self, backend: str) -> str | None:
         """Poll the backend for changes without an event; None: it has to inspect its pools to tell.
         Raises :class:`BackendFailure`."""
-        inspection = self._asked.get(backend)
-        survey = inspection.survey if inspection else await self._survey()
-        probe = self._probe(self._host.backends[backend].info, survey)
+        survey = self._inspections.shown(backend) or await self._survey()
+        probe = self._inspections.probe(self._host.backends[backend].info, survey)
         return await self._host.poll(backend, probe)
 
     async def follow_mounts(self) -> None:
@@ -175,48 +171,52 @@ class Observer:
         if await self._surveyor.mounts_changed(self.snapshot):
             await self.rescan()
 
-    async def inspect(self, backend: str, *, fresh: bool = True) -> tuple[PoolReport, ...]:
+    async def follow_arrays(self) -> None:
+        """Look again at md arrays that changed without an event."""
+        if changed := await self._surveyor.changed_arrays():
+            self._note(Touched.of(devices=changed))
+
+    async def inspect(
+        self, backend: str, about: Touched = ANYTHING, *, fresh: bool = True
+    ) -> tuple[PoolReport, ...]:
         """Inspect one backend's pools, leaving out those that cannot be read now
         (:meth:`Snapshot.unseen_because`). Callers share it. Raises :class:`BackendFailure`.
 
-        Not ``fresh``: the answer of the last second is used, if no kernel event came and no
-        operation acted since that inspection began, and events announce the backend's changes.
+        ``about``: look at no more than these and what was touched since the last inspection, if the
+        backend can; its other pools are as they were reported then. Not ``fresh``: the answer of
+        the last second is used, if no kernel event came and no operation acted since that
+        inspection began, and events announce the backend's changes.
         """
         self._host.backend(backend)  # a journal may be older than the removal of its plugin
-        if not fresh and (recent := self._recent(backend)) is not None:
+        if not fresh and (recent := self._inspections.recent(backend)) is not None:
             return recent.reports
-        return await self._inspections[backend]()
+        self._wanted[backend] = self._wanted.get(backend, NOTHING) | about
+        return await self._own[backend]()
 
     async def _inspect(self, backend: str) -> tuple[PoolReport, ...]:
-        began = self._clock.monotonic()
-        survey = await self._survey()
-        answer = await self._ask(backend, survey, began)
-        await self._post(survey, {backend: answer})
+        about = self._wanted.pop(backend, ANYTHING)
+        with self._inspections.beginning((backend,)) as begun:
+            survey = await self._survey()
+            answer = await self._inspections.ask(backend, about, survey=survey, begun=begun)
+            await self._post(survey, {backend: answer})
         if isinstance(answer, str):
             raise BackendFailure(f"Backend {backend} cannot inspect its pools", details=answer)
-        if len(self._host.backends) == 1:
-            self._looked_at = began
         return answer.reports
 
     async def probe(self, backend: str) -> MachineProbe:
         """What ``backend`` would be shown if it inspected its pools now."""
-        return self._probe(self._host.backends[backend].info, await self._survey())
+        info = self._host.backends[backend].info
+        return self._inspections.probe(info, await self._survey())
 
-    def _recent(self, backend: str) -> Answer | None:
-        began, _ = self._answered.get(backend, (0.0, None))
-        return self._unchanged(backend) if self._clock.monotonic() - began < _RECENT_S else None
-
-    def _unchanged(self, backend: str) -> Answer | None:
-        """Its last answer, if nothing was announced or done since that scan began."""
-        announced = self._events is not None and self._host.backends[backend].info.refresh_s is None
-        began, answer = self._answered.get(backend, (0.0, None))
-        happened_at = max(self._follower.announced_at, self._acted_at)
-        return answer if announced and began > happened_at else None
-
-    def note_action(self) -> None:
-        """An operation is about to change the machine, or has just done so."""
-        self._acted_at = self._clock.monotonic()
+    def note_action(self, touched: Touched = ANYTHING) -> None:
+        """An operation is about to change these, or has just done so."""
+        self._inspections.history.note(touched)
         self._follower.note_work()
+
+    def names_of(self, drives: Iterable[DriveId]) -> frozenset[str]:
+        """Kernel names of those of these drives that were connected at the last scan."""
+        wanted = frozenset(drives)
+        return frozenset(drive.name for drive in self.snapshot.drives if drive.id in wanted)
 
     def quiet(self) -> AbstractContextManager[None]:
         """Hold back scans because of events: see :meth:`Follower.quiet`."""
@@ -227,15 +227,18 @@ class Observer:
         self._surveyor.cache.forget(names)
 
     async def _look(self) -> Snapshot:
-        began = self._clock.monotonic()
-        snapshot = await self._ask_each(self._host.backends, await self._survey(), began)
-        self._looked_at = began
-        return snapshot
+        with self._inspections.beginning(self._host.backends) as begun:
+            return await self._ask_each(self._host.backends, await self._survey(), begun)
 
-    async def _ask_each(self, backends: Iterable[str], survey: Survey, began: float) -> Snapshot:
-        tasks = {
-            backend: asyncio.create_task(self._ask(backend, survey, began)) for backend in backends
-        }
+    async def _ask_each(
+        self,
+        backends: Iterable[str],
+        survey: Survey,
+        begun: Begun,
+        touched: Touched = ANYTHING,
+    ) -> Snapshot:
+        ask = partial(self._inspections.ask, touched=touched, survey=survey, begun=begun)
+        tasks = {backend: asyncio.create_task(ask(backend)) for backend in backends}
         if not tasks:
             return self._board.post(survey, {}, await self._elsewhere(survey, {}))
         try:
@@ -256,7 +259,10 @@ class Observer:
         elsewhere: tuple[MountEntry, ...] | None = None,
     ) -> Snapshot:
         """Show the answers of backends, together with the layers that lie over their pools."""
-        layers = {kind: await self._ask_layer(kind, survey) for kind in self._host.layers.loaded}
+        layers = {
+            kind: await self._inspections.ask_layer(kind, survey)
+            for kind in self._host.layers.loaded
+        }
         return self._board.post(survey, answers, elsewhere, layers=layers)
 
     def layers_unseen_because(self, layers: Iterable[Layer]) -> str | None:
@@ -294,55 +300,35 @@ class Observer:
             return await self._surveyor.look()
         except LookFailed as error:
             self._board.doubt(str(error))
-            self._on_change()  # to look again, by and by
+            self._note(ANYTHING)  # to look again, by and by
             raise
-
-    async def _ask(self, backend: str, survey: Survey, began: float) -> Answer | str:
-        self._asked[backend] = _Asked(self._clock.monotonic(), survey)
-        self._answered.pop(backend, None)
-        probe = self._probe(self._host.backends[backend].info, survey)
-        problem = f"Backend {backend} cannot inspect its pools"
-        reported = await self._answer(self._host.inspect(backend, probe), problem)
-        if isinstance(reported, str):
-            return reported
-        answer = survey.answered(reported)
-        self._answered[backend] = (began, answer)
-        return answer
-
-    async def _ask_layer(self, kind: str, survey: Survey) -> tuple[LayerReport, ...] | str:
-        layers = self._host.layers
-        probe = self._probe(layers.loaded[kind].info, survey)
-        return await self._answer(layers.inspect(kind, probe), f"Layer {kind} cannot be inspected")
-
-    async def _answer(self, asking: Awaitable[T], problem: str) -> T | str:
-        """A plugin's answer, or why there is none. ``problem``: for the log."""
-        deadline_s = self._settings.inspect_deadline_s
-        try:
-            async with asyncio.timeout(deadline_s + 1):
-                return await asking
-        except TimeoutError:
-            return f"it did not answer within {deadline_s:g} s"
-        except BackyError as error:
-            _log.warning("%s: %s", problem, error)
-            return str(error)
-
-    def _probe(self, info: BackendInfo | LayerInfo, survey: Survey) -> MachineProbe:
-        deadline_s = self._settings.inspect_deadline_s
-        drives, signatures = survey.probed_drives(), survey.all_signatures()
-        cache = self._surveyor.cache
-        return MachineProbe(info, drives, signatures, deadline_s, self._machine, cache)
 
     def _on_block(self, action: str, name: str) -> None:
         _log.debug("Block device %s: %s", name or "(any)", action)
         self._surveyor.cache.forget((name,))
-        self._on_change()
+        self._note(Touched.of(devices=(name,)) if name else ANYTHING)
 
-    def _on_change(self) -> None:
+    def _on_mdstat(self) -> None:
+        self._note(Touched(arrays=True))
+
+    def _note(self, touched: Touched) -> None:
         self._only_mounts = False
+        self._inspections.history.note(touched)
+        self._follower.announce()
+
+    def _on_mounts(self) -> None:
+        self._inspections.history.note(NOTHING)
         self._follower.announce()
 
     async def _follow(self) -> None:
-        """Scan for what was announced, unless a complete look has seen it."""
+        """Scan for what was announced, and inspect what it names; nothing if that was seen."""
         only_mounts, self._only_mounts = self._only_mounts, True
-        if self._looked_at <= self._follower.announced_at:
-            await (self.rescan() if only_mounts else self.refresh())
+        asking = self._inspections
+        if all(map(asking.is_current, self._host.backends)):
+            return
+        if only_mounts:
+            await self.rescan()
+            return
+        with asking.beginning(self._host.backends) as begun:
+            due = [b for b in self._host.backends if not asking.is_current(b)]
+            await self._ask_each(due, await self._survey(), begun, NOTHING)

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from typing import NamedTuple, Protocol
 
+from backy_core.machine.happened import Touched
 from backy_core.machine.snapshot import Snapshot
 from backy_core.plugins.host import PluginHost
 from backy_core.sdk.errors import BackyError
@@ -40,12 +41,14 @@ class Looks(Protocol):
     async def rescan(self) -> None: ...
     async def poll(self, backend: str) -> str | None: ...
     async def follow_mounts(self) -> None: ...
-    async def inspect(self, backend: str) -> tuple[PoolReport, ...]: ...
+    async def follow_arrays(self) -> None: ...
+    async def inspect(self, backend: str, about: Touched = ...) -> tuple[PoolReport, ...]: ...
 
 
 class Poller:
-    """Every 5 s: whether a filesystem gave up. Every 2 s while pools synchronise: their progress.
-    Every ``refresh_s`` of a backend: what it polls. Every ``rescan_s`` (0: never): all devices.
+    """Every 5 s: whether a filesystem gave up or an array broke. Every 2 s while pools synchronise:
+    their progress. Every ``refresh_s`` of a backend: what it polls. Every ``rescan_s`` (0: never):
+    all devices.
 
     A backend inspects its pools only if what it polls has changed, so drives at rest can sleep.
     """
@@ -86,13 +89,17 @@ class Poller:
             self._rescanned = now
             await self._looks.rescan()
         await self._looks.follow_mounts()
+        await self._looks.follow_arrays()
         if (doubted := self._in_doubt()) != self._doubted:
             self._doubted, self._doubted_at = doubted, now
         for name, backend in self._host.backends.items():
             since_asked = now - self._looks.asked_at(name)
-            if self._moves(name) or self._doubts(name, now):
+            if self._doubts(name, now):
                 if since_asked >= _FRESH_S:
                     await self._looks.inspect(name)
+            elif moving := self._moving_pools(name):
+                if since_asked >= _FRESH_S:
+                    await self._looks.inspect(name, Touched.of(pools=moving))
             elif backend.info.refresh_s is not None and since_asked >= backend.info.refresh_s:
                 await self._poll(name, now, backend.info.refresh_s)
 
@@ -123,10 +130,12 @@ class Poller:
         return recent and any(name == backend for name, _ in self._doubted)
 
     def _moving(self) -> bool:
-        return any(self._moves(backend) for backend in self._host.backends)
+        return any(map(self._moving_pools, self._host.backends))
 
-    def _moves(self, backend: str) -> bool:
-        reports = self._looks.snapshot.reports.get(backend, ())
-        return any(
-            report.sync_percent is not None or report.health in _MOVING for report in reports
+    def _moving_pools(self, backend: str) -> frozenset[str]:
+        """Native ids of the pools that synchronise."""
+        return frozenset(
+            report.native_id
+            for report in self._looks.snapshot.reports.get(backend, ())
+            if report.sync_percent is not None or report.health in _MOVING
         )

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from functools import partial
+from operator import attrgetter
+from types import MappingProxyType
 from typing import NamedTuple
 
 from backy_core.config.settings import Settings
@@ -15,7 +19,11 @@ from backy_core.sdk.models import Delivers, DriveId, PoolReport, ProbedDrive, Si
 from backy_core.system.blocks import BlockDevice
 from backy_core.system.clock import Clock
 from backy_core.system.machine import Machine
+from backy_core.system.md_arrays import differing, read_states
 from backy_core.system.mounts import MountEntry
+
+_MDSTAT_S = 3.0
+"""How long a scan waits for ``/proc/mdstat``, which may wait for a drive itself."""
 
 
 class Answer(NamedTuple):
@@ -23,6 +31,13 @@ class Answer(NamedTuple):
 
     reports: tuple[PoolReport, ...]
     unreadable: Mapping[DriveId, str]
+
+    @classmethod
+    def of(
+        cls, reports: Iterable[PoolReport], unreadable: Mapping[DriveId, str] = MappingProxyType({})
+    ) -> Answer:
+        """Reports in one order, however much of them was inspected at once."""
+        return cls(tuple(sorted(reports, key=attrgetter("native_id"))), unreadable)
 
     def keeps(self, last: Iterable[PoolReport]) -> tuple[PoolReport, ...]:
         """The ``last`` reports that stay: what would tell of these pools cannot be read."""
@@ -46,6 +61,8 @@ class Survey(NamedTuple):
     signatures: Mapping[str, tuple[Signature, ...]]
     unprobed: Mapping[str, str]
     given_up: Mapping[str, str]
+    arrays: Mapping[str, str] | None
+    """State of each md array, to compare; None if the kernel does not tell."""
 
     def concerning(self, delivers: Delivers) -> tuple[object, ...]:
         """The part that the pools of a backend can depend on: a block device does not on mounts."""
@@ -63,22 +80,25 @@ class Survey(NamedTuple):
         )
 
     def all_signatures(self) -> tuple[Signature, ...]:
+        """In the order of the devices, whichever were probed for this scan."""
         return tuple(
-            signature for signatures in self.signatures.values() for signature in signatures
+            signature
+            for device in self.devices
+            for signature in self.signatures.get(device.name, ())
         )
 
     def answered(self, answers: Iterable[PoolReport | Unreadable]) -> Answer:
         """A backend's result, with devices translated to drives."""
         by_device = {name: drive.id for drive in self.drives for name in names_of(drive.device)}
-        reports = tuple(
+        reports = [
             _with_drives(report, by_device) for report in answers if isinstance(report, PoolReport)
-        )
+        ]
         doubts = (
             answer
             for answer in answers
             if isinstance(answer, Unreadable) and answer.device in by_device
         )
-        return Answer(reports, {by_device[doubt.device]: doubt.reason for doubt in doubts})
+        return Answer.of(reports, {by_device[doubt.device]: doubt.reason for doubt in doubts})
 
 
 def _unmounted(device: BlockDevice) -> BlockDevice:
@@ -106,17 +126,34 @@ class Surveyor:
         self._machine = machine
         self._tickets = itertools.count(1)
         self._mountinfo = b""
+        self._arrays: Mapping[str, str] | None = None
         self.cache = SignatureCache(machine.signatures, clock)
 
     async def look(self) -> Survey:
         """Starts no process but the probe of devices that may have changed."""
         ticket = next(self._tickets)
-        self._mountinfo, seen = await self._machine.threads.apart(self._read, "devices")
+        (self._mountinfo, seen), self._arrays = await asyncio.gather(
+            self._machine.threads.apart(self._read, "devices"), self._read_arrays()
+        )
+        arrays = self._arrays
         given_up = await self._machine.mounts.given_up(seen.mounts)
         drives = build_inventory(*seen, self._settings)
         shown = {n for drive in drives if not drive.excluded for n in names_of(drive.device)}
         probed = await self.cache.look([device for device in seen.devices if device.name in shown])
-        return Survey(ticket, *seen, drives, probed.found, probed.failed, given_up)
+        return Survey(ticket, *seen, drives, probed.found, probed.failed, given_up, arrays)
+
+    async def changed_arrays(self) -> frozenset[str]:
+        """Kernel names of md arrays that differ from the last scan: none that breaks once it is
+        clean is announced."""
+        then, now = self._arrays, await self._read_arrays()
+        return differing(then, now) if then is not None and now is not None else frozenset()
+
+    async def _read_arrays(self) -> Mapping[str, str] | None:
+        read = partial(read_states, self._machine.kernel.read_whole)
+        try:
+            return await self._machine.threads.in_thread(read, "states of arrays", _MDSTAT_S)
+        except TimeoutError:
+            return None
 
     async def mounts_changed(self, snapshot: Snapshot) -> bool:
         """Whether filesystems differ from the last scan: no kernel event announces one that turned

@@ -8,6 +8,7 @@ from pathlib import PurePath
 from typing import NamedTuple
 
 from backy_core.machine import inventory
+from backy_core.machine.happened import Touched
 from backy_core.machine.inventory import Drive
 from backy_core.machine.observer import Observer
 from backy_core.machine.snapshot import nearest
@@ -91,13 +92,13 @@ class Resolver:
         there by ``PoolDevice.layer``."""
 
     async def report(self, plan: Plan, *, fresh: bool = True) -> PoolReport | None:
-        """This pool by an inspect of its backend; None: it is not there. Raises
+        """This pool by an inspection of it; None: it is not there. Raises
         :class:`PoolUnseen` if what would tell of it cannot be read.
 
         Not ``fresh``: by the last one, if nothing happened since (:meth:`Observer.inspect`).
         """
         layers = plan.pool.layers
-        reports = await self._observer.inspect(plan.backend, fresh=fresh)
+        reports = await self._observer.inspect(plan.backend, self.touched_by(plan), fresh=fresh)
         if unseen := self._observer.layers_unseen_because(layers):
             raise BackendFailure(unseen)
         identity = plan.pool.identity
@@ -111,6 +112,11 @@ class Resolver:
             if reason:
                 raise PoolUnseen(reason)
         return report
+
+    def touched_by(self, plan: Plan) -> Touched:
+        """The plan's pool and drives."""
+        drives = self._observer.names_of((*plan.drives, *plan.pool.drives))
+        return Touched.of(devices=drives, pools=(plan.pool.identity,))
 
     async def drive(self, identity: DriveId) -> Drive:
         """The drive with this identity; looks again if the node changed hands meanwhile."""

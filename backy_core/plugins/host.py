@@ -39,6 +39,7 @@ from backy_core.sdk.models import (
     Unreadable,
 )
 from backy_core.sdk.plan import BackendPlan, PlanKind
+from backy_core.sdk.scope import Scope
 from backy_core.sdk.settings import PluginSettings
 
 __all__ = ["FailedPlugin", "LoadedBackend", "PluginHost"]
@@ -65,6 +66,10 @@ class LoadedBackend(NamedTuple):
 
     def implements(self, hook: str) -> bool:
         return hook in registry.hooks_of(self.manager)
+
+    def takes(self, hook: str, argument: str) -> bool:
+        """Whether its implementation of a hook has this argument."""
+        return argument in registry.arguments_of(self.manager, hook)
 
 
 class PluginHost:
@@ -155,14 +160,18 @@ class PluginHost:
         drives = (*_drives(pool, report), drive, *((replaces,) if replaces else ()))
         return layering.lowered(await self._plan(backend, "add", call, drives), pool)
 
-    async def inspect(self, backend: str, probe: Probe) -> tuple[PoolReport | Unreadable, ...]:
+    async def inspect(
+        self, backend: str, probe: Probe, only: Scope | None = None
+    ) -> tuple[PoolReport | Unreadable, ...]:
         """The pools the backend sees now, and the devices it cannot read. BackendFailure if it
-        raises, hangs or lies."""
+        raises, hangs or lies. ``only``: for backends with the capability ``scoped_inspect``."""
         hook = "backy_inspect"
         loaded = self.backend(backend)
 
         async def ask(relayed: Probe) -> Any:
-            return await loaded.manager.hook.backy_inspect(probe=relayed, settings=loaded.settings)
+            return await loaded.manager.hook.backy_inspect(
+                probe=relayed, only=only, settings=loaded.settings
+            )
 
         with blaming(_name(backend), hook):
             reports: Sequence[PoolReport | Unreadable] = await self._looks[backend].look(

@@ -136,6 +136,10 @@ class _Loader:
         loaded = LoadedBackend(info, candidate.origin, manager, settings, self._has_program)
         if "add_drive" in info.capabilities and not loaded.implements(PLAN_HOOKS["add"]):
             raise BackendFailure(f"it advertises add_drive without {PLAN_HOOKS['add']}")
+        if "scoped_inspect" in info.capabilities and not loaded.takes("backy_inspect", "only"):
+            raise BackendFailure(
+                "it advertises scoped_inspect, and backy_inspect has no argument `only`"
+            )
         return loaded
 
     def layer(self, candidate: Candidate) -> LoadedLayer:

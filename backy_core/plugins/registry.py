@@ -81,6 +81,17 @@ def hooks_of(manager: pluggy.PluginManager) -> frozenset[str]:
     return frozenset(name for name, _ in _implemented(manager))
 
 
+def arguments_of(manager: pluggy.PluginManager, hook: str) -> frozenset[str]:
+    """The arguments that its plugin's implementation of ``hook`` is called with: pluggy leaves out
+    those with a default."""
+    return frozenset(
+        argument
+        for name, implementation in _implemented(manager)
+        if name == hook
+        for argument in implementation.argnames
+    )
+
+
 def reason_of(error: BaseException) -> str:
     """The reason for ``failedPlugins``: our own errors as a sentence, others with their type."""
     if isinstance(error, BackendFailure):
@@ -105,7 +116,8 @@ def _manager(candidate: Candidate, specs: type) -> pluggy.PluginManager:
     manager.add_hookspecs(specs)
     manager.register(candidate.load(), name=candidate.name)
     manager.check_pending()
-    for hook, function in _implemented(manager):
+    for hook, implementation in _implemented(manager):
+        function = implementation.function
         if hook not in _ASYNC_HOOKS and inspect.iscoroutinefunction(function):
             raise BackendFailure(f"{hook} must not be async: make it a plain function")
         if hook in _ASYNC_HOOKS and not inspect.iscoroutinefunction(function):
@@ -113,12 +125,12 @@ def _manager(candidate: Candidate, specs: type) -> pluggy.PluginManager:
     return manager
 
 
-def _implemented(manager: pluggy.PluginManager) -> tuple[tuple[str, object], ...]:
-    """The hooks its one plugin implements, each with the function."""
+def _implemented(manager: pluggy.PluginManager) -> tuple[tuple[str, pluggy.HookImpl], ...]:
+    """The hooks its one plugin implements, by name."""
     (plugin,) = manager.get_plugins()
     callers = manager.get_hookcallers(plugin) or ()
     return tuple(
-        (caller.name, implementation.function)
+        (caller.name, implementation)
         for caller in callers
         for implementation in caller.get_hookimpls()
     )

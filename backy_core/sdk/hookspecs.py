@@ -33,6 +33,7 @@ from backy_core.sdk.models import (
     Unreadable,
 )
 from backy_core.sdk.plan import BackendPlan, LayerPlan
+from backy_core.sdk.scope import Scope
 from backy_core.sdk.settings import PluginSettings
 from backy_core.sdk.stack import LayerReport
 
@@ -94,11 +95,13 @@ class BackendSpecs(PluginSpecs):
 
     @hookspec(firstresult=True)
     def backy_inspect(  # type: ignore[empty-body]
-        self, probe: Probe, settings: PluginSettings
+        self, probe: Probe, only: Scope | None, settings: PluginSettings
     ) -> Awaitable[Sequence[PoolReport | Unreadable]]:
         """Report the backend's pools. Fires on kernel events and around every operation.
 
         - ``probe``: read-only access to drives, signatures, kernel files and declared commands.
+        - ``only``: None, or, with the capability ``scoped_inspect``, the pools and devices to
+          report. ``probe.signatures`` are then those of its devices alone.
 
         Returns a coroutine that gives one report per pool, stopped pools included, and an
         ``Unreadable`` for each device that cannot be read. Raises if pools may have been missed.

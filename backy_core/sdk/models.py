@@ -34,7 +34,7 @@ Health = Literal[
 ]
 """The contract's ``poolStatus`` vocabulary."""
 
-Capability = Literal["add_drive", "degraded_open", "force_open", "import"]
+Capability = Literal["add_drive", "degraded_open", "force_open", "import", "scoped_inspect"]
 
 Delivers = Literal["block", "filesystem", "nothing"]
 

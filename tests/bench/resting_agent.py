@@ -20,6 +20,7 @@ from backy_core.cli.sockets import bind
 from backy_core.plugins.loading import load_backends
 from backy_core.sdk import hookimpl
 from backy_core.sdk.models import PoolReport, Probe
+from backy_core.sdk.scope import Scope
 from backy_core.system import blocks, mounts, signatures
 from backy_core.system.machine import LINUX, Machine
 from backy_core.system.mounts import MountEntry
@@ -59,8 +60,8 @@ def _backend(reports: Sequence[PoolReport]) -> ModuleType:
     """The backend of mdadm, whose arrays this machine's kernel does not know."""
 
     @hookimpl
-    async def backy_inspect(probe: Probe) -> Sequence[PoolReport]:
-        return reports
+    async def backy_inspect(probe: Probe, only: Scope | None) -> Sequence[PoolReport]:
+        return [r for r in reports if only is None or only.concerns(r.native_id)]
 
     backend = ModuleType(hooks.__name__)
     vars(backend).update(vars(hooks), backy_inspect=backy_inspect)

@@ -19,6 +19,7 @@ from backy_core.sdk import hookimpl
 from backy_core.sdk.errors import BackyError
 from backy_core.sdk.models import BackendInfo, DriveId, Level, PoolReport, PoolSpec, Probe
 from backy_core.sdk.plan import BackendPlan, Exec
+from backy_core.sdk.scope import Scope
 from backy_core.testing import PlanContract, hostile, specs
 from backy_core.testing.fork import FailedInside, Killed, in_a_process
 
@@ -121,7 +122,7 @@ def test_a_plan_that_follows_kernel_names_is_caught() -> None:
 def test_an_inspect_that_goes_wrong_is_caught(how: str) -> None:
     looks: list[int] = []
 
-    async def inspect(probe: Probe) -> object:
+    async def inspect(probe: Probe, only: Scope | None) -> object:
         looks.append(1)
         if how == "crash":
             return [int((await probe.read("/proc/mdstat"))[0] or "0")]
@@ -131,7 +132,7 @@ def test_an_inspect_that_goes_wrong_is_caught(how: str) -> None:
             await probe.read("/etc/passwd")
         if how == "moody" and len(looks) % 2:
             raise BackyError("not today")
-        return await hooks.backy_inspect(probe=probe)
+        return await hooks.backy_inspect(probe=probe, only=only)
 
     with pytest.raises(AssertionError):
         wrong(backy_inspect=inspect).test_inspect_survives_nonsense()
@@ -147,7 +148,7 @@ def test_a_pool_that_is_overlooked_when_commands_fail_is_caught(how: str) -> Non
         for presence in ("active", "stopped")
     )
 
-    async def inspect(probe: Probe) -> list[PoolReport]:
+    async def inspect(probe: Probe, only: Scope | None) -> list[PoolReport]:
         if (await probe.run(*EXAMINE)).code == 0 or how == "the truth":
             return [running]
         if how == "a refusal":
@@ -240,7 +241,7 @@ def test_force_that_is_never_taken_is_caught() -> None:
 
 
 def test_a_need_of_force_without_the_capability_is_caught() -> None:
-    async def look(probe: Probe) -> tuple[PoolReport, ...]:
+    async def look(probe: Probe, only: Scope | None) -> tuple[PoolReport, ...]:
         info = hooks.backy_backend()
         pool = specs.spec(info, info.levels[0], specs.drives(1))
         seen = specs.report(info, pool, specs.NUMBERINGS[0], "stopped")

@@ -28,6 +28,7 @@ from backy_core.sdk.models import (
     Tool,
 )
 from backy_core.sdk.plan import BackendPlan, Exec, Step, Unmount
+from backy_core.sdk.scope import Scope
 from backy_core.testing import PlanContract, specs, tap
 from backy_core.testing.agent import OUTPUTS
 from backy_core.testing.fork import Killed, in_a_process
@@ -79,7 +80,7 @@ def creation_of(wrong: PlanContract) -> str:
 
 
 def looking(answer: object) -> str:
-    async def inspect(probe: Probe) -> object:
+    async def inspect(probe: Probe, only: Scope | None) -> object:
         return answer
 
     return said(contract(backy_inspect=inspect).test_inspect_survives_nonsense)
@@ -196,7 +197,7 @@ def test_absent_reported() -> None:
 
 @pytest.mark.parametrize("swallowed", [False, True])
 def test_an_undeclared_read_command(swallowed: bool) -> None:
-    async def inspect(probe: Probe) -> tuple[PoolReport, ...]:
+    async def inspect(probe: Probe, only: Scope | None) -> tuple[PoolReport, ...]:
         try:
             await probe.run("lsblk", "--json")
         except Exception:

@@ -38,7 +38,10 @@ def _mdstat(machine: FakeMachine) -> str:
     lines = ["Personalities : [raid1]"]
     for array in machine.arrays.values():
         words = ["active", array.level] if array.running else ["inactive"]
-        members = [f"{m.disk.name}[{number}]" for number, m in enumerate(array.members)]
+        members = [
+            f"{m.disk.name}[{number}]{'(F)' if m.state == 'faulty' else ''}"
+            for number, m in enumerate(array.members)
+        ]
         lines.append(f"{array.name} : {' '.join((*words, *members))}")
         if _rebuilding(array):
             lines.append(_RECOVERY)
@@ -56,7 +59,7 @@ def _array_file(array: Array, names: list[str]) -> str | None:
         "layout": "0",
         "raid_disks": str(array.slots),
         "metadata_version": "1.2",
-        "array_state": "clean",
+        "array_state": array.state,
         "resync_start": "none",
         "sync_action": "recover" if rebuilding else "idle",
         "component_size": str(COMPONENT >> 10),

@@ -134,6 +134,8 @@ class Array:
     running: bool = True
     frozen: bool = False
     """md uses no spare it is given."""
+    state: str = "clean"
+    """As ``array_state`` tells it while it runs."""
 
     @property
     def missing(self) -> tuple[int, ...]:

@@ -10,8 +10,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import Literal, NamedTuple
 
+from backy_core.machine.happened import Touched
 from backy_core.machine.observer import Observer
 from backy_core.operations.journal import Child, JournalEntry
 from backy_core.operations.resolve import Nodes, Resolver
@@ -73,13 +75,19 @@ class BoundAction(ABC):
                 for drive in self.nodes.drives.values():
                     await stack.enter_async_context(lock(drive.node, _LOCK_S))
                 await self._resolver.refuse_moved(self.nodes)  # locks may have been waited for
-            self._observer.note_action()
+            touched = self._touches()
+            self._observer.note_action(touched)
             try:
                 return await self._perform(context)
             except OSError as error:  # a drive that fails, of which an undo must not break off
                 raise SystemFailure("A system call failed", details=str(error)) from error
             finally:
-                self._observer.note_action()
+                self._observer.note_action(touched)
+
+    def _touches(self) -> Touched:
+        drives = self._observer.names_of(self.nodes.drives)
+        stack = {PurePath(node.path).name for node in self.nodes.pool.values()}
+        return self._resolver.touched_by(self._plan) | Touched.of(devices=drives | stack)
 
     async def _run(
         self, argv: tuple[str, ...], context: Context, ok_codes: tuple[int, ...] = (0,)
@@ -102,5 +110,4 @@ class BoundAction(ABC):
     def _touched(self) -> None:
         """Have written devices probed again."""
         written = {*self._plan.drives, *self.nodes.drives}
-        names = [drive.name for drive in self._observer.snapshot.drives if drive.id in written]
-        self._observer.forget_signatures(names)
+        self._observer.forget_signatures(self._observer.names_of(written))

@@ -91,7 +91,8 @@ class Close(PlannedVerb[None, CloseCase]):
         core = self._core
         for _ in range(_ROUNDS):
             await core.executor.run(op, journal, plan)
-            await core.observer.inspect(entry.backend, fresh=False)
+            touched = core.executor.resolver.touched_by(plan)
+            await core.observer.inspect(entry.backend, touched, fresh=False)
             again = await self._plan(entry)
             if again is None:
                 return

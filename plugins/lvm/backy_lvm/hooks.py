@@ -31,7 +31,7 @@ def backy_backend() -> BackendInfo:
         version=__version__,
         levels=LEVELS,
         filesystems=("ext4", "xfs", "btrfs"),
-        capabilities=frozenset(("add_drive", "degraded_open", "import")),
+        capabilities=frozenset(("add_drive", "degraded_open", "import", "scoped_inspect")),
         tools=(
             # What is made here has not changed on the drives since, with any lvm2 or kernel.
             Tool(name="lvm", package="lvm2", oldest="2.03.16", version=("version",)),

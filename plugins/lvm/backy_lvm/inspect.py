@@ -12,6 +12,7 @@ from typing import NamedTuple
 from backy_core.sdk import hookimpl
 from backy_core.sdk.errors import SystemFailure
 from backy_core.sdk.models import PoolReport, Probe, Unreadable
+from backy_core.sdk.scope import Scope
 from backy_lvm.naming import APART_TAG, SIGNATURE
 from backy_lvm.parse import (
     Group,
@@ -51,15 +52,15 @@ class _Mapped(NamedTuple):
 
 
 @hookimpl
-async def backy_inspect(probe: Probe) -> tuple[PoolReport | Unreadable, ...]:
+async def backy_inspect(probe: Probe, only: Scope | None) -> tuple[PoolReport | Unreadable, ...]:
     """Every volume group, also those that cannot be pools, and each device that LVM tells of no
-    group for. SystemFailure if LVM fails altogether."""
+    group for; ``only``: of those in it. SystemFailure if LVM fails altogether."""
     bearers = {sig.device: sig.uuid or "" for sig in probe.signatures if sig.type == SIGNATURE}
-    before = await _mapped(probe)
+    before = await _mapped(probe, only)
     answer = await _ask(probe, tuple(bearers)) if bearers else _NOTHING
     mapped = {
         guid: mapping
-        for guid, mapping in (await _mapped(probe)).items()
+        for guid, mapping in (await _mapped(probe, only)).items()
         if mapping == before.get(guid)
     }
     unreadable = _unreadable(answer, bearers)
@@ -210,9 +211,13 @@ async def _held(probe: Probe, devices: Mapping[str, str | None]) -> frozenset[st
     return frozenset(uuid for uuid, holders in held.items() if holders)
 
 
-async def _mapped(probe: Probe) -> dict[str, _Mapped]:
+async def _mapped(probe: Probe, only: Scope | None) -> dict[str, _Mapped]:
     """The pools of ours that run, by GUID, whatever LVM says."""
-    names = [name for name in await probe.listdir("/sys/block") if name.startswith("dm-")]
+    names = [
+        name
+        for name in await probe.listdir("/sys/block")
+        if name.startswith("dm-") and (only is None or only.concerns(name))
+    ]
     titles = await probe.read(*(f"/sys/block/{name}/dm/name" for name in names))
     ids = await probe.read(*(f"/sys/block/{name}/dm/uuid" for name in names))
     mapped = {}

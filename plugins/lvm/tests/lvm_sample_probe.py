@@ -76,14 +76,16 @@ class SampleProbe:
 
 
 async def reports(probe: SampleProbe) -> tuple[PoolReport, ...]:
-    return tuple(report for report in await backy_inspect(probe) if isinstance(report, PoolReport))
+    return tuple(
+        report for report in await backy_inspect(probe, None) if isinstance(report, PoolReport)
+    )
 
 
 async def unreadable(probe: SampleProbe) -> dict[str, str]:
     """Reasons by device."""
     return {
         report.device: report.reason
-        for report in await backy_inspect(probe)
+        for report in await backy_inspect(probe, None)
         if isinstance(report, Unreadable)
     }
 

@@ -6,12 +6,15 @@ import json
 from contextlib import suppress
 
 import pytest
+from backy_lvm.inspect import backy_inspect
 from backy_lvm.parse import parse_report
 from backy_lvm.standing import MachineView, describe
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from backy_core.sdk.errors import SystemFailure
+from backy_core.sdk.models import PoolReport
+from backy_core.sdk.scope import Scope
 
 from .lvm_sample_probe import SAMPLES, SampleProbe, line, reports, states, unreadable
 
@@ -287,3 +290,16 @@ async def test_what_the_kernel_runs_is_the_pool() -> None:
     probe.files = _mapped(stranger.native_id)
     (report,) = await reports(probe)
     assert (report.native_id, report.presence, report.device) == (GUID, "active", "dm-3")
+
+
+async def test_a_scoped_inspection_tells_of_its_own_mappings_alone() -> None:
+    """Else each other pool would seem to run without members."""
+    probe = SampleProbe("raid1-active")
+    probe.signatures = ()
+    names = {"dm-3": GUID, "dm-5": GUID.replace("0a", "1a")}
+    for name, guid in names.items():
+        probe.files[f"/sys/block/{name}/dm/name"] = f"backy--{guid.replace('-', '--')}-pool\n"
+    full = await backy_inspect(probe, None)
+    scoped = await backy_inspect(probe, Scope(devices=frozenset({"dm-5"})))
+    assert [r.device for r in full if isinstance(r, PoolReport)] == ["dm-3", "dm-5"]
+    assert [r.device for r in scoped if isinstance(r, PoolReport)] == ["dm-5"]

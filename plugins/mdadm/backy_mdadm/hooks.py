@@ -16,7 +16,7 @@ from backy_mdadm.add_drive import backy_plan_add_drive as backy_plan_add_drive
 from backy_mdadm.examine import EXAMINE
 from backy_mdadm.features import BLOCK_SIZE, UNWRITTEN
 from backy_mdadm.inspect import backy_inspect as backy_inspect
-from backy_mdadm.levels import LEVELS, OTHER_LEVELS
+from backy_mdadm.levels import CAPABILITIES, LEVELS, OTHER_LEVELS
 from backy_mdadm.naming import SIGNATURE
 from backy_mdadm.stamps import stamp
 from backy_mdadm.standing import FORCED
@@ -34,7 +34,7 @@ def backy_backend() -> BackendInfo:
         levels=LEVELS,
         other_levels=OTHER_LEVELS,
         filesystems=("ext4", "xfs", "btrfs"),
-        capabilities=frozenset(("add_drive", "degraded_open", "force_open", "import")),
+        capabilities=CAPABILITIES,
         tools=(Tool(name="mdadm", package="mdadm", oldest="4.2", version=("--version",)),),
         read_commands=(EXAMINE,),
         signature_types=(SIGNATURE, "isw_raid_member", "ddf_raid_member"),

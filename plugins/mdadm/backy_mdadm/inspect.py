@@ -22,6 +22,7 @@ from backy_core.sdk.models import (
     Signature,
     Unreadable,
 )
+from backy_core.sdk.scope import Scope
 from backy_mdadm import features, parse, standing
 from backy_mdadm.examine import superblocks
 from backy_mdadm.kernel import kernel_arrays, stop_command
@@ -78,14 +79,14 @@ class _Found(NamedTuple):
 
 
 @hookimpl
-async def backy_inspect(probe: Probe) -> Sequence[PoolReport | Unreadable]:
-    return await arrays(probe)
+async def backy_inspect(probe: Probe, only: Scope | None) -> Sequence[PoolReport | Unreadable]:
+    return await arrays(probe, only)
 
 
-async def arrays(probe: Probe) -> tuple[PoolReport | Unreadable, ...]:
+async def arrays(probe: Probe, only: Scope | None = None) -> tuple[PoolReport | Unreadable, ...]:
     """A report for every array, running, inactive, or only stamped on drives, and each stamped
-    device whose superblock was asked for and cannot be read."""
-    assembled = await kernel_arrays(probe)
+    device whose superblock was asked for and cannot be read. ``only``: of those in it."""
+    assembled = await kernel_arrays(probe, only)
     signed = [stamp for stamp in probe.signatures if stamp.type == SIGNATURE]
     stamps = [stamp for stamp in signed if stamp.uuid]
     nameless = {stamp.device for stamp in signed} - {stamp.device for stamp in stamps}

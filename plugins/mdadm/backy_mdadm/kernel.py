@@ -6,13 +6,18 @@ import shlex
 from collections.abc import Sequence
 
 from backy_core.sdk.models import Probe
+from backy_core.sdk.scope import Scope
 from backy_mdadm import parse
 from backy_mdadm.parse import KernelArray
 
 
-async def kernel_arrays(probe: Probe) -> tuple[KernelArray, ...]:
-    """Every array that the kernel has assembled."""
-    arrays = [await _kernel_array(probe, listed) for listed in await _listed(probe)]
+async def kernel_arrays(probe: Probe, only: Scope | None = None) -> tuple[KernelArray, ...]:
+    """Every array that the kernel has assembled; ``only``: those on one of its devices."""
+    arrays = [
+        await _kernel_array(probe, listed)
+        for listed in await _listed(probe)
+        if only is None or only.concerns(listed.name, *listed.members)
+    ]
     if all(array.state for array in arrays):
         return tuple(arrays)
     # One whose state is unreadable was stopped between the two reads, or is in doubt.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from backy_core.sdk.models import Level
+from backy_core.sdk.models import Capability, Level
 
 LEVELS = (
     Level(name="raid1", min_drives=1, copies=None, aliases=("1", "mirror")),
@@ -14,4 +14,8 @@ LEVELS = (
 OTHER_LEVELS = (
     Level(name="raid4", min_drives=3, parity=1),
     Level(name="linear", min_drives=1),
+)
+
+CAPABILITIES: frozenset[Capability] = frozenset(
+    ("add_drive", "degraded_open", "force_open", "import", "scoped_inspect")
 )

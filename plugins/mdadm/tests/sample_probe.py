@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from backy_mdadm.inspect import backy_inspect
+from backy_mdadm.inspect import arrays
 from backy_mdadm.naming import SIGNATURE
 from backy_mdadm.parse import dashed
 
@@ -105,14 +105,14 @@ class SampleProbe:
 
 
 async def reports(probe: SampleProbe) -> tuple[PoolReport, ...]:
-    return tuple(report for report in await backy_inspect(probe) if isinstance(report, PoolReport))
+    return tuple(report for report in await arrays(probe) if isinstance(report, PoolReport))
 
 
 async def unreadable(probe: SampleProbe) -> dict[str, str]:
     """Reasons by device."""
     return {
         report.device: report.reason
-        for report in await backy_inspect(probe)
+        for report in await arrays(probe)
         if isinstance(report, Unreadable)
     }
 

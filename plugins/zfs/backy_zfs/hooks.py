@@ -18,7 +18,7 @@ from backy_zfs.add_drive import backy_plan_add_drive as backy_plan_add_drive
 from backy_zfs.features import backy_explain as backy_explain
 from backy_zfs.imported_pools import backy_poll as backy_poll
 from backy_zfs.inspect import backy_inspect as backy_inspect
-from backy_zfs.naming import SIGNATURE
+from backy_zfs.naming import CAPABILITIES, SIGNATURE
 from backy_zfs.plans import TABLE, name_of, plan_of, stamp
 
 _LEVELS = (
@@ -39,7 +39,7 @@ def backy_backend() -> BackendInfo:
         levels=_LEVELS,
         filesystems=("zfs",),
         delivers="filesystem",
-        capabilities=frozenset(("add_drive", "degraded_open", "force_open", "import")),
+        capabilities=CAPABILITIES,
         tools=(
             *(
                 Tool(name=name, package=features.PACKAGE, oldest=features.OLDEST, version=asked)

@@ -26,6 +26,7 @@ from backy_core.sdk.models import (
     Unreadable,
 )
 from backy_core.sdk.naming import guid_of
+from backy_core.sdk.scope import Scope
 from backy_zfs import features, geometry, imported_pools, queries, rewind
 from backy_zfs.datasets import with_others
 from backy_zfs.labels import Child, Label, behind, parse_label, row_names
@@ -65,13 +66,14 @@ class _Stamped(NamedTuple):
 
 
 @hookimpl
-async def backy_inspect(probe: Probe) -> Sequence[PoolReport | Unreadable]:
-    return await with_features(probe, await with_others(probe, await zpools(probe)))
+async def backy_inspect(probe: Probe, only: Scope | None) -> Sequence[PoolReport | Unreadable]:
+    return await with_features(probe, await with_others(probe, await zpools(probe, only)))
 
 
-async def zpools(probe: Probe) -> tuple[PoolReport | Unreadable, ...]:
+async def zpools(probe: Probe, only: Scope | None = None) -> tuple[PoolReport | Unreadable, ...]:
     """A report for every zpool, imported or only stamped on drives, and each device whose label
-    cannot be read. SystemFailure if pools can be imported and ``zpool`` fails."""
+    cannot be read; ``only``: of those in it. SystemFailure if pools can be imported and ``zpool``
+    fails."""
     stamps = {s.device: s for s in probe.signatures if s.type == SIGNATURE and s.uuid}
     nameless = {s.device for s in probe.signatures if s.type == SIGNATURE} - stamps.keys()
     doubts = [Unreadable(device=name, reason=_UNREAD) for name in sorted(nameless)]
@@ -79,10 +81,17 @@ async def zpools(probe: Probe) -> tuple[PoolReport | Unreadable, ...]:
     if not stamps and not can_be_imported:
         return tuple(doubts)
     imported, odd = await imported_pools.read(probe, can_be_imported)
-    if odd.keys() - {stamp.label for stamp in stamps.values()}:  # no device to put it down to
+    labels = {stamp.label for stamp in stamps.values()}
+    if odd.keys() - labels:  # no device to put it down to
         raise SystemFailure("zpool's report cannot be read", details="; ".join(odd.values()))
     ids = await imported_pools.guids(probe, imported)
-    running = {_key(pool.name, ids.get(pool.name)): pool for pool in imported}
+    running = {
+        _key(pool.name, ids.get(pool.name)): pool
+        for pool in imported
+        if only is None
+        or pool.name in labels
+        or only.concerns(guid_of(pool.name) or ids.get(pool.name) or pool.name)
+    }
     own: dict[_Key, list[Signature]] = {key: [] for key in running}
     for stamp in stamps.values():
         name = stamp.label or ""

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 from backy_zfs.hooks import backy_poll
+from backy_zfs.inspect import zpools
 
 from backy_core.sdk.errors import SystemFailure
-from backy_core.sdk.models import Signature
+from backy_core.sdk.models import PoolReport, Signature
+from backy_core.sdk.scope import Scope
 
 from .zfs_sample_probe import (
     LABELS,
@@ -207,3 +209,17 @@ async def test_a_poll_that_zpool_does_not_answer_is_a_failure() -> None:
     probe.modules = ("tank",)
     with pytest.raises(SystemFailure, match="cannot report"):
         await backy_poll(probe)
+
+
+async def test_a_scoped_inspection_asks_about_its_own_zpool_alone() -> None:
+    status = sample("openzfs-mirror-online.status")
+    guid = "0a1b2c3d-4e5f-6071-8293-a4b5c6d7e8f9"
+    both = status + status.replace("tank", f"backy-{guid}")
+    full, scoped = FailingProbe(both, LABELS), FailingProbe(both, LABELS)
+    for probe in (full, scoped):
+        probe.fails, probe.modules = False, ("tank",)
+    assert {report.name for report in await reports(full)} == {"tank", f"backy-{guid}"}
+    scoped.signatures = ()
+    (report,) = await zpools(scoped, Scope(pools=frozenset({guid})))
+    assert isinstance(report, PoolReport) and report.native_id == guid
+    assert not [command for command in scoped.commands if command[0] == "zdb"]

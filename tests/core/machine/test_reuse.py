@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from backy_core.machine import following, observer
+from backy_core.machine import following, inspections
 from backy_core.sdk.errors import BackendFailure, SystemFailure
 from tests.core.machine.watched import Gate, Machine, observing, until
 
@@ -30,7 +30,7 @@ async def test_what_was_just_seen_counts_until_something_happens(
         it.events.on_mounts()
         await look("fake", fresh=False)
         assert backend.asked == asked + 3
-        monkeypatch.setattr(observer, "_RECENT_S", 0)
+        monkeypatch.setattr(inspections, "_RECENT_S", 0)
         await look("fake", fresh=False)
         assert backend.asked == asked + 4
 

@@ -55,6 +55,7 @@ def test_installed_entry_points_are_found_by_default() -> None:
         (with_info(tools=(Tool(name="/bin/sh", package="dash"),)), "not a plain program name"),
         (with_info(tools=(Tool(name="bash", package="bash"),)), "bash as a tool"),
         (with_info(capabilities=frozenset({"add_drive"})), "without backy_plan_add_drive"),
+        (with_info(capabilities=frozenset({"scoped_inspect"})), "has no argument `only`"),
         (object(), "does not implement"),
         ({}, "TypeError"),
     ],

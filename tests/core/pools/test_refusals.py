@@ -13,6 +13,7 @@ from backy_core.api.errors import STATUS_OF_CODE
 from backy_core.operations.records import Operation
 from backy_core.sdk.errors import BackyError
 from backy_core.sdk.models import Probe
+from backy_core.sdk.scope import Scope
 from tests.fakes.agent import GUID, OTHER, Bench
 from tests.fakes.model import Content, Mounted
 
@@ -136,8 +137,8 @@ async def test_a_delete_that_is_refused_for_what_else_there_is(
 
     arrays = inspect.arrays
 
-    async def look(probe: Probe) -> tuple[Any, ...]:
-        reports = await arrays(probe)
+    async def look(probe: Probe, only: Scope | None) -> tuple[Any, ...]:
+        reports = await arrays(probe, only)
         return tuple(report.model_copy(update={"others": ("precious",)}) for report in reports)
 
     monkeypatch.setattr(inspect, "arrays", look)

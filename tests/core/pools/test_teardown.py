@@ -13,6 +13,7 @@ from backy_core.machine.snapshot import Snapshot
 from backy_core.operations.records import Operation
 from backy_core.sdk.errors import BackyError, Conflict, DriveInUse, DriveNotEmpty, InvalidRequest
 from backy_core.sdk.models import PoolReport, Presence, Probe
+from backy_core.sdk.scope import Scope
 from tests.fakes.agent import GUID, Bench
 from tests.fakes.model import GIB, Content, Disk, Mounted, Superblock, Volume
 
@@ -79,8 +80,8 @@ def _with_others(monkeypatch: pytest.MonkeyPatch, *others: str) -> None:
 
     arrays = inspect.arrays
 
-    async def look(probe: Probe) -> tuple[PoolReport, ...]:
-        reports = await arrays(probe)
+    async def look(probe: Probe, only: Scope | None) -> tuple[PoolReport, ...]:
+        reports = await arrays(probe, only)
         return tuple(
             report.model_copy(update={"others": others})
             for report in reports
