@@ -12,7 +12,7 @@ from .following import Follower
 from .site import Pool, Site
 
 OF_THE_CORE = True
-DRIVES = numbered(3, 64 << 20)
+DRIVES = numbered(3, 64 << 20, faults=True)
 ONE, TWO, THREE = (drive.serial for drive in DRIVES)
 
 

@@ -44,6 +44,10 @@ class Backend(ABC):
     """Bytes of the smallest drive it takes."""
     guest: Mapping[str, Any] = {}
     """Options of the guest this backend needs."""
+    holder: str = "In use: "
+    """What refusals name of what `held` makes."""
+    held_code: str = "POOL_BUSY"
+    """Why a pool is not deleted while it is `held`."""
     sync_can_wait: bool = True
     """Whether `slow_sync` has any effect."""
     machine: type[AgentGuest] | type[QemuGuest] = AgentGuest

@@ -28,6 +28,8 @@ class Zfs(Backend):
     # It loses even a file that fsync was called for, until its next transaction group is written,
     # which is what a changed property waits for.
     flush = "zfs set org.backy:flushed=yes $(findmnt -no SOURCE {path})"
+    holder = "/held"
+    held_code = "DRIVE_NOT_EMPTY"  # it has a filesystem of somebody else's
     sync_can_wait = False
     guest: Mapping[str, Any] = {"prepare": FUSE}
 
@@ -53,7 +55,8 @@ class Zfs(Backend):
         site.output(f"umount {pool.path} && zfs create -o mountpoint=/srv/held {child}")
         site.output("cd /srv/held && (setsid sleep 1000 >/dev/null 2>&1 & echo $! >/run/holder)")
         yield
-        site.output(f"kill $(cat /run/holder); sleep 0.5; zfs destroy {child}; rmdir /srv/held")
+        site.output("kill $(cat /run/holder)")
+        site.output(f"until zfs destroy {child}; do sleep 0.5; done; rmdir /srv/held")
 
     def notice(self, pool: Pool) -> None:
         """zfs-fuse opens a drive anew when it is asked to scrub, and not for errors."""
