@@ -86,10 +86,11 @@ async def _report(
     group = await _as_used(probe, found, bearers)
     devices = _devices(group, bearers)
     own = await _own_views(probe, group, devices)
+    elsewhere = {member.uuid for member in found.members} - set(devices)
     copies = tuple(
         (uuid, device)
         for device, uuid in bearers.items()
-        if uuid in devices and device != devices[uuid]
+        if (uuid in devices and device != devices[uuid]) or uuid in elsewhere
     )
     held = await _held(probe, devices)
     away = _apart(group, devices, own, mismatches, held)
@@ -134,7 +135,7 @@ def _told_apart(answer: _Told, mapped: Mapping[str, _Mapped]) -> list[Group]:
 
 async def _as_used(probe: Probe, group: Group, bearers: Mapping[str, str]) -> Group:
     """The group as the members in use tell of it. LVM believes whoever counted further, which may
-    be one that came back while the volume runs without it."""
+    be one that came back while the volume runs without it, or that was replaced meanwhile."""
     volume = pool_volume(group, guid_of(group))
     devices = _devices(group, bearers)
     counted = {member.uuid for member in group.members if not member.missing}

@@ -26,8 +26,9 @@ _HARMLESS = ("", "mismatches exist", "writemostly")
 
 
 class MachineView(NamedTuple):
-    """The machine's view of a group's members, by PV UUID: their devices, further devices with the
-    same UUID, the names of all whole drives, members that diverged, and those held by a mapping."""
+    """The machine's view of a group's members, by PV UUID: their devices; further devices with the
+    same UUID, or of former members that count themselves in; the names of all whole drives; members
+    that diverged; and those held by a mapping."""
 
     devices: Mapping[str, str | None]
     copies: tuple[tuple[str, str], ...]
