@@ -1,6 +1,6 @@
 """Sending to one target by apprise, without a word of its secrets.
 
-apprise is loaded with the first message: it takes a quarter of a second and 36 MiB.
+apprise is loaded with the first message: in an agent it takes 0.15 s and 18 MiB.
 """
 
 from __future__ import annotations
