@@ -8,13 +8,37 @@ from playwright.sync_api import expect
 
 from ..http.backends import MDADM, Backend
 from ..http.site import Site
+from ..http.tools import held_maker
 from ..lab.drives import Drive
 from .dashboard import Dashboard
 from .tab import Tab
 
 BACKENDS = [MDADM]
-DRIVES = [Drive(f"drive-{number}", 64 << 20) for number in (1, 2, 3)]
-ONE, TWO, THREE = (drive.serial for drive in DRIVES)
+DRIVES = [
+    Drive("faulty", 64 << 20, faults=True),
+    *(Drive(f"drive-{number}", 64 << 20) for number in (1, 2, 3)),
+]
+ONE, TWO, THREE = (drive.serial for drive in DRIVES[1:])
+
+
+def test_a_drive_that_fails_while_the_pool_is_made(site: Site, backend: Backend, tab: Tab) -> None:
+    board = Dashboard(tab, site.guest.api_key)
+    board.sign_in()
+    with held_maker(site, backend) as maker:
+        board.create("hopeless", ["faulty"], backend.single)
+        maker.began()
+        site.guest.fault("faulty", "write-error")
+        maker.go()
+        expect(board.page.get_by_role("log")).to_contain_text("Input/output error")
+        site.guest.fault("faulty", "none")  # a roll-back that fails takes its time
+        expect(board.page.get_by_text("Creation failed")).to_be_visible()
+    board.check("creation failed")
+    board.visit("/drives")
+    board.check("drives after a failure")
+    board.visit("/")
+    expect(board.card("hopeless")).to_contain_text("Creation failed")
+    board.button("Forget this attempt", board.card("hopeless")).click()
+    expect(board.card("hopeless")).to_have_count(0)
 
 
 def test_a_member_that_breaks_is_replaced(site: Site, backend: Backend, tab: Tab) -> None:
