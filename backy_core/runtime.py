@@ -160,6 +160,7 @@ class Runtime:
         recoveries = self._recovery.begin()
         self.observer.subscribe(self._changed)
         self._spawn(self._open_after(recoveries))
+        self._spawn(self._startup.seal_places())
         self._spawn(self.operations.run_sweeper())
 
     async def _open_after(self, recoveries: Sequence[Operation]) -> None:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         Message,
         MountDryRun,
         Mounted,
+        MountedPool,
         NotificationTest,
         Operation,
         Outputs,
@@ -317,7 +318,8 @@ def pool_processes(guid: str) -> Call[Processes]:
     return Call("GET", f"/pools/{guid}/processes")
 
 
-def mount_processes(path: str) -> Call[Processes]:
+def mounted_pool(path: str) -> Call[MountedPool]:
+    """The pool that is mounted at a path, and who holds it; 404 says what is there instead."""
     return Call("GET", f"/mounts/{_quoted(path)}")
 
 

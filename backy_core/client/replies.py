@@ -28,6 +28,15 @@ class Processes(TypedDict):
     processes: list[Process]
 
 
+class MountedPool(Processes):
+    poolGroupGuid: str
+    label: str
+    mountPath: str
+    source: str
+    filesystem: str
+    readOnly: bool
+
+
 Block = TypedDict(
     "Block",
     {

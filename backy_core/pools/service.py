@@ -35,6 +35,7 @@ from backy_core.pools.reading import forced
 from backy_core.pools.reading.dry_runs import described
 from backy_core.pools.reading.measuring import Measuring
 from backy_core.pools.reading.members import Consent
+from backy_core.pools.reading.mounted import MountedPool, mounted_pool
 from backy_core.pools.reading.usage import UsageReader
 from backy_core.pools.reading.viewing import PoolViewer
 from backy_core.pools.views import (
@@ -307,9 +308,9 @@ class PoolService:
     async def processes(self, guid: str) -> tuple[ProcessInfo, ...]:
         return await processes_of(self._core, self._core.entry(checked_guid(guid)))
 
-    async def mount_processes(self, path: str) -> tuple[ProcessInfo, ...]:
-        places = self._places()
-        return await processes_of(self._core, places[_required(places, path)])
+    async def mounted_pool(self, path: str) -> MountedPool:
+        """Raises :class:`NotFound`, with what is there instead."""
+        return await mounted_pool(self._core, self.viewer, path)
 
     async def mount_usage(self, path: str) -> Usage:
         mount_point = _required(self._places(), path)

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 
 from backy_core.operations.records import Operation
 from backy_core.pools.core import Core
+from backy_core.pools.lifecycle.sealing import seal_place
 from backy_core.pools.service import PoolService
 from backy_core.sdk.errors import BackyError
 from backy_core.store.metadata import PoolEntry
@@ -47,6 +48,13 @@ class Startup:
             self._expect(guid)
         guids = tuple(self._core.opening)
         await asyncio.gather(*(self._open(guid, recoveries.get(guid)) for guid in guids))
+
+    async def seal_places(self) -> None:
+        """Seal what an earlier agent, which did not do so, made for pools that are away."""
+        for entry in self._core.metadata.entries():
+            working = self._core.registry.running_on(entry.guid) is not None
+            if not (working or self._service.viewer.mounted_at(entry)):
+                await seal_place(self._core, entry, log.warning)
 
     async def open_late(self) -> None:
         """Try again the pools one of whose drives has come since."""

@@ -11,10 +11,12 @@ import errno
 import os
 import stat
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Literal, NamedTuple
 
 from backy_core.sdk.errors import SystemFailure
+from backy_core.system.inode_flags import is_immutable, set_immutable
 
 _FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _LEFT_ALONE = frozenset(
@@ -25,6 +27,17 @@ _ROOT = 0
 """The agent is root's, or it does not start."""
 
 Judge = Callable[[os.stat_result, int], str | None]
+
+Seal = Literal["immutable", "mode", "none"]
+"""Why nothing can be written into a directory: its immutable flag stops everyone, its mode
+everyone but root."""
+
+
+class Place(NamedTuple):
+    """A directory that no filesystem is mounted on."""
+
+    seal: Seal
+    empty: bool
 
 
 class DirectoryRefused(SystemFailure):
@@ -129,8 +142,67 @@ def make_directories(
     return tuple(new_directories)
 
 
+def seal(path: Path | str, judge: Judge | None = None) -> Place | None:
+    """Make an empty directory unwritable, by its mode where the filesystem has no immutable flag.
+
+    Returns what it is afterwards; None if something is mounted there. Raises as :func:`opened`.
+    """
+    with opened(Path(path).parent, judge) as above, _below(path, above, judge) as descriptor:
+        if _begins_mount(descriptor, above):
+            return None
+        if not os.listdir(descriptor):  # noqa: PTH208 Path knows no descriptors
+            _seal(descriptor)
+        return _place(descriptor)
+
+
+def place(path: Path | str, judge: Judge | None = None) -> Place | None:
+    """The directory at ``path``; None if something is mounted there. Raises as :func:`opened`."""
+    with opened(Path(path).parent, judge) as above, _below(path, above, judge) as descriptor:
+        return None if _begins_mount(descriptor, above) else _place(descriptor)
+
+
+@contextmanager
+def _below(path: Path | str, above: int, judge: Judge | None) -> Iterator[int]:
+    try:
+        descriptor = _step(Path(path), above)
+    except FileNotFoundError as error:
+        raise DirectoryMissing(Path(path)) from error
+    try:
+        _refuse(Path(path), descriptor, judge or others_may_change)
+        yield descriptor
+    except OSError as error:
+        raise SystemFailure(f"Directory {path} cannot be used", details=str(error)) from error
+    finally:
+        os.close(descriptor)
+
+
+def _seal(descriptor: int) -> None:
+    try:
+        set_immutable(descriptor, on=True)
+    except OSError:  # no such flag, or no right to set it
+        os.fchmod(descriptor, 0)
+    os.fsync(descriptor)  # a power cut does not break it
+
+
+def _place(descriptor: int) -> Place:
+    kind: Seal = "none" if stat.S_IMODE(os.fstat(descriptor).st_mode) else "mode"
+    with suppress(OSError):
+        kind = "immutable" if is_immutable(descriptor) else kind
+    return Place(kind, not os.listdir(descriptor))
+
+
+def _begins_mount(descriptor: int, above: int) -> bool:
+    """Whether a mount begins here, a bind mount of the same filesystem included."""
+    return _mount_of(descriptor) != _mount_of(above)
+
+
+def _mount_of(descriptor: int) -> str:
+    lines = Path(f"/proc/self/fdinfo/{descriptor}").read_text().splitlines()
+    return next(line for line in lines if line.startswith("mnt_id:"))
+
+
 def remove_directories(paths: Iterable[Path | str]) -> None:
-    """Remove the directories that are empty, innermost first, by rmdir alone.
+    """Remove the directories that are empty, innermost first, by rmdir alone, sealed ones too.
 
     Absent, not empty, busy, reached through a link: left as it is. Raises :class:`SystemFailure`
     for anything else.
@@ -139,6 +211,7 @@ def remove_directories(paths: Iterable[Path | str]) -> None:
         try:
             above = _open(path.parent, _refuse_missing, _anyone)
             try:
+                _unseal(path.name, above)
                 os.rmdir(path.name, dir_fd=above)
             finally:
                 os.close(above)
@@ -148,6 +221,24 @@ def remove_directories(paths: Iterable[Path | str]) -> None:
             if error.errno not in _LEFT_ALONE:
                 message = f"Directory {path} could not be removed"
                 raise SystemFailure(message, details=str(error)) from error
+
+
+def _unseal(name: str, above: int) -> None:
+    """Raises :class:`OSError`, EBUSY if something is mounted on it."""
+    # A descriptor of a path alone asks no filesystem, which may hang.
+    reached = os.open(name, _FLAGS | os.O_PATH, dir_fd=above)
+    try:
+        if _begins_mount(reached, above):
+            raise OSError(errno.EBUSY, os.strerror(errno.EBUSY))
+    finally:
+        os.close(reached)
+    descriptor = os.open(name, _FLAGS, dir_fd=above)
+    try:
+        if not os.listdir(descriptor):  # noqa: PTH208
+            with suppress(OSError):  # no such flag
+                set_immutable(descriptor, on=False)
+    finally:
+        os.close(descriptor)
 
 
 def _descend(target: Path, absent: Callable[[Path, int], None], judge: Judge) -> int:

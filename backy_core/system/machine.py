@@ -27,6 +27,7 @@ from backy_core.system import (
     threads,
 )
 from backy_core.system.block_devices import BlockDevice
+from backy_core.system.directories import Place
 from backy_core.system.kernel_log import KernelLog
 from backy_core.system.mount_holders import Filesystem, Holder
 from backy_core.system.mountinfo import MountEntry
@@ -135,6 +136,10 @@ class Directories(Protocol):
     def is_empty(self, path: Path | str) -> bool: ...
 
     def make_directories(self, path: Path | str, mode: int = 0o755) -> tuple[str, ...]: ...
+
+    def seal(self, path: Path | str) -> Place | None: ...
+
+    def place(self, path: Path | str) -> Place | None: ...
 
     def remove_directories(self, paths: Iterable[Path | str]) -> None: ...
 

@@ -142,6 +142,11 @@ class MountTree:
     def parent(self, entry: MountEntry) -> MountEntry | None:
         return self._by_id.get(entry.parent)
 
+    def at(self, path: str) -> MountEntry | None:
+        """The mount that begins at ``path`` and that the path leads to."""
+        way = self._way(path)
+        return way[-1] if way and way[-1].path == path else None
+
     def covers(self, entry: MountEntry) -> MountEntry | None:
         """The mount that hides ``entry``; None if its path leads to it."""
         below = {entry.id}

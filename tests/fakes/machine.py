@@ -45,6 +45,8 @@ class FakeMachine:
         self.mounts: list[Mounted] = []
         self.namespaces: dict[str, tuple[MountEntry, ...]] = {}
         """Mounts of other mount namespaces."""
+        self.sealed: set[str] = set()
+        """Directories with the immutable flag."""
         self.processes: dict[int, Process] = {}
         self.programs = set(PROGRAMS)
         self.boot = str(uuid.uuid4())

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from backy_core.sdk.errors import SystemFailure
 from backy_core.system import directories
-from backy_core.system.directories import Judge
+from backy_core.system.directories import Judge, Place
 from backy_core.system.own_files import OwnDirectory, OwnFile
 from tests.fakes.clock import at_once
 from tests.fakes.interruptions import Crash, How, Interruptions
@@ -45,11 +45,28 @@ class FakeDirectories:
         self._machine.interruptions.point("after mkdir")
         return made
 
+    def seal(self, path: Path | str) -> Place | None:
+        """The flag is noted, not set: test directories must go."""
+        self._machine.interruptions.point("before chattr")
+        self._refuse(f"chattr +i {path}")
+        place = self.place(path)
+        if place is not None and place.empty:
+            self._machine.sealed.add(str(path))
+        self._machine.interruptions.point("after chattr")
+        return self.place(path)
+
+    def place(self, path: Path | str) -> Place | None:
+        if self._machine.mounted(str(path)) is not None:
+            return None
+        sealed = str(path) in self._machine.sealed
+        return Place("immutable" if sealed else "none", self.is_empty(path))
+
     def remove_directories(self, paths: Iterable[Path | str]) -> None:
         self._machine.interruptions.point("before rmdir")
         self._refuse(f"rmdir {paths}")
         free = [path for path in paths if self._machine.mounted(str(path)) is None]
         directories.remove_directories(free)
+        self._machine.sealed -= {str(path) for path in free if not Path(path).exists()}
         self._machine.interruptions.point("after rmdir")
 
     def _refuse(self, command: str) -> bool:

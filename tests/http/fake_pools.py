@@ -15,6 +15,7 @@ from backy_core.operations.kinds import OperationKind
 from backy_core.operations.records import Operation
 from backy_core.operations.registry import OperationRegistry
 from backy_core.pools.reading.members import Consent
+from backy_core.pools.reading.mounted import MountedPool
 from backy_core.pools.service import PoolService
 from backy_core.pools.views import (
     CreateRequest,
@@ -30,8 +31,9 @@ from backy_core.pools.views import (
 )
 from backy_core.sdk.errors import Conflict, NotFound, PoolBusy
 from backy_core.store.changes import Changes
+from backy_core.store.metadata import PoolEntry
 from backy_core.store.opens_on import OpensOn
-from backy_core.system.mounts import Usage
+from backy_core.system.mounts import MountEntry, Usage
 from backy_core.system.procs import ProcessInfo
 
 GUID = "3fa85f64-5717-4562-b3fc-2c963f66afa6"
@@ -273,8 +275,12 @@ class FakePools(PoolService):
         await self.get(guid)
         return (PROCESS,) if guid in self.busy else ()
 
-    async def mount_processes(self, path: str) -> tuple[ProcessInfo, ...]:
-        return await self.processes(self.guid_of_mount(path))
+    async def mounted_pool(self, path: str) -> MountedPool:
+        place = "/" + path.strip("/")
+        pool = self.known[self.guid_of_mount(place)]
+        entry = PoolEntry(guid=pool.guid, label=pool.label)
+        mount = MountEntry("9:127", "/", place, frozenset({"rw"}), "ext4", "/dev/md127")
+        return MountedPool(entry, mount)
 
     async def mount_usage(self, path: str) -> Usage:
         self.guid_of_mount(path)

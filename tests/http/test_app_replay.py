@@ -147,4 +147,4 @@ def test_the_client_sends_the_body_that_the_app_sends() -> None:
         guid=GUID,
     )
     assert json.dumps(call.body, separators=(",", ":")).encode() == CREATE
-    assert calls.mount_processes(f"/mnt/backy/{GUID}").path == "/mounts/" + ENCODED.decode()
+    assert calls.mounted_pool(f"/mnt/backy/{GUID}").path == "/mounts/" + ENCODED.decode()

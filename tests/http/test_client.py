@@ -66,8 +66,8 @@ async def test_an_error_has_code_message_and_details(ask: Ask) -> None:
 async def test_a_mount_is_asked_about_as_the_app_does(ask: Ask, agent: FakeAgent) -> None:
     pool = agent.pools.add(standing_pool())
     assert pool.mount_path is not None
-    assert calls.mount_processes(pool.mount_path).path == f"/mounts/%2Fmnt%2Fbacky%2F{GUID}"
-    assert "processes" in (await ask(calls.mount_processes(pool.mount_path))).body
+    assert calls.mounted_pool(pool.mount_path).path == f"/mounts/%2Fmnt%2Fbacky%2F{GUID}"
+    assert "processes" in (await ask(calls.mounted_pool(pool.mount_path))).body
 
 
 async def test_a_wrong_key_is_told(address: Address) -> None:

@@ -28,6 +28,15 @@ PROCESS = {
     "path": "/mnt/x/log",
     "name": "tail",
 }
+PROOF = {
+    "processes": [PROCESS],
+    "poolGroupGuid": GUID,
+    "label": "backup-1",
+    "mountPath": f"/mnt/backy/{GUID}",
+    "source": "/dev/md127",
+    "filesystem": "ext4",
+    "readOnly": False,
+}
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -35,9 +44,10 @@ PROCESS = {
 async def test_processes_and_size(client: Client, agent: FakeAgent, form: str, slash: str) -> None:
     agent.pools.add(standing_pool())
     agent.pools.busy.add(GUID)
-    for suffix in ("", "/processes"):
-        answer = await client.get(f"{MOUNTS}/{form}{suffix}{slash}")
-        assert (answer.status, answer.json) == (200, {"processes": [PROCESS]})
+    answer = await client.get(f"{MOUNTS}/{form}{slash}")
+    assert (answer.status, answer.json) == (200, PROOF)
+    answer = await client.get(f"{MOUNTS}/{form}/processes{slash}")
+    assert (answer.status, answer.json) == (200, {"processes": [PROCESS]})
     answer = await client.get(f"{MOUNTS}/{form}/size{slash}")
     assert answer.json == {"size": 1000, "used": 400, "available": 500, "usePercent": "45%"}
 

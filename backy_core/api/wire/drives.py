@@ -72,6 +72,17 @@ class ProcessList(ReplyModel):
     processes: tuple[ProcessReply, ...]
 
 
+class MountReply(ProcessList):
+    """The pool that is mounted at a path, by the kernel's mount table at the time of the call."""
+
+    pool_group_guid: str
+    label: str
+    mount_path: str
+    source: str
+    filesystem: str
+    read_only: bool
+
+
 class DriveStatusReply(ReplyModel):
     """The use of a drive. ``state`` equals ``status``, and ``mdDeviceName`` equals ``poolId``."""
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 from backy_core.operations import filesystems
 from backy_core.operations.actions.bound import Binding, BoundAction, Context
 from backy_core.operations.resolve import PoolUnseen
-from backy_core.sdk.errors import PoolBusy
+from backy_core.sdk.errors import PoolBusy, SystemFailure
 from backy_core.sdk.plan import Condition, MakeDir, Mount, PoolDevice, RemoveDir, Unmount
+from backy_core.system.machine import Machine
 from backy_core.system.mountinfo import MountTree
 from backy_core.system.mounts import MountEntry, is_of_pool
 
@@ -99,13 +101,31 @@ class MakeDirectory(BoundAction):
         self._path = action.path
 
     def command(self) -> str:
-        return shlex.join(["mkdir", "-p", self._path])
+        path = shlex.quote(self._path)
+        return f"mkdir -p {path} && chattr +i {path}"
 
     async def _perform(self, context: Context) -> tuple[Condition, ...]:
         context.write(f"$ {self.command()}")
         make = partial(self._machine.directories.make_directories, self._path)
-        await self._machine.threads.to_the_end(make, f"mkdir {self._path}")
+        made = await self._machine.threads.to_the_end(make, f"mkdir {self._path}")
+        if self._path in made:
+            await seal(self._machine, self._path, context.write)
         return ()
+
+
+async def seal(machine: Machine, path: str, write: Callable[[str], None]) -> None:
+    """Have nothing written into an empty mount directory while nothing is mounted there.
+
+    A pool is of use without that, so what stands against it is only told.
+    """
+    sealing = partial(machine.directories.seal, path)
+    try:
+        place = await machine.threads.to_the_end(sealing, f"chattr +i {path}")
+    except SystemFailure as problem:
+        write(f"# {path} is not immutable: {problem.details or problem}")
+        return
+    if place is not None and place.seal == "mode":
+        write(f"# {path} has mode 0, which does not stop root: it cannot be made immutable")
 
 
 class RemoveDirectories(BoundAction):

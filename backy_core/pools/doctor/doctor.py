@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -21,6 +22,7 @@ from backy_core.pools.doctor.of_machine import (
 )
 from backy_core.pools.doctor.of_pools import (
     DriveIdentity,
+    MountPlaces,
     NewerKernel,
     Quarantined,
     UnownedDirectories,
@@ -35,6 +37,7 @@ from backy_core.pools.service import PoolService
 from backy_core.pools.views import PlannedStep
 from backy_core.sdk.advice import Hint, Verb, advise
 from backy_core.sdk.errors import Conflict, NotFound, SystemFailure
+from backy_core.system.directories import Place
 from backy_core.system.machine import Directories, Kernel
 
 CHECKS: tuple[Check, ...] = (
@@ -50,6 +53,7 @@ CHECKS: tuple[Check, ...] = (
     UnownedPools(),
     UnownedMounts(),
     UnownedDirectories(),
+    MountPlaces(),
     Leftovers(),
     ClockJump(),
 )
@@ -140,9 +144,18 @@ class Doctor:
             leftovers=kernel.find_stale(),
             empty_directories=self._empty_directories(),
             offered_filesystems=_offered_filesystems(kernel),
+            places=dict(self._places()),
             clock_jump_s=self._clock_offset() - self._offset,
             file_problems=tuple(self._file_problems()),
         )
+
+    def _places(self) -> Iterator[tuple[str, Place]]:
+        for entry in self._core.metadata.entries():
+            if entry.last_mount_path is not None:
+                with suppress(SystemFailure):  # none is there, or not one to mount on
+                    place = self._core.machine.directories.place(entry.last_mount_path)
+                    if place is not None:
+                        yield entry.guid, place
 
     def _clock_offset(self) -> float:
         clock = self._core.clock

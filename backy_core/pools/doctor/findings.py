@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -13,6 +13,7 @@ from backy_core.pools.core import Core
 from backy_core.pools.doctor.repair import Repair
 from backy_core.pools.doctor.tool_versions import Outdated
 from backy_core.sdk.advice import Hint, Text
+from backy_core.system.directories import Place
 
 
 class Severity(StrEnum):
@@ -53,6 +54,8 @@ class Facts:
     """Those among the mount paths that are no pool's."""
     offered_filesystems: frozenset[str] | None
     """Those that the kernel knows or has a module for; None if that cannot be told."""
+    places: Mapping[str, Place]
+    """By GUID, the mount directories of pools that are not mounted, as far as they can be seen."""
     clock_jump_s: float
     """How far the clock went since the agent's start, beyond the time that passed."""
     file_problems: tuple[str, ...]

@@ -93,6 +93,43 @@ class UnownedDirectories:
             )
 
 
+class MountPlaces:
+    """Directories that a backup fills while its pool is away."""
+
+    name = "mount-places"
+
+    def findings(self, facts: Facts) -> Iterator[Finding]:
+        for entry in facts.core.metadata.entries():
+            place, path = facts.places.get(entry.guid), entry.last_mount_path
+            if place is None or path is None or (place.empty and place.seal == "immutable"):
+                continue
+            own = path in entry.made_directories
+            if not place.empty:
+                yield Finding(
+                    Severity.WARNING,
+                    path,
+                    f"{path} holds files, but pool {entry.title}, which belongs there, is not "
+                    "mounted",
+                    ("they are on the disk of the directory, not on the pool",),
+                    f"Move them elsewhere, or the pool cannot be mounted at {path}",
+                )
+                continue
+            yield Finding(
+                Severity.WARNING if own else Severity.INFO,
+                path,
+                f"While pool {entry.title} is not mounted, what is written to {path} fills the "
+                "disk that the directory is on",
+                (_WRITABLE[place.seal],) if own else ("the agent did not make it",),
+                f"chattr +i {path}",
+            )
+
+
+_WRITABLE = {
+    "mode": "its filesystem has no immutable flag, and mode 0 does not stop root",
+    "none": "the directory has lost its immutable flag",
+}
+
+
 class Quarantined:
     """Drives in an unknown state."""
 

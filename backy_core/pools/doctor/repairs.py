@@ -37,7 +37,8 @@ def unowned_mounts(core: Core, snapshot: Snapshot) -> tuple[MountEntry, ...]:
 def unowned_directories(core: Core, snapshot: Snapshot) -> tuple[str, ...]:
     """Names in the directory of mount paths that belong to no known pool and hold no mount."""
     root = core.settings.mount_root
-    owned = {entry.last_mount_path for entry in core.metadata.entries()}
+    entries = core.metadata.entries()
+    owned = {path for one in entries for path in (one.last_mount_path, *one.made_directories)}
     used = [Path(path) for path in owned if path] + [Path(one.path) for one in snapshot.mounts]
     below = (root / name for name in core.machine.kernel.names_in(root))
     return tuple(

@@ -18,6 +18,7 @@ from backy_core.pools.admission.busy import busy_error, find_holders, refuse_bus
 from backy_core.pools.core import Core, compose
 from backy_core.pools.lifecycle import steps
 from backy_core.pools.lifecycle.open import Open
+from backy_core.pools.lifecycle.sealing import seal_place
 from backy_core.pools.lifecycle.verb import Direction, PlannedVerb
 from backy_core.pools.reading.pool_mounts import filesystem_of
 from backy_core.sdk.advice import Hint, Verb, advise
@@ -72,6 +73,7 @@ class Close(PlannedVerb[None, CloseCase]):
         await self._set_desired(case.entry.guid, mounted=False)
         await self._rounds(op, journal, case.entry, case.plan)
         await self._prove_gone(case.entry, case.filesystem)
+        await seal_place(self._core, case.entry, op.outputs.append)
 
     async def fail(
         self, op: Operation, journal: JournalEntry, case: CloseCase, error: BackyError

@@ -195,7 +195,7 @@ def _completed(entry: PoolEntry, promised: PoolEntry, label: str | None) -> Pool
             "label": entry.label if label else promised.label,
             "drive_labels": promised.drive_labels,
             "created_at": promised.created_at,
-            "made_directories": promised.made_directories if same_path else (),
+            "made_directories": promised.made_directories if same_path else entry.made_directories,
         }
     )
 
@@ -241,6 +241,8 @@ def entry_of_found(
         drive_ids=members,
         created_at=core.clock.now(),
         last_mount_path=path,
+        # Named after the pool: the agent made it, before the pool was forgotten.
+        made_directories=(path,) if path == core.settings.default_mount_path(guid) else (),
         is_mounted=bool(snapshot.mounts_of(report)),
         native_id=report.native_id,
     )

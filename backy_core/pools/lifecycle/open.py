@@ -270,9 +270,7 @@ class Open(PlannedVerb[OpenRequest, OpenCase]):
             "is_mounted": not target.force,
             "seen_by_force": target.because,
             "last_mount_path": target.path,
-            "made_directories": entry.made_directories + target.missing
-            if target.path == entry.last_mount_path
-            else target.missing,
+            "made_directories": tuple(dict.fromkeys((*entry.made_directories, *target.missing))),
         }
         if journal.plan.delivers == "block":
             changes |= await self._mount(op, journal, entry, target)

@@ -17,6 +17,7 @@ from backy_core.sdk.advice import Hint, Verb
 from backy_core.sdk.models import Tool
 from backy_core.store.opens_on import OpensOn
 from backy_core.system import runtime_files
+from backy_core.system.directories import Place
 from backy_core.system.mounts import MountEntry
 from tests.fakes.agent import GUID, OTHER, Bench
 from tests.fakes.model import Content
@@ -230,3 +231,24 @@ async def test_files_of_killed_tools(ready: Bench, tmp_path: Path) -> None:
     (proc / "77").mkdir(parents=True)
     (proc / "77" / "comm").write_text("mdadm\n")
     assert runtime_files.find_stale(run, proc) == ()
+
+
+async def test_a_directory_that_a_backup_would_fill(ready: Bench) -> None:
+    await ready.unmount()
+    assert findings("mount-places", facts(ready)) == []
+    for place, words in (
+        (Place("none", True), "lost its immutable flag"),
+        (Place("mode", True), "does not stop root"),
+        (Place("none", False), "not on the pool"),
+    ):
+        finding = only("mount-places", facts(ready, places={GUID: place}))
+        assert (finding.severity, finding.subject) == (Severity.WARNING, ready.path())
+        assert words in finding.evidence[0]
+
+
+async def test_a_directory_of_somebody_else(bench: Bench) -> None:
+    Path(bench.path()).mkdir()
+    await bench.start()
+    await bench.create()
+    await bench.unmount()
+    assert only("mount-places", facts(bench)).severity is Severity.INFO

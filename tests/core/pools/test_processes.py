@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from backy_core.sdk.errors import Conflict, InvalidRequest, NotFound, PoolBusy
+from backy_core.sdk.errors import Conflict, InvalidRequest, PoolBusy
 from tests.fakes.agent import GUID, Bench
 
 
@@ -24,9 +24,6 @@ async def _kill(bench: Bench, pids: Sequence[int], action: str | None = None) ->
 async def test_holders_of_a_pool_are_listed(bench: Bench) -> None:
     await _busy(bench)
     assert [p.pid for p in await bench.agent.pools.processes(GUID)] == [100]
-    assert [p.pid for p in await bench.agent.pools.mount_processes(bench.path()[1:])] == [100]
-    with pytest.raises(NotFound):
-        await bench.agent.pools.mount_processes("/somewhere")
 
 
 async def test_one_stranger_among_them_and_nobody_is_signalled(bench: Bench) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import struct
 from collections.abc import Callable
@@ -159,3 +160,46 @@ def test_half_made_directories_are_removed(tmp_path: Path, monkeypatch: pytest.M
 def test_paths_that_are_not_plain(path: str) -> None:
     with pytest.raises(SystemFailure, match="absolute"):
         directories.make_directories(path)
+
+
+def _accepts_a_file(path: Path) -> bool:
+    try:
+        (path / "file").touch()
+    except PermissionError:
+        return False
+    (path / "file").unlink()
+    return True
+
+
+def test_a_sealed_directory_takes_no_file_until_it_is_removed(tmp_path: Path) -> None:
+    """Here by whatever the filesystem of the tests has; kernel tests hold it on ext4."""
+    made = directories.make_directories(tmp_path / "pool")
+    try:
+        sealed = directories.seal(tmp_path / "pool")
+        assert sealed is not None and sealed.empty and sealed.seal != "none"
+        assert directories.place(tmp_path / "pool") == sealed == directories.seal(made[0])
+        assert _accepts_a_file(tmp_path / "pool") is (sealed.seal == "mode")
+    finally:
+        directories.remove_directories(made)
+    assert not (tmp_path / "pool").exists()
+
+
+def test_without_the_flag_the_mode_is_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(descriptor: int, *, on: bool) -> None:
+        raise OSError(errno.ENOTTY, "no such flag")
+
+    monkeypatch.setattr(directories, "set_immutable", refuse)
+    made = directories.make_directories(tmp_path / "pool")
+    assert directories.seal(made[0]) == directories.Place("mode", True)
+    assert (tmp_path / "pool").stat().st_mode & 0o7777 == 0
+    directories.remove_directories(made)
+    assert not (tmp_path / "pool").exists()
+
+
+def test_a_directory_with_files_is_never_sealed(tmp_path: Path) -> None:
+    (tmp_path / "pool").mkdir()
+    (tmp_path / "pool" / "file").touch()
+    assert directories.seal(tmp_path / "pool") == directories.Place("none", False)
+    assert _accepts_a_file(tmp_path / "pool")

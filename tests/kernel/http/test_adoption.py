@@ -23,8 +23,8 @@ def check_importable(pool: Pool, backend: Backend) -> None:
 
 
 def check_gone(pool: Pool) -> None:
-    """The mount directory stays, for who made it was forgotten with the metadata."""
-    pool.site.output(f"rmdir {pool.path}")
+    """The mount directory may stay, for who made it was forgotten with the metadata."""
+    pool.site.run(f"chattr -i {pool.path}; rmdir {pool.path}")
     pool.check_gone()
 
 

@@ -64,7 +64,8 @@ def test_sequence(site: Site, backend: Backend) -> None:
 
     encoded = pool.path.replace("/", "%2F")
     for path in (f"/mounts/{encoded}", f"/mounts/{encoded.removeprefix('%2F')}"):
-        assert site.get(path) == {"processes": []}
+        proof = site.get(path)
+        assert (proof["poolGroupGuid"], proof["processes"]) == (pool.guid, [])
         assert site.get(f"{path}/processes") == {"processes": []}
         assert site.get(f"{path}/size")["usePercent"].endswith("%")
     written = pool.write()

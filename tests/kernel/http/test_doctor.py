@@ -33,7 +33,6 @@ def test_a_pool_that_was_forgotten_is_found_and_imported(site: Site, backend: Ba
     site.done(request["method"], request["path"].removeprefix("/api/v1"))
     assert findings(site) == {}
     pool.delete()
-    site.output(f"rmdir {pool.path}")  # an imported pool's directory may be somebody else's
     pool.check_gone()
 
 

@@ -29,6 +29,7 @@ def test_a_stranger_leads_no_mount(site: Site, backend: Backend) -> None:
     pool.unmount()
     elsewhere = {"mountPath": "/etc/udev/rules.d"}
     site.refused("POST", f"{pool.url}/mount", elsewhere, status=400, code="VALIDATION_ERROR")
+    site.run("chattr -i /srv/house/pool")
     site.output("chown 1000 /srv/house; rm -rf /srv/house/pool")
     site.output("ln -s /etc/udev/rules.d /srv/house/pool")
     site.refused("POST", f"{pool.url}/mount", status=400, code="VALIDATION_ERROR")
