@@ -6,12 +6,12 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import cycle
-from pathlib import Path
 
 import pytest
 
 from backy_core.pools.views import PlannedStep
 from backy_core.sdk.models import Level
+from backy_core.system import directories
 from backy_core.testing import hostile, machine, plugs, specs
 from backy_core.testing.agent import (
     Agent,
@@ -136,7 +136,7 @@ class KernelContract(OnSite):
             digest = write_data(site.path(guid))
             fine(agent, await agent.unmount(guid))
             await pools.forget(guid)
-            Path(site.path(guid)).rmdir()  # whose it was is forgotten as well
+            directories.remove_directories([site.path(guid)])  # whose it was is forgotten as well
             assert guid in {found.guid for found in await pools.importable()}, "it is not found"
             for _ in range(2):
                 view = await pools.import_pool(guid, None, site.path(guid))
