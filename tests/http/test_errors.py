@@ -32,7 +32,9 @@ def test_every_error_that_may_be_served_has_a_status() -> None:
     assert codes == set(STATUS_OF_CODE)
 
 
-@pytest.mark.parametrize("path", ["/", "/api", "/api/v1", "/api/v2/pools", f"{POOLS}/{GUID}/x"])
+@pytest.mark.parametrize(
+    "path", ["/nothing", "/api", "/api/v1", "/api/v2/pools", f"{POOLS}/{GUID}/x"]
+)
 async def test_unknown_routes(client: Client, path: str) -> None:
     answer = await client.get(path)
     assert (answer.status, answer.error["code"]) == (404, "NOT_FOUND")

@@ -90,7 +90,9 @@ async def server(app: Quart) -> AsyncIterator[Server]:
 )
 async def test_mount_paths(server: Server, agent: FakeAgent, form: str) -> None:
     agent.pools.add(standing_pool())
-    for suffix in ("", "/processes", "/processes/"):
+    status, mounted = await server.ask("GET", f"/api/v1/mounts/{form}")
+    assert (status, mounted["poolGroupGuid"]) == (200, GUID)
+    for suffix in ("/processes", "/processes/"):
         assert await server.ask("GET", f"/api/v1/mounts/{form}{suffix}") == (
             200,
             {"processes": []},
