@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 
@@ -128,13 +128,19 @@ async def seal(machine: Machine, path: str, write: Callable[[str], None]) -> Non
         write(f"# {path} has mode 0, which does not stop root: it cannot be made immutable")
 
 
+def removal_of(paths: Iterable[str]) -> str:
+    """The commands that remove mount directories, whether they are immutable or not."""
+    named = shlex.join(paths)
+    return f"chattr -i {named}; rmdir {named}"
+
+
 class RemoveDirectories(BoundAction):
     def __init__(self, binding: Binding, action: RemoveDir) -> None:
         super().__init__(binding)
         self._paths = action.paths
 
     def command(self) -> str:
-        return shlex.join(["rmdir", *self._paths])
+        return removal_of(self._paths)
 
     async def _perform(self, context: Context) -> tuple[Condition, ...]:
         context.write(f"$ {self.command()}")

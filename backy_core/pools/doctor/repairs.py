@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from backy_core.machine.snapshot import Snapshot
+from backy_core.operations.actions.mounting import removal_of
 from backy_core.operations.claims import Claim
 from backy_core.operations.records import Operation
 from backy_core.pools.admission.busy import refuse_busy
@@ -119,7 +120,7 @@ class RemoveDirectory:
         machine = core.machine
         remove = partial(machine.directories.remove_directories, (self.path,))
         work = partial(machine.threads.to_the_end, remove, f"rmdir {self.path}")
-        return (own_step(f"Removing {self.path}", shlex.join(["rmdir", self.path]), work),)
+        return (own_step(f"Removing {self.path}", removal_of((self.path,)), work),)
 
 
 @dataclass(frozen=True)

@@ -66,7 +66,7 @@ def test_a_pool_that_nobody_knows_is_stopped_and_its_path_removed(
     assert site.get("/pools/importable"), "its data stays"
     everything = site.get("/doctor")["findings"]
     [directory] = [one for one in everything if one["check"] == "unowned-directories"]
-    assert repaired(site, directory) == [f"rmdir {pool.path}"]
+    assert repaired(site, directory) == [f"chattr -i {pool.path}; rmdir {pool.path}"]
     site.done("POST", f"{pool.url}/import")
     site.done("POST", f"{pool.url}/mount")
     assert site.output(f"cat {pool.path}/letter") == "kept"
