@@ -3,7 +3,7 @@
 import pytest
 
 from ..lab.drives import Drive, Fault
-from .backends import Backend
+from .backends import MDADM, Backend
 from .site import Pool, Site
 from .tools import held_maker
 
@@ -22,8 +22,12 @@ def test_drive_fails_while_it_is_made(site: Site, backend: Backend, fault: Fault
     assert not pool.mounted() and site.run(f"test -e {pool.path}").rc == 1
 
     site.guest.fault("faulty", "none")
+    assert site.journal() or fault != "error" or backend is not MDADM
     if site.journal():
         _check_set_apart(site, pool, backend)
+        if fault == "error":
+            _free_by_doctor(site)
+        _check_rolled_back_at_start(site, pool)
     else:
         site.done("DELETE", pool.url)
     pool.check_gone()
@@ -42,11 +46,25 @@ def _failed(site: Site, backend: Backend, fault: Fault) -> Pool:
 
 
 def _check_set_apart(site: Site, pool: Pool, backend: Backend) -> None:
-    """The roll-back could not reach the drive: it is quarantined until the next start."""
+    """The roll-back could not reach the drive: it is quarantined."""
     drive = site.drives()["faulty"]
     assert not drive["available"] and drive["unavailableBecause"]
     other = Pool.plan(site, ["faulty"], **backend.alone(), wipe=True)
     site.refused("POST", "/pools", other.request, status=409, code="DRIVE_IN_USE")
+
+
+def _free_by_doctor(site: Site) -> None:
+    """The drive is wiped, if its serial is repeated, and free before the next start."""
+    asked = {"check": "quarantined", "subject": "faulty"}
+    steps = site.done("POST", "/doctor/repair?dryRun=true", asked)["plan"]["steps"]
+    if len(steps) > 1:
+        assert "which holds" in steps[0]["title"] and steps[0]["effect"] == "destroys"
+        assert site.call("POST", "/doctor/repair", asked).status_code == 400
+    site.done("POST", "/doctor/repair", {**asked, "confirm": "faulty"})
+    assert site.drives()["faulty"]["available"]
+
+
+def _check_rolled_back_at_start(site: Site, pool: Pool) -> None:
     site.restart("stop")
     detail = pool.until("failed")
     assert "rolled back" in detail["errorMessage"]
