@@ -6,7 +6,6 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -17,14 +16,11 @@ from backy_core.pools.lifecycle.create import Create
 from tests.simulation.running import Violation, simulate
 
 _SEEDS = 60
-_FRESH = time.time_ns() // 1_000_000_000 % 1_000_000_000
-"""Others with each run."""
 
 
-@pytest.mark.parametrize("first", [0, _FRESH], ids=["fixed", "fresh"])
-def test_no_invariant_is_violated(first: int) -> None:
+def test_no_invariant_is_violated() -> None:
     """In a process of its own, in which sets have the order that a replay gives them."""
-    command = [sys.executable, "-m", "tests.simulation", "--first", str(first)]
+    command = [sys.executable, "-m", "tests.simulation", "--first", "0"]
     ran = subprocess.run(
         [*command, "--seeds", str(_SEEDS)],
         env={**os.environ, "PYTHONHASHSEED": "0"},
@@ -33,7 +29,7 @@ def test_no_invariant_is_violated(first: int) -> None:
         check=False,
     )
     assert ran.returncode == 0, ran.stdout + ran.stderr
-    assert f"{_SEEDS} seeds from {first}" in ran.stdout
+    assert f"{_SEEDS} seeds from 0" in ran.stdout
 
 
 def test_a_seed_gives_the_same_history_again(tmp_path: Path) -> None:
