@@ -80,8 +80,8 @@ class StopPool:
 
 
 @dataclass(frozen=True)
-class UnmountPath:
-    """Unmount a filesystem that belongs to no known pool and that nothing uses."""
+class _AtPath:
+    """A repair of a place where pools are mounted."""
 
     path: str
     guid = None
@@ -89,6 +89,11 @@ class UnmountPath:
     @property
     def claims(self) -> tuple[Claim, ...]:
         return (Claim("mount", self.path),)
+
+
+@dataclass(frozen=True)
+class UnmountPath(_AtPath):
+    """Unmount a filesystem that belongs to no known pool and that nothing uses."""
 
     async def plan(self, core: Core, op: Operation | None) -> tuple[RepairStep, ...]:
         snapshot = await core.observer.refresh()
@@ -103,15 +108,8 @@ class UnmountPath:
 
 
 @dataclass(frozen=True)
-class RemoveDirectory:
+class RemoveDirectory(_AtPath):
     """Remove an empty directory that was made to mount a pool on."""
-
-    path: str
-    guid = None
-
-    @property
-    def claims(self) -> tuple[Claim, ...]:
-        return (Claim("mount", self.path),)
 
     async def plan(self, core: Core, op: Operation | None) -> tuple[RepairStep, ...]:
         snapshot = await core.observer.refresh()
