@@ -235,7 +235,8 @@ def _leave_up(demo: Demo) -> None:
   curl -s -H "X-Api-Key: $key" {url}/api/v1/pools
   curl -s -H "X-Api-Key: $key" {url}/api/v1/drives
   curl -s -X DELETE -H "X-Api-Key: $key" {url}{demo.pool}/mount
-  open {url}/docs
+  open {url}/      the dashboard; it asks for the key
+  open {url}/docs  the API
 
 From {REPOSITORY}:
 A command inside the guest:   {lab} exec --state {state} -- cat /proc/mdstat
