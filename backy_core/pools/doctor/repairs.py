@@ -21,17 +21,20 @@ from backy_core.system.mounts import MountEntry
 
 
 def unowned_mounts(core: Core, snapshot: Snapshot) -> tuple[MountEntry, ...]:
-    """Filesystems below the mount roots that belong to no known pool."""
+    """Filesystems below the mount roots that belong to no known pool, except the one on which the
+    mount points of pools lie."""
     owned = {
         mount.majmin
         for entry in core.metadata.entries()
         for mount in all_mounts(entry, core.find_report(entry), snapshot)
     }
-    roots = core.settings.mount_roots
+    roots, places = core.settings.mount_roots, core.settings.mount_root
     return tuple(
         mount
         for mount in snapshot.mounts
-        if mount.majmin not in owned and any(root in Path(mount.path).parents for root in roots)
+        if mount.majmin not in owned
+        and Path(mount.path) not in (places, *places.parents)
+        and any(root in Path(mount.path).parents for root in roots)
     )
 
 

@@ -90,6 +90,7 @@ async def test_mounts_that_no_pool_owns(ready: Bench) -> None:
     beside = with_mount(ready.settings.mount_roots[0] / "usb")
     assert only("unowned-mounts", beside).severity is Severity.INFO
     assert findings("unowned-mounts", with_mount(Path("/boot"))) == []
+    assert findings("unowned-mounts", with_mount(ready.settings.mount_root)) == []
 
 
 async def test_quarantined_drives(ready: Bench) -> None:
